@@ -1,0 +1,82 @@
+"""The Protocols every engine, wrapper and app is written against.
+
+Async is the truth; ``core.providers.sync`` gives any of these a synchronous face. Contract suites in
+``tests/contracts`` hold each implementation to the words written here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from core.types import Capabilities, Decision, EmbeddingKind, Event, Message, Options, Question
+
+if TYPE_CHECKING:
+    import numpy as np
+
+DEFAULT_OPTIONS = Options()
+
+
+@runtime_checkable
+class ChatModel(Protocol):
+    """A model that answers messages.
+
+    ``name`` is ``engine:model``; ``capabilities`` says what may be asked of it.
+    """
+
+    name: str
+    capabilities: Capabilities
+
+    def stream(self, messages: Sequence[Message], options: Options = DEFAULT_OPTIONS) -> AsyncGenerator[Event, None]:
+        """Answer ``messages`` as events, the last of which is exactly one ``Done``.
+
+        Nothing happens before the first ``anext``. Closing the generator cancels the work: an upstream
+        connection or a local slot is released within a second.
+
+        Raises:
+            core.errors.ProviderError: typed, with ``retryable``; ``StreamInterrupted`` carries the partial text.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Release connections, threads and memory. Calling it twice is harmless."""
+        ...
+
+
+@runtime_checkable
+class EmbeddingModel(Protocol):
+    """A model that turns texts into vectors."""
+
+    name: str
+    dim: int
+
+    async def embed(self, texts: Sequence[str], *, kind: EmbeddingKind) -> np.ndarray:
+        """Embed ``texts``.
+
+        Shape: ``(len(texts), dim)`` float32, each row of L2 norm 1. No texts give ``(0, dim)``.
+        """
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+@runtime_checkable
+class DecisionModel(Protocol):
+    """A model that answers typed questions about a state with probabilities."""
+
+    name: str
+
+    async def decide(self, state: str, questions: Sequence[Question]) -> Mapping[str, Decision]:
+        """Answer every question about ``state``; keys are question ids."""
+        ...
+
+
+@runtime_checkable
+class Reranker(Protocol):
+    """A model that scores passages for a query."""
+
+    name: str
+
+    async def rerank(self, query: str, passages: Sequence[str]) -> np.ndarray:
+        """Score each passage. Shape: ``(len(passages),)`` float32, higher is better."""
+        ...

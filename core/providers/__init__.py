@@ -1,0 +1,1 @@
+"""What answers: one file per engine, one per wrapper, and the registry."""

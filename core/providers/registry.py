@@ -1,0 +1,97 @@
+"""Names to models: a table of lazy import paths.
+
+A name is ``engine:model``, split at the first colon. An engine is a row here, a service row (OpenAI wire
+format) or an entry point of group ``touchstone.providers``. Each path names a callable
+``open(model, *, engine, settings) -> model``; nothing is imported before a name is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from core.errors import MissingPackage, UnknownName
+from core.providers.services import services
+from core.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A row: where each kind of model is opened, and the package it needs with the command to install it."""
+
+    name: str
+    chat: str | None = None
+    embedding: str | None = None
+    rerank: str | None = None
+    package: str | None = None
+    install: str = 'pip install "touchstone-llm"'
+    about: str = ""
+
+
+ENGINES: dict[str, Engine] = {
+    row.name: row
+    for row in (
+        Engine("openai", "core.providers.openai:open_chat", "core.providers.openai:open_embedding", package="openai", about="OpenAI wire format"),
+        Engine("gguf", "core.providers.gguf:open_chat", "core.providers.gguf:open_embedding", package="xllamacpp", about="a GGUF file in this process, through llama.cpp"),
+        Engine("embedded", "core.providers.embedded:open_chat", "core.providers.embedded:open_embedding", about="models that come with the install"),
+        Engine("scripted", "core.providers.scripted:open_chat", "core.providers.scripted:open_embedding", about="answers and faults from a file, for tests and demos"),
+    )
+}  # fmt: skip
+
+
+def engines() -> dict[str, Engine]:
+    """The table with entry points of other packages added."""
+    found = dict(ENGINES)
+    for point in entry_points(group="touchstone.providers"):
+        found.setdefault(
+            point.name,
+            Engine(point.name, chat=point.value, embedding=point.value, about=point.dist.name if point.dist else ""),
+        )
+    return found
+
+
+def split_name(name: str, settings: Settings) -> tuple[Engine, str, str]:
+    """``(engine row, the engine or service as named, model)`` of ``engine:model``.
+
+    Raises:
+        UnknownName: no such engine or service, or no model after the colon.
+    """
+    table, rows = engines(), services(settings)
+    prefix, colon, model = name.partition(":")
+    if prefix in rows:
+        engine = ENGINES["openai"]
+    elif prefix in table:
+        engine = table[prefix]
+    else:
+        allowed = ", ".join(f"{n}:…" for n in dict.fromkeys([*table, *rows]))
+        raise UnknownName(kind="engine", value=prefix, allowed=allowed)
+    if not colon or not model:
+        raise UnknownName(kind="model", value=name, allowed=f"{prefix}:MODEL")
+    return engine, prefix, model
+
+
+def open_model(kind: str, name: str, settings: Settings) -> Any:
+    """Open the ``kind`` (chat, embedding, rerank) of model called ``name``.
+
+    Raises:
+        ConfigurationError: unknown name, missing key, package or file.
+    """
+    engine, prefix, model = split_name(name, settings)
+    path = getattr(engine, kind)
+    if path is None:
+        able = ", ".join(f"{n}:…" for n, row in engines().items() if getattr(row, kind))
+        raise UnknownName(kind=f"{kind} model", value=name, allowed=able or "none")
+    return _load(path, engine)(model, engine=prefix, settings=settings)
+
+
+def _load(path: str, engine: Engine) -> Callable[..., Any]:
+    module, _, attribute = path.partition(":")
+    try:
+        return getattr(import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        if error.name and error.name.partition(".")[0] in ("core", "apps"):
+            raise
+        raise MissingPackage(package=error.name, needed_for=f"{engine.name}:…", install=engine.install) from error

@@ -1,0 +1,93 @@
+"""The one way in for notebook, command line, page and HTTP: settings, workspace, models and ledger, opened once."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+from core.contracts import ChatModel, EmbeddingModel, Reranker
+from core.providers.registry import open_model
+from core.settings import Settings, load_settings
+from core.telemetry.ledger import Ledger, Recorded, RecordedEmbedding
+from core.workspace import Workspace
+
+
+class Runtime:
+    """Holds what is expensive to open. Models open on first use and are shared by all callers."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.workspace = Workspace.open(settings.home)
+        self.ledger = Ledger(self.workspace)
+        self._models: dict[tuple[str, str], Any] = {}
+        self._lock = threading.RLock()
+
+    def chat(self, name: str | None = None) -> ChatModel:
+        """The chat model ``name``, or the one set for the role ``chat``; its calls are in the ledger."""
+        return self._model("chat", name or self.settings.model("chat"))
+
+    def judge(self) -> ChatModel:
+        return self._model("chat", self.settings.model("judge"))
+
+    def embedding(self, name: str | None = None) -> EmbeddingModel:
+        return self._model("embedding", name or self.settings.model("embedding"))
+
+    def reranker(self, name: str | None = None) -> Reranker | None:
+        """The reranker, or ``None`` when none is set."""
+        chosen = name or self.settings.model("rerank")
+        return self._model("rerank", chosen) if chosen else None
+
+    def reload(self, settings: Settings | None = None) -> None:
+        """Take new settings. They are read and checked first; on error everything stays as it was.
+
+        Models are reopened on their next use; a call under way keeps the model it began with.
+        """
+        fresh = settings or load_settings(self.settings.folder)
+        workspace = self.workspace if fresh.home == self.settings.home else Workspace.open(fresh.home)
+        with self._lock:
+            old, self._models = self._models, {}
+            self.settings = fresh
+            if workspace is not self.workspace:
+                self.ledger.close()
+                self.workspace.close()
+                self.workspace, self.ledger = workspace, Ledger(workspace)
+        _close_models(old)
+
+    def close(self) -> None:
+        with self._lock:
+            old, self._models = self._models, {}
+        _close_models(old)
+        self.ledger.close()
+        self.workspace.close()
+
+    def __enter__(self) -> Runtime:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _model(self, kind: str, name: str) -> Any:
+        with self._lock:
+            model = self._models.get((kind, name))
+            if model is None:
+                model = open_model(kind, name, self.settings)
+                if kind == "chat":
+                    model = Recorded(model, self.ledger)
+                elif kind == "embedding":
+                    model = RecordedEmbedding(model, self.ledger)
+                self._models[kind, name] = model
+            return model
+
+
+def open_runtime(settings: Settings | None = None, *, folder: Path | None = None) -> Runtime:
+    """Open a runtime with ``settings``, or with those found in ``folder`` and the environment."""
+    return Runtime(settings or load_settings(folder))
+
+
+def _close_models(models: dict[tuple[str, str], Any]) -> None:
+    if models:
+        from core.providers.sync import run
+
+        for model in models.values():
+            run(model.aclose())

@@ -1,0 +1,200 @@
+"""The usage ledger: one row per model call, written behind the caller's back by one thread.
+
+A call never waits for the ledger's disk. ``flush`` (and ``close``) wait until every row is stored.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from core.contracts import DEFAULT_OPTIONS, ChatModel, EmbeddingModel
+from core.errors import TouchstoneError, code_of
+from core.telemetry.trace import current_trace
+from core.types import Done, EmbeddingKind, Event, Message, Options, ReasoningDelta, TextDelta, ToolCallDelta
+from core.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A row of the ledger. Times are seconds, counts tokens; what the engine did not say is ``None``."""
+
+    at: float
+    trace_id: str
+    tenant: str
+    user: str
+    operation: str
+    provider: str
+    model: str
+    total_s: float
+    prompt: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    first_token_s: float | None = None
+    finish_reason: str | None = None
+    error: str | None = None
+
+
+_INSERT = "INSERT INTO calls ({}) VALUES ({})".format(
+    ", ".join(Call.__slots__), ", ".join(f":{name}" for name in Call.__slots__)
+)
+
+
+class Ledger:
+    """Collects calls and stores them in batches."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._queue: queue.Queue[Call | threading.Event | None] = queue.Queue()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self.failed: str | None = None  # why the last batch could not be stored; doctor shows it
+
+    def record(self, call: Call) -> None:
+        if self._thread is None:
+            with self._lock:
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._run, name="touchstone-ledger", daemon=True)
+                    self._thread.start()
+        self._queue.put(call)
+
+    def flush(self, timeout_s: float = 10.0) -> bool:
+        """Wait until everything recorded so far is stored; False when ``timeout_s`` passed first."""
+        if self._thread is None or not self._thread.is_alive():
+            return True
+        stored = threading.Event()
+        self._queue.put(stored)
+        return stored.wait(timeout_s)
+
+    def close(self) -> None:
+        if self._thread is not None and self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join(10.0)
+        self._thread = None
+
+    def recent(self, limit: int = 50) -> list[dict[str, Any]]:
+        """The newest calls first."""
+        self.flush()
+        with self._workspace.read() as db:
+            return [dict(row) for row in db.execute("SELECT * FROM calls ORDER BY id DESC LIMIT ?", (limit,))]
+
+    def _run(self) -> None:
+        while True:
+            batch: list[Any] = [self._queue.get()]
+            while True:
+                try:
+                    batch.append(self._queue.get_nowait())
+                except queue.Empty:
+                    break
+            self._store([item for item in batch if isinstance(item, Call)])
+            for item in batch:
+                if isinstance(item, threading.Event):
+                    item.set()
+            if None in batch:
+                return
+
+    def _store(self, calls: list[Call]) -> None:
+        if not calls:
+            return
+        try:
+            with self._workspace.write() as db:
+                db.executemany(_INSERT, [asdict(call) for call in calls])
+            self.failed = None
+        except TouchstoneError as error:  # a full disk must not stop answers; doctor and the home page show it
+            self.failed = str(error)
+
+
+class Recorded:
+    """A chat model that writes every call of the model it holds into the ledger."""
+
+    def __init__(self, model: ChatModel, ledger: Ledger) -> None:
+        self.model = model
+        self.name = model.name
+        self.capabilities = model.capabilities
+        self._ledger = ledger
+
+    async def stream(
+        self, messages: Sequence[Message], options: Options = DEFAULT_OPTIONS
+    ) -> AsyncGenerator[Event, None]:
+        trace, at, started = current_trace(), time.time(), time.perf_counter()
+        provider, _, name = self.name.partition(":")
+        call = Call(
+            at, trace.trace_id, trace.caller.tenant, trace.caller.user, "chat", provider, name, 0.0, trace.prompt
+        )
+        first: float | None = None
+        try:
+            async with aclosing(self.model.stream(messages, options)) as events:
+                async for event in events:
+                    if first is None and isinstance(event, TextDelta | ReasoningDelta | ToolCallDelta):
+                        first = time.perf_counter() - started
+                    if isinstance(event, Done):
+                        done = event.completion
+                        call = replace(
+                            call,
+                            provider=done.provider,
+                            model=done.model,
+                            input_tokens=done.usage.input_tokens,
+                            output_tokens=done.usage.output_tokens,
+                            finish_reason=done.finish_reason,
+                        )
+                        event = Done(replace(done, trace_id=trace.trace_id))
+                    yield event
+            self._ledger.record(replace(call, first_token_s=first, total_s=time.perf_counter() - started))
+        except TouchstoneError as error:
+            self._ledger.record(
+                replace(call, first_token_s=first, total_s=time.perf_counter() - started, error=code_of(error))
+            )
+            raise
+        except BaseException:  # GeneratorExit and CancelledError: the caller stopped the answer
+            self._ledger.record(
+                replace(call, first_token_s=first, total_s=time.perf_counter() - started, error="cancelled")
+            )
+            raise
+
+    async def aclose(self) -> None:
+        await self.model.aclose()
+
+
+class RecordedEmbedding:
+    """An embedding model that writes every call into the ledger."""
+
+    def __init__(self, model: EmbeddingModel, ledger: Ledger) -> None:
+        self.model = model
+        self.name = model.name
+        self._ledger = ledger
+
+    @property
+    def dim(self) -> int:
+        return self.model.dim
+
+    async def embed(self, texts: Sequence[str], *, kind: EmbeddingKind) -> Any:
+        trace, at, started = current_trace(), time.time(), time.perf_counter()
+        provider, _, name = self.name.partition(":")
+        error: str | None = None
+        try:
+            return await self.model.embed(texts, kind=kind)
+        except TouchstoneError as failure:
+            error = code_of(failure)
+            raise
+        finally:
+            self._ledger.record(
+                Call(
+                    at,
+                    trace.trace_id,
+                    trace.caller.tenant,
+                    trace.caller.user,
+                    "embeddings",
+                    provider,
+                    name,
+                    time.perf_counter() - started,
+                    error=error,
+                )
+            )
+
+    async def aclose(self) -> None:
+        await self.model.aclose()

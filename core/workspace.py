@@ -1,0 +1,157 @@
+"""One folder, one SQLite database: everything Touchstone remembers.
+
+``Workspace.open`` creates or migrates ``touchstone.db`` (WAL). Migrations are the numbered files of
+``core/migrations``; a backup is taken before a database that holds data is migrated. Any number of
+processes may open the same folder: SQLite serialises writers, who wait up to ``busy_s``.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from core.errors import StoreBusy, StoreDamaged, StoreError, StoreTooNew
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class Workspace:
+    """An open workspace. One connection per thread; close() closes them all."""
+
+    def __init__(self, folder: Path, *, busy_s: float = 10.0) -> None:
+        self.folder = folder
+        self.path = folder / "touchstone.db"
+        self.busy_s = busy_s
+        self._local = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, folder: Path, *, busy_s: float = 10.0) -> Workspace:
+        """Open ``folder``, creating it when it is not there, and bring its schema up to date.
+
+        Raises:
+            StoreError: the folder cannot be created or written.
+            StoreDamaged, StoreTooNew, StoreBusy: see core.errors.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise StoreError(path=str(folder), detail=str(error)) from error
+        workspace = cls(folder, busy_s=busy_s)
+        with workspace._translated():
+            workspace._migrate()
+        return workspace
+
+    def connection(self) -> sqlite3.Connection:
+        """This thread's connection, in autocommit mode, rows by name."""
+        existing = getattr(self._local, "connection", None)
+        if existing is not None:
+            return existing
+        db = sqlite3.connect(self.path, timeout=self.busy_s, isolation_level=None, check_same_thread=False)
+        db.row_factory = sqlite3.Row
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=NORMAL")
+        db.execute("PRAGMA foreign_keys=ON")
+        self._local.connection = db
+        with self._lock:
+            self._connections.append(db)
+        return db
+
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        with self._translated():
+            yield self.connection()
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """One transaction: committed at the end of the block, rolled back when it raises."""
+        with self._translated():
+            db = self.connection()
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+            except BaseException:
+                db.execute("ROLLBACK")
+                raise
+            db.execute("COMMIT")
+
+    def backup(self, reason: str) -> Path:
+        """Copy the database into ``backups/`` while others may write, and return the copy's path."""
+        folder = self.folder / "backups"
+        folder.mkdir(exist_ok=True)
+        target = folder / f"touchstone-{time.strftime('%Y%m%d-%H%M%S')}-{reason}.db"
+        with sqlite3.connect(target) as copy:
+            self.connection().backup(copy)
+        copy.close()
+        return target
+
+    def close(self) -> None:
+        with self._lock:
+            for db in self._connections:
+                db.close()
+            self._connections.clear()
+        self._local = threading.local()
+
+    def schema_version(self) -> int:
+        return int(self.connection().execute("PRAGMA user_version").fetchone()[0])
+
+    def _migrate(self) -> None:
+        steps = migrations()
+        newest = max(steps, default=0)
+        found = self.schema_version()
+        if found > newest:
+            raise StoreTooNew(path=str(self.path), found=found, supported=newest)
+        if found == newest:
+            return
+        if found:
+            self.backup(f"before-{newest:04d}")
+        db = self.connection()
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            found = self.schema_version()  # another process may have migrated while we waited
+            for number in sorted(n for n in steps if n > found):
+                for statement in statements(steps[number].read_text("utf-8")):
+                    db.execute(statement)
+                db.execute(f"PRAGMA user_version={number}")
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
+        db.execute("COMMIT")
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error) or "busy" in str(error):
+                raise StoreBusy(path=str(self.path), holder="another process", waited_s=self.busy_s) from error
+            raise StoreError(path=str(self.path), detail=str(error)) from error
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
+                raise
+            raise StoreDamaged(path=str(self.path), detail=str(error)) from error
+
+
+def migrations() -> dict[int, Path]:
+    """Numbered migration files: ``0001_core.sql`` is number 1."""
+    return {int(p.name[:4]): p for p in sorted(MIGRATIONS.glob("[0-9][0-9][0-9][0-9]_*.sql"))}
+
+
+def statements(script: str) -> list[str]:
+    """The statements of an SQL script; a trigger's body stays whole."""
+    script = re.sub(r"--.*", "", script)
+    found: list[str] = []
+    pending = ""
+    for piece in script.split(";"):
+        pending += piece + ";"
+        if sqlite3.complete_statement(pending):
+            if pending.strip(" \n\t;"):
+                found.append(pending)
+            pending = ""
+    return found
