@@ -49,8 +49,26 @@ def _flatten(tree: dict[str, Any], prefix: str, into: dict[str, str]) -> None:
             into[f"{prefix}{key}".removesuffix("._")] = str(value)
 
 
-def message(key: str, language: str, **params: Any) -> str:
-    """The text for ``key``, filled with ``params``.
+class Phrase:
+    """A text of the catalogue as a parameter of another: ``InvalidSetting(value=Phrase("word.nothing"))``."""
+
+    __slots__ = ("key", "params")
+
+    def __init__(self, key: str, **params: Any) -> None:
+        self.key = key
+        self.params = params
+
+    def text(self, language: str) -> str:
+        return message(self.key, language, **self.params)
+
+    def __str__(self) -> str:
+        return self.text("en")
+
+    __repr__ = __str__
+
+
+def message(key: str, language: str, /, **params: Any) -> str:
+    """The text for ``key``, filled with ``params``; those that are :class:`Phrase` speak ``language`` too.
 
     A key that is missing is an error of ours and shows itself: the key and its parameters are returned.
     In YAML a key that is both a text and a parent keeps its own text under ``_``.
@@ -58,7 +76,8 @@ def message(key: str, language: str, **params: Any) -> str:
     template = catalogue(language if language in LANGUAGES else "en").get(key)
     if template is None:
         return f"{key} {params}" if params else key
-    return template.format_map(_Blank(params))
+    filled = {name: value.text(language) if isinstance(value, Phrase) else value for name, value in params.items()}
+    return template.format_map(_Blank(filled))
 
 
 class _Blank(dict[str, Any]):
