@@ -20,6 +20,10 @@ _SECRET = re.compile(
     r"(?P<head>\b(?:sk|pk|rk|ghp|gho|hf|xox[abp])[-_]|\bBearer\s+|\bapi[-_]?key[\"']?\s*[:=]\s*[\"']?)(?P<tail>[A-Za-z0-9][\w\-.]{5,})",
     re.IGNORECASE,
 )
+_USERINFO = re.compile(r"(?<=://)[^/\s@:]*:[^/\s@]+@")
+_STAND_INS = frozenset(
+    {"dummy", "dummy-key", "lm-studio", "no-key", "no-key-needed", "not-needed", "ollama", "sk-no-key-required"}
+)
 _known_secrets: set[str] = set()
 
 
@@ -103,15 +107,19 @@ def preferred_language() -> str:
 
 
 def remember_secret(value: str) -> None:
-    """Mask ``value`` wherever :func:`secret_free` is applied from now on."""
-    if len(value) >= 6:
+    """Mask ``value`` wherever :func:`secret_free` is applied from now on.
+
+    Short values and the stand-ins people give to servers that need no key are words, not secrets.
+    """
+    if len(value) >= 6 and value.lower() not in _STAND_INS:
         _known_secrets.add(value)
 
 
 def secret_free(text: str) -> str:
-    """``text`` with known secrets and what looks like one masked: ``sk-…abcd``."""
-    for secret in _known_secrets:
+    """``text`` with known secrets and what looks like one masked: ``sk-…abcd``, ``https://…@host``."""
+    for secret in sorted(_known_secrets, key=len, reverse=True):
         text = text.replace(secret, masked(secret))
+    text = _USERINFO.sub("…@", text)
     return _SECRET.sub(lambda m: m["head"] + masked(m["tail"]), text)
 
 
