@@ -1,0 +1,80 @@
+"""What the documentation says is executed, generated or checked here."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.generated import GENERATED
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "apps").rglob("README.md")])
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return [code for found, code in BLOCK.findall(page.read_text("utf-8")) if found == language]
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")], ids=lambda p: str(p.relative_to(ROOT)))
+def test_python_in_the_documentation_runs(page: Path, tmp_path: Path) -> None:
+    """All Python blocks of a page run one after another in one fresh process and an empty folder."""
+    code = "\n".join(blocks(page, "python"))
+    done = subprocess.run(
+        [sys.executable, "-W", "error::DeprecationWarning:__main__", "-c", code],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "TOUCHSTONE_HOME": str(tmp_path / "home"), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    text = BLOCK.sub("", page.read_text("utf-8"))
+    missing = [
+        target
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text)
+        if not target.startswith(("http://", "https://", "mailto:")) and not (page.parent / target).exists()
+    ]
+    assert not missing
+
+
+def test_both_languages_have_the_same_pages() -> None:
+    english = {p.relative_to(ROOT / "docs/en") for p in (ROOT / "docs/en").rglob("*.md")}
+    chinese = {p.relative_to(ROOT / "docs/zh") for p in (ROOT / "docs/zh").rglob("*.md")}
+    assert english == chinese
+
+
+def test_the_two_readmes_show_the_same_code() -> None:
+    def shape(name: str) -> list[tuple[str, str]]:
+        found = BLOCK.findall((ROOT / name).read_text("utf-8"))
+        return [(language, re.sub(r"\s*#.*", "", code)) for language, code in found if language in {"python", "yaml"}]
+
+    assert shape("README.md") == shape("README.zh.md")
+
+
+def test_commands_in_the_readme_exist() -> None:
+    from apps.cli import app
+
+    known = {command.name or command.callback.__name__ for command in app.registered_commands} | {
+        group.name for group in app.registered_groups
+    }
+    for name in ("README.md", "README.zh.md"):
+        code = "\n".join(code for language, code in BLOCK.findall((ROOT / name).read_text("utf-8")) if language == "bash")
+        used = set(re.findall(r"^touchstone ([a-z]+)", code, re.MULTILINE))
+        assert used
+        assert used <= known
+
+
+@pytest.mark.parametrize("part", GENERATED, ids=lambda part: part.name)
+def test_generated_parts_are_fresh(part: object) -> None:
+    assert part.stale() == [], f"{part.name} is stale; run `make docs`"  # type: ignore[attr-defined]
