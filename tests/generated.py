@@ -63,7 +63,9 @@ def provider_table() -> dict[Path, str]:
         rows = [f"| {model} | {service} | {key} | {url} |", "| --- | --- | --- | --- |", *local[name]]
         for row in SERVICES:
             needed = f"`{row.key_variable}`" if row.key_variable else free
-            rows.append(f"| `{row.name}:{row.models[0]}` | {row.label} | {needed} | {row.base_url} (`{row.url_variable}`) |")
+            rows.append(
+                f"| `{row.name}:{row.models[0]}` | {row.label} | {needed} | {row.base_url} (`{row.url_variable}`) |"
+            )
         pages[ROOT / name] = "\n".join(rows)
     return pages
 
