@@ -1,0 +1,5 @@
+import streamlit as st
+from apps.ui import look
+from apps.ui.session import t
+
+look.header(t("models.title"))
