@@ -1,4 +1,4 @@
-import streamlit as st
 from apps.ui import look
 from apps.ui.session import t
+
 look.header(t("models.title"))
