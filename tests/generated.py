@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.reference import env_example, settings_tables
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -70,7 +72,11 @@ def provider_table() -> dict[Path, str]:
     return pages
 
 
-GENERATED: tuple[Part, ...] = (Part("providers", provider_table, marker="providers"),)
+GENERATED: tuple[Part, ...] = (
+    Part("providers", provider_table, marker="providers"),
+    Part("env_example", env_example),
+    Part("settings", settings_tables, marker="settings"),
+)
 
 
 if __name__ == "__main__":
