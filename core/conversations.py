@@ -14,72 +14,31 @@ import secrets
 import socket
 import sqlite3
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, get_args
+from dataclasses import replace
+from typing import get_args
 
-from core.errors import InputError, NotFound, TouchstoneError, code_of
-from core.i18n import message, secret_free
-from core.types import Answer, Caller, Citation, Sentence, Timings
+from core.errors import InputError, NotFound, TouchstoneError
+from core.i18n import Phrase
+from core.transcripts import (
+    Conversation,
+    Feedback,
+    Format,
+    State,
+    StoredMessage,
+    answer_to_json,
+    as_json,
+    as_markdown,
+    clean,
+    error_to_json,
+)
+from core.types import Answer, Caller
 from core.workspace import Workspace
-
-State = Literal["streaming", "done", "stopped", "failed"]
-Format = Literal["markdown", "json"]
 
 TITLE_LIMIT = 120  # characters
 SILENCE_S = 60.0  # a writer on another machine counts as gone after this many seconds without a sign of life
 
 _TOKEN = secrets.token_hex(4)  # tells this process from an earlier one that had the same number
 _active: set[tuple[str, int]] = set()  # (database, message) of every draft that this process is writing
-
-
-@dataclass(frozen=True, slots=True)
-class Conversation:
-    """A row of the list. ``title`` is empty until something was asked; times are seconds since the epoch."""
-
-    id: str
-    title: str
-    created_at: float
-    updated_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Feedback:
-    """A thumb with a reason, and what it is about: the answer's trace, model and prompt version."""
-
-    message_id: int
-    conversation_id: str
-    up: bool
-    comment: str
-    trace_id: str | None
-    model: str | None
-    prompt: str | None
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class StoredMessage:
-    """One turn. ``up`` and ``comment`` are its feedback; ``error`` has ``code`` and ``params`` for both languages."""
-
-    id: int
-    conversation_id: str
-    role: Literal["user", "assistant"]
-    state: State
-    text: str
-    at: float
-    reply_to: int | None = None
-    trace_id: str | None = None
-    model: str | None = None
-    prompt: str | None = None
-    notices: tuple[str, ...] = ()
-    error: Mapping[str, Any] | None = None
-    up: bool | None = None
-    comment: str = ""
-    answer_json: str | None = None
-
-    def answer(self) -> Answer | None:
-        """The answer with sentences and citations; ``None`` for a question or an answer that never began."""
-        return answer_from_json(self.answer_json) if self.answer_json else None
 
 
 class Conversations:
@@ -110,16 +69,16 @@ class Conversations:
         with self._workspace.read() as db:
             row = db.execute(
                 f"SELECT {_CONVERSATION} FROM conversations WHERE id=? AND app=? AND tenant=? AND user=?",
-                (_clean(conversation_id), self.app, caller.tenant, caller.user),
+                (clean(conversation_id), self.app, caller.tenant, caller.user),
             ).fetchone()
         if row is None:
-            raise NotFound(kind="conversation", value=conversation_id)
+            raise NotFound(kind=Phrase("word.conversation"), value=conversation_id)
         return Conversation(*row)
 
     def recent(self, caller: Caller, query: str = "", *, limit: int = 30, offset: int = 0) -> list[Conversation]:
         """The caller's conversations, last used first; with ``query``, those whose title or text contains it."""
         where, values = "app=? AND tenant=? AND user=?", [self.app, caller.tenant, caller.user]
-        if words := _clean(query).strip():
+        if words := clean(query).strip():
             pattern = "%" + re.sub(r"([%_\\])", r"\\\1", words) + "%"
             where += (
                 r" AND (title LIKE ? ESCAPE '\' OR EXISTS (SELECT 1 FROM messages"
@@ -149,10 +108,10 @@ class Conversations:
 
     def _change(self, caller: Caller, conversation_id: str, statement: str, *values: str) -> None:
         with self._workspace.write() as db:
-            owned = (_clean(conversation_id), self.app, caller.tenant, caller.user)
+            owned = (clean(conversation_id), self.app, caller.tenant, caller.user)
             changed = db.execute(f"{statement} id=? AND app=? AND tenant=? AND user=?", (*values, *owned)).rowcount
         if not changed:
-            raise NotFound(kind="conversation", value=conversation_id)
+            raise NotFound(kind=Phrase("word.conversation"), value=conversation_id)
 
     # --- messages -----------------------------------------------------------------------------
 
@@ -167,7 +126,7 @@ class Conversations:
         with self._workspace.read() as db:
             rows = db.execute(
                 f"{_MESSAGE} WHERE m.conversation_id=? AND m.tenant=? AND m.user=? AND m.id < ? ORDER BY m.id DESC LIMIT ?",
-                (_clean(conversation_id), caller.tenant, caller.user, before or 1 << 62, limit),
+                (clean(conversation_id), caller.tenant, caller.user, before or 1 << 62, limit),
             ).fetchall()
         return [self._message(row) for row in reversed(rows)]
 
@@ -180,12 +139,12 @@ class Conversations:
                 (message_id, caller.tenant, caller.user, self.app),
             ).fetchone()
         if row is None:
-            raise NotFound(kind="message", value=message_id)
+            raise NotFound(kind=Phrase("word.message"), value=message_id)
         return self._message(row)
 
     def ask(self, caller: Caller, conversation_id: str, question: str, *, trace_id: str | None = None) -> Draft:
         """Store a question and begin its answer, in one transaction. An untitled conversation takes its title."""
-        question = _clean(question)
+        question = clean(question)
         now = time.time()
         with self._workspace.write() as db:
             self._touch(db, caller, conversation_id, now, question)
@@ -215,7 +174,7 @@ class Conversations:
             (now, _title(question)[:60], conversation_id, self.app, caller.tenant, caller.user),
         ).rowcount
         if not changed:
-            raise NotFound(kind="conversation", value=conversation_id)
+            raise NotFound(kind=Phrase("word.conversation"), value=conversation_id)
 
     def _begin(
         self,
@@ -261,7 +220,7 @@ class Conversations:
         """Keep a thumb on an answer; ``None`` takes it back. A later one replaces an earlier one."""
         rated = self.message(caller, message_id)
         if rated.role != "assistant":
-            raise NotFound(kind="answer", value=message_id)
+            raise NotFound(kind=Phrase("word.answer"), value=message_id)
         with self._workspace.write() as db:
             db.execute("DELETE FROM feedback WHERE message_id=?", (message_id,))
             if up is not None:
@@ -274,7 +233,7 @@ class Conversations:
                         caller.tenant,
                         caller.user,
                         int(up),
-                        _clean(comment).strip()[:2000],
+                        clean(comment).strip()[:2000],
                         rated.trace_id,
                         rated.model,
                         rated.prompt,
@@ -302,12 +261,8 @@ class Conversations:
         conversation = self.get(caller, conversation_id)
         turns = self.messages(caller, conversation_id, limit=-1)
         if form == "json":
-            return json.dumps(
-                {"app": self.app, **asdict(conversation), "messages": [_exported(turn) for turn in turns]},
-                ensure_ascii=False,
-                indent=2,
-            )
-        return _markdown(conversation, turns, language)
+            return as_json(self.app, conversation, turns)
+        return as_markdown(conversation, turns, language)
 
 
 class Draft:
@@ -326,7 +281,7 @@ class Draft:
         with self._workspace.write() as db:
             db.execute(
                 "UPDATE messages SET text=?, beat_at=?, answer=coalesce(?, answer) WHERE id=? AND state='streaming'",
-                (_clean(text), time.time(), answer_to_json(answer) if answer else None, self.message_id),
+                (clean(text), time.time(), answer_to_json(answer) if answer else None, self.message_id),
             )
 
     def finish(
@@ -340,13 +295,13 @@ class Draft:
                     " notices=?, model=?, prompt=?, error=? WHERE id=? AND state='streaming'",
                     (
                         state,
-                        _clean(text),
+                        clean(text),
                         time.time(),
                         answer_to_json(answer) if answer else None,
                         json.dumps(answer.notices) if answer and answer.notices else None,
                         answer.model if answer else None,
                         answer.prompt if answer else None,
-                        _error_json(error) if error else None,
+                        error_to_json(error) if error else None,
                         self.message_id,
                     ),
                 )
@@ -360,72 +315,14 @@ class Draft:
     __del__ = abandon
 
 
-# --- an answer as JSON ----------------------------------------------------------------------------
-
-
-def answer_to_json(answer: Answer) -> str:
-    data = asdict(answer)
-    del data["question"], data["text"]  # the messages keep both
-    return _clean(json.dumps(data, ensure_ascii=False))
-
-
-def answer_from_json(text: str) -> Answer:
-    """The stored answer; ``question`` and ``text`` are empty, the messages have them."""
-    data = json.loads(text)
-    data["sentences"] = tuple(Sentence(s["text"], tuple(s["citations"])) for s in data["sentences"])
-    data["citations"] = tuple(Citation(**c) for c in data["citations"])
-    data["notices"] = tuple(data["notices"])
-    data["timings"] = Timings(**data["timings"])
-    return Answer(question="", text="", **data)
-
-
-def _error_json(error: TouchstoneError) -> str:
-    params = {
-        name: value if isinstance(value, int | float) else secret_free(str(value))
-        for name, value in error.params.items()
-    }
-    return _clean(json.dumps({"code": code_of(error), "params": params}, ensure_ascii=False))
-
-
-def error_text(error: Mapping[str, Any], language: str) -> str:
-    """What a stored error says in ``language``."""
-    return message(f"error.{error['code']}", language, **error["params"])
-
-
-def _exported(turn: StoredMessage) -> dict[str, Any]:
-    kept = {name: getattr(turn, name) for name in ("id", "role", "state", "at", "text", "trace_id", "model", "prompt")}
-    answer = json.loads(turn.answer_json) if turn.answer_json else None
-    extra = {"answer": answer, "up": turn.up, "comment": turn.comment or None, "error": turn.error}
-    return kept | {name: value for name, value in extra.items() if value is not None}
-
-
-def _markdown(conversation: Conversation, turns: list[StoredMessage], language: str) -> str:
-    lines = [f"# {conversation.title or message('conversation.untitled', language)}", ""]
-    for turn in turns:
-        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(turn.at))
-        lines += [f"## {message(f'conversation.{turn.role}', language)} · {when}", "", turn.text, ""]
-        if turn.state != "done":
-            lines += [f"*{message(f'conversation.{turn.state}', language)}*", ""]
-        answer = turn.answer()
-        for citation in answer.citations if answer else ():
-            quote = citation.quote.replace("\n", "\n> ")
-            lines += [f"> [{citation.number}] **{citation.title}** ({citation.source})  ", f"> {quote}", ""]
-    return "\n".join(lines)
-
-
 # --- small parts ----------------------------------------------------------------------------------
 
 _CONVERSATION = "id, title, created_at, updated_at"
 _MESSAGE = "SELECT m.*, f.thumb, f.comment FROM messages AS m LEFT JOIN feedback AS f ON f.message_id=m.id"
 
 
-def _clean(text: str) -> str:
-    """``text`` as SQLite can keep and search it: no lone surrogates, no NUL."""
-    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "\ufffd")
-
-
 def _title(text: str) -> str:
-    return " ".join(_clean(text[: 4 * TITLE_LIMIT]).split())[:TITLE_LIMIT]
+    return " ".join(clean(text[: 4 * TITLE_LIMIT]).split())[:TITLE_LIMIT]
 
 
 def _writer() -> str:

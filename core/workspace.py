@@ -85,7 +85,8 @@ class Workspace:
             try:
                 yield db
             except BaseException:
-                db.execute("ROLLBACK")
+                if db.in_transaction:  # a full disk may have ended it already
+                    db.execute("ROLLBACK")
                 raise
             db.execute("COMMIT")
 

@@ -31,7 +31,7 @@ def message(role: Literal["user", "assistant"]) -> DeltaGenerator:
 def user_text(text: str) -> None:
     """Draw a person's message, letter by letter as they wrote it."""
     with message("user"):
-        st.markdown(inert_lines(text))
+        st.markdown(inert_lines(text), anchors=False)
 
 
 def answer_markdown(answer: Answer) -> str:
@@ -48,7 +48,7 @@ def stopped(*, by_person: bool = True) -> None:
 
 
 def write(
-    pieces: Iterable[str],
+    pieces: Iterable[str | None],
     *,
     keep: Callable[[str], None] | None = None,
     shown: Callable[[str], str] = formatted,
@@ -57,8 +57,8 @@ def write(
 ) -> str:
     """Draw ``pieces`` of an answer as they come and return the whole text.
 
-    An empty piece is a sign of life: send one at least every quarter of a second while nothing comes, so that a
-    click on Stop is noticed. When the run ends early ``pieces`` is closed, which cancels the work behind it.
+    ``None`` is a sign of life (``iterate(..., tick_s=0.25)`` of ``core.providers.sync`` sends it): it lets a click
+    on Stop be noticed while nothing comes. When the run ends early ``pieces`` is closed, which cancels the work.
 
     Args:
         keep: called with every piece before it is drawn; store it there.
@@ -67,20 +67,20 @@ def write(
         redraw_s: seconds between two updates of the page.
     """
     place = st.empty()
-    text, drawn_at, drawn = "", time.monotonic(), False
-    place.markdown(f":shimmer[{waiting or t('ui.chat.thinking')}]")
+    idle = f":shimmer[{waiting or t('ui.chat.thinking')}]"
+    text, next_at = "", 0.0
+    place.markdown(idle)
     try:
         for piece in pieces:
             if piece:
                 text += piece
                 if keep:
                     keep(piece)
-            now = time.monotonic()
-            if now - drawn_at >= redraw_s or (text and not drawn):
-                place.markdown(f"{shown(text)} {CURSOR}" if text else f":shimmer[{waiting or t('ui.chat.thinking')}]")
-                drawn_at, drawn = now, bool(text)
+            if time.monotonic() >= next_at or piece is None:
+                place.markdown(f"{shown(text)} {CURSOR}" if text else idle, anchors=False)
+                next_at = time.monotonic() + redraw_s if text else 0.0
     finally:
         if isinstance(pieces, Generator):
             pieces.close()
-    place.markdown(shown(text))
+    place.markdown(shown(text), anchors=False)
     return text

@@ -16,8 +16,11 @@ import re
 
 JOINER = "\u2060"
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069\u2028\u2029]")
-_SEEN_AGAIN = re.compile(r"(?<=:)(?=[\w+\-:/])|(?<=@)(?=\w)|(?<=www)(?=\.)|(?<=[<>~=\-])(?=[<>=\-])", re.IGNORECASE)
+UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069\u2028\u2029]")
+_ACTING = r"(?<=:)(?=[\w+/:]|-1)|(?<=@)(?=\w)|(?<=www)(?=\.)"
+_ARROWS = r"(?<=[<>~=\-])(?=[<>=\-])"
+_SEEN_AGAIN = re.compile(_ACTING, re.IGNORECASE)
+_SEEN_OR_CHANGED = re.compile(f"{_ACTING}|{_ARROWS}", re.IGNORECASE)
 _MARKUP = re.compile(r"([\\`<>\[\]$&{}])")
 _QUOTE_MARK = re.compile(r"^( {0,3}\\> ?)+")
 _CODE_SPAN = re.compile(r"(?<!`)`([^`|\n]+)`(?!`)")
@@ -30,7 +33,7 @@ _CODE_LANGUAGES = frozenset(
 
 def inert(text: str) -> str:
     """Markdown that shows ``text`` as it is written, on one line; a paragraph break becomes a space."""
-    return _escaped(" ".join(_CONTROL.sub("", text).split()), _PUNCTUATION)
+    return _escaped(" ".join(UNSEEN.sub("", text).split()), _PUNCTUATION, _SEEN_OR_CHANGED)
 
 
 def inert_lines(text: str) -> str:
@@ -47,7 +50,7 @@ def formatted(text: str) -> str:
     lines: list[str] = []
     code: list[str] | None = None
     fence, label = "", ""
-    for line in _CONTROL.sub("", text.expandtabs(4)).splitlines():
+    for line in UNSEEN.sub("", text.expandtabs(4)).splitlines():
         opening = _FENCE.match(line)
         if code is None and opening:
             code, fence, label = [], opening[1], opening[2].lower()
@@ -67,16 +70,17 @@ def _formatted_line(line: str) -> str:
     pieces: list[str] = []
     end = 0
     for span in _CODE_SPAN.finditer(line):
-        pieces += [_escaped(line[end : span.start()], _MARKUP), span[0]]
+        pieces += [_escaped(line[end : span.start()], _MARKUP, _SEEN_AGAIN), span[0]]
         end = span.end()
-    pieces.append(_escaped(line[end:], _MARKUP))
+    pieces.append(_escaped(line[end:], _MARKUP, _SEEN_AGAIN))
     text = "".join(pieces)
     quote = _QUOTE_MARK.match(text)
     return text if quote is None else quote[0].replace("\\", "") + text[quote.end() :]
 
 
-def _escaped(text: str, marks: re.Pattern[str]) -> str:
-    return JOINER.join(marks.sub(r"\\\1", piece) for piece in _SEEN_AGAIN.split(text))
+def _escaped(text: str, marks: re.Pattern[str], joints: re.Pattern[str]) -> str:
+    """``text`` with a backslash before ``marks`` and a word joiner at ``joints``."""
+    return JOINER.join(marks.sub(r"\\\1", piece) for piece in joints.split(text))
 
 
 def _closes(line: str, fence: str) -> bool:

@@ -5,6 +5,7 @@ Colors, fonts and radii are theme options (``apps/ui/theme.toml``); no page writ
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 import streamlit as st
@@ -13,6 +14,7 @@ from apps.ui import health
 from apps.ui.inert import inert
 from apps.ui.session import language, language_switch, runtime, t
 
+LOGO = Path(__file__).parent / "logo.svg"
 ICONS = {
     "home": ":material/home:",
     "models": ":material/tune:",
@@ -79,6 +81,11 @@ def seconds(value: float | None) -> str:
 def count(value: int | None) -> str:
     """``12,345``; a dash for what is unknown."""
     return "–" if value is None else f"{value:,}"
+
+
+def health_mark(state: health.Health) -> str:
+    """A small colored word: ready, cannot answer, not checked."""
+    return f":{DOTS[state.status]}-badge[{t(f'ui.health.short.{state.status}')}]"
 
 
 def health_text(state: health.Health) -> str:

@@ -15,8 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from core.conversations import Conversations, StoredMessage, answer_from_json, answer_to_json, error_text
+from core.conversations import Conversations
 from core.errors import InputError, NotFound, StreamInterrupted
+from core.i18n import Phrase
+from core.transcripts import StoredMessage, answer_from_json, answer_to_json, error_text
 from core.types import LOCAL, Answer, Caller, Citation, Sentence
 from core.workspace import Workspace
 
@@ -218,6 +220,15 @@ def test_a_failed_answer_keeps_its_error_in_both_languages(store: Conversations)
     assert "broke off" in error_text(failed.error, "en")
     assert "中断" in error_text(failed.error, "zh")
     assert "abcdefgh" not in json.dumps(failed.error)
+
+
+def test_words_in_a_stored_error_speak_the_readers_language(store: Conversations) -> None:
+    draft = store.ask(LOCAL, store.create(LOCAL).id, "q")
+    draft.finish("failed", "", error=NotFound(kind=Phrase("word.conversation"), value="x"))
+    error = store.message(LOCAL, draft.message_id).error
+    assert error is not None
+    assert error_text(error, "zh") == "没有对话“x”。"
+    assert error_text(error, "en") == "There is no conversation 'x'."
 
 
 def test_asking_again_replaces_the_answer(store: Conversations) -> None:
