@@ -1,4 +1,3 @@
-import streamlit as st
 from apps.ui import look
 from apps.ui.session import t
 
