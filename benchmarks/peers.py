@@ -6,20 +6,22 @@ with the least a caller must do by hand: post, read lines, parse each chunk, tak
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
 import json
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 QUESTION = "What does shipping cost?"
 RAW, OPENAI, LANGCHAIN, LITELLM = "raw httpx2", "openai SDK", "langchain-openai", "litellm"
 ENGINE, STACK = "Touchstone engine", "Touchstone whole stack"
+
+
+async def _nothing() -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Peer:
     ask_async: Callable[[], Awaitable[str]]
     stream: Callable[[str], Iterator[str]]
     stream_async: Callable[[str], AsyncIterator[str]]
-    close_async: Callable[[], Awaitable[object]] = partial(asyncio.sleep, 0)
+    close_async: Callable[[], Awaitable[object]] = _nothing
 
 
 @contextmanager
