@@ -5,6 +5,7 @@ Colors, fonts and radii are theme options (``apps/ui/theme.toml``); no page writ
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -93,3 +94,18 @@ def health_text(state: health.Health) -> str:
     if state.error is not None:
         return inert(state.error.text(language()))
     return t(f"ui.health.{state.status}")
+
+
+def size(value: int | None) -> str:
+    """Bytes as ``0.4 GB``; a dash for what is unknown."""
+    if value is None:
+        return "–"
+    return f"{value / 1e9:.1f} GB" if value >= 1e8 else f"{value / 1e6:.0f} MB"
+
+
+def machine_memory() -> int | None:
+    """Bytes of memory this machine has; ``None`` where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
