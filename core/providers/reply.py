@@ -147,10 +147,10 @@ class Reply:
             ) from error
         except BrokenWire as error:
             raise self.invalid() from error
-        finish = self.answer.finish or "stop"
-        if not self.answer.recognized or (finish == "stop" and not self.out):
-            raise self.invalid()
         self._check_given_up()
+        answer = self.answer
+        if not answer.recognized or (answer.finish in (None, "stop") and not answer.spoke and not self.out):
+            raise self.invalid()
 
     def check_end(self) -> None:
         """See whether the stream that is over holds a whole answer.

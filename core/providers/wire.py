@@ -187,6 +187,7 @@ class Answer:
         "raw",
         "recognized",
         "shown",
+        "spoke",
         "usage",
     )
 
@@ -203,6 +204,7 @@ class Answer:
         self.usage: Mapping[str, Any] | None = None
         self.raw: dict[str, Any] = {}
         self.recognized = False  # a chunk with choices came
+        self.spoke = False  # content came, be it empty
         self.shown = False  # an event was given out
 
     @property
@@ -266,6 +268,7 @@ class Answer:
             out.append(ReasoningDelta(thought))
         content = delta.get("content")
         if content.__class__ is str:
+            self.spoke = True
             self._say(content, out)
         elif content:
             for part in content:

@@ -1,7 +1,7 @@
 """A raw TCP server that says exactly what a script tells it, and keeps a record of what was done to it.
 
 There is one script per request, in the order requests come in; the last one is used again for every further
-request. A script is a tuple of acts, or a function of the request that gives one. An act is bytes to send, or one of the records below. After its acts a connection stays open
+request. A script is a tuple of acts, or a function of the request that gives one or generates it. An act is bytes to send, or one of the records below. After its acts a connection stays open
 and takes the next request, unless the acts closed it.
 
 >>> with Misbehaving([(response(503), ), sse("Hello")]) as server:
@@ -18,7 +18,8 @@ import ssl
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -84,7 +85,8 @@ class Request:
         return json.loads(self.body)
 
 
-Script = Sequence[Act] | Callable[[Request], Sequence[Act]]
+Acts = Sequence[Act] | AsyncGenerator[Act, None]
+Script = Sequence[Act] | Callable[[Request], Acts]
 
 
 @dataclass
@@ -155,10 +157,9 @@ class Misbehaving:
             while (request := await self._read(reader, number)) is not None:
                 script = self.scripts[min(len(self.requests), len(self.scripts) - 1)]
                 self.requests.append(request)
-                if callable(script):
-                    script = script(request)
+                acts = script(request) if callable(script) else script
                 gone = asyncio.ensure_future(self._gone(reader))
-                acting = asyncio.ensure_future(self._play(script, writer))
+                acting = asyncio.ensure_future(self._play(acts, writer))
                 try:
                     await asyncio.wait({gone, acting}, return_when=asyncio.FIRST_COMPLETED)
                     if not acting.done():
@@ -182,9 +183,9 @@ class Misbehaving:
         while not reader.at_eof() and reader.exception() is None:
             await asyncio.sleep(0.01)
 
-    async def _play(self, script: Sequence[Act], writer: asyncio.StreamWriter) -> bool:
+    async def _play(self, acts: Acts, writer: asyncio.StreamWriter) -> bool:
         """Act; return whether the connection was closed."""
-        for act in script:
+        async for act in _one_by_one(acts):
             if isinstance(act, bytes):
                 await self._send(writer, act)
             elif isinstance(act, Pause):
@@ -226,6 +227,16 @@ class Misbehaving:
         headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines)}
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         return Request(time.monotonic(), number, method, path, headers, body)
+
+
+async def _one_by_one(acts: Acts) -> AsyncGenerator[Act, None]:
+    if isinstance(acts, Sequence):
+        for act in acts:
+            yield act
+    else:
+        async with aclosing(acts):
+            async for act in acts:
+                yield act
 
 
 CERTIFICATE = Path(__file__).with_name("localhost.pem")  # self-signed, for 127.0.0.1 and localhost; with its key
