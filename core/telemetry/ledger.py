@@ -11,7 +11,8 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any
 
 from core.contracts import DEFAULT_OPTIONS, ChatModel, EmbeddingModel
@@ -65,8 +66,10 @@ SELECT operation, provider, model, count(*) AS calls,
 FROM calls WHERE at >= ? GROUP BY operation, provider, model ORDER BY calls DESC, provider, model
 """
 _INSERT = "INSERT INTO calls ({}) VALUES ({})".format(
-    ", ".join(Call.__slots__), ", ".join(f":{name}" for name in Call.__slots__)
+    ", ".join(Call.__slots__), ", ".join("?" for _ in Call.__slots__)
 )
+_row = attrgetter(*Call.__slots__)
+GATHER_S = 0.05  # how long the first row of a batch waits for others: a transaction costs more than its rows
 
 
 class Ledger:
@@ -74,7 +77,8 @@ class Ledger:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._queue: queue.Queue[Call | threading.Event | None] = queue.Queue()
+        self._queue: queue.SimpleQueue[Call | threading.Event | None] = queue.SimpleQueue()
+        self._hurry = threading.Event()  # somebody waits for the rows
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self.failed: str | None = None  # why the last batch could not be stored; doctor shows it
@@ -93,11 +97,13 @@ class Ledger:
             return True
         stored = threading.Event()
         self._queue.put(stored)
+        self._hurry.set()
         return stored.wait(timeout_s)
 
     def close(self) -> None:
         if self._thread is not None and self._thread.is_alive():
             self._queue.put(None)
+            self._hurry.set()
             self._thread.join(10.0)
         self._thread = None
 
@@ -116,6 +122,8 @@ class Ledger:
     def _run(self) -> None:
         while True:
             batch: list[Any] = [self._queue.get()]
+            self._hurry.wait(GATHER_S)
+            self._hurry.clear()  # before the queue is emptied: who hurries puts first, so nothing is left behind
             while True:
                 try:
                     batch.append(self._queue.get_nowait())
@@ -133,7 +141,7 @@ class Ledger:
             return
         try:
             with self._workspace.write() as db:
-                db.executemany(_INSERT, [asdict(call) for call in calls])
+                db.executemany(_INSERT, [_row(call) for call in calls])
             self.failed = None
         except (TouchstoneError, sqlite3.Error) as error:  # a full disk stops no answer; doctor and home show it
             self.failed = str(error)
