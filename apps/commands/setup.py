@@ -11,11 +11,12 @@ import typer
 
 from apps.commands.checkup import Json
 from apps.commands.shell import Out, out_of
-from core.errors import InputError, TouchstoneError
-from core.i18n import LANGUAGES, masked
+from core.errors import InputError, InvalidSetting, TouchstoneError
+from core.i18n import LANGUAGES, Phrase, masked
 from core.providers.registry import engines, split_name
 from core.providers.services import Service, services
 from core.settings import Secret, Settings, load_settings, save_env
+from core.settings_file import URL
 
 if TYPE_CHECKING:
     from core.trial import Trial
@@ -97,7 +98,11 @@ class Plan:
             allowed = ", ".join(services(self.base))
             raise InputError(reason="bad_value", name="--provider", value=prefix, allowed=allowed)
         if base_url:
-            self._set(row.url_variable, base_url)
+            if not URL.fullmatch(base_url):
+                wanted = Phrase("allowed.url")
+                raise InvalidSetting(name=row.url_variable, value=base_url, allowed=wanted, where="--base-url")
+            if base_url != row.base_url:
+                self._set(row.url_variable, base_url)
         if key:
             if row.key_variable is None:
                 raise InputError(reason="no_key_needed", name=row.label)
