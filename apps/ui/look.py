@@ -30,6 +30,7 @@ ICONS = {
     "test": ":material/play_arrow:",
     "save": ":material/save:",
 }
+SIGNS: dict[health.Status, str] = {"ok": "●", "failed": "✕", "unknown": "○"}
 DOTS: dict[health.Status, Literal["green", "red", "gray"]] = {"ok": "green", "failed": "red", "unknown": "gray"}
 
 
@@ -51,12 +52,7 @@ def model_badge() -> None:
     """The chat model in use; its color says whether it can answer."""
     name = runtime().settings.model("chat")
     state = health.of(runtime(), "chat")
-    st.badge(
-        inert(shortened(name)),
-        icon=":material/circle:" if state.status != "failed" else ":material/error:",
-        color=DOTS[state.status],
-        help=health_text(state),
-    )
+    st.badge(f"{SIGNS[state.status]} {inert(shortened(name))}", color=DOTS[state.status], help=health_text(state))
 
 
 def shortened(name: str, limit: int = 32) -> str:
@@ -86,7 +82,7 @@ def count(value: int | None) -> str:
 
 def health_mark(state: health.Health) -> str:
     """A small colored word: ready, cannot answer, not checked."""
-    return f":{DOTS[state.status]}-badge[{t(f'ui.health.short.{state.status}')}]"
+    return f":{DOTS[state.status]}-badge[{SIGNS[state.status]} {t(f'ui.health.short.{state.status}')}]"
 
 
 def health_text(state: health.Health) -> str:

@@ -31,9 +31,10 @@ def provider_label(choice_id: str, rows: dict[str, Choice]) -> str:
 
 
 def choose_role() -> str:
+    asked = st.query_params.get("role")
     role = st.segmented_control(
-        t("models.role"), ROLES, required=True, default="chat", key="models_role",
-        format_func=lambda name: t(f"ui.role.{name}"), bind="query-params",
+        t("models.role"), ROLES, required=True, default=asked if asked in ROLES else "chat", key="models_role",
+        format_func=lambda name: t(f"ui.role.{name}"),
     )  # fmt: skip
     st.caption(t(f"models.about.{role}"))
     return role
@@ -47,7 +48,7 @@ def choose_provider(role: str, settings: Settings) -> Choice:
     current = settings.values[f"models.{role}"].partition(":")[0]
     chosen = st.selectbox(
         t("models.provider"), ids, index=ids.index(current) if current in ids else 0,
-        format_func=lambda name: provider_label(name, rows), key=f"models_provider_{role}", required=True,
+        format_func=lambda name: provider_label(name, rows), key=f"models_provider_{role}",
     )  # fmt: skip
     return rows[chosen]
 
@@ -177,20 +178,20 @@ def draw_chat_trial(done: trial.ChatTrial) -> None:
 
 
 def in_use(settings: Settings) -> None:
+    """The model of each role with its health and where its name comes from."""
     with st.container(border=True):
         st.markdown(f"### {t('home.models.title')}", anchors=False)
         for role in ROLES:
             name = settings.model(role)
+            if not name:
+                st.markdown(f"**{t(f'ui.role.{role}')}**  \n:gray[{t('home.models.none')}]")
+                continue
             state = health.of(session.runtime(), role)
-            mark = look.health_mark(state) if name else ""
             source = settings.sources.get(f"models.{role}", "default")
-            st.markdown(f"**{t(f'ui.role.{role}')}** {mark}  \n{inert(name) if name else t('home.models.none')}")
-            if state.error is not None and name:
-                st.caption(look.health_text(state))
-            elif name:
-                st.caption(
-                    t("models.from", source=inert(t(f"models.source.{source}") if source in SOURCES else source))
-                )
+            origin = t("models.from", source=t(f"models.source.{source}") if source in SOURCES else inert(source))
+            below = look.health_text(state) if state.error is not None else origin
+            head = f"**{t(f'ui.role.{role}')}** {look.health_mark(state)}"
+            st.markdown(f"{head}  \n{inert(name)}  \n:small[:gray[{below}]]")
 
 
 def use(role: str, chosen: dict[str, str], *, keep: bool) -> None:
@@ -224,7 +225,7 @@ def form(role: str, choice: Choice, settings: Settings) -> None:
             memory(name, settings)
         submit = partial(st.form_submit_button, on_click=keys.take, args=(variable,))
         with st.container(horizontal=True):
-            tested = bool(choice.id) and submit(t("models.test"), type="primary", icon=look.ICONS["test"])
+            tested = bool(choice.id) and submit(f":primary[**{t('models.test')}**]", icon=look.ICONS["test"])
             used = submit(t("models.use"), help=t("models.use_help"))
             kept = submit(t("models.keep"), help=t("models.keep_help"), icon=look.ICONS["save"])
             listed = service is not None and submit(t("models.list"), type="tertiary", icon=":material/list:")
