@@ -135,10 +135,14 @@ def try_models(settings: Settings, *, embedding: bool, out: Out) -> dict[str, An
         TouchstoneError: one of them does not answer.
     """
     from apps.trial import try_chat, try_embedding
+    from core.providers.embedded import memory_needed
     from core.runtime import open_runtime
     from core.types import LOCAL
 
     name = settings.model("chat")
+    memory = memory_needed(name, settings)
+    if memory is not None:
+        out.say(out.t("init.memory", model=name, gib=f"{memory / 2**30:.1f}"))
     out.note(out.t("init.trying", model=name))
     with open_runtime(settings) as runtime:
         chat = result_of(try_chat(runtime, name, settings, LOCAL, out.language))
@@ -150,6 +154,7 @@ def try_models(settings: Settings, *, embedding: bool, out: Out) -> dict[str, An
                 "timings": asdict(done.timings),
                 "usage": asdict(done.usage),
                 "capabilities": asdict(chat.capabilities),
+                "memory_bytes": memory,
             }
         }
         seconds = ["?" if s is None else f"{s:.2f}" for s in (done.timings.first_token_s, done.timings.total_s)]

@@ -11,7 +11,8 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from typer.testing import CliRunner, Result
 
 from apps.cli import app
 from core.settings import load_settings
+from core.types import Answer, Citation, Sentence
 from tests.local_service import LocalService, serving
 
 ROOT = Path(__file__).parents[2]
@@ -47,6 +49,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "script.yaml").write_text(SCRIPT, "utf-8")
     monkeypatch.setenv("TOUCHSTONE_CHAT", f"scripted:{tmp_path}/script.yaml")
+    monkeypatch.setenv("TOUCHSTONE_EMBEDDING", "scripted:hash")
     return tmp_path
 
 
@@ -544,6 +547,99 @@ def test_index_says_when_there_is_nothing(folder: Path) -> None:
     assert (result.exit_code, "No supported file" in result.stderr) == (0, True)
 
 
+def test_index_shows_a_bar_to_who_watches(documents: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("typer.testing._NamedTextIOWrapper.isatty", lambda self: self.name == "<stderr>")
+    assert "Reading files" in touchstone("index", str(documents)).stderr
+
+
+ANSWER = Answer(
+    "q",
+    "generated",
+    "电水壶保修 12 个月。 Kettles have 12 months.",
+    (Sentence("电水壶保修 12 个月。", (1,)), Sentence("[Kettles] have 12 months.", (1, 2)), Sentence("还有。", (2,))),
+    (
+        Citation(1, "p1", "d1", "[保修]", "docs/保修.md", "电水壶的保修期\n为 12 个月。" + "长" * 300, 0, 9),
+        Citation(2, "p2", "d2", "Returns\x1b[31m", "docs/returns.md", "A kettle may be returned.", 0, 25),
+    ),
+    0.9,
+    "zh",
+)
+
+
+def answering_with(monkeypatch: pytest.MonkeyPatch, *events: Any) -> list[dict[str, Any]]:
+    """Let the library answer with ``events``; returns what it was asked with."""
+    from core.retrieval.library import Library
+
+    asked: list[dict[str, Any]] = []
+
+    async def ask(self: Library, question: str, **options: Any) -> AsyncGenerator[Any, None]:
+        asked.append({"question": question, **options})
+        for event in events:
+            yield event
+
+    monkeypatch.setattr(Library, "ask", ask)
+    return asked
+
+
+def test_ask_streams_sentences_and_lists_sources(documents: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from core.retrieval.answer import AnswerDone, Notice, SentenceReady, SourcesFound
+
+    touchstone("index", str(documents))
+    sentences = [SentenceReady(sentence) for sentence in ANSWER.sentences]
+    asked = answering_with(monkeypatch, SourcesFound(()), *sentences, Notice("embedding_down"), AnswerDone(ANSWER))
+    result = touchstone("ask", " 保修多久 ", "--language", "zh")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert lines[0] == "电水壶保修 12 个月。[1][Kettles] have 12 months. [1][2] 还有。[2]"
+    assert lines[1:3] == ["", "Sources"]
+    assert lines[3].startswith("[1] [保修] — docs/保修.md — “电水壶的保修期 为 12 个月。长长")
+    assert lines[3].endswith("长…”")
+    assert lines[4] == "[2] Returns[31m — docs/returns.md — “A kettle may be returned.”"
+    assert "\x1b" not in result.output
+    assert result.stderr.strip()
+    (options,) = asked
+    assert (options["question"], options["collection"], options["language"]) == ("保修多久", "default", "zh")
+    assert options["chat"].name.startswith("scripted:")
+
+
+def test_ask_as_data(documents: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from core.retrieval.answer import AnswerDone
+
+    touchstone("index", str(documents), "--collection", "shop")
+    answering_with(monkeypatch, AnswerDone(ANSWER))
+    answer = data(touchstone("ask", "q", "--collection", "shop", "--json"))
+    assert (answer["mode"], answer["sentences"][0]["citations"]) == ("generated", [1])
+    assert answer["citations"][0]["source"] == "docs/保修.md"
+    missing = touchstone("ask", "q", "--json")
+    assert "shop" in data(missing)["error"]["message"]
+
+
+def test_ask_says_when_the_documents_do_not_say(documents: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from core.retrieval.answer import AnswerDone
+
+    touchstone("index", str(documents))
+    refusal = replace(ANSWER, mode="refused", text="文档没有说明。", sentences=(), citations=ANSWER.citations[:1])
+    answering_with(monkeypatch, AnswerDone(refusal))
+    result = touchstone("ask", "q", TOUCHSTONE_LANG="zh")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[:3] == ["文档没有说明。", "", "文档中的相关内容"]
+
+
+def test_ask_quotes_when_the_model_that_is_set_cannot_be_opened(
+    documents: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from core.retrieval.answer import AnswerDone
+
+    touchstone("index", str(documents))
+    asked = answering_with(monkeypatch, AnswerDone(ANSWER))
+    result = touchstone("ask", "q", TOUCHSTONE_CHAT="deepseek:deepseek-chat")
+    assert result.exit_code == 0
+    assert asked[0]["chat"] is None
+    assert "DEEPSEEK_API_KEY" in result.stderr
+    named = touchstone("ask", "q", "--model", "deepseek:deepseek-chat", "--json")
+    assert (named.exit_code, data(named)["error"]["code"]) == (3, "missing_key")
+
+
 def test_ask_without_documents_names_the_command() -> None:
     result = touchstone("ask", "几天内可以退货？", TOUCHSTONE_LANG="zh")
     assert result.exit_code == 6
@@ -553,9 +649,7 @@ def test_ask_without_documents_names_the_command() -> None:
 def test_two_processes_index_one_workspace(documents: Path) -> None:
     (documents.parent / "more").mkdir()
     (documents.parent / "more" / "hours.md").write_text("# Hours\n\nThe shop is open from 9 to 18.\n", "utf-8")
-    others = [
-        process("index", name, "--json", env={"TOUCHSTONE_EMBEDDING": "scripted:hash"}) for name in ("docs", "more")
-    ]
+    others = [process("index", name, "--json") for name in ("docs", "more")]
     for other in others:
         said, errors = other.communicate(timeout=120)
         assert other.returncode == 0, errors.decode()
