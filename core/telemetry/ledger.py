@@ -167,10 +167,13 @@ class Recorded:
             at, trace.trace_id, trace.caller.tenant, trace.caller.user, "chat", provider, name, 0.0, trace.prompt
         )
         first: float | None = None
-        finished = False
+        recorded = False
 
         def record(error: str | None = None) -> None:
-            self._ledger.record(replace(call, first_token_s=first, total_s=time.perf_counter() - started, error=error))
+            nonlocal recorded
+            if not recorded:
+                recorded, total_s = True, time.perf_counter() - started
+                self._ledger.record(replace(call, first_token_s=first, total_s=total_s, error=error))
 
         try:
             async with aclosing(self.model.stream(messages, options)) as events:
@@ -180,22 +183,17 @@ class Recorded:
                     if isinstance(event, Done):
                         call = _finished(call, event.completion)
                         event = Done(replace(event.completion, trace_id=trace.trace_id))
-                        finished = True
                         record()  # now: who has read the last event may close the stream at once
                     yield event
-            if not finished:
-                record("no_done")
+            record("no_done")
         except TouchstoneError as error:
-            if not finished:
-                record(code_of(error))
+            record(code_of(error))
             raise
         except Exception as error:
-            if not finished:
-                record(type(error).__name__)
+            record(type(error).__name__)
             raise
         except BaseException:  # GeneratorExit and CancelledError: the caller stopped the answer
-            if not finished:
-                record("cancelled")
+            record("cancelled")
             raise
 
     async def aclose(self) -> None:

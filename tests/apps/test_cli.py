@@ -247,6 +247,21 @@ def test_a_mistake_of_ours_keeps_its_traceback_and_json_its_form(monkeypatch: py
     assert KEY not in result.stdout
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain\ttext\nin 两行", "plain\ttext\nin 两行"),
+        ("\x1b[31mred\x1b[0m \x9b31m \x07\r", "[31mred[0m 31m "),
+        ("a\u202egpj.exe", "agpj.exe"),
+        ("bytes \udcff that are no text", "bytes \ufffd that are no text"),
+    ],
+)
+def test_text_of_others_carries_no_terminal_codes(text: str, shown: str) -> None:
+    from apps.commands.shell import plain
+
+    assert plain(text) == shown
+
+
 # --- chat -------------------------------------------------------------------------------------
 
 
@@ -539,6 +554,14 @@ def test_index_reports_files_that_cannot_be_read_and_goes_on(documents: Path) ->
     assert result.exit_code == 1
     assert (data(result)["added"], data(result)["failed"]) == (2, 1)
     assert "picture.md" in touchstone("index", str(documents)).stderr
+
+
+def test_a_binary_file_is_told_by_name(folder: Path) -> None:
+    (folder / "tool.exe").write_bytes(b"MZ\x90\x00\x03\x00" + bytes(range(256)) * 20)
+    result = touchstone("index", "tool.exe", "--json")
+    (row,) = data(result)["files"]
+    assert (result.exit_code, row["error"]["code"]) == (1, "input.binary_file")
+    assert "tool.exe" in row["error"]["message"]
 
 
 def test_index_says_when_there_is_nothing(folder: Path) -> None:
