@@ -18,7 +18,17 @@ from typing import Any
 from core.contracts import DEFAULT_OPTIONS, ChatModel, EmbeddingModel
 from core.errors import TouchstoneError, code_of
 from core.telemetry.trace import current_trace
-from core.types import Done, EmbeddingKind, Event, Message, Options, ReasoningDelta, TextDelta, ToolCallDelta
+from core.types import (
+    Completion,
+    Done,
+    EmbeddingKind,
+    Event,
+    Message,
+    Options,
+    ReasoningDelta,
+    TextDelta,
+    ToolCallDelta,
+)
 from core.workspace import Workspace
 
 
@@ -165,42 +175,48 @@ class Recorded:
             at, trace.trace_id, trace.caller.tenant, trace.caller.user, "chat", provider, name, 0.0, trace.prompt
         )
         first: float | None = None
+        recorded = False
+
+        def record(error: str | None = None) -> None:
+            nonlocal recorded
+            if not recorded:
+                recorded, total_s = True, time.perf_counter() - started
+                self._ledger.record(replace(call, first_token_s=first, total_s=total_s, error=error))
+
         try:
             async with aclosing(self.model.stream(messages, options)) as events:
                 async for event in events:
                     if first is None and isinstance(event, TextDelta | ReasoningDelta | ToolCallDelta):
                         first = time.perf_counter() - started
                     if isinstance(event, Done):
-                        done = event.completion
-                        call = replace(
-                            call,
-                            provider=done.provider,
-                            model=done.model,
-                            input_tokens=done.usage.input_tokens,
-                            output_tokens=done.usage.output_tokens,
-                            finish_reason=done.finish_reason,
-                        )
-                        event = Done(replace(done, trace_id=trace.trace_id))
+                        call = _finished(call, event.completion)
+                        event = Done(replace(event.completion, trace_id=trace.trace_id))
+                        record()  # now: who has read the last event may close the stream at once
                     yield event
-            self._ledger.record(replace(call, first_token_s=first, total_s=time.perf_counter() - started))
+            record("no_done")
         except TouchstoneError as error:
-            self._ledger.record(
-                replace(call, first_token_s=first, total_s=time.perf_counter() - started, error=code_of(error))
-            )
+            record(code_of(error))
             raise
         except Exception as error:
-            self._ledger.record(
-                replace(call, first_token_s=first, total_s=time.perf_counter() - started, error=type(error).__name__)
-            )
+            record(type(error).__name__)
             raise
         except BaseException:  # GeneratorExit and CancelledError: the caller stopped the answer
-            self._ledger.record(
-                replace(call, first_token_s=first, total_s=time.perf_counter() - started, error="cancelled")
-            )
+            record("cancelled")
             raise
 
     async def aclose(self) -> None:
         await self.model.aclose()
+
+
+def _finished(call: Call, done: Completion) -> Call:
+    return replace(
+        call,
+        provider=done.provider,
+        model=done.model,
+        input_tokens=done.usage.input_tokens,
+        output_tokens=done.usage.output_tokens,
+        finish_reason=done.finish_reason,
+    )
 
 
 class RecordedEmbedding:
