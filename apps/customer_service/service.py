@@ -13,19 +13,22 @@ from contextlib import aclosing
 from dataclasses import replace
 
 import apps.i18n  # noqa: F401  (its import registers the catalogue)
-from apps.customer_service.dialog import language_of, small_talk, standalone
-from apps.customer_service.events import Answered, Begun, Event
-from apps.customer_service.knowledge import Document, Knowledge, Progress
+from apps.customer_service.dialog import language_of, small_talk
+from apps.customer_service.events import Begun, Event, joined
+from apps.customer_service.knowledge import Knowledge
 from apps.customer_service.pace import Bursts
 from core.conversations import Conversations, Draft
 from core.errors import InputError, TouchstoneError
 from core.i18n import message
 from core.providers.sync import iterate, run
+from core.retrieval.answer import AnswerDone, SentenceReady
+from core.retrieval.index import ProgressCallback
+from core.retrieval.records import DocumentInfo, FileResult, Progress
 from core.runtime import Runtime, open_runtime
 from core.settings import Settings
 from core.telemetry.trace import new_trace_id, trace
 from core.transcripts import State, StoredMessage
-from core.types import LOCAL, Answer, Caller, Citation, Language, TextDelta
+from core.types import LOCAL, Answer, Caller, Citation, Language
 
 APP = "customer_service"
 QUESTION_LIMIT = 4000  # characters
@@ -91,7 +94,7 @@ class CustomerService:
         language: Language | None = None,
         sample: bool = True,
     ) -> AsyncGenerator[Event, None]:
-        """Answer as events, the last of which is ``Answered``.
+        """Answer as events, the last of which is ``AnswerDone``.
 
         With a conversation, question and answer are kept in it: text is stored before it is handed on, closing
         the generator keeps what has come as ``stopped``, an error keeps it as ``failed``.
@@ -144,31 +147,31 @@ class CustomerService:
         sample: bool,
     ) -> AsyncGenerator[Event, None]:
         """The events of an answer, each stored in ``draft`` before it is handed on."""
-        text = ""
+        said: list[SentenceReady] = []
         with trace(caller=caller, trace_id=trace_id):
             bursts = Bursts(self._answered(question, earlier, caller, language, sample))
         try:
             if draft:
                 yield Begun(draft.conversation_id, draft.question_id, draft.message_id)
             async for burst in bursts.read():
-                events = merged(burst)
-                came = "".join(event.text for event in events if isinstance(event, TextDelta))
-                text += came
-                if draft and came:
-                    await asyncio.to_thread(draft.write, text)
-                for event in events:
-                    if isinstance(event, Answered):
-                        event = Answered(replace(event.answer, trace_id=trace_id))
-                        await _finish(draft, "done", event.answer.text, event.answer)
+                new = [event for event in burst if isinstance(event, SentenceReady)]
+                said += new
+                if draft and new:
+                    so_far = partial(question, said)
+                    await asyncio.to_thread(draft.write, so_far.text, so_far)
+                for event in burst:
+                    if isinstance(event, AnswerDone):
+                        event = AnswerDone(replace(event.answer, trace_id=trace_id))
+                        await _finish(draft, "done", event.answer)
                     yield event
         except TouchstoneError as error:
-            await _finish(draft, "failed", text, error=error)
+            await _finish(draft, "failed", partial(question, said), error)
             raise
         except (asyncio.CancelledError, GeneratorExit):
-            await _finish(draft, "stopped", text)
+            await _finish(draft, "stopped", partial(question, said))
             raise
         except BaseException:
-            await _finish(draft, "failed", text)
+            await _finish(draft, "failed", partial(question, said))
             raise
         finally:
             await bursts.aclose()
@@ -184,31 +187,32 @@ class CustomerService:
         language = language or language_of(question, self.runtime.settings.language)
         if kind := small_talk(question):
             said = message(f"customer_service.small_talk.{kind}", language)
-            yield TextDelta(said)
-            yield Answered(Answer(question, "frame", said, language=language))
+            yield AnswerDone(Answer(question, "frame", said, language=language))
             return
-        query = standalone(question, [turn.text for turn in earlier if turn.role == "user"])
+        asked_before = [turn.text for turn in earlier if turn.role == "user"]
         async with aclosing(
-            self.knowledge.answer(query, asked=question, caller=caller, language=language, sample=sample)
+            self.knowledge.answer(question, asked_before, caller=caller, language=language, sample=sample)
         ) as events:
             async for event in events:
                 yield event
 
     # --- documents ----------------------------------------------------------------------------
 
-    def prepare(self, progress: Progress | None = None) -> None:
+    def prepare(self, progress: ProgressCallback | None = None) -> None:
         """Load the sample shop into this workspace, unless it is there."""
         self.knowledge.prepare(progress)
 
-    def upload(self, name: str, data: bytes, caller: Caller = LOCAL, *, progress: Progress | None = None) -> Document:
-        """Add a document that only ``caller`` finds. A file of the same name is replaced.
+    def upload(self, name: str, data: bytes, caller: Caller = LOCAL) -> FileResult:
+        """Add a document that only ``caller`` finds; one of the same name is replaced.
+
+        Words find it when this returns; its vectors are made in the background (:meth:`embedding`).
 
         Raises:
             InputError: no text in it, not a supported kind, too large, or too many documents.
         """
-        return self.knowledge.upload(name, data, caller, progress=progress)
+        return self.knowledge.upload(name, data, caller)
 
-    def documents(self, caller: Caller = LOCAL) -> list[Document]:
+    def documents(self, caller: Caller = LOCAL) -> list[DocumentInfo]:
         """The documents ``caller`` uploaded, newest first."""
         return self.knowledge.documents(caller)
 
@@ -219,6 +223,10 @@ class CustomerService:
             NotFound: the caller has uploaded no such document.
         """
         self.knowledge.remove(document_id, caller)
+
+    def embedding(self, caller: Caller = LOCAL) -> Progress | None:
+        """How far the vectors of the caller's uploads are; ``None`` when none are being made."""
+        return self.knowledge.embedding(caller)
 
     def surroundings(self, citation: Citation, caller: Caller = LOCAL) -> tuple[str, str]:
         """The document's text just before and just after a citation's quote; empty when it has changed since."""
@@ -239,31 +247,21 @@ def checked(question: str) -> str:
     return question
 
 
-def merged(events: Sequence[Event]) -> list[Event]:
-    """``events`` with neighboring text in one piece."""
-    out: list[Event] = []
-    for event in events:
-        if isinstance(event, TextDelta) and out and isinstance(last := out[-1], TextDelta):
-            out[-1] = TextDelta(last.text + event.text)
-        else:
-            out.append(event)
-    return out
+def partial(question: str, said: Sequence[SentenceReady]) -> Answer:
+    """An answer as far as it has come."""
+    sentences = tuple(event.sentence for event in said)
+    citations = tuple(citation for event in said for citation in event.citations)
+    return Answer(question, "extractive", joined(sentences), sentences, citations)
 
 
-async def _finish(
-    draft: Draft | None,
-    state: State,
-    text: str,
-    answer: Answer | None = None,
-    error: TouchstoneError | None = None,
-) -> None:
+async def _finish(draft: Draft | None, state: State, answer: Answer, error: TouchstoneError | None = None) -> None:
     if draft:
-        await asyncio.shield(asyncio.to_thread(draft.finish, state, text, answer=answer, error=error))
+        await asyncio.shield(asyncio.to_thread(draft.finish, state, answer.text, answer=answer, error=error))
 
 
 async def _last_answer(events: AsyncGenerator[Event, None]) -> Answer:
     async with aclosing(events):
         async for event in events:
-            if isinstance(event, Answered):
+            if isinstance(event, AnswerDone):
                 return event.answer
     raise RuntimeError("the events of an answer ended without it")

@@ -18,41 +18,63 @@ from apps.customer_service.views.state import (
     shown,
     take_pending,
 )
-from apps.ui import look, session, states
+from apps.ui import chat, look, session, states
 from apps.ui.session import t
 from core.errors import InputError
 from core.i18n import message
-from core.transcripts import StoredMessage
+from core.transcripts import Conversation, StoredMessage
 
 STARTERS = ("1", "2", "3", "4")
+TITLE = 60  # characters of the first question
 
 
 def page() -> None:
-    shop = service()
     current = conversation()
     typed = st.chat_input(t("customer_service.ask"), key="support_question", submit_mode="stop")
     pending = Pending(typed) if typed else take_pending()
+    refused = None
+    if pending and pending.question_id is None:
+        try:
+            pending = Pending(checked(pending.question))
+        except InputError as error:
+            pending, refused = None, error
+        else:
+            current = current or begin(pending.question)
     look.header(t("apps.support.title"), busy=pending is not None)
     hint()
     with st.sidebar:
         sidebar.draw(current)
         documents.draw()
-    kept: list[StoredMessage] = []
-    if current:
-        kept = shop.conversations.messages(session.caller(), current.id, limit=shown() + 1)
-        if len(kept) > shown():
-            kept = kept[1:]
-            st.button(t("customer_service.earlier"), key="support_earlier", type="tertiary", on_click=show_earlier)
-    if not kept and pending is None:
-        welcome()
-    replaced = pending.question_id if pending else None
+    top = st.empty()  # the same place in every run, so that the welcome goes when the first question comes
+    kept = earlier(current, pending)
+    if not kept and not pending:
+        with top.container():
+            welcome()
     for number, item in enumerate(kept, 1):
-        if item.state != "streaming" and (replaced is None or item.reply_to != replaced):
-            messages.draw(item, last=number == len(kept) and pending is None)
-    if pending:
-        answer(pending, typed=bool(typed), conversation_id=current.id if current else None)
-    elif current and kept and kept[-1].state == "streaming":
-        messages.draw_growing(current.id)
+        messages.draw(item, last=number == len(kept) and not pending)
+    if pending and current:
+        answer(pending, current.id, typed=bool(typed))
+    elif refused:
+        states.failed(refused)
+
+
+def begin(question: str) -> Conversation:
+    """A new conversation, named by its first question and open."""
+    made = service().conversations.create(session.caller(), question[:TITLE])
+    open_conversation(made.id)
+    return made
+
+
+def earlier(current: Conversation | None, pending: Pending | None) -> list[StoredMessage]:
+    """The messages to draw; without the answer that is about to be replaced."""
+    if current is None:
+        return []
+    kept = service().conversations.messages(session.caller(), current.id, limit=shown() + 1)
+    if len(kept) > shown():
+        kept = kept[1:]
+        st.button(t("customer_service.earlier"), key="support_earlier", type="tertiary", on_click=show_earlier)
+    again = pending.question_id if pending else None
+    return [item for item in kept if again is None or item.reply_to != again]
 
 
 def hint() -> None:
@@ -83,24 +105,15 @@ def _start() -> None:
         later(chosen)
 
 
-def answer(pending: Pending, *, typed: bool, conversation_id: str | None) -> None:
+def answer(pending: Pending, conversation_id: str, *, typed: bool) -> None:
     """Draw the question and its answer as it comes; then run again, so that all is drawn from what is kept."""
-    shop, caller = service(), session.caller()
+    shop, caller, sample = service(), session.caller(), documents.sample_on()
     if pending.question_id is None:
-        try:
-            question = checked(pending.question)
-        except InputError as wrong:
-            states.failed(wrong)
-            return
-        if conversation_id is None:
-            conversation_id = shop.conversations.create(caller).id
-            open_conversation(conversation_id)
-        messages.draw_question(question)
-        events = shop.stream(question, caller=caller, conversation_id=conversation_id, sample=documents.sample_on())
+        chat.user_text(pending.question)
+        events = shop.stream(pending.question, caller=caller, conversation_id=conversation_id, sample=sample)
     else:
-        events = shop.again(pending.question_id, caller=caller, sample=documents.sample_on())
-    if conversation_id:
-        messages.watch(conversation_id, time.monotonic())
+        events = shop.again(pending.question_id, caller=caller, sample=sample)
+    messages.watch(conversation_id, time.monotonic())
     if not typed:  # the question's field shows its Stop button only for what was typed there
         st.button(t("customer_service.stop"), key="support_stop", icon=":material/stop_circle:", type="tertiary")
     unkept = messages.write(shop.iterate(events, tick_s=messages.TICK_S))

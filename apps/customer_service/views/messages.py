@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import streamlit as st
 
-from apps.customer_service.events import Answered, Begun, Event
+from apps.customer_service.events import Begun, Event
+from apps.customer_service.service import partial
 from apps.customer_service.views.state import later, service
 from apps.ui import chat, sources
-from apps.ui.inert import formatted, inert
+from apps.ui.inert import formatted, inert, inert_lines
 from apps.ui.look import seconds, shortened
 from apps.ui.session import caller, language, t
 from core.errors import TouchstoneError
+from core.retrieval.answer import SentenceReady
 from core.transcripts import StoredMessage, answer_from_json, error_text
-from core.types import Answer, Queued, Switched, TextDelta
+from core.types import Answer, Queued, Switched
 
 WEAK = 0.5  # an answer of less confidence is marked as resting on weak evidence
 TICK_S = 0.2  # how soon a press on Stop is noticed while nothing comes
@@ -28,8 +30,11 @@ def draw(message: StoredMessage, *, last: bool = False) -> None:
     if message.role == "user":
         chat.user_text(message.text)
         return
+    if message.state == "streaming":
+        _draw_growing(message.conversation_id)
+        return
     with chat.message("assistant"):
-        body, panel, label = _rendered(
+        kept = _rendered(
             str(service().runtime.settings.home),
             message.id,
             message.state,
@@ -37,18 +42,18 @@ def draw(message: StoredMessage, *, last: bool = False) -> None:
             message.answer_json,
             language(),
         )
-        if body:
-            st.markdown(body, anchors=False)
-        if panel:
-            with st.expander(label, icon=":material/menu_book:", type="compact"):
-                st.markdown(panel, anchors=False)
+        if kept.body:
+            st.markdown(kept.body, anchors=False)
+        if kept.panel:
+            with st.expander(kept.label, icon=":material/menu_book:", type="compact"):
+                st.markdown(kept.panel, anchors=False)
         if message.state == "failed":
             _failed(message)
         elif message.state == "stopped":
-            chat.stopped()
-        elif message.state == "done":
+            _stopped(message)
+        elif kept.mode != "frame":
             _thumbs(message.id, message.up, message.comment)
-        if last and message.state in ("failed", "stopped") and message.reply_to:
+        if last and message.state != "done" and message.reply_to:
             st.button(
                 t("customer_service.again"),
                 key=f"again_{message.id}",
@@ -58,22 +63,27 @@ def draw(message: StoredMessage, *, last: bool = False) -> None:
             )
 
 
-@lru_cache(maxsize=2000)
-def _rendered(
-    home: str, message_id: int, state: str, text: str, answer_json: str | None, language: str
-) -> tuple[str, str, str]:
-    """Markdown of an answer's body and of its sources, and the label of the sources.
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """Markdown of an answer's body and of its sources, and the label of the sources."""
 
-    A kept answer never changes and pages draw it on every run, so it is rendered once.
-    """
-    answer = answer_from_json(answer_json) if answer_json and state == "done" else None
-    if answer is None:
-        return formatted(text), "", ""
-    answer = replace(answer, text=text)
+    body: str
+    panel: str = ""
+    label: str = ""
+    mode: str = ""
+
+
+@lru_cache(maxsize=2000)
+def _rendered(home: str, message_id: int, state: str, text: str, answer_json: str | None, language: str) -> _Kept:
+    """A kept answer as it is drawn. It never changes and pages draw it on every run, so it is rendered once."""
+    if not answer_json:
+        return _Kept(formatted(text))
+    answer = replace(answer_from_json(answer_json), text=text)
     cited = sources.numbered(answer)
     panel = "\n\n".join(sources.describe(citation, surroundings=_surroundings) for citation in cited)
     key = "covered" if answer.mode == "refused" else "sources"
-    return _body(answer), panel, t(f"customer_service.{key}", count=len(cited))
+    body = _body(answer) if state == "done" else chat.answer_markdown(answer)
+    return _Kept(body, panel, t(f"customer_service.{key}", count=len(cited)), answer.mode)
 
 
 def _surroundings(citation: sources.Citation) -> tuple[str, str]:
@@ -109,6 +119,13 @@ def _failed(message: StoredMessage) -> None:
         )
     else:
         st.error(t("ui.error.unexpected", trace_id=message.trace_id or "–"), icon=":material/error:")
+
+
+def _stopped(message: StoredMessage) -> None:
+    if message.text:
+        chat.stopped()
+    else:
+        st.caption(f":material/stop_circle: {t('customer_service.stopped_early')}")
 
 
 @st.fragment
@@ -155,44 +172,39 @@ def write(events: Generator[Event | None, None, None]) -> TouchstoneError | None
         place = st.empty()
         waiting = t("ui.chat.thinking")
         place.markdown(f":shimmer[{waiting}]")
-        text, drawn_at = "", time.monotonic()
+        said: list[SentenceReady] = []
+        drawn_at = time.monotonic()
         try:
             for event in events:
                 match event:
                     case Begun():
                         begun = True
-                    case TextDelta():
-                        text += event.text
+                    case SentenceReady():
+                        said.append(event)
                     case Queued():
                         waiting = t("customer_service.queued", position=event.position)
                     case Switched():
                         waiting = t("customer_service.switched", model=inert(shortened(event.model)))
-                    case Answered():
-                        text = event.answer.text
                 now = time.monotonic()
                 if event is None or now - drawn_at >= chat.REDRAW_S or isinstance(event, Queued | Switched):
-                    place.markdown(f"{formatted(text)} {chat.CURSOR}" if text else f":shimmer[{waiting}]")
+                    text = chat.answer_markdown(partial("", said))
+                    place.markdown(f"{text} {chat.CURSOR}" if text else f":shimmer[{waiting}]")
                     drawn_at = now
         except TouchstoneError as error:
             return None if begun else error
         finally:
             events.close()
-        place.markdown(formatted(text))
     return None
 
 
-def draw_question(text: str) -> None:
-    chat.user_text(text)
-
-
 @st.fragment(run_every=1.0)
-def draw_growing(conversation_id: str) -> None:
+def _draw_growing(conversation_id: str) -> None:
     """An answer that another run writes, as after a reload in the middle: what has come, until it is whole."""
     growing = _growing(conversation_id)
     if growing is None:
         st.rerun()
     with chat.message("assistant"):
-        st.markdown(f"{formatted(growing.text)} {chat.CURSOR}")
+        st.markdown(f"{inert_lines(growing.text)} {chat.CURSOR}")
 
 
 @st.fragment(run_every=1.0)

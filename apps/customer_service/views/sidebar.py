@@ -84,7 +84,7 @@ def _rename(item: Conversation) -> None:
     @st.dialog(t("customer_service.rename"))
     def dialog() -> None:
         title = st.text_input(t("customer_service.title"), value=item.title, key=f"title_{item.id}", max_chars=120)
-        if st.button(t("customer_service.save"), key="rename_save", type="primary"):
+        if st.button(t("customer_service.save"), key="rename_save"):
             try:
                 service().conversations.rename(caller(), item.id, title)
             except TouchstoneError as error:
@@ -99,7 +99,7 @@ def _delete(item: Conversation) -> None:
     @st.dialog(t("customer_service.delete"))
     def dialog() -> None:
         st.markdown(t("customer_service.delete_sure", title=_label(item)))
-        if st.button(t("customer_service.delete"), key="delete_sure", type="primary", icon=":material/delete:"):
+        if st.button(t("customer_service.delete"), key="delete_sure", icon=":material/delete:"):
             service().conversations.delete(caller(), item.id)
             open_conversation(None)
             st.rerun()
