@@ -20,6 +20,10 @@ _SECRET = re.compile(
     r"(?P<head>\b(?:sk|pk|rk|ghp|gho|hf|xox[abp])[-_]|\bBearer\s+|\bapi[-_]?key[\"']?\s*[:=]\s*[\"']?)(?P<tail>[A-Za-z0-9][\w\-.]{5,})",
     re.IGNORECASE,
 )
+_USERINFO = re.compile(r"(?<=://)[^/\s@:]*:[^/\s@]+@")
+_STAND_INS = frozenset(
+    {"dummy", "dummy-key", "lm-studio", "no-key", "no-key-needed", "not-needed", "ollama", "sk-no-key-required"}
+)
 _known_secrets: set[str] = set()
 
 
@@ -49,8 +53,26 @@ def _flatten(tree: dict[str, Any], prefix: str, into: dict[str, str]) -> None:
             into[f"{prefix}{key}".removesuffix("._")] = str(value)
 
 
-def message(key: str, language: str, **params: Any) -> str:
-    """The text for ``key``, filled with ``params``.
+class Phrase:
+    """A text of the catalogue as a parameter of another: ``InvalidSetting(value=Phrase("word.nothing"))``."""
+
+    __slots__ = ("key", "params")
+
+    def __init__(self, key: str, **params: Any) -> None:
+        self.key = key
+        self.params = params
+
+    def text(self, language: str) -> str:
+        return message(self.key, language, **self.params)
+
+    def __str__(self) -> str:
+        return self.text("en")
+
+    __repr__ = __str__
+
+
+def message(key: str, language: str, /, **params: Any) -> str:
+    """The text for ``key``, filled with ``params``; those that are :class:`Phrase` speak ``language`` too.
 
     A key that is missing is an error of ours and shows itself: the key and its parameters are returned.
     In YAML a key that is both a text and a parent keeps its own text under ``_``.
@@ -58,7 +80,8 @@ def message(key: str, language: str, **params: Any) -> str:
     template = catalogue(language if language in LANGUAGES else "en").get(key)
     if template is None:
         return f"{key} {params}" if params else key
-    return template.format_map(_Blank(params))
+    filled = {name: value.text(language) if isinstance(value, Phrase) else value for name, value in params.items()}
+    return template.format_map(_Blank(filled))
 
 
 class _Blank(dict[str, Any]):
@@ -84,15 +107,19 @@ def preferred_language() -> str:
 
 
 def remember_secret(value: str) -> None:
-    """Mask ``value`` wherever :func:`secret_free` is applied from now on."""
-    if len(value) >= 6:
+    """Mask ``value`` wherever :func:`secret_free` is applied from now on.
+
+    Short values and the stand-ins people give to servers that need no key are words, not secrets.
+    """
+    if len(value) >= 6 and value.lower() not in _STAND_INS:
         _known_secrets.add(value)
 
 
 def secret_free(text: str) -> str:
-    """``text`` with known secrets and what looks like one masked: ``sk-…abcd``."""
-    for secret in _known_secrets:
+    """``text`` with known secrets and what looks like one masked: ``sk-…abcd``, ``https://…@host``."""
+    for secret in sorted(_known_secrets, key=len, reverse=True):
         text = text.replace(secret, masked(secret))
+    text = _USERINFO.sub("…@", text)
     return _SECRET.sub(lambda m: m["head"] + masked(m["tail"]), text)
 
 

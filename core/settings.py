@@ -3,20 +3,43 @@
 Order: arguments > environment > ``.env`` > ``touchstone.yaml`` > defaults. Every setting is one row of
 ``FIELDS``; ``.env.example``, the schema of ``touchstone.yaml`` and the docs table follow from it. Keys and
 base URLs of providers are read by the provider rows through :meth:`Settings.get`, so settings know no provider.
+
+Keys never show themselves: not in ``repr`` or ``str`` of a snapshot, not in errors, and not in logs once
+``core.telemetry.logs.setup`` has run.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from core.errors import InputError, InvalidSetting, MissingFile
-from core.i18n import preferred_language, remember_secret
+from core.env_file import read_env, save_env
+from core.errors import InvalidSetting, MissingFile
+from core.i18n import Phrase, preferred_language, remember_secret, secret_free
+from core.settings_file import read_yaml
 from core.types import Deadlines
+
+__all__ = [
+    "CHAT_ROLES",
+    "FIELDS",
+    "OTHER_VARIABLES",
+    "ROLES",
+    "Field",
+    "Secret",
+    "Settings",
+    "build_settings",
+    "check",
+    "config_path",
+    "load_settings",
+    "override",
+    "read_yaml",
+    "save_env",
+    "unknown_variables",
+]
 
 CHAT_ROLES = ("chat", "judge")
 ROLES = ("chat", "embedding", "rerank", "judge")
@@ -46,16 +69,17 @@ class Field:
     low: float | None = None
     high: float | None = None
 
-    def allowed_text(self) -> str:
+    def allowed_text(self) -> Phrase:
         if self.allowed:
-            return ", ".join(self.allowed)
+            given = ", ".join(choice for choice in self.allowed if choice)
+            return Phrase("allowed.or_empty" if "" in self.allowed else "allowed.one_of", choices=given)
         if self.low is not None or self.high is not None:
-            return f"{self.kind.__name__} from {self.low} to {self.high}"
-        return {str: "text", int: "a whole number", float: "a number", bool: "true or false"}[self.kind]
+            return Phrase(f"allowed.{self.kind.__name__}_range", low=self.low, high=self.high)
+        return Phrase(f"allowed.{self.kind.__name__}")
 
 
 FIELDS: tuple[Field, ...] = (
-    Field("home", "TOUCHSTONE_HOME", "~/.touchstone", str, "Workspace folder", "工作区文件夹"),
+    Field("home", "TOUCHSTONE_HOME", "~/.touchstone", str, "Folder of the workspace: documents, conversations, index", "工作区文件夹：文档、对话、索引"),
     Field("language", "TOUCHSTONE_LANG", "", str, "Language: zh or en; empty follows the system", "语言：zh 或 en，空则跟随系统", allowed=("", "zh", "en")),
     Field("models.chat", "TOUCHSTONE_CHAT", "embedded:smollm2", str, "Chat model, engine:model", "对话模型，引擎:模型"),
     Field("models.embedding", "TOUCHSTONE_EMBEDDING", "embedded:e5", str, "Embedding model", "向量模型"),
@@ -69,8 +93,17 @@ FIELDS: tuple[Field, ...] = (
     Field("retries.wait_s", "TOUCHSTONE_RETRY_WAIT_S", 60.0, float, "Longest total wait between attempts", "重试之间的最长总等待（秒）", low=0, high=3600),
     Field("server", "TOUCHSTONE_SERVER", "", str, "URL of a Touchstone service; empty runs in this process", "Touchstone 服务的 URL，空则在本进程运行"),
 )  # fmt: skip
+OTHER_VARIABLES: Mapping[str, tuple[str, str]] = {
+    "TOUCHSTONE_CONFIG": ("Another file in place of touchstone.yaml", "代替 touchstone.yaml 的另一个文件"),
+}
 _BY_PATH = {f.path: f for f in FIELDS}
-_SERVICE_KEYS = ("base_url", "key_variable", "label", "models")
+
+
+class _Environment(dict[str, str]):
+    """Variables whose ``repr`` shows names and no values."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} variables>"
 
 
 @dataclass(frozen=True)
@@ -83,14 +116,18 @@ class Settings:
     sources: Mapping[str, str] = field(default_factory=dict)  # path -> where its value came from
     folder: Path = Path()  # where .env and touchstone.yaml were looked for
 
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{path}={value!r}" for path, value in self.values.items())
+        return secret_free(f"Settings({shown}, folder={str(self.folder)!r})")
+
     def get(self, variable: str) -> str | None:
         """A variable of the environment or ``.env``; empty counts as not set. Keys come back as ``Secret``."""
-        value = self.environment.get(variable) or None
+        value = self.environment.get(variable, "").strip() or None
         return Secret(value) if value and _SECRET_NAME.search(variable) else value
 
     @property
     def home(self) -> Path:
-        return Path(self.values["home"]).expanduser()
+        return Path(os.path.expanduser(self.values["home"])).absolute()
 
     @property
     def language(self) -> str:
@@ -108,8 +145,20 @@ class Settings:
         )
 
     def with_values(self, **variables: str) -> Settings:
-        """A new snapshot with environment ``variables`` set for this run only."""
-        return build_settings({**self.environment, **variables}, self.folder, read_files=False, base=self)
+        """A new snapshot with environment ``variables`` set for this run only; empty means the default.
+
+        Raises:
+            InvalidSetting: a value is not allowed.
+        """
+        _remember_secrets(variables)
+        values, sources = dict(self.values), dict(self.sources)
+        for f in FIELDS:
+            if f.variable in variables:
+                given = variables[f.variable]
+                values[f.path] = check(f, given, f.variable) if given else f.default
+                sources[f.path] = "this run" if given else "default"
+        environment = _Environment({**self.environment, **variables})
+        return replace(self, values=values, sources=sources, environment=environment)
 
 
 def load_settings(folder: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
@@ -117,136 +166,83 @@ def load_settings(folder: Path | None = None, environment: Mapping[str, str] | N
 
     Raises:
         InvalidSetting: a value is not allowed; names file and line.
-        InputError: touchstone.yaml is not YAML.
+        InputError: ``.env`` or touchstone.yaml cannot be read.
+        MissingFile: ``TOUCHSTONE_CONFIG`` names a file that is not there.
     """
     return build_settings(dict(os.environ if environment is None else environment), folder or Path.cwd())
 
 
-def build_settings(
-    environment: dict[str, str], folder: Path, *, read_files: bool = True, base: Settings | None = None
-) -> Settings:
-    origin = dict.fromkeys(environment, "environment")
-    from_yaml: dict[str, tuple[Any, str]] = {}
-    services: Mapping[str, Mapping[str, Any]] = base.services if base else {}
-    if read_files:
-        dotenv = folder / ".env"
-        if dotenv.is_file():
-            from dotenv import dotenv_values
-
-            for name, value in dotenv_values(dotenv, interpolate=False).items():
-                if name not in environment and value is not None:
-                    environment[name], origin[name] = value, ".env"
-        from_yaml, services = read_yaml(config_path(environment, folder))
-    for name, value in environment.items():
-        if _SECRET_NAME.search(name) and value:
-            remember_secret(value)
+def build_settings(environment: dict[str, str], folder: Path) -> Settings:
+    """The snapshot of ``environment`` and the two files in ``folder``."""
+    origin = {name: f"environment {name}" for name in environment}
+    for name, (value, line) in read_env(folder / ".env").items():
+        if name not in environment:
+            environment[name], origin[name] = value, f".env:{line}"
+    _remember_secrets(environment)
+    from_yaml, services = read_yaml(config_path(environment, folder), tuple(_BY_PATH))
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for f in FIELDS:
         if environment.get(f.variable, "") != "":
-            values[f.path], sources[f.path] = (
-                check(f, environment[f.variable], f"{origin[f.variable]} {f.variable}"),
-                origin[f.variable],
-            )
+            where = origin[f.variable]
+            values[f.path], sources[f.path] = check(f, environment[f.variable], where), where
         elif f.path in from_yaml:
             value, where = from_yaml[f.path]
             values[f.path], sources[f.path] = check(f, value, where), where
-        elif base is not None and f.path in base.values and f.variable not in environment:
-            values[f.path], sources[f.path] = base.values[f.path], base.sources[f.path]
         else:
             values[f.path], sources[f.path] = f.default, "default"
-    return Settings(values, environment, services, sources, folder)
+    return Settings(values, _Environment(environment), services, sources, folder)
 
 
 def config_path(environment: Mapping[str, str], folder: Path) -> Path:
     """``TOUCHSTONE_CONFIG``, else ``touchstone.yaml`` in ``folder``."""
     named = environment.get("TOUCHSTONE_CONFIG")
-    if named and not Path(named).is_file():
+    path = (folder / os.path.expanduser(named)) if named else folder / "touchstone.yaml"
+    if named and not path.is_file():
         raise MissingFile(path=named, needed_for="TOUCHSTONE_CONFIG")
-    return Path(named) if named else folder / "touchstone.yaml"
+    return path
 
 
 def check(f: Field, value: Any, where: str) -> Any:
     """``value`` as the field's kind, or ``InvalidSetting``."""
     wrong = InvalidSetting(name=f.path, value=value, allowed=f.allowed_text(), where=where)
     try:
-        if f.kind is bool:
-            typed: Any = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[
-                str(value).lower()
-            ]
-        elif f.kind is str and not isinstance(value, str):
-            raise ValueError(value)
-        else:
-            typed = f.kind(value)
-    except (KeyError, TypeError, ValueError) as error:
+        typed = _typed(f.kind, value)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise wrong from error
     if f.allowed and typed not in f.allowed:
         raise wrong
-    if (f.low is not None and typed < f.low) or (f.high is not None and typed > f.high):
+    if (f.low is not None and not typed >= f.low) or (f.high is not None and not typed <= f.high):  # nan is neither
         raise wrong
     return typed
 
 
-def read_yaml(path: Path) -> tuple[dict[str, tuple[Any, str]], dict[str, dict[str, Any]]]:
-    """Settings by path with ``file:line``, and the ``providers`` rows."""
-    if not path.is_file():
-        return {}, {}
-    import yaml
-
-    try:
-        root = yaml.compose(path.read_text("utf-8"), Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(reason="bad_yaml", where=path.name, detail=str(error).replace("\n", " ")) from error
-    if root is None:
-        return {}, {}
-    values: dict[str, tuple[Any, str]] = {}
-    services: dict[str, dict[str, Any]] = {}
-    for key, line, node in _entries(root, path, ""):
-        if key == "providers":
-            for name, _, row in _entries(node, path, "providers."):
-                services[name] = {}
-                for item, at, cell in _entries(row, path, f"providers.{name}."):
-                    if item not in _SERVICE_KEYS:
-                        raise _unknown(path, at, f"providers.{name}.{item}", _SERVICE_KEYS)
-                    services[name][item] = _plain(cell)
-        elif key in _BY_PATH:
-            values[key] = (_plain(node), f"{path.name}:{line}")
-        elif any(p.startswith(f"{key}.") for p in _BY_PATH):
-            for item, at, cell in _entries(node, path, f"{key}."):
-                if f"{key}.{item}" not in _BY_PATH:
-                    raise _unknown(path, at, f"{key}.{item}", [p for p in _BY_PATH if p.startswith(f"{key}.")])
-                values[f"{key}.{item}"] = (_plain(cell), f"{path.name}:{at}")
-        else:
-            raise _unknown(path, line, key, [*dict.fromkeys(p.split(".")[0] for p in _BY_PATH), "providers"])
-    return values, services
+def _typed(kind: type, value: Any) -> Any:
+    if kind is bool:
+        return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[str(value).lower()]
+    if isinstance(value, bool) or (kind is str and not isinstance(value, str)):
+        raise TypeError(value)
+    if kind is int and isinstance(value, float) and not value.is_integer():
+        raise ValueError(value)
+    return kind(value)
 
 
-def _entries(node: Any, path: Path, prefix: str) -> Iterable[tuple[str, int, Any]]:
-    import yaml
+def unknown_variables(settings: Settings) -> dict[str, str | None]:
+    """Variables named ``TOUCHSTONE_…`` that mean nothing, each with the nearest one that does."""
+    from difflib import get_close_matches
 
-    if not isinstance(node, yaml.MappingNode):
-        raise _not_a_mapping(path, node, prefix)
-    for key, value in node.value:
-        yield key.value, key.start_mark.line + 1, value
-
-
-def _not_a_mapping(path: Path, node: Any, prefix: str) -> InvalidSetting:
-    return InvalidSetting(
-        name=prefix.rstrip(".") or "touchstone.yaml",
-        value=node.value,
-        allowed="a mapping",
-        where=f"{path.name}:{node.start_mark.line + 1}",
-    )
+    known = [f.variable for f in FIELDS] + list(OTHER_VARIABLES)
+    return {
+        name: next(iter(get_close_matches(name, known, 1)), None)
+        for name in settings.environment
+        if name.startswith("TOUCHSTONE_") and name not in known
+    }
 
 
-def _unknown(path: Path, line: int, name: str, allowed: Iterable[str]) -> InvalidSetting:
-    return InvalidSetting(name=name, value="unknown setting", allowed=", ".join(allowed), where=f"{path.name}:{line}")
-
-
-def _plain(node: Any) -> Any:
-    import yaml
-
-    return yaml.safe_load(yaml.serialize(node))
+def _remember_secrets(variables: Mapping[str, str]) -> None:
+    for name, value in variables.items():
+        if value and _SECRET_NAME.search(name):
+            remember_secret(value.strip())
 
 
 def override(settings: Settings, **paths: Any) -> Settings:

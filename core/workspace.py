@@ -21,7 +21,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 class Workspace:
-    """An open workspace. One connection per thread; close() closes them all."""
+    """An open workspace. One connection per living thread, handed on when its thread ends; close() closes them all."""
 
     def __init__(self, folder: Path, *, busy_s: float = 10.0) -> None:
         self.folder = folder
@@ -29,6 +29,7 @@ class Workspace:
         self.busy_s = busy_s
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
+        self._free: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
 
     @classmethod
@@ -50,15 +51,22 @@ class Workspace:
 
     def connection(self) -> sqlite3.Connection:
         """This thread's connection, in autocommit mode, rows by name."""
-        existing = getattr(self._local, "connection", None)
-        if existing is not None:
-            return existing
+        lease = getattr(self._local, "lease", None)
+        if lease is not None:
+            return lease.db
+        try:
+            db = self._free.pop()
+        except IndexError:
+            db = self._connect()
+        self._local.lease = _Lease(db, self._free)
+        return db
+
+    def _connect(self) -> sqlite3.Connection:
         db = sqlite3.connect(self.path, timeout=self.busy_s, isolation_level=None, check_same_thread=False)
         db.row_factory = sqlite3.Row
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=NORMAL")
         db.execute("PRAGMA foreign_keys=ON")
-        self._local.connection = db
         with self._lock:
             self._connections.append(db)
         return db
@@ -77,7 +85,8 @@ class Workspace:
             try:
                 yield db
             except BaseException:
-                db.execute("ROLLBACK")
+                if db.in_transaction:  # a full disk may have ended it already
+                    db.execute("ROLLBACK")
                 raise
             db.execute("COMMIT")
 
@@ -96,6 +105,7 @@ class Workspace:
             for db in self._connections:
                 db.close()
             self._connections.clear()
+            self._free = []
         self._local = threading.local()
 
     def release(self) -> None:
@@ -146,6 +156,22 @@ class Workspace:
             if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
                 raise
             raise StoreDamaged(path=str(self.path), detail=str(error)) from error
+
+
+class _Lease:
+    """A thread's hold on a connection. It dies with the thread, which frees the connection for another.
+
+    A web page runs every click in a new thread; a connection for each would exhaust the file handles.
+    """
+
+    __slots__ = ("_free", "db")
+
+    def __init__(self, db: sqlite3.Connection, free: list[sqlite3.Connection]) -> None:
+        self.db = db
+        self._free = free
+
+    def __del__(self) -> None:
+        self._free.append(self.db)
 
 
 def migrations() -> dict[int, Path]:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.reference import env_example, settings_tables
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -63,12 +65,18 @@ def provider_table() -> dict[Path, str]:
         rows = [f"| {model} | {service} | {key} | {url} |", "| --- | --- | --- | --- |", *local[name]]
         for row in SERVICES:
             needed = f"`{row.key_variable}`" if row.key_variable else free
-            rows.append(f"| `{row.name}:{row.models[0]}` | {row.label} | {needed} | {row.base_url} (`{row.url_variable}`) |")
+            rows.append(
+                f"| `{row.name}:{row.models[0]}` | {row.label} | {needed} | {row.base_url} (`{row.url_variable}`) |"
+            )
         pages[ROOT / name] = "\n".join(rows)
     return pages
 
 
-GENERATED: tuple[Part, ...] = (Part("providers", provider_table, marker="providers"),)
+GENERATED: tuple[Part, ...] = (
+    Part("providers", provider_table, marker="providers"),
+    Part("env_example", env_example),
+    Part("settings", settings_tables, marker="settings"),
+)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,12 @@ def test_python_in_the_documentation_runs(page: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error::DeprecationWarning:__main__", "-c", code],
         cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT), "TOUCHSTONE_HOME": str(tmp_path / "home"), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        env={
+            "PYTHONPATH": str(ROOT),
+            "TOUCHSTONE_HOME": str(tmp_path / "home"),
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(tmp_path),
+        },
         capture_output=True,
         text=True,
         check=False,
@@ -69,7 +74,9 @@ def test_commands_in_the_readme_exist() -> None:
         group.name for group in app.registered_groups
     }
     for name in ("README.md", "README.zh.md"):
-        code = "\n".join(code for language, code in BLOCK.findall((ROOT / name).read_text("utf-8")) if language == "bash")
+        code = "\n".join(
+            code for language, code in BLOCK.findall((ROOT / name).read_text("utf-8")) if language == "bash"
+        )
         used = set(re.findall(r"^touchstone ([a-z]+)", code, re.MULTILINE))
         assert used
         assert used <= known

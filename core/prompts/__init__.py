@@ -1,1 +1,1 @@
-"""See the module docstrings."""
+"""Prompts as files: ``core.prompts.library.library.get("grounded_answer").render(language="zh", …)``."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from core.errors import MissingKey
+from core.errors import InvalidSetting, MissingKey
+from core.i18n import Phrase
 
 if TYPE_CHECKING:
     from core.settings import Settings
@@ -65,6 +66,11 @@ def services(settings: Settings) -> dict[str, Service]:
         url = settings.get(row.url_variable)
         if url:
             rows[name] = replace(row, base_url=url)
+        elif not row.base_url:
+            where = "touchstone.yaml"
+            raise InvalidSetting(
+                name=f"providers.{name}.base_url", value="", allowed=Phrase("allowed.url"), where=where
+            )
     return rows
 
 
@@ -72,8 +78,15 @@ def key_of(row: Service, settings: Settings) -> str:
     """The key for ``row``, or a stand-in where the server needs none.
 
     A key is not demanded when the base URL was pointed away from the row's own address.
+
+    Raises:
+        MissingKey: it is not set.
+        InvalidSetting: it has characters that no header can carry, as after a copy with quotation marks.
     """
     key = settings.get(row.key_variable) if row.key_variable else None
+    if key and not (key.isascii() and key.isprintable() and " " not in key):
+        where = row.key_variable or ""
+        raise InvalidSetting(name=where, value="…", allowed=Phrase("allowed.key"), where=where)
     if key:
         return key
     own = {r.name: r.base_url for r in SERVICES}.get(row.name)

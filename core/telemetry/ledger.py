@@ -6,6 +6,7 @@ A call never waits for the ledger's disk. ``flush`` (and ``close``) wait until e
 from __future__ import annotations
 
 import queue
+import sqlite3
 import threading
 import time
 from collections.abc import AsyncGenerator, Sequence
@@ -40,6 +41,29 @@ class Call:
     error: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The calls of one model. Tokens are ``None`` where no call said any."""
+
+    operation: str
+    provider: str
+    model: str
+    calls: int
+    failed: int
+    stopped: int
+    input_tokens: int | None
+    output_tokens: int | None
+    mean_first_token_s: float | None
+    mean_total_s: float
+
+
+_SUMMARY = """
+SELECT operation, provider, model, count(*) AS calls,
+    sum(error IS NOT NULL AND error <> 'cancelled') AS failed, sum(error IS 'cancelled') AS stopped,
+    sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens,
+    avg(first_token_s) AS mean_first_token_s, avg(total_s) AS mean_total_s
+FROM calls WHERE at >= ? GROUP BY operation, provider, model ORDER BY calls DESC, provider, model
+"""
 _INSERT = "INSERT INTO calls ({}) VALUES ({})".format(
     ", ".join(Call.__slots__), ", ".join(f":{name}" for name in Call.__slots__)
 )
@@ -56,9 +80,9 @@ class Ledger:
         self.failed: str | None = None  # why the last batch could not be stored; doctor shows it
 
     def record(self, call: Call) -> None:
-        if self._thread is None:
+        if self._thread is None or not self._thread.is_alive():
             with self._lock:
-                if self._thread is None:
+                if self._thread is None or not self._thread.is_alive():
                     self._thread = threading.Thread(target=self._run, name="touchstone-ledger", daemon=True)
                     self._thread.start()
         self._queue.put(call)
@@ -83,6 +107,12 @@ class Ledger:
         with self._workspace.read() as db:
             return [dict(row) for row in db.execute("SELECT * FROM calls ORDER BY id DESC LIMIT ?", (limit,))]
 
+    def summary(self, since: float = 0.0) -> list[Totals]:
+        """Calls, tokens and times by model since the time ``since`` (seconds since the epoch), most calls first."""
+        self.flush()
+        with self._workspace.read() as db:
+            return [Totals(**dict(row)) for row in db.execute(_SUMMARY, (since,))]
+
     def _run(self) -> None:
         while True:
             batch: list[Any] = [self._queue.get()]
@@ -105,7 +135,7 @@ class Ledger:
             with self._workspace.write() as db:
                 db.executemany(_INSERT, [asdict(call) for call in calls])
             self.failed = None
-        except TouchstoneError as error:  # a full disk must not stop answers; doctor and the home page show it
+        except (TouchstoneError, sqlite3.Error) as error:  # a full disk stops no answer; doctor and home show it
             self.failed = str(error)
 
 
@@ -150,6 +180,11 @@ class Recorded:
                 replace(call, first_token_s=first, total_s=time.perf_counter() - started, error=code_of(error))
             )
             raise
+        except Exception as error:
+            self._ledger.record(
+                replace(call, first_token_s=first, total_s=time.perf_counter() - started, error=type(error).__name__)
+            )
+            raise
         except BaseException:  # GeneratorExit and CancelledError: the caller stopped the answer
             self._ledger.record(
                 replace(call, first_token_s=first, total_s=time.perf_counter() - started, error="cancelled")
@@ -180,6 +215,12 @@ class RecordedEmbedding:
             return await self.model.embed(texts, kind=kind)
         except TouchstoneError as failure:
             error = code_of(failure)
+            raise
+        except Exception as failure:
+            error = type(failure).__name__
+            raise
+        except BaseException:
+            error = "cancelled"
             raise
         finally:
             self._ledger.record(

@@ -1,0 +1,144 @@
+"""What a message does in a conversation: small talk, a follow-up, or a question that stands alone.
+
+Rules, not a model: they cost microseconds, work in Chinese and English without any model, and err on the side
+of treating a message as a question.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from typing import Literal
+
+SmallTalk = Literal["greeting", "thanks", "farewell", "identity", "abilities"]
+
+_PATTERNS: dict[SmallTalk, re.Pattern[str]] = {
+    "greeting": re.compile(
+        r"(你好|您好|你们好|大家好|哈[喽啰罗]|嗨+|喂|hi+|hello|hey|hiya|howdy|good (morning|afternoon|evening)|早(上好|安)?|上午好|中午好|下午好|晚上好"
+        r"|在(吗|么|不在)|有人(在)?(吗|么)|(is )?(anyone|anybody|somebody|someone) (there|here)|客服(你好|在吗)?)"
+        r"( (there|all|team|everyone))?"
+    ),
+    "thanks": re.compile(
+        r"((好的?|行|嗯+|ok|okay|great|perfect|cool) ?)?((太|非常|十分|真是)?(谢谢|感谢|多谢|谢啦|谢了|谢|辛苦)(你|您|你们|了|啦)*(的?(帮助|帮忙|解答|回答))?|"
+        r"(many )?(thanks|thank you|thx|ty|cheers|much appreciated)( (so|very) much| a lot| a bunch| again)?"
+        r"( for (your|the|all your) (help|answer|reply|time|info|information))?)"
+        r"|好的|明白了?|知道了|收到|了解了?|ok|okay|got it|great|perfect|i see"
+    ),
+    "farewell": re.compile(
+        r"(再见|拜拜|回头见|晚安|下次见|good ?bye|bye( bye)?|see you( later)?|good ?night|have a (nice|good) day)"
+    ),
+    "identity": re.compile(
+        r"(请问)?(你是(谁|什么|机器人|人工|真人|ai)(吗|么)?|你叫什么(名字)?|who are you|what are you|what( is|'?s) your name|are you (a )?(bot|robot|human|real|person|ai))"
+    ),
+    "abilities": re.compile(
+        r"(你(能|会|可以)(做|干|帮我做|回答)?(什么|些什么|哪些|啥)(问题)?|你有什么(功能|用)|怎么用你?|帮助|help|what can (you do|i ask)( for me| you)?|how (can you help|does this work)( me)?)"
+    ),
+}
+_CLAUSE_END = re.compile(r"[,，.。!！?？;；~～…\n、]+")
+_PIECE = re.compile(f"(.*?)(?:{_CLAUSE_END.pattern}|$)", re.DOTALL)
+_SOFT = re.compile(r"[呀啊哦呢吧哈哟耶噢]+$")
+_NOT_WORDS = re.compile(r"[^\w' ]+")
+
+_POINTS_BACK = re.compile(
+    r"它|[这那](个|款|种|些|台|件|时|样|里|边)|上面|刚才|前面|前者|后者|同样|一样吗"
+    r"|\b(it|its|this one|that one|they|them|those|these|the same|the other|the latter|the former)\b",
+    re.IGNORECASE,
+)
+_GOES_ON = re.compile(
+    r"^(那么?|还有|另外|如果|要是|但是?|不过|然后|所以|和|跟|换成|and|but|so|then|what about|how about|what if|also|or)(?=[\W一-鿿]|$)"
+    r"|(呢|咧)[?？!！。 ]*$",
+    re.IGNORECASE,
+)
+_CODE = re.compile(
+    r"(?<![A-Za-z0-9])[A-Za-z]{1,5}-?\d{1,4}(?:[ -]?(?:pro|max|plus|mini|lite))?(?![A-Za-z0-9])", re.IGNORECASE
+)
+_FRAME = re.compile(
+    r"那么?|还有|另外|如果|要是|换成|呢|的话|what about|how about|what if|\b(and|but|so|then|also|or|the|for|with|a|an)\b",
+    re.IGNORECASE,
+)
+
+
+def small_talk(text: str) -> SmallTalk | None:
+    """The kind of small talk ``text`` consists of, or ``None`` when it says anything more.
+
+    >>> small_talk("你好呀！"), small_talk("Thanks a lot!"), small_talk("你好，KT-210 能退吗？")
+    ('greeting', 'thanks', None)
+    """
+    kinds = [_kind(clause) for clause in _clauses(text)]
+    if not kinds or None in kinds:
+        return None
+    weighty = [kind for kind in kinds if kind not in ("greeting", "thanks")]
+    return weighty[0] if weighty else kinds[-1]
+
+
+def without_courtesy(text: str) -> str:
+    """``text`` without greetings before and thanks after the question.
+
+    >>> without_courtesy("你好，KT-210 能退吗？谢谢！")
+    'KT-210 能退吗？'
+    """
+    pieces = [match[0] for match in _PIECE.finditer(text) if match[0]]
+    while pieces and _is_courtesy(pieces[0]):
+        pieces.pop(0)
+    while pieces and _is_courtesy(pieces[-1]):
+        pieces.pop()
+    return "".join(pieces).strip(" ,，、\n") or text.strip()
+
+
+def standalone(question: str, earlier: Sequence[str]) -> str:
+    """What to search for: a follow-up completed with what was asked before it, anything else as it is.
+
+    ``earlier`` are the questions of the conversation, oldest first. A product code in the follow-up takes the
+    place of the one in the question before.
+
+    >>> standalone("那 KT-310 呢？", ["KT-210 几天内可以退货？"])
+    'KT-310 几天内可以退货？'
+    >>> standalone("How long is its warranty?", ["Can I return the KT-210?"])
+    'Can I return the KT-210? How long is its warranty?'
+    >>> standalone("怎么开发票？", ["KT-210 几天内可以退货？"])
+    '怎么开发票？'
+    """
+    subject = ""
+    for asked in (*(q for q in earlier if not small_talk(q)), question):
+        asked = without_courtesy(asked)
+        subject = _completed(asked, subject) if subject and _follows(asked) else asked
+    return subject
+
+
+def _follows(question: str) -> bool:
+    return bool(_POINTS_BACK.search(question) or _GOES_ON.search(question))
+
+
+def _completed(question: str, before: str) -> str:
+    asked, known = _CODE.findall(question), _CODE.findall(before)
+    if asked and known:
+        before = _CODE.sub(lambda _: asked[0], before)
+        rest = _NOT_WORDS.sub(" ", _FRAME.sub(" ", _CODE.sub(" ", question))).strip()
+        if not rest:
+            return before
+    return f"{before} {question}"
+
+
+def _clauses(text: str) -> list[str]:
+    return [clause for clause in _CLAUSE_END.split(text) if _plain(clause)]
+
+
+def _is_courtesy(clause: str) -> bool:
+    return not _plain(clause) or _kind(clause) in ("greeting", "thanks", "farewell")
+
+
+def _kind(clause: str) -> SmallTalk | None:
+    plain = _plain(clause)
+    if not plain:
+        return None
+    for candidate in (plain, _SOFT.sub("", plain)):
+        for kind, pattern in _PATTERNS.items():
+            if pattern.fullmatch(candidate):
+                return kind
+    return None
+
+
+def _plain(clause: str) -> str:
+    folded = unicodedata.normalize("NFKC", clause).lower().replace("’", "'")
+    return " ".join(_NOT_WORDS.sub(" ", folded).split())

@@ -1,0 +1,4 @@
+"""The shared look of every page: session, language, states, sources, chat.
+
+Pages import the modules they need; nothing here imports an app.
+"""

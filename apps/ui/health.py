@@ -1,0 +1,103 @@
+"""Can the models in use answer? Looked up in the background, never by a script run.
+
+A page asks :func:`of` and gets what is known; when that is older than ``FRESH_S`` a thread looks again.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+from weakref import WeakKeyDictionary
+
+from core.errors import TouchstoneError
+from core.runtime import Runtime
+
+FRESH_S = 30.0
+Status = Literal["ok", "failed", "unknown"]
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What is known of one model. ``error`` says why it failed."""
+
+    model: str
+    status: Status
+    error: TouchstoneError | None = None
+    checked_at: float = 0.0  # time.monotonic()
+
+
+class Monitor:
+    """Keeps the health of a runtime's models, looking again in one background thread for each role."""
+
+    def __init__(self, probe: Callable[[Runtime, str], None]) -> None:
+        self._probe = probe
+        self._known: dict[str, Health] = {}
+        self._busy: set[str] = set()
+        self._lock = threading.Lock()
+
+    def of(self, runtime: Runtime, role: str) -> Health:
+        """What is known of the model of ``role``; starts a look when that is old or of another model."""
+        model = runtime.settings.model(role)
+        known = self._known.get(role)
+        current = known if known and known.model == model else Health(model, "unknown")
+        if model and (current.status == "unknown" or time.monotonic() - current.checked_at > FRESH_S):
+            with self._lock:
+                start = role not in self._busy
+                self._busy.add(role)
+            if start:
+                threading.Thread(
+                    target=self._look, args=(runtime, role, model), name="touchstone-health", daemon=True
+                ).start()
+        return current
+
+    def forget(self) -> None:
+        """Look again at the next question, as after new settings."""
+        self._known = {}
+
+    def _look(self, runtime: Runtime, role: str, model: str) -> None:
+        try:
+            self._probe(runtime, role)
+            health = Health(model, "ok", checked_at=time.monotonic())
+        except TouchstoneError as error:
+            health = Health(model, "failed", error, time.monotonic())
+        except Exception:  # a thread's exception would be lost: it is logged, and nothing is claimed
+            log.exception("looking at the %s model failed", role)
+            health = Health(model, "unknown", checked_at=time.monotonic())
+        with self._lock:
+            self._known = {**self._known, role: health}
+            self._busy.discard(role)
+
+
+def probe(runtime: Runtime, role: str) -> None:
+    """Open the model of ``role``.
+
+    Raises:
+        TouchstoneError: it cannot be opened or reached.
+    """
+    if role == "embedding":
+        runtime.embedding()
+    elif role == "rerank":
+        runtime.reranker()
+    else:
+        runtime.chat(runtime.settings.model(role))
+
+
+_monitors: WeakKeyDictionary[Runtime, Monitor] = WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+def monitor(runtime: Runtime) -> Monitor:
+    with _lock:
+        if runtime not in _monitors:
+            _monitors[runtime] = Monitor(probe)
+        return _monitors[runtime]
+
+
+def of(runtime: Runtime, role: str) -> Health:
+    """What is known of the model of ``role`` now; costs microseconds."""
+    return monitor(runtime).of(runtime, role)

@@ -1,0 +1,95 @@
+"""The look of every page: icons, the header with model, health and language, and small pieces of text.
+
+Colors, fonts and radii are theme options (``apps/ui/theme.toml``); no page writes CSS.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import streamlit as st
+
+from apps.ui import health
+from apps.ui.inert import inert
+from apps.ui.session import language, language_switch, runtime, t
+
+LOGO = Path(__file__).parent / "logo.svg"
+ICONS = {
+    "home": ":material/home:",
+    "models": ":material/tune:",
+    "support": ":material/support_agent:",
+    "sources": ":material/menu_book:",
+    "weak": ":material/help:",
+    "error": ":material/error:",
+    "empty": ":material/inbox:",
+    "ok": ":material/check_circle:",
+    "model": ":material/memory:",
+    "key": ":material/key:",
+    "test": ":material/play_arrow:",
+    "save": ":material/save:",
+}
+DOTS: dict[health.Status, Literal["green", "red", "gray"]] = {"ok": "green", "failed": "red", "unknown": "gray"}
+
+
+def header(title: str, *, subtitle: str | None = None, busy: bool = False) -> None:
+    """Draw the top of a page: title, the chat model in use with its health, the language switch.
+
+    ``busy`` says that this run streams an answer: then no widget of the header may start another run.
+    """
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.title(title, anchor=False, width="content")
+        st.space("stretch")
+        model_badge()
+        language_switch(busy=busy)
+    if subtitle:
+        st.caption(subtitle)
+
+
+def model_badge() -> None:
+    """The chat model in use; its color says whether it can answer."""
+    name = runtime().settings.model("chat")
+    state = health.of(runtime(), "chat")
+    st.badge(
+        inert(shortened(name)),
+        icon=":material/circle:" if state.status != "failed" else ":material/error:",
+        color=DOTS[state.status],
+        help=health_text(state),
+    )
+
+
+def shortened(name: str, limit: int = 32) -> str:
+    """A model's name for a small place: of a file only its name, the middle of a long one left out.
+
+    >>> shortened("gguf:/models/qwen/Qwen3-4B-Q4_K_M.gguf")
+    'gguf:Qwen3-4B-Q4_K_M.gguf'
+    """
+    engine, _, model = name.partition(":")
+    if "/" in model and engine in ("gguf", "scripted"):
+        model = model.rstrip("/").rpartition("/")[2]
+    full = f"{engine}:{model}" if model else engine
+    return full if len(full) <= limit else f"{full[: limit - 12]}…{full[-11:]}"
+
+
+def seconds(value: float | None) -> str:
+    """``0.42 s``; a dash for what is unknown."""
+    if value is None:
+        return "–"
+    return f"{value:.2f} s" if value < 10 else f"{value:.0f} s"
+
+
+def count(value: int | None) -> str:
+    """``12,345``; a dash for what is unknown."""
+    return "–" if value is None else f"{value:,}"
+
+
+def health_mark(state: health.Health) -> str:
+    """A small colored word: ready, cannot answer, not checked."""
+    return f":{DOTS[state.status]}-badge[{t(f'ui.health.short.{state.status}')}]"
+
+
+def health_text(state: health.Health) -> str:
+    """What is known of a model, as Markdown in the language of the page."""
+    if state.error is not None:
+        return inert(state.error.text(language()))
+    return t(f"ui.health.{state.status}")

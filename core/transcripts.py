@@ -1,0 +1,141 @@
+"""What is kept of a conversation, as records, as JSON and as Markdown to read.
+
+:mod:`core.conversations` stores and finds these.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from core.errors import TouchstoneError, code_of
+from core.i18n import Phrase, message, secret_free
+from core.types import Answer, Citation, Sentence, Timings
+
+State = Literal["streaming", "done", "stopped", "failed"]
+Format = Literal["markdown", "json"]
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A row of the list. ``title`` is empty until something was asked; times are seconds since the epoch."""
+
+    id: str
+    title: str
+    created_at: float
+    updated_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """A thumb with a reason, and what it is about: the answer's trace, model and prompt version."""
+
+    message_id: int
+    conversation_id: str
+    up: bool
+    comment: str
+    trace_id: str | None
+    model: str | None
+    prompt: str | None
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """One turn. ``up`` and ``comment`` are its feedback; ``error`` has ``code`` and ``params`` for both languages."""
+
+    id: int
+    conversation_id: str
+    role: Literal["user", "assistant"]
+    state: State
+    text: str
+    at: float
+    reply_to: int | None = None
+    trace_id: str | None = None
+    model: str | None = None
+    prompt: str | None = None
+    notices: tuple[str, ...] = ()
+    error: Mapping[str, Any] | None = None
+    up: bool | None = None
+    comment: str = ""
+    answer_json: str | None = None
+
+    def answer(self) -> Answer | None:
+        """The answer with sentences and citations; ``None`` for a question or an answer that never began."""
+        return answer_from_json(self.answer_json) if self.answer_json else None
+
+
+def clean(text: str) -> str:
+    """``text`` as SQLite can keep and search it: no lone surrogates, no NUL."""
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "\ufffd")
+
+
+def answer_to_json(answer: Answer) -> str:
+    """``answer`` without question and text, which the messages keep."""
+    data = asdict(answer)
+    del data["question"], data["text"]
+    return clean(json.dumps(data, ensure_ascii=False))
+
+
+def answer_from_json(text: str) -> Answer:
+    """The stored answer; ``question`` and ``text`` are empty, the messages have them."""
+    data = json.loads(text)
+    data["sentences"] = tuple(Sentence(s["text"], tuple(s["citations"])) for s in data["sentences"])
+    data["citations"] = tuple(Citation(**c) for c in data["citations"])
+    data["notices"] = tuple(data["notices"])
+    data["timings"] = Timings(**data["timings"])
+    return Answer(question="", text="", **data)
+
+
+def error_to_json(error: TouchstoneError) -> str:
+    params = {name: _plain(value) for name, value in error.params.items()}
+    return clean(json.dumps({"code": code_of(error), "params": params}, ensure_ascii=False))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Phrase):
+        return {"phrase": value.key, "params": {name: _plain(inner) for name, inner in value.params.items()}}
+    return value if value is None or isinstance(value, int | float) else secret_free(str(value))
+
+
+def _spoken(value: Any) -> Any:
+    if isinstance(value, dict):
+        return Phrase(value["phrase"], **{name: _spoken(inner) for name, inner in value["params"].items()})
+    return value
+
+
+def error_text(error: Mapping[str, Any], language: str) -> str:
+    """What a stored error says in ``language``."""
+    params = {name: _spoken(value) for name, value in error["params"].items()}
+    return message(f"error.{error['code']}", language, **params)
+
+
+def as_json(app: str, conversation: Conversation, turns: Sequence[StoredMessage]) -> str:
+    """A conversation to keep: every field, the answers with their sources."""
+    data = {"app": app, **asdict(conversation), "messages": [_exported(turn) for turn in turns]}
+    return json.dumps(data, ensure_ascii=False, indent=2)
+
+
+def _exported(turn: StoredMessage) -> dict[str, Any]:
+    kept = {name: getattr(turn, name) for name in ("id", "role", "state", "at", "text", "trace_id", "model", "prompt")}
+    answer = json.loads(turn.answer_json) if turn.answer_json else None
+    extra = {"answer": answer, "up": turn.up, "comment": turn.comment or None, "error": turn.error}
+    return kept | {name: value for name, value in extra.items() if value is not None}
+
+
+def as_markdown(conversation: Conversation, turns: Sequence[StoredMessage], language: str) -> str:
+    """A conversation to read, in the words of ``language``; sources follow each answer."""
+    lines = [f"# {conversation.title or message('conversation.untitled', language)}", ""]
+    for turn in turns:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(turn.at))
+        lines += [f"## {message(f'conversation.{turn.role}', language)} · {when}", "", turn.text, ""]
+        if turn.state != "done":
+            lines += [f"*{message(f'conversation.{turn.state}', language)}*", ""]
+        answer = turn.answer()
+        for citation in answer.citations if answer else ():
+            quote = citation.quote.replace("\n", "\n> ")
+            lines += [f"> [{citation.number}] **{citation.title}** ({citation.source})  ", f"> {quote}", ""]
+    return "\n".join(lines)

@@ -1,0 +1,21 @@
+"""A page that draws every hostile text in every way the pages draw foreign text; served by the browser test."""
+
+import streamlit as st
+
+from apps.ui.inert import formatted, inert, inert_lines
+from apps.ui.sources import marked
+from tests.apps.hostile import HOSTILE
+
+st.set_page_config(page_icon="X")
+for number, text in enumerate(HOSTILE):
+    for way, body in (
+        ("inert", inert(text)),
+        ("lines", inert_lines(text)),
+        ("marked", marked(text, text, text)),
+        ("formatted", formatted(text)),
+    ):
+        with st.container(key=f"case-{way}-{number}"):
+            st.markdown(body, anchors=False)
+    with st.container(key=f"case-label-{number}"), st.expander(inert(text), type="compact"):
+        st.caption(inert(text))
+st.title("done")
