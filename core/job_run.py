@@ -43,6 +43,10 @@ class _Outcome:
     error: str | None = None
 
 
+class _LeaseLost(StoreBusy):
+    """Another run holds the job now: this one may record nothing more."""
+
+
 class Run:
     """A run that holds the job's lease number ``lease``."""
 
@@ -82,11 +86,12 @@ class Run:
             while busy:
                 ended, _ = await asyncio.wait({*busy, self._stopped}, return_when=asyncio.FIRST_COMPLETED)
                 busy -= ended
-                if self._stopped.done() and busy:
-                    return self._stopped.result()
+                if self._stopped.done():
+                    break
                 for worker in ended & workers:
                     worker.result()
-            return "done"
+            # Cancelled at the very end, a job is done all the same.
+            return "done" if self.job.done + self.job.failed == self.job.total else self._stopped.result()
         finally:
             for worker in workers:
                 worker.cancel()
@@ -158,8 +163,8 @@ class Run:
                         batch = []
                     else:
                         cancelled = self._look()
-                except StoreBusy:
-                    if closing or time.monotonic() - written > self.jobs.lease_s:
+                except StoreBusy as error:  # another process writes for long; the lease says for how long we may wait
+                    if isinstance(error, _LeaseLost) or closing or time.monotonic() - written > self.jobs.lease_s:
                         raise
                     continue
                 if cancelled:
@@ -216,9 +221,9 @@ class Run:
             raise self._lost(row)
         return bool(row["cancel_requested"])
 
-    def _lost(self, row: Any) -> StoreBusy:
+    def _lost(self, row: Any) -> _LeaseLost:
         holder = f"process {row['pid']}" if row is not None and row["pid"] else "nobody: it was cancelled or deleted"
-        return StoreBusy(path=f"job {self.job.id}", holder=holder, waited_s=0)
+        return _LeaseLost(path=f"job {self.job.id}", holder=holder, waited_s=0)
 
     def _settle(self, batch: Sequence[tuple[_Outcome, asyncio.Future[None]]], *, recorded: bool = True) -> None:
         def settle() -> None:

@@ -193,14 +193,15 @@ class Jobs:
         from core.job_run import Run
 
         current = self.get(caller, job_id)
-        if current.state not in ("done", "cancelled"):
-            if current.function is None and work is None:
-                raise InputError(reason="job_needs_program", id=job_id, title=current.title)
-            lease = self._take(job_id)
-            if lease is not None:
-                function = work or resolve(current.function or "")
-                arguments = {} if work else current.parameters
-                await Run(self, current, lease, max_errors, on_progress).finish(function, arguments, concurrency)
+        if current.state in ("done", "cancelled"):
+            return current
+        if current.function is None and work is None:
+            raise InputError(reason="job_needs_program", id=job_id, title=current.title)
+        function = work or resolve(current.function or "")
+        lease = self._take(job_id)
+        if lease is not None:
+            run = Run(self, current, lease, max_errors, on_progress)
+            await run.finish(function, {} if work else current.parameters, concurrency)
         return self.get(caller, job_id)
 
     def spawn(self, caller: Caller, job_id: str, *, concurrency: int = 4) -> int:

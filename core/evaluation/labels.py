@@ -54,6 +54,7 @@ def f1(expected: Array, predicted: Array, average: Literal["macro", "weighted"] 
 
     Labels are those that occur in either array, as in scikit-learn's ``f1_score``,
     https://scikit-learn.org/stable/modules/generated/sklearn.metrics.f1_score.html
+    An empty prediction ``""`` means that no label was given: a miss, and no label of its own.
 
     Label a: 2 of 3 hit, F1 = 2·2/(3+2) = .8; label b: F1 = 2·1/(1+2) = .667; weighted (3·.8 + .667) / 4.
 
@@ -61,8 +62,10 @@ def f1(expected: Array, predicted: Array, average: Literal["macro", "weighted"] 
     >>> round(f1(expected, predicted), 4), round(f1(expected, predicted, "weighted"), 4)
     (0.7333, 0.7667)
     """
-    _, scores, support = f1_per_label(expected, predicted)
-    if not len(scores):
+    names, scores, support = f1_per_label(expected, predicted)
+    given = (names != "") if names.dtype.kind == "U" else np.ones(len(names), dtype=bool)
+    scores, support = scores[given], support[given]
+    if not support.sum():
         return 0.0
     return float(scores.mean() if average == "macro" else scores @ support / support.sum())
 

@@ -267,6 +267,7 @@ def test_only_marked_functions_can_be_named(jobs: Jobs, workspace: Workspace, na
         db.execute("UPDATE jobs SET function=? WHERE id=?", (name, made.id))
     with pytest.raises(UnknownName):
         run(jobs, made)
+    assert jobs.get(LOCAL, made.id).state == "waiting", "nobody holds it"
 
 
 def test_parameters_and_inputs_are_json(jobs: Jobs) -> None:
