@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import MissingFile, MissingPackage, UnknownName
-from core.providers.gguf import GgufChat, memory_of, model_path, readable
+from core.providers.gguf import DOCUMENT, QUERY, GgufChat, memory_of, model_path
 from core.providers.gguf_file import damaged, read_header
 from core.providers.local_queue import QUEUE
 from core.settings import Settings
@@ -65,7 +65,7 @@ EMBEDDING = {
 PIECE_TEXTS = 8
 PIECE_BYTES = 2_000
 TEXT_BYTES = 3_072
-_QUERY, _DOCUMENT = 0, 1  # priorities: a question does not wait behind an upload
+CONTEXT_TOKENS = 2048  # of SmolLM2, where the settings choose nothing: enough for its short memory
 
 
 def open_chat(model: str, *, engine: str, settings: Settings) -> GgufChat:
@@ -75,8 +75,9 @@ def open_chat(model: str, *, engine: str, settings: Settings) -> GgufChat:
         read_header(path, f"{engine}:{model}"),
         provider=engine,
         model=model,
-        deadlines=settings.deadlines,
+        settings=settings,
         grounded=False,
+        context_tokens=CONTEXT_TOKENS,
         check=lambda: verify(row, path, settings.home),
     )
 
@@ -94,11 +95,13 @@ def memory_needed(name: str, settings: Settings) -> int | None:
     """
     engine, _, model = name.partition(":")
     if engine == "gguf":
-        return memory_of(read_header(model_path(model, settings), name))
+        return memory_of(read_header(model_path(model, settings), name), settings)
     if engine == "embedded" and model in EMBEDDING:
         return find_file(EMBEDDING[model]).stat().st_size
     if engine == "embedded":
-        return memory_of(read_header(find_file(_row(CHAT, "embedded model", model)), name))
+        return memory_of(
+            read_header(find_file(_row(CHAT, "embedded model", model)), name), settings, context_tokens=CONTEXT_TOKENS
+        )
     return None
 
 
@@ -189,7 +192,7 @@ class E5Embedding:
                 self.name,
                 slots=1,
                 provider=self._engine,
-                priority=_QUERY if kind == "query" else _DOCUMENT,
+                priority=QUERY if kind == "query" else DOCUMENT,
                 admitted=done > 0,
             )
             rows = await ticket.run(self._executor, lambda piece=piece: self._compute(piece, kind))  # type: ignore[misc]
@@ -212,7 +215,7 @@ class E5Embedding:
 
 def clipped(text: str) -> str:
     """The part of ``text`` that is embedded: its first ``TEXT_BYTES``, cut between two characters."""
-    raw = readable(text[:TEXT_BYTES]).encode()
+    raw = text[:TEXT_BYTES].replace("\0", " ").encode("utf-8", "replace")  # a C string ends at NUL
     return raw[:TEXT_BYTES].decode("utf-8", "ignore")
 
 

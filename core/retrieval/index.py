@@ -1,0 +1,475 @@
+"""A collection: sync files into it, search it. SQLite is the truth; vector indexes follow it.
+
+Every file is one transaction: document, passages and keyword terms are committed together, and from then on
+found by words. Vectors follow in batches; what still lacks one is a query over the tables, so indexing goes
+on where a killed process stopped, and two processes may index at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import secrets
+import sqlite3
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.contracts import EmbeddingModel
+from core.errors import InputError, NotFound, ProviderError, TouchstoneError, code_of
+from core.retrieval import fuse, keyword, load, split, tokens, vectors
+from core.retrieval.records import CollectionInfo, DocumentInfo, FileResult, Found, Progress, SyncReport
+from core.retrieval.search import VectorLeg
+from core.types import LOCAL, Caller, Hit, Passage
+from core.workspace import Workspace
+
+if TYPE_CHECKING:
+    import numpy as np
+
+ProgressCallback = Callable[[Progress], None]
+EMBED_BATCH = 16  # texts per call: small enough that progress moves and a kill loses little
+CANDIDATES = 60  # of each leg, before fusion
+_VERSIONS = (load.VERSION, split.VERSION, tokens.VERSION)
+
+
+class Index:
+    """One collection of one tenant. Open it through :class:`core.retrieval.library.Library`."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        name: str,
+        embedding: Callable[[], EmbeddingModel] | None,
+        legs: Callable[[int, EmbeddingModel], VectorLeg],
+        caller: Caller = LOCAL,
+    ) -> None:
+        self.workspace, self.name, self.caller = workspace, name, caller
+        self._embedding, self._legs = embedding, legs
+        self._id: int | None = None
+
+    # --- indexing ---------------------------------------------------------------------------------
+
+    async def sync(
+        self,
+        paths: Sequence[str | os.PathLike[str]],
+        *,
+        progress: ProgressCallback | None = None,
+        embed: bool = True,
+    ) -> SyncReport:
+        """Bring the collection in step with files and folders ``paths``.
+
+        Unchanged files cost a read and a hash. Documents whose file vanished from a given folder are removed.
+        A file that cannot be read is reported as ``failed`` and the others go on; its older version stays.
+
+        Args:
+            embed: also make the vectors; otherwise call :meth:`embed_pending` when there is time.
+
+        Raises:
+            MissingFile: a path that is not there and was never indexed.
+            StoreError: the workspace cannot be written.
+        """
+        started = time.perf_counter()
+        present = [
+            p
+            for p in map(Path, paths)
+            if p.expanduser().exists() or not self._document_row(str(p.expanduser().resolve()))
+        ]
+        gone = [str(Path(p).expanduser().resolve()) for p in paths if Path(p) not in present]
+        found = await asyncio.to_thread(lambda: list(load.files(present)))
+        results: list[FileResult] = []
+        for done, (path, _) in enumerate(found, 1):
+            results.append(await asyncio.to_thread(self._sync_file, path))
+            _tell(progress, Progress("files", done, len(found), path.name))
+        roots = [p.expanduser().resolve() for p in present if p.expanduser().is_dir()]
+        gone += await asyncio.to_thread(self._vanished, roots, {str(path) for path, _ in found})
+        for source in gone:
+            results.append(await asyncio.to_thread(self._remove_source, source))
+        embedded, notices = await self.embed_pending(progress=progress) if embed else (0, ())
+        changed = sum(r.passages for r in results if r.status in ("added", "updated"))
+        return SyncReport(
+            tuple(results), embedded, max(0, changed - embedded), time.perf_counter() - started, tuple(notices)
+        )
+
+    async def add_bytes(self, data: bytes, name: str, *, title: str | None = None, embed: bool = True) -> FileResult:
+        """Add or replace the document ``name`` (an upload). Its suffix says how it is read.
+
+        Raises:
+            InputError: binary_file, bad_encoding, empty_file, file_too_large, unreadable_file, bad_json.
+        """
+        if len(data) > load.MOST_BYTES:
+            size = round(len(data) / 2**20, 1)
+            raise InputError(reason="file_too_large", name=name, size_mb=size, limit_mb=load.MOST_BYTES // 2**20)
+        source = load.clean(name).replace("\\", "/").rsplit("/", 1)[-1].strip() or "document.txt"
+        result = await asyncio.to_thread(self._store, data, source, title)
+        if embed:
+            await self.embed_pending()
+        return result
+
+    async def add_text(self, text: str, source: str, *, title: str | None = None, embed: bool = True) -> FileResult:
+        """Add or replace the document ``source`` with ``text``."""
+        return await self.add_bytes(text.encode("utf-8"), source, title=title, embed=embed)
+
+    async def remove(self, document_id: str) -> None:
+        """Forget a document, its passages and those of its vectors that no other passage uses.
+
+        Raises:
+            NotFound: no such document in this collection.
+        """
+        row = self._one("SELECT source FROM documents WHERE id = ? AND collection_id = ?", document_id, self.id())
+        if row is None:
+            raise NotFound(kind="document", value=document_id)
+        await asyncio.to_thread(self._remove_source, row["source"])
+
+    async def embed_pending(self, *, progress: ProgressCallback | None = None) -> tuple[int, tuple[str, ...]]:
+        """Embed every passage that has no vector yet; ``(how many, notice codes)``. Safe to stop at any moment.
+
+        When the embedding model fails the passages stay pending (keyword search finds them) and the notice is
+        ``embedding_down``.
+        """
+        if self._embedding is None:
+            return 0, ()
+        try:
+            model = self._embedding()
+        except TouchstoneError as error:
+            return 0, ("embedding_down", code_of(error))
+        embedded, total = 0, await asyncio.to_thread(self._count_pending, model.name)
+        while batch := await asyncio.to_thread(self._pending, model.name, secrets.token_hex(16)):
+            try:
+                made = await model.embed(list(batch.values()), kind="document")
+            except ProviderError as error:
+                return embedded, ("embedding_down", code_of(error))
+            await asyncio.to_thread(self._put_vectors, model.name, dict(zip(batch, made, strict=True)))
+            embedded += len(batch)
+            _tell(progress, Progress("vectors", min(embedded, total), total))
+        leg = self._legs(self.id(), model)
+        await asyncio.to_thread(leg.apply, lambda done, of: _tell(progress, Progress("index", done, of)))
+        return embedded, ()
+
+    # --- searching --------------------------------------------------------------------------------
+
+    async def search(self, query: str, top_k: int = 8) -> list[Hit]:
+        """The best ``top_k`` passages, best first."""
+        return list((await self.find(query, top_k)).hits)
+
+    async def find(self, query: str, top_k: int = 8, *, terms_from: str | None = None) -> Found:
+        """Search both legs and fuse them.
+
+        Args:
+            terms_from: the text whose content terms count as the question's (default: ``query``); a follow-up
+                question is searched together with the one before it, but judged by its own words.
+        """
+        vector, model, notices = await self._query_vector(query)
+        return await asyncio.to_thread(self._find, query, top_k, vector, model, notices, terms_from or query)
+
+    async def _query_vector(self, query: str) -> tuple[np.ndarray | None, EmbeddingModel | None, tuple[str, ...]]:
+        if self._embedding is None:
+            return None, None, ()
+        try:
+            model = self._embedding()
+            return (await model.embed([query], kind="query"))[0], model, ()
+        except TouchstoneError as error:
+            return None, None, ("embedding_down", code_of(error))
+
+    def _find(
+        self,
+        query: str,
+        top_k: int,
+        vector: np.ndarray | None,
+        model: EmbeddingModel | None,
+        notices: tuple[str, ...],
+        terms_from: str,
+    ) -> Found:
+        collection = self.id()
+        with self.workspace.read() as db:
+            total = db.execute("SELECT count(*) FROM passages WHERE collection_id = ?", (collection,)).fetchone()[0]
+            if not total:
+                return Found(query, (), vector=vector, notices=notices)
+            terms = tokens.query_terms(query)
+            words = dict(keyword.search(db, collection, terms, CANDIDATES))
+            ids = self._ids(db, words)
+            by_word = {ids[number]: score for number, score in words.items() if number in ids}
+            by_meaning: dict[str, float] = {}
+            spread = None
+            if vector is not None and model is not None:
+                leg = self._legs(collection, model)
+                by_meaning, spread = leg.search(vector, CANDIDATES, also=by_word)
+            fused = fuse.min_max(by_word, by_meaning)
+            best = fuse.ranked(fused)[:top_k]
+            passages = self._passages(db, best)
+            content = tokens.content_terms(terms_from)
+            frequency = keyword.document_frequency(db, collection, content)
+        weights = {term: keyword.idf(frequency[term], total) for term in content}
+        word_ranks = {id_: rank for rank, id_ in enumerate(fuse.ranked(by_word), 1)}
+        meaning_ranks = {id_: rank for rank, id_ in enumerate(fuse.ranked(by_meaning), 1)}
+        hits = tuple(
+            Hit(
+                passage,
+                fused[passage.id],
+                word_ranks.get(passage.id),
+                by_word.get(passage.id),
+                meaning_ranks.get(passage.id),
+                by_meaning.get(passage.id),
+                _matched(passage, content),
+            )
+            for passage in (passages[id_] for id_ in best if id_ in passages)
+        )
+        return Found(query, hits, weights, total, vector, spread, notices)
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    def documents(self) -> list[DocumentInfo]:
+        """All documents, by title."""
+        with self.workspace.read() as db:
+            rows = db.execute(
+                "SELECT d.*, length(d.text) AS characters, (SELECT count(*) FROM passages p WHERE p.document_id = d.id)"
+                " AS passages FROM documents d WHERE collection_id = ? ORDER BY title, source",
+                (self.id(),),
+            ).fetchall()
+        names = DocumentInfo.__slots__
+        return [DocumentInfo(**{name: row[name] for name in names}) for row in rows]
+
+    def document_text(self, document_id: str) -> str:
+        """The stored text of a document: what citations point into.
+
+        Raises:
+            NotFound: no such document in this collection.
+        """
+        row = self._one("SELECT text FROM documents WHERE id = ? AND collection_id = ?", document_id, self.id())
+        if row is None:
+            raise NotFound(kind="document", value=document_id)
+        return str(row["text"])
+
+    def passage(self, passage_id: str) -> Passage:
+        """
+        Raises:
+            NotFound: no such passage in this collection.
+        """
+        with self.workspace.read() as db:
+            found = self._passages(db, [passage_id])
+        if passage_id not in found:
+            raise NotFound(kind="passage", value=passage_id)
+        return found[passage_id]
+
+    def passages(self, document_id: str) -> list[Passage]:
+        """The passages of a document in its order."""
+        with self.workspace.read() as db:
+            rows = db.execute(
+                "SELECT id FROM passages WHERE document_id = ? AND collection_id = ? ORDER BY position",
+                (document_id, self.id()),
+            ).fetchall()
+            return list(self._passages(db, [row["id"] for row in rows]).values())
+
+    def info(self) -> CollectionInfo:
+        collection = self.id()
+        model = self._embedding().name if self._embedding else ""
+        row = self._one(
+            "SELECT c.generation, (SELECT count(*) FROM documents WHERE collection_id = c.id) AS documents,"
+            " (SELECT count(*) FROM passages WHERE collection_id = c.id) AS passages FROM collections c WHERE c.id = ?",
+            collection,
+        )
+        assert row is not None  # id() has just made sure of it  # noqa: S101
+        return CollectionInfo(
+            self.name, row["documents"], row["passages"], self._count_pending(model), row["generation"]
+        )
+
+    def id(self) -> int:
+        """The collection's number; the collection is created on first use."""
+        if self._id is None:
+            key = (self.caller.tenant, self.name)
+            row = self._one("SELECT id FROM collections WHERE tenant = ? AND name = ?", *key)
+            if row is None:
+                with self.workspace.write() as db:
+                    db.execute(
+                        "INSERT OR IGNORE INTO collections (tenant, name, created_at) VALUES (?, ?, ?)",
+                        (*key, time.time()),
+                    )
+                    row = db.execute("SELECT id FROM collections WHERE tenant = ? AND name = ?", key).fetchone()
+                    keyword.create(db, row["id"])
+            self._id = int(row["id"])
+        return self._id
+
+    # --- rows -------------------------------------------------------------------------------------
+
+    def _sync_file(self, path: Path) -> FileResult:
+        try:
+            return self._store(load.read(path), str(path), None)
+        except (InputError, TouchstoneError) as error:
+            if not isinstance(error, InputError) and not code_of(error).startswith("missing_package"):
+                raise
+            return FileResult(str(path), "failed", error=error)
+
+    def _store(self, data: bytes, source: str, title: str | None) -> FileResult:
+        """Load, split and commit one document, unless its bytes are already there."""
+        hash_ = load.content_hash(data, *_VERSIONS)
+        before = self._document_row(source)
+        if before is not None and before["content_hash"] == hash_ and title in (None, before["title"]):
+            return FileResult(source, "unchanged", before["id"], before["title"])
+        document = load.load(data, source=source, title=title, hash_=hash_)
+        pieces = split.split(document.text, list(document.blocks), title=document.title)
+        collection = self.id()
+        document_id = hashlib.sha256(f"{collection}\n{source}".encode()).hexdigest()[:16]
+        with self.workspace.write() as db:
+            there = db.execute("SELECT content_hash, title FROM documents WHERE id = ?", (document_id,)).fetchone()
+            if there is not None and there["content_hash"] == hash_ and title in (None, there["title"]):
+                return FileResult(source, "unchanged", document_id, there["title"])  # another process was faster
+            old = self._delete_passages(db, document_id)
+            db.execute("DELETE FROM documents WHERE id = ?", (document_id,))
+            db.execute(
+                "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    document_id, collection, self.caller.tenant, self.caller.user, source, document.title,
+                    document.language, document.media_type, hash_, document.text, time.time(),
+                ),
+            )  # fmt: skip
+            new = self._insert_passages(db, collection, document_id, document, pieces)
+            _forget_vectors(db, old - new)
+            self._raise_generation(db)
+        return FileResult(source, "updated" if there else "added", document_id, document.title, len(pieces))
+
+    def _insert_passages(
+        self,
+        db: sqlite3.Connection,
+        collection: int,
+        document_id: str,
+        document: load.Document,
+        pieces: Sequence[split.Piece],
+    ) -> set[str]:
+        hashes: dict[str, int] = {}
+        for position, piece in enumerate(pieces):
+            text = document.text[piece.start : piece.end]
+            context = split.context(document.title, piece.heading, piece.metadata)
+            hash_ = split.text_hash(f"{context}\n{text}")
+            hashes[hash_] = hashes.get(hash_, 0) + 1
+            passage_id = f"{document_id}-{hash_[:12]}" + (f"-{hashes[hash_]}" if hashes[hash_] > 1 else "")
+            number = db.execute(
+                'INSERT INTO passages (id, collection_id, document_id, position, start, "end", heading, page, language,'
+                " text, text_hash, metadata) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    passage_id, collection, document_id, position, piece.start, piece.end, piece.heading, piece.page,
+                    document.language, text, hash_, json.dumps(piece.metadata, ensure_ascii=False),
+                ),
+            ).lastrowid  # fmt: skip
+            assert number is not None  # an INSERT has a row id  # noqa: S101
+            keyword.add(db, collection, number, tokens.tokens(context), tokens.tokens(text))
+        return set(hashes)
+
+    def _delete_passages(self, db: sqlite3.Connection, document_id: str) -> set[str]:
+        """Delete the passages of a document from the tables; returns their text hashes."""
+        rows = db.execute("SELECT number, text_hash FROM passages WHERE document_id = ?", (document_id,)).fetchall()
+        for row in rows:
+            keyword.remove(db, self.id(), row["number"])
+        db.execute("DELETE FROM passages WHERE document_id = ?", (document_id,))
+        return {row["text_hash"] for row in rows}
+
+    def _remove_source(self, source: str) -> FileResult:
+        with self.workspace.write() as db:
+            row = db.execute(
+                "SELECT id, title FROM documents WHERE collection_id = ? AND source = ?", (self.id(), source)
+            ).fetchone()
+            if row is not None:
+                hashes = self._delete_passages(db, row["id"])
+                db.execute("DELETE FROM documents WHERE id = ?", (row["id"],))
+                _forget_vectors(db, hashes)
+                self._raise_generation(db)
+        return FileResult(source, "removed", row["id"] if row else None, row["title"] if row else "")
+
+    def _vanished(self, roots: Sequence[Path], found: set[str]) -> list[str]:
+        """Sources under ``roots`` that are indexed and no longer there."""
+        if not roots:
+            return []
+        with self.workspace.read() as db:
+            rows = db.execute("SELECT source FROM documents WHERE collection_id = ?", (self.id(),)).fetchall()
+        return [s for (s,) in rows if s not in found and any(Path(s).is_relative_to(root) for root in roots)]
+
+    def _raise_generation(self, db: sqlite3.Connection) -> None:
+        db.execute("UPDATE collections SET generation = generation + 1 WHERE id = ?", (self.id(),))
+
+    def _put_vectors(self, model: str, made: Mapping[str, np.ndarray]) -> None:
+        with self.workspace.write() as db:
+            vectors.put(db, model, made)
+            self._raise_generation(db)
+
+    def _count_pending(self, model: str) -> int:
+        row = self._one(
+            "SELECT count(DISTINCT text_hash) FROM passages p WHERE collection_id = ? AND NOT EXISTS"
+            " (SELECT 1 FROM vectors v WHERE v.model = ? AND v.text_hash = p.text_hash)",
+            self.id(),
+            model,
+        )
+        return int(row[0]) if row else 0
+
+    def _pending(self, model: str, pivot: str) -> dict[str, str]:
+        """Text by hash for the next batch. It starts at ``pivot``, so that two processes rarely do the same work."""
+        with self.workspace.read() as db:
+            rows = db.execute(
+                "SELECT DISTINCT p.text_hash, p.text, p.heading, p.metadata, d.title FROM passages p JOIN documents d"
+                " ON d.id = p.document_id WHERE p.collection_id = ? AND NOT EXISTS"
+                " (SELECT 1 FROM vectors v WHERE v.model = ? AND v.text_hash = p.text_hash)"
+                " ORDER BY p.text_hash < ?, p.text_hash LIMIT ?",
+                (self.id(), model, pivot, EMBED_BATCH),
+            ).fetchall()
+        return {
+            row[
+                "text_hash"
+            ]: f"{split.context(row['title'], row['heading'], json.loads(row['metadata']))}\n{row['text']}"
+            for row in rows
+        }
+
+    def _ids(self, db: sqlite3.Connection, numbers: Mapping[int, float]) -> dict[int, str]:
+        marks = ",".join("?" * len(numbers))
+        rows = (
+            db.execute(f"SELECT number, id FROM passages WHERE number IN ({marks})", tuple(numbers)) if numbers else ()
+        )
+        return {row["number"]: row["id"] for row in rows}
+
+    def _passages(self, db: sqlite3.Connection, ids: Sequence[str]) -> dict[str, Passage]:
+        """Passages by id, in the order of ``ids``; only those of this collection."""
+        if not ids:
+            return {}
+        marks = ",".join("?" * len(ids))
+        rows = db.execute(
+            "SELECT p.*, d.title, d.source FROM passages p JOIN documents d ON d.id = p.document_id"
+            f" WHERE p.collection_id = ? AND p.id IN ({marks})",
+            (self.id(), *ids),
+        )
+        found = {row["id"]: _passage(row) for row in rows}
+        return {id_: found[id_] for id_ in ids if id_ in found}
+
+    def _document_row(self, source: str) -> Any:
+        return self._one("SELECT * FROM documents WHERE collection_id = ? AND source = ?", self.id(), source)
+
+    def _one(self, sql: str, *values: Any) -> Any:
+        with self.workspace.read() as db:
+            return db.execute(sql, values).fetchone()
+
+
+def _passage(row: sqlite3.Row) -> Passage:
+    return Passage(
+        row["id"], row["document_id"], row["text"], row["title"], row["source"], row["position"], row["start"],
+        row["end"], row["heading"], row["page"], row["language"], json.loads(row["metadata"]),
+    )  # fmt: skip
+
+
+def _matched(passage: Passage, content: Sequence[str]) -> tuple[str, ...]:
+    """Which of the question's content terms stand in the passage or its context."""
+    there = set(
+        tokens.tokens(f"{split.context(passage.title, passage.heading, dict(passage.metadata))}\n{passage.text}")
+    )
+    return tuple(term for term in content if term in there)
+
+
+def _forget_vectors(db: sqlite3.Connection, hashes: set[str]) -> None:
+    """Delete vectors of texts that no passage of any collection holds any more."""
+    for hash_ in hashes:
+        db.execute(
+            "DELETE FROM vectors WHERE text_hash = ? AND NOT EXISTS (SELECT 1 FROM passages WHERE text_hash = ?)",
+            (hash_, hash_),
+        )
+
+
+def _tell(progress: ProgressCallback | None, step: Progress) -> None:
+    if progress is not None:
+        progress(step)

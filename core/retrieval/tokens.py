@@ -1,0 +1,163 @@
+"""Text to terms, the same way at indexing and at query time.
+
+A run of Han characters becomes its single characters and its pairs (the only cheap cut that neither misses
+two-character words nor needs a dictionary), English words become stems, numbers one canonical form, and a
+product code such as ``A123-B`` is kept whole, without its hyphens and in its parts.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+
+from core.retrieval import numerals
+from core.retrieval.simplified import SIMPLIFIED
+from core.retrieval.stem import stem
+
+VERSION = 1  # raised when tokens change; keyword indexes of another version are rebuilt
+_HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f\u3040-\u30ff\uac00-\ud7af"
+_PIECE = re.compile(rf"[{_HAN}]+|\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|[^\W_{_HAN}]+(?:[-_./'’][^\W_{_HAN}]+)*")
+_HAN_RUN = re.compile(f"[{_HAN}]")
+_INNER = re.compile(r"[-_./'’]")
+_LETTERS_DIGITS = re.compile(r"[a-z]+|\d+")
+_NUMBER = re.compile(r"\d+(?:\.\d+)?$")
+_MARKS = re.compile(r"[\u0300-\u036f]")
+
+_STOP = """a an the this that these those and or but if then than so as of at by for from in into on onto to with without
+    about over under is are was were be been being am do does did done doing have has had having can could may might
+    must shall should will would i me my mine we us our ours you your yours he him his she her it its they them their
+    there here what which who whom whose when where why how no not nor only just also any some all each both very too
+    please tell know want need get got s t d ll re ve m"""
+STOP_WORDS = frozenset(_STOP.split())
+_STOP_STEMS = STOP_WORDS | {stem(word) for word in STOP_WORDS}
+STOP_HAN = frozenset(
+    "的了吗呢吧啊呀么嘛是在有和与及或就都也还又很把被对为于以之其此这那哪谁我你您他她它们请想要能会可得着过给让"
+)
+QUESTION_HAN = (
+    "什么时候", "为什么", "怎么样", "怎么办", "怎么", "怎样", "如何", "什么", "多少", "多久", "多长", "多大", "多远",
+    "哪些", "哪里", "哪个", "哪种", "几个", "是不是", "能不能", "可不可以", "有没有", "会不会", "要不要", "是否", "可以",
+    "能否", "请问", "我想", "一下", "需要",
+)  # fmt: skip
+
+
+def normalized(text: str) -> str:
+    """NFKC, lower case, Traditional to Simplified. Lengths may change: never use it for offsets."""
+    return unicodedata.normalize("NFKC", text).lower().translate(SIMPLIFIED)
+
+
+def tokens(text: str) -> list[str]:
+    """All terms of ``text`` in order, repeated as often as they occur.
+
+    >>> tokens("KT-210 水壶, returned 七天")
+    ['kt-210', 'kt210', 'kt', '210', '水', '水壶', '壶', 'return', '七', '七天', '天', '7']
+    """
+    return [term for piece in pieces(normalized(text)) for term in _terms(piece)]
+
+
+def pieces(text: str) -> Iterator[str]:
+    """Words, numbers, codes and Han runs of already normalised ``text``."""
+    return (match[0] for match in _PIECE.finditer(text))
+
+
+def query_terms(text: str) -> list[str]:
+    """Distinct terms of a question without those that say nothing (unless nothing else is left).
+
+    >>> query_terms("请问几天内可以退货？")
+    ['几', '几天', '天', '天内', '内', '退', '退货', '货']
+    """
+    text = normalized(text)
+    everything = dict.fromkeys(term for piece in pieces(text) for term in _terms(piece))
+    everything.update(dict.fromkeys(m[1] + m[2] for m in _SPACED_LOWER.finditer(text)))  # kt 210 finds KT-210
+    said = {term for piece in pieces(without_question_words(text)) for term in _terms(piece)}
+    return [t for t in everything if (t in said or t.isascii()) and not is_stop(t)] or list(everything)
+
+
+def without_question_words(text: str) -> str:
+    """``text`` (normalised) with Chinese question words blanked: 怎么退货 becomes `` 退货``."""
+    for word in QUESTION_HAN:
+        text = text.replace(word, " ")
+    return text
+
+
+def content_terms(text: str) -> list[str]:
+    """Terms that carry meaning on their own: as ``query_terms``, but Han pairs without their single characters.
+
+    A Han run of one character stays. This is what coverage is counted over.
+    """
+    kept: dict[str, None] = {}
+    for piece in pieces(without_question_words(normalized(text))):
+        if _HAN_RUN.match(piece):
+            for run in re.split(f"[{''.join(STOP_HAN)}]", piece):
+                kept.update(dict.fromkeys([run] if len(run) == 1 else [run[i : i + 2] for i in range(len(run) - 1)]))
+        else:
+            whole = _terms(piece)
+            kept.update(dict.fromkeys(term for term in (whole[1:2] if is_code(piece) else whole) if not is_stop(term)))
+    kept.pop("", None)
+    return list(kept)
+
+
+def is_stop(term: str) -> bool:
+    return term in _STOP_STEMS or all(c in STOP_HAN for c in term)
+
+
+def is_code(piece: str) -> bool:
+    """A product code or model name: letters and digits in one piece, such as ``kt-210`` or ``ps600``."""
+    return any(c.isdigit() for c in piece) and any(c.isascii() and c.isalpha() for c in piece)
+
+
+def codes(text: str) -> set[str]:
+    """The product codes of ``text`` without their hyphens; ``KT 210`` counts as ``kt210``.
+
+    >>> sorted(codes("Does the KT-210 or TW-5 Pro come in A123-B?"))
+    ['a123b', 'kt210', 'tw5']
+    """
+    written, text = text, normalized(text)
+    found = {_INNER.sub("", piece) for piece in pieces(text) if is_code(piece)}
+    found.update(f"{m[1]}{m[2]}".lower() for m in _SPACED_CODE.finditer(unicodedata.normalize("NFKC", written)))
+    return {code for code in found if not _MEASURED.fullmatch(code)}
+
+
+_SPACED_LOWER = re.compile(r"\b([a-z]{1,4}) (\d{1,4})\b")
+_SPACED_CODE = re.compile(r"\b(?!USD|GBP|EUR|CNY|RMB|US|UK|EU|AM|PM)([A-Z]{2,4}) (\d{2,4})\b")
+# 30min, 5v, 10th: a number with its unit is not a product.
+_MEASURED = re.compile(
+    r"\d+(?:st|nd|rd|th|s|m|h|d|min|mins|v|w|a|l|g|kg|km|cm|mm|ml|gb|mb|tb|hz|khz|ghz|mah|wh|x|am|pm|k|in|ft|lb|oz|pcs|days?|hours?|years?|months?)"
+)
+
+
+def _terms(piece: str) -> list[str]:
+    if _HAN_RUN.match(piece):
+        return _han_terms(piece)
+    if _NUMBER.match(piece.replace(",", "")):
+        return [numerals.canonical(float(piece.replace(",", "")))]
+    piece = _MARKS.sub("", unicodedata.normalize("NFD", piece))
+    if is_code(piece):
+        joined = _INNER.sub("", piece)
+        parts = [part for part in _LETTERS_DIGITS.findall(piece) if part != piece]
+        return list(dict.fromkeys([piece, joined, *parts]))
+    words = [word for word in _INNER.split(piece) if word and word != "s"]
+    found = [_word(word) for word in words]
+    if len(words) > 1 and "'" not in piece and "’" not in piece:
+        found.insert(0, piece)
+    return found
+
+
+def _word(word: str) -> str:
+    if word in numerals.WORDS and word != "one":
+        return str(numerals.WORDS[word])
+    return stem(word) if word.isascii() and word.isalpha() else word
+
+
+def _han_terms(run: str) -> list[str]:
+    found: list[str] = []
+    for i, character in enumerate(run):
+        found.append(character)
+        if i + 1 < len(run):
+            found.append(run[i : i + 2])
+    if not _HAN_NUMERAL.isdisjoint(run):
+        found.extend(sorted(numerals.numbers(run)))
+    return found
+
+
+_HAN_NUMERAL = frozenset("零〇一二两三四五六七八九十百千万")
