@@ -100,6 +100,7 @@ def refusal_at(answerable: Array, unanswerable: Array, max_false_refusals: float
     """Refuse as many unanswerable questions as can be at no more than ``max_false_refusals`` of the others.
 
     Takes the confidences of both kinds; a question is refused when its confidence is below the threshold.
+    ``nan`` where there is no question of a kind.
 
     Of the answerable .9 .8 .7 .2 one in four may be refused, so the threshold is .7; it refuses .1 and .6.
 
@@ -108,7 +109,7 @@ def refusal_at(answerable: Array, unanswerable: Array, max_false_refusals: float
     """
     kept = np.sort(np.asarray(answerable, dtype=float))
     if not len(kept):
-        raise ValueError("no answerable question to set the threshold on")
+        return Refusal(float("nan"), float("nan"), float("nan"))
     below = min(int(np.floor(max_false_refusals * len(kept) + 1e-9)), len(kept) - 1)
     threshold = float(kept[below])
     others = np.asarray(unanswerable, dtype=float)
