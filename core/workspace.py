@@ -116,6 +116,16 @@ class Workspace:
                 self._free = []
             self._local = threading.local()
 
+    def release(self) -> None:
+        """Close this thread's connection; using it again opens another. For threads that end early."""
+        db = getattr(self._local, "connection", None)
+        if db is not None:
+            del self._local.connection
+            with self._lock:
+                if db in self._connections:
+                    self._connections.remove(db)
+            db.close()
+
     def schema_version(self) -> int:
         return int(self.connection().execute("PRAGMA user_version").fetchone()[0])
 

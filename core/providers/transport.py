@@ -362,44 +362,44 @@ class _Chunked(_Framing):
 
     def eat(self, data: bytes) -> bytes | None:
         pieces: list[bytes] = []
+        try:
+            return self._cut(data, pieces)
+        finally:  # what came before a broken chunk is good
+            if pieces and self.body is not None:
+                self.body.put(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+
+    def _cut(self, data: bytes, pieces: list[bytes]) -> bytes | None:
         at, size = 0, len(data)
-        rest: bytes | None = None
         while at < size:
             if self._left > 2:
                 piece = data[at : at + self._left - 2]
                 at += len(piece)
                 self._left -= len(piece)
                 pieces.append(piece)
-                continue
-            if self._left:  # CR LF after the chunk
+            elif self._left:  # CR LF after the chunk
                 end = data[at : at + self._left]
-                if end != b"\r\n"[2 - self._left : 2 - self._left + len(end)]:
+                if not b"\r\n"[2 - self._left :].startswith(end):
                     raise MalformedResponse("a chunk is longer than announced")
                 at += len(end)
                 self._left -= len(end)
-                continue
-            stop = data.find(b"\n", at)
-            if stop < 0:
-                self._line += data[at:]
-                if len(self._line) > MAX_HEAD_BYTES:
-                    raise MalformedResponse("a chunk's size line is too long")
-                break
-            line = (self._line + data[at:stop]).rstrip(b"\r")
-            self._line = b""
-            at = stop + 1
-            if self._trailer:
-                if not line:
-                    rest = data[at:]
-                    break
             else:
-                self._left = _chunk_size(line)
-                if self._left == 0:
-                    self._trailer = True
-                else:
-                    self._left += 2
-        if pieces and self.body is not None:
-            self.body.put(pieces[0] if len(pieces) == 1 else b"".join(pieces))
-        return rest
+                stop = data.find(b"\n", at)
+                if stop < 0:
+                    self._line += data[at:]
+                    if len(self._line) > MAX_HEAD_BYTES:
+                        raise MalformedResponse("a chunk's size line is too long")
+                    return None
+                line = (self._line + data[at:stop]).removesuffix(b"\r")
+                self._line = b""
+                at = stop + 1
+                if not self._trailer:
+                    self._left = _chunk_size(line)
+                    self._trailer = self._left == 0
+                    if self._left:
+                        self._left += 2
+                elif not line:
+                    return data[at:]
+        return None
 
 
 def _chunk_size(line: bytes) -> int:
@@ -537,6 +537,9 @@ class ProxyTransport(httpx2.AsyncBaseTransport):
         await self._inner.aclose()
 
 
+_closing: set[asyncio.Task[None]] = set()
+
+
 class _PulledBody(httpx2.AsyncByteStream):
     """A stream of httpx2 with the face of :class:`Body`."""
 
@@ -558,6 +561,8 @@ class _PulledBody(httpx2.AsyncByteStream):
     def close(self, *, ended: bool = False) -> None:
         if self._closing is None:
             self._closing = asyncio.get_running_loop().create_task(self._stream.aclose())
+            _closing.add(self._closing)  # a loop keeps no strong reference to its tasks
+            self._closing.add_done_callback(_closing.discard)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while data := await self.read(float("inf")):
