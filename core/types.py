@@ -325,11 +325,11 @@ class Answer:
     """An answer made of cited sentences, or a refusal that says what the sources do cover.
 
     ``mode``: ``extractive`` quotes sources, ``generated`` was written by a model and checked,
-    ``refused`` means the documents do not say. ``removed`` counts generated sentences dropped by the check.
+    ``refused`` means the documents do not say, ``frame`` is a fixed text of the app, such as a greeting. ``removed`` counts generated sentences dropped by the check.
     """
 
     question: str
-    mode: Literal["extractive", "generated", "refused"]
+    mode: Literal["extractive", "generated", "refused", "frame"]
     text: str
     sentences: tuple[Sentence, ...] = ()
     citations: tuple[Citation, ...] = ()

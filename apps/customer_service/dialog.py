@@ -11,6 +11,9 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Literal
 
+from core.i18n import detect_language
+from core.types import Language
+
 SmallTalk = Literal["greeting", "thanks", "farewell", "identity", "abilities"]
 
 _PATTERNS: dict[SmallTalk, re.Pattern[str]] = {
@@ -104,6 +107,15 @@ def standalone(question: str, earlier: Sequence[str]) -> str:
         asked = without_courtesy(asked)
         subject = _completed(asked, subject) if subject and _follows(asked) else asked
     return subject
+
+
+def language_of(text: str, default: str) -> Language:
+    """The language ``text`` is written in; product codes alone belong to none.
+
+    >>> language_of("KT-210?", "zh"), language_of("KT-210 怎么退货", "en"), language_of("return KT-210", "zh")
+    ('zh', 'zh', 'en')
+    """
+    return "zh" if detect_language(_CODE.sub(" ", text), default) == "zh" else "en"
 
 
 def _follows(question: str) -> bool:

@@ -28,7 +28,7 @@ class Health:
     model: str
     status: Status
     error: TouchstoneError | None = None
-    checked_at: float = 0.0  # time.monotonic()
+    looked_at: float = 0.0  # time.monotonic(); 0 before the first look
 
 
 class Monitor:
@@ -45,7 +45,7 @@ class Monitor:
         model = runtime.settings.model(role)
         known = self._known.get(role)
         current = known if known and known.model == model else Health(model, "unknown")
-        if model and (current.status == "unknown" or time.monotonic() - current.checked_at > FRESH_S):
+        if model and (current.status == "unknown" or time.monotonic() - current.looked_at > FRESH_S):
             with self._lock:
                 start = role not in self._busy
                 self._busy.add(role)
@@ -62,12 +62,12 @@ class Monitor:
     def _look(self, runtime: Runtime, role: str, model: str) -> None:
         try:
             self._probe(runtime, role)
-            health = Health(model, "ok", checked_at=time.monotonic())
+            health = Health(model, "ok", looked_at=time.monotonic())
         except TouchstoneError as error:
             health = Health(model, "failed", error, time.monotonic())
         except Exception:  # a thread's exception would be lost: it is logged, and nothing is claimed
             log.exception("looking at the %s model failed", role)
-            health = Health(model, "unknown", checked_at=time.monotonic())
+            health = Health(model, "unknown", looked_at=time.monotonic())
         with self._lock:
             self._known = {**self._known, role: health}
             self._busy.discard(role)

@@ -29,6 +29,7 @@ def streamlit_arguments(
         "client.showErrorDetails": "type",
         "client.showErrorLinks": False,
         "runner.magicEnabled": False,
+        "runner.postScriptGC": False,  # a full collection after every run is most of a run's cost
         "theme.base": str(THEME),
     }
     flags = [f"--{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in options.items()]

@@ -5,6 +5,7 @@ Colors, fonts and radii are theme options (``apps/ui/theme.toml``); no page writ
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -29,6 +30,7 @@ ICONS = {
     "test": ":material/play_arrow:",
     "save": ":material/save:",
 }
+SIGNS: dict[health.Status, str] = {"ok": "●", "failed": "✕", "unknown": "○"}
 DOTS: dict[health.Status, Literal["green", "red", "gray"]] = {"ok": "green", "failed": "red", "unknown": "gray"}
 
 
@@ -50,12 +52,7 @@ def model_badge() -> None:
     """The chat model in use; its color says whether it can answer."""
     name = runtime().settings.model("chat")
     state = health.of(runtime(), "chat")
-    st.badge(
-        inert(shortened(name)),
-        icon=":material/circle:" if state.status != "failed" else ":material/error:",
-        color=DOTS[state.status],
-        help=health_text(state),
-    )
+    st.badge(f"{SIGNS[state.status]} {inert(shortened(name))}", color=DOTS[state.status], help=health_text(state))
 
 
 def shortened(name: str, limit: int = 32) -> str:
@@ -85,7 +82,7 @@ def count(value: int | None) -> str:
 
 def health_mark(state: health.Health) -> str:
     """A small colored word: ready, cannot answer, not checked."""
-    return f":{DOTS[state.status]}-badge[{t(f'ui.health.short.{state.status}')}]"
+    return f":{DOTS[state.status]}-badge[{SIGNS[state.status]} {t(f'ui.health.short.{state.status}')}]"
 
 
 def health_text(state: health.Health) -> str:
@@ -93,3 +90,18 @@ def health_text(state: health.Health) -> str:
     if state.error is not None:
         return inert(state.error.text(language()))
     return t(f"ui.health.{state.status}")
+
+
+def size(value: int | None) -> str:
+    """Bytes as ``0.4 GB``; a dash for what is unknown."""
+    if value is None:
+        return "–"
+    return f"{value / 1e9:.1f} GB" if value >= 1e8 else f"{value / 1e6:.0f} MB"
+
+
+def machine_memory() -> int | None:
+    """Bytes of memory this machine has; ``None`` where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None

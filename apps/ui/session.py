@@ -6,6 +6,7 @@ the language is decided once per session, and texts come from an in-memory catal
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import streamlit as st
@@ -36,15 +37,21 @@ def caller() -> Caller:
     With one, a person who has not logged in may do nothing that needs a role; one who has gets the roles in the
     ``roles`` claim of the identity provider.
     """
-    user = st.user
-    if "is_logged_in" not in user:
+    if not login_configured():
         return LOCAL
+    user = st.user
     if not user["is_logged_in"]:
         return Caller(user="anonymous", roles=frozenset())
     claimed: Any = user.get("roles") or ()
     roles = {claimed} if isinstance(claimed, str) else {str(role) for role in claimed}
     name = user.get("email") or user.get("sub") or "unnamed"
     return Caller(tenant=str(user.get("tenant") or "local"), user=str(name), roles=_ROLES & roles)
+
+
+@cache
+def login_configured() -> bool:
+    """Whether ``.streamlit/secrets.toml`` names a login provider; looked up once, it means reading files."""
+    return "is_logged_in" in st.user
 
 
 def allowed(role: str) -> bool:
@@ -77,10 +84,10 @@ def t(key: str, **params: Any) -> str:
 
 def language_switch(*, busy: bool = False) -> None:
     """Draw the switch 中文 | English. While an answer streams (``busy``) a click waits for the next run."""
-    st.session_state.setdefault(LANGUAGE_SWITCH_KEY, language())
     st.segmented_control(
         t("ui.language"),
         LANGUAGES,
+        default=language(),
         format_func=LANGUAGE_NAMES.__getitem__,
         required=True,
         key=LANGUAGE_SWITCH_KEY,

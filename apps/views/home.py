@@ -14,26 +14,41 @@ from core.settings import ROLES
 
 
 def app_tiles() -> None:
-    with st.grid("auto", min_column_width=300):
-        for app in catalog.installed():
+    apps = catalog.installed()
+    with st.grid(max(1, min(3, len(apps))), min_column_width=300):
+        for app in apps:
             with st.container(border=True, height="stretch"):
-                st.markdown(f"### {app.icon} {t(app.title)}", anchors=False)
-                st.markdown(t(app.about))
-                st.page_link(app.path, label=t("home.open"), icon=":material/arrow_forward:", icon_position="right")
+                st.markdown(f"### :primary[{app.icon}] {t(app.title)}\n\n{t(app.about)}", anchors=False)
+                st.page_link(app.path, label=f":primary[**{t('home.open')}**]", icon=":material/arrow_forward:")
 
 
 def models_in_use() -> None:
+    """The model of each role; drawn again every second until all have been looked at."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.markdown(f"### {t('home.models.title')}", anchors=False, width="content")
+        st.space("stretch")
+        if session.allowed("admin"):
+            st.page_link("views/models.py", label=t("home.models.change"), icon=look.ICONS["models"])
+    unseen = any(not state.looked_at for state in states().values())
+    st.fragment(model_cards, run_every=1.0 if unseen else None)(unseen)
+
+
+def states() -> dict[str, health.Health]:
     runtime = session.runtime()
-    rows = [f"| {t('home.models.role')} | {t('home.models.model')} | {t('home.models.state')} |", "|:--|:--|:--|"]
-    for role in ROLES:
-        name = runtime.settings.model(role)
-        state = health.of(runtime, role)
-        shown = inert(look.shortened(name)) if name else t("home.models.none")
-        rows.append(f"| {t(f'ui.role.{role}')} | {shown} | {look.health_mark(state) if name else '–'} |")
-    with st.container(border=True, height="stretch"):
-        st.markdown(f"### {t('home.models.title')}", anchors=False)
-        st.markdown("\n".join(rows), width="stretch")
-        st.page_link("views/models.py", label=t("home.models.change"), icon=look.ICONS["models"])
+    return {role: health.of(runtime, role) for role in ROLES if runtime.settings.model(role)}
+
+
+def model_cards(polled: bool) -> None:
+    seen = states()
+    with st.grid(4, min_column_width=165):
+        for role in ROLES:
+            state = seen.get(role)
+            name = inert(look.shortened(state.model)) if state else f":gray[{t('home.models.none')}]"
+            mark = look.health_mark(state) if state else ""
+            with st.container(border=True, height="stretch"):
+                st.markdown(f"{t(f'ui.role.{role}')} {mark}  \n**{name}**")
+    if polled and all(state.looked_at for state in seen.values()):
+        st.rerun()
 
 
 def facts() -> None:
@@ -51,9 +66,6 @@ def facts() -> None:
 
 
 look.header(t("ui.product"), subtitle=t("ui.tagline"))
-left, right = st.columns([3, 2], gap="medium")
-with left:
-    app_tiles()
-with right:
-    models_in_use()
+app_tiles()
+models_in_use()
 facts()

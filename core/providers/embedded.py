@@ -12,9 +12,6 @@ multilingual-e5-small in 4 bits (MIT) embeds Chinese and English. Source: https:
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,9 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import MissingFile, MissingPackage, UnknownName
-from core.providers.gguf import GgufChat, memory_of, model_path, readable
+from core.providers.gguf import DOCUMENT, QUERY, GgufChat, memory_of, model_path
 from core.providers.gguf_file import damaged, read_header
 from core.providers.local_queue import QUEUE
+from core.providers.verified import is_verified, remember
 from core.settings import Settings
 from core.types import EmbeddingKind
 
@@ -65,7 +63,7 @@ EMBEDDING = {
 PIECE_TEXTS = 8
 PIECE_BYTES = 2_000
 TEXT_BYTES = 3_072
-_QUERY, _DOCUMENT = 0, 1  # priorities: a question does not wait behind an upload
+CONTEXT_TOKENS = 2048  # of SmolLM2, where the settings choose nothing: enough for its short memory
 
 
 def open_chat(model: str, *, engine: str, settings: Settings) -> GgufChat:
@@ -75,8 +73,9 @@ def open_chat(model: str, *, engine: str, settings: Settings) -> GgufChat:
         read_header(path, f"{engine}:{model}"),
         provider=engine,
         model=model,
-        deadlines=settings.deadlines,
+        settings=settings,
         grounded=False,
+        context_tokens=CONTEXT_TOKENS,
         check=lambda: verify(row, path, settings.home),
     )
 
@@ -94,11 +93,13 @@ def memory_needed(name: str, settings: Settings) -> int | None:
     """
     engine, _, model = name.partition(":")
     if engine == "gguf":
-        return memory_of(read_header(model_path(model, settings), name))
+        return memory_of(read_header(model_path(model, settings), name), settings)
     if engine == "embedded" and model in EMBEDDING:
         return find_file(EMBEDDING[model]).stat().st_size
     if engine == "embedded":
-        return memory_of(read_header(find_file(_row(CHAT, "embedded model", model)), name))
+        return memory_of(
+            read_header(find_file(_row(CHAT, "embedded model", model)), name), settings, context_tokens=CONTEXT_TOKENS
+        )
     return None
 
 
@@ -132,36 +133,15 @@ def verify(row: EmbeddedModel, path: Path, home: Path) -> None:
     Raises:
         ConfigurationError: (reason ``bad_model_file``) it is another file than the one tested.
     """
-    found = path.stat()
-    stamp = f"{found.st_size}-{found.st_mtime_ns}-{row.sha256}"
-    memory = home / "cache" / "verified.json"
-    known = _remembered(memory)
-    if known.get(str(path)) == stamp:
+    proof = f"sha256 {row.sha256}"
+    if is_verified(home, path, proof):
         return
     with path.open("rb") as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != row.sha256:
             raise damaged(
                 path, f"it is not the file this version was tested with; get it with: {row.install} --force-reinstall"
             )
-    _remember(memory, {**known, str(path): stamp})
-
-
-def _remembered(memory: Path) -> dict[str, str]:
-    try:
-        known = json.loads(memory.read_text("utf-8"))
-    except (OSError, ValueError):  # not there yet, or cut off: the files are simply read again
-        return {}
-    return known if isinstance(known, dict) else {}
-
-
-def _remember(memory: Path, known: dict[str, str]) -> None:
-    try:
-        memory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh = memory.with_name(f"{memory.name}.{os.getpid()}.{threading.get_ident()}")
-        fresh.write_text(json.dumps(known), "utf-8")
-        fresh.replace(memory)
-    except OSError:  # a folder that cannot be written costs a second reading of the file, nothing else
-        return
+    remember(home, path, proof)
 
 
 class E5Embedding:
@@ -189,7 +169,7 @@ class E5Embedding:
                 self.name,
                 slots=1,
                 provider=self._engine,
-                priority=_QUERY if kind == "query" else _DOCUMENT,
+                priority=QUERY if kind == "query" else DOCUMENT,
                 admitted=done > 0,
             )
             rows = await ticket.run(self._executor, lambda piece=piece: self._compute(piece, kind))  # type: ignore[misc]
@@ -212,7 +192,7 @@ class E5Embedding:
 
 def clipped(text: str) -> str:
     """The part of ``text`` that is embedded: its first ``TEXT_BYTES``, cut between two characters."""
-    raw = readable(text[:TEXT_BYTES]).encode()
+    raw = text[:TEXT_BYTES].replace("\0", " ").encode("utf-8", "replace")  # a C string ends at NUL
     return raw[:TEXT_BYTES].decode("utf-8", "ignore")
 
 

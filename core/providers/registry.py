@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from core.errors import MissingPackage, UnknownName
@@ -45,12 +46,18 @@ ENGINES: dict[str, Engine] = {
 def engines() -> dict[str, Engine]:
     """The table with entry points of other packages added."""
     found = dict(ENGINES)
-    for point in entry_points(group="touchstone.providers"):
+    for point in _plugins():
         found.setdefault(
             point.name,
             Engine(point.name, chat=point.value, embedding=point.value, about=point.dist.name if point.dist else ""),
         )
     return found
+
+
+@cache
+def _plugins() -> tuple[EntryPoint, ...]:
+    """Read once per process: finding entry points reads a file of every installed package."""
+    return tuple(entry_points(group="touchstone.providers"))
 
 
 def split_name(name: str, settings: Settings) -> tuple[Engine, str, str]:

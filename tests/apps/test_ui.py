@@ -199,6 +199,14 @@ def test_text_and_accent_can_be_read(scheme: str) -> None:
     grounds = [theme["backgroundColor"], theme["secondaryBackgroundColor"], theme["sidebar"]["backgroundColor"]]
     for name in ("textColor", "primaryColor", "linkColor", "grayTextColor"):
         assert min(contrast(theme[name], ground) for ground in grounds) >= 4.5, name
+    assert contrast(theme["primaryColor"], "#ffffff") >= 3.0, "a white sign on the accent"
+
+
+def test_no_page_has_a_filled_button() -> None:
+    """White text on the dark theme's accent could not be read."""
+    pages = [*LOCALES.parent.glob("views/*.py"), *LOCALES.parent.glob("ui/*.py")]
+    assert pages
+    assert not [path.name for path in pages if 'type="primary"' in path.read_text("utf-8")]
 
 
 def test_the_command_line_serves_this_machine_with_the_theme() -> None:

@@ -1,0 +1,63 @@
+"""The ``touchstone`` command: thin, every command lives in ``apps.commands``.
+
+Nothing heavy is imported before a command runs, so that ``touchstone --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from apps.commands import checkup, documents, models, pages, setup, talk
+from apps.commands.shell import Command, Group
+from core import __version__
+
+app = typer.Typer(
+    name="touchstone",
+    cls=Group,
+    help="cli.about",
+    add_completion=False,
+    no_args_is_help=False,
+    rich_markup_mode=None,  # rich's help would double the time until it is there
+    pretty_exceptions_enable=False,  # a pretty traceback shows local variables, and keys are among them
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def start(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="cli.option.version")] = False,
+    json: Annotated[bool, typer.Option("--json", help="cli.option.json", hidden=True)] = False,
+) -> None:
+    from core.telemetry.logs import setup as set_up_logs
+
+    set_up_logs()
+    if version:
+        import json as json_module
+
+        typer.echo(json_module.dumps({"version": __version__}) if json else f"touchstone {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit
+
+
+app.command("init", cls=Command, help="cli.init.about")(setup.init)
+app.command("doctor", cls=Command, help="cli.doctor.about")(checkup.doctor)
+app.command("models", cls=Command, help="cli.models.about")(models.models)
+app.command("chat", cls=Command, help="cli.chat.about")(talk.chat)
+app.command("index", cls=Command, help="cli.index.about")(documents.index)
+app.command("ask", cls=Command, help="cli.ask.about")(documents.ask)
+app.command("ui", cls=Command, help="cli.ui.about")(pages.ui)
+app.command("usage", cls=Command, help="cli.usage.about")(checkup.usage)
+
+
+def main() -> None:
+    """The entry point."""
+    app(prog_name="touchstone")
+
+
+if __name__ == "__main__":
+    main()

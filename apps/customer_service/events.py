@@ -1,0 +1,33 @@
+"""What a question in progress tells its reader: the answering events of core, and where it is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from core.retrieval.answer import AnswerDone, Notice, SentenceReady, SourcesFound
+from core.types import Queued, Sentence, Switched
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """Question and unfinished answer are stored under these ids. Comes first, when a conversation is kept."""
+
+    conversation_id: str
+    question_id: int
+    message_id: int
+
+
+Event = Begun | Queued | Switched | Notice | SourcesFound | SentenceReady | AnswerDone
+
+
+def joined(sentences: Sequence[Sentence]) -> str:
+    """The text of ``sentences``, with a space between two unless the first ends in Chinese.
+
+    >>> joined([Sentence("可以退货。"), Sentence("Within 15 days."), Sentence("Keep the box.")])
+    '可以退货。Within 15 days. Keep the box.'
+    """
+    text = ""
+    for sentence in sentences:
+        text += (" " if text and ord(text[-1]) < 0x2E80 else "") + sentence.text
+    return text

@@ -1,0 +1,269 @@
+"""The customer-service app as plain Python: ask, stream, upload; no page and no HTTP.
+
+>>> from apps.customer_service import CustomerService              # doctest: +SKIP
+>>> shop = CustomerService.open()                                  # doctest: +SKIP
+>>> print(shop.ask("KT-210 几天内可以退货？").text)                  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+
+import apps.i18n  # noqa: F401  (its import registers the catalogue)
+from apps.customer_service.dialog import language_of, small_talk
+from apps.customer_service.events import Begun, Event, joined
+from apps.customer_service.knowledge import Knowledge
+from apps.customer_service.pace import Bursts
+from core.conversations import Conversations, Draft
+from core.errors import InputError, TouchstoneError
+from core.i18n import message
+from core.providers.sync import iterate, run
+from core.retrieval.answer import AnswerDone, SentenceReady
+from core.retrieval.index import ProgressCallback
+from core.retrieval.records import DocumentInfo, FileResult, Progress
+from core.runtime import Runtime, open_runtime
+from core.settings import Settings
+from core.telemetry.trace import new_trace_id, trace
+from core.transcripts import State, StoredMessage
+from core.types import LOCAL, Answer, Caller, Citation, Language
+
+APP = "customer_service"
+QUESTION_LIMIT = 4000  # characters
+REMEMBERED = 12  # messages of a conversation that a follow-up may refer to
+
+
+class CustomerService:
+    """Answers customers' questions from documents, and keeps the conversations."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.knowledge = Knowledge(runtime)
+
+    @classmethod
+    def open(cls, settings: Settings | None = None) -> CustomerService:
+        """Open with ``settings``, or with those of the current folder and the environment."""
+        return cls(open_runtime(settings))
+
+    def close(self) -> None:
+        """Close the service and its runtime."""
+        self.knowledge.close()
+        self.runtime.close()
+
+    @property
+    def conversations(self) -> Conversations:
+        return Conversations(self.runtime.workspace, APP)
+
+    def able(self) -> bool:
+        """Whether the chat model set can write answers from sources; else answers are made of quotes."""
+        try:
+            return self.runtime.chat().capabilities.grounded
+        except TouchstoneError:
+            return False
+
+    # --- asking -------------------------------------------------------------------------------
+
+    def ask(
+        self,
+        question: str,
+        *,
+        caller: Caller = LOCAL,
+        conversation_id: str | None = None,
+        language: Language | None = None,
+        sample: bool = True,
+    ) -> Answer:
+        """The whole answer. Arguments and errors as in :meth:`stream`."""
+        events = self.stream(question, caller=caller, conversation_id=conversation_id, language=language, sample=sample)
+        return run(_last_answer(events))
+
+    def iterate(
+        self, events: AsyncGenerator[Event, None], *, tick_s: float | None = None
+    ) -> Generator[Event | None, None, None]:
+        """Read :meth:`stream` or :meth:`again` from synchronous code; ``None`` whenever ``tick_s`` pass in silence.
+
+        Closing the iterator stops the answer.
+        """
+        return iterate(events, tick_s=tick_s) if tick_s is not None else iterate(events)
+
+    async def stream(
+        self,
+        question: str,
+        *,
+        caller: Caller = LOCAL,
+        conversation_id: str | None = None,
+        language: Language | None = None,
+        sample: bool = True,
+    ) -> AsyncGenerator[Event, None]:
+        """Answer as events, the last of which is ``AnswerDone``.
+
+        With a conversation, question and answer are kept in it: text is stored before it is handed on, closing
+        the generator keeps what has come as ``stopped``, an error keeps it as ``failed``.
+
+        Args:
+            conversation_id: the conversation to continue; without one nothing is kept.
+            language: of the frame text and of a generated answer; by default that of the question.
+            sample: whether the sample shop's documents are searched too.
+
+        Raises:
+            InputError: the question is empty or too long.
+            NotFound: the caller has no such conversation.
+            ProviderError: the answer broke off.
+        """
+        question = checked(question)
+        trace_id = new_trace_id()
+        earlier: Sequence[StoredMessage] = ()
+        draft = None
+        if conversation_id is not None:
+            store = self.conversations
+            earlier = await asyncio.to_thread(store.messages, caller, conversation_id, limit=REMEMBERED)
+            draft = await asyncio.to_thread(store.ask, caller, conversation_id, question, trace_id=trace_id)
+        async with aclosing(self._kept(question, earlier, draft, trace_id, caller, language, sample)) as events:
+            async for event in events:
+                yield event
+
+    async def again(
+        self, question_id: int, *, caller: Caller = LOCAL, language: Language | None = None, sample: bool = True
+    ) -> AsyncGenerator[Event, None]:
+        """Answer a kept question anew; the new answer takes the place of the old one. Events as in :meth:`stream`."""
+        trace_id = new_trace_id()
+        store = self.conversations
+        asked = await asyncio.to_thread(store.message, caller, question_id)
+        earlier = await asyncio.to_thread(
+            store.messages, caller, asked.conversation_id, limit=REMEMBERED, before=question_id
+        )
+        question, draft = await asyncio.to_thread(store.again, caller, question_id, trace_id=trace_id)
+        async with aclosing(self._kept(question, earlier, draft, trace_id, caller, language, sample)) as events:
+            async for event in events:
+                yield event
+
+    async def _kept(
+        self,
+        question: str,
+        earlier: Sequence[StoredMessage],
+        draft: Draft | None,
+        trace_id: str,
+        caller: Caller,
+        language: Language | None,
+        sample: bool,
+    ) -> AsyncGenerator[Event, None]:
+        """The events of an answer, each stored in ``draft`` before it is handed on."""
+        said: list[SentenceReady] = []
+        with trace(caller=caller, trace_id=trace_id):
+            bursts = Bursts(self._answered(question, earlier, caller, language, sample))
+        try:
+            if draft:
+                yield Begun(draft.conversation_id, draft.question_id, draft.message_id)
+            async for burst in bursts.read():
+                new = [event for event in burst if isinstance(event, SentenceReady)]
+                said += new
+                if draft and new:
+                    so_far = partial(question, said)
+                    await asyncio.to_thread(draft.write, so_far.text, so_far)
+                for event in burst:
+                    if isinstance(event, AnswerDone):
+                        event = AnswerDone(replace(event.answer, trace_id=trace_id))
+                        await _finish(draft, "done", event.answer)
+                    yield event
+        except TouchstoneError as error:
+            await _finish(draft, "failed", partial(question, said), error)
+            raise
+        except (asyncio.CancelledError, GeneratorExit):
+            await _finish(draft, "stopped", partial(question, said))
+            raise
+        except BaseException:
+            await _finish(draft, "failed", partial(question, said))
+            raise
+        finally:
+            await bursts.aclose()
+
+    async def _answered(
+        self,
+        question: str,
+        earlier: Sequence[StoredMessage],
+        caller: Caller,
+        language: Language | None,
+        sample: bool,
+    ) -> AsyncGenerator[Event, None]:
+        language = language or language_of(question, self.runtime.settings.language)
+        if kind := small_talk(question):
+            said = message(f"customer_service.small_talk.{kind}", language)
+            yield AnswerDone(Answer(question, "frame", said, language=language))
+            return
+        asked_before = [turn.text for turn in earlier if turn.role == "user"]
+        async with aclosing(
+            self.knowledge.answer(question, asked_before, caller=caller, language=language, sample=sample)
+        ) as events:
+            async for event in events:
+                yield event
+
+    # --- documents ----------------------------------------------------------------------------
+
+    def prepare(self, progress: ProgressCallback | None = None) -> None:
+        """Load the sample shop into this workspace, unless it is there."""
+        self.knowledge.prepare(progress)
+
+    def upload(self, name: str, data: bytes, caller: Caller = LOCAL) -> FileResult:
+        """Add a document that only ``caller`` finds; one of the same name is replaced.
+
+        Words find it when this returns; its vectors are made in the background (:meth:`embedding`).
+
+        Raises:
+            InputError: no text in it, not a supported kind, too large, or too many documents.
+        """
+        return self.knowledge.upload(name, data, caller)
+
+    def documents(self, caller: Caller = LOCAL) -> list[DocumentInfo]:
+        """The documents ``caller`` uploaded, newest first."""
+        return self.knowledge.documents(caller)
+
+    def remove(self, document_id: str, caller: Caller = LOCAL) -> None:
+        """Forget an uploaded document.
+
+        Raises:
+            NotFound: the caller has uploaded no such document.
+        """
+        self.knowledge.remove(document_id, caller)
+
+    def embedding(self, caller: Caller = LOCAL) -> Progress | None:
+        """How far the vectors of the caller's uploads are; ``None`` when none are being made."""
+        return self.knowledge.embedding(caller)
+
+    def surroundings(self, citation: Citation, caller: Caller = LOCAL) -> tuple[str, str]:
+        """The document's text just before and just after a citation's quote; empty when it has changed since."""
+        return self.knowledge.surroundings(citation, caller)
+
+
+def checked(question: str) -> str:
+    """``question`` without outer white space.
+
+    Raises:
+        InputError: it is empty or too long.
+    """
+    question = question.strip()
+    if not question:
+        raise InputError(reason="empty_question")
+    if len(question) > QUESTION_LIMIT:
+        raise InputError(reason="question_too_long", length=len(question), limit=QUESTION_LIMIT)
+    return question
+
+
+def partial(question: str, said: Sequence[SentenceReady]) -> Answer:
+    """An answer as far as it has come."""
+    sentences = tuple(event.sentence for event in said)
+    citations = tuple(citation for event in said for citation in event.citations)
+    return Answer(question, "extractive", joined(sentences), sentences, citations)
+
+
+async def _finish(draft: Draft | None, state: State, answer: Answer, error: TouchstoneError | None = None) -> None:
+    if draft:
+        await asyncio.shield(asyncio.to_thread(draft.finish, state, answer.text, answer=answer, error=error))
+
+
+async def _last_answer(events: AsyncGenerator[Event, None]) -> Answer:
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, AnswerDone):
+                return event.answer
+    raise RuntimeError("the events of an answer ended without it")

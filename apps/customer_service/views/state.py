@@ -1,0 +1,86 @@
+"""What the parts of the page share: the service, the open conversation, a question on its way."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+import streamlit as st
+
+from apps.customer_service.service import CustomerService
+from apps.ui import session
+from core.errors import NotFound
+from core.transcripts import Conversation
+
+PAGE = 12  # messages drawn at once: each costs a script run a millisecond
+_OPEN, _SHOWN, _PENDING = "support_open", "support_shown", "support_pending"
+
+
+_services: list[CustomerService] = []
+_opening = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A question to answer in the coming run: a new one, or a kept one again."""
+
+    question: str = ""
+    question_id: int | None = None
+
+
+def service() -> CustomerService:
+    """The service of this process, shared by all sessions, with the sample shop loaded."""
+    runtime = session.runtime()
+    if _services and _services[0].runtime is runtime:
+        return _services[0]
+    with _opening:
+        if not _services or _services[0].runtime is not runtime:
+            opened = CustomerService(runtime)
+            with st.spinner(session.t("customer_service.preparing")):
+                opened.prepare()
+            _services[:] = [opened]
+        return _services[0]
+
+
+def conversation() -> Conversation | None:
+    """The open conversation: that of the address (``?c=``), else the one open before on another page."""
+    wanted = st.query_params.get("c") or st.session_state.get(_OPEN)
+    if not wanted:
+        return None
+    try:
+        found = service().conversations.get(session.caller(), wanted)
+    except NotFound:
+        open_conversation(None)
+        return None
+    if st.session_state.get(_OPEN) != found.id or st.query_params.get("c") != found.id:
+        open_conversation(found.id)
+    return found
+
+
+def open_conversation(conversation_id: str | None) -> None:
+    """Open another conversation, or an empty page; the address follows."""
+    st.session_state.pop(_SHOWN, None)
+    if conversation_id is None:
+        st.session_state.pop(_OPEN, None)
+        st.query_params.pop("c", None)
+    else:
+        st.session_state[_OPEN] = conversation_id
+        st.query_params["c"] = conversation_id
+
+
+def shown() -> int:
+    """How many messages are drawn."""
+    return st.session_state.get(_SHOWN, PAGE)
+
+
+def show_earlier() -> None:
+    st.session_state[_SHOWN] = shown() + 2 * PAGE
+
+
+def later(question: str = "", question_id: int | None = None) -> None:
+    """Answer in the coming run."""
+    st.session_state[_PENDING] = Pending(question, question_id)
+
+
+def take_pending() -> Pending | None:
+    return st.session_state.pop(_PENDING, None)

@@ -1,0 +1,159 @@
+"""Try a model with a short real question before it is used: what it answers, how fast, and what it can do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from core.errors import StreamInterrupted
+from core.prompts.library import library
+from core.providers.registry import open_model, split_name
+from core.providers.sync import iterate, run
+from core.runtime import Runtime
+from core.settings import Settings
+from core.telemetry.ledger import Recorded, RecordedEmbedding
+from core.telemetry.trace import trace
+from core.types import Caller, Capabilities, Completion, Deadlines, Done, Options, TextDelta
+
+OPTIONS = Options(max_tokens=256, deadlines=Deadlines(connect_s=5, first_token_s=60, idle_s=20, total_s=90))
+RELATED = ("商品签收后几天内可以退货？", "Items can be returned within a number of days after delivery.")
+UNRELATED = "The kettle holds 1.7 litres."
+EMBEDDING_LIMIT_S = 90.0
+
+
+@dataclass(frozen=True, slots=True)
+class ChatTrial:
+    """A reply with its timings, and what the model can do."""
+
+    name: str
+    completion: Completion
+    capabilities: Capabilities
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingTrial:
+    """``related`` is the cosine of a Chinese question and its English answer, ``unrelated`` of other text."""
+
+    name: str
+    dim: int
+    total_s: float
+    related: float
+    unrelated: float
+
+
+@dataclass(frozen=True, slots=True)
+class RerankTrial:
+    """Scores of the same two texts for the same question."""
+
+    name: str
+    total_s: float
+    related: float
+    unrelated: float
+
+
+Trial = ChatTrial | EmbeddingTrial | RerankTrial
+
+
+def try_chat(
+    runtime: Runtime, name: str, settings: Settings, caller: Caller, language: str
+) -> Generator[str | None, None, ChatTrial]:
+    """Ask ``name`` under ``settings``, yielding the reply in pieces and ``None`` while nothing comes.
+
+    Returns:
+        The trial, as the generator's value.
+
+    Raises:
+        TouchstoneError: typed, as everywhere.
+    """
+    model, shared = _opened(runtime, "chat", name, settings)
+    text = ""
+    try:
+        prompt = library.get("hello_check")
+        with trace(caller=caller, prompt=prompt.ref):
+            events = iterate(model.stream(prompt.render(language=language), OPTIONS), tick_s=0.25)
+        with closing(events):
+            for event in events:
+                if event is None:
+                    yield None
+                elif isinstance(event, TextDelta):
+                    text += event.text
+                    yield event.text
+                elif isinstance(event, Done):
+                    if not text and event.completion.text:  # an engine that answers in one piece
+                        yield event.completion.text
+                    return ChatTrial(name, event.completion, model.capabilities)
+        provider, _, model_name = name.partition(":")
+        raise StreamInterrupted(partial=text, provider=provider, model=model_name, detail="no Done event")
+    finally:
+        if not shared:
+            run(model.aclose())
+
+
+def try_embedding(runtime: Runtime, name: str, settings: Settings, caller: Caller) -> EmbeddingTrial:
+    """Embed a Chinese question, its English answer and something else.
+
+    Raises:
+        TouchstoneError: typed.
+        TimeoutError: no vectors after ``EMBEDDING_LIMIT_S``.
+    """
+    model, shared = _opened(runtime, "embedding", name, settings)
+    try:
+        with trace(caller=caller):
+            started = time.perf_counter()
+            query = run(model.embed([RELATED[0]], kind="query"), EMBEDDING_LIMIT_S)
+            texts = run(model.embed([RELATED[1], UNRELATED], kind="document"), EMBEDDING_LIMIT_S)
+            total_s = time.perf_counter() - started
+        related, unrelated = (float(value) for value in (texts @ query[0]))
+        return EmbeddingTrial(name, int(query.shape[1]), total_s, related, unrelated)
+    finally:
+        if not shared:
+            run(model.aclose())
+
+
+def try_rerank(runtime: Runtime, name: str, settings: Settings, caller: Caller) -> RerankTrial:
+    """Score the same texts for the same question.
+
+    Raises:
+        TouchstoneError: typed.
+        TimeoutError: no scores after ``EMBEDDING_LIMIT_S``.
+    """
+    model, shared = _opened(runtime, "rerank", name, settings)
+    try:
+        with trace(caller=caller):
+            started = time.perf_counter()
+            scores = run(model.rerank(RELATED[0], [RELATED[1], UNRELATED]), EMBEDDING_LIMIT_S)
+        return RerankTrial(name, time.perf_counter() - started, float(scores[0]), float(scores[1]))
+    finally:
+        if not shared:
+            run(model.aclose())
+
+
+def offered(service: str, settings: Settings) -> Sequence[str]:
+    """The models the server of ``service`` says it has.
+
+    Raises:
+        TouchstoneError: no key, no connection, or the server does not list its models.
+    """
+    from core.providers.openai import list_models
+
+    return run(list_models(service, settings))
+
+
+def _opened(runtime: Runtime, kind: str, name: str, settings: Settings) -> tuple[Any, bool]:
+    """The model, and whether it is the runtime's own.
+
+    A model of this process that is in use already is not loaded a second time.
+    """
+    engine, prefix, _ = split_name(name, settings)
+    if engine.name == prefix and engine.name != "openai" and name in (runtime.settings.model(r) for r in _ROLES[kind]):
+        return {"chat": runtime.chat, "embedding": runtime.embedding, "rerank": runtime.reranker}[kind](name), True
+    model = open_model(kind, name, settings)
+    if kind == "chat":
+        return Recorded(model, runtime.ledger), False
+    return (RecordedEmbedding(model, runtime.ledger) if kind == "embedding" else model), False
+
+
+_ROLES = {"chat": ("chat", "judge"), "embedding": ("embedding",), "rerank": ("rerank",)}

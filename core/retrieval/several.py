@@ -1,0 +1,114 @@
+"""Several collections searched as one, as when a person's own documents stand beside a shop's.
+
+Each collection weighs words by its own statistics: in one that holds a single document every word is common.
+So what the collections find is scored anew with the statistics of all of them together, and only then mixed
+with the vector leg, whose cosines compare as they are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from core.retrieval import fuse, keyword, split, tokens
+from core.retrieval.index import Index
+from core.retrieval.records import Found
+from core.types import Hit, Passage
+
+CANDIDATES = 30  # taken from each collection
+_K1, _B = 1.2, 0.75  # as FTS5 has them
+
+
+class Several:
+    """Finds in all of ``indexes`` as :meth:`core.retrieval.index.Index.find` does in one.
+
+    The collections are those of one library: they share workspace and embedding model.
+    """
+
+    def __init__(self, indexes: Sequence[Index]) -> None:
+        if not indexes:
+            raise ValueError("no collection to search")
+        self.indexes = tuple(indexes)
+
+    async def find(self, query: str, top_k: int = 8, *, terms_from: str | None = None) -> Found:
+        """The best ``top_k`` passages of all collections; ranks and weights are those over all of them."""
+        vector, model, notices = await self.indexes[0]._query_vector(query)
+        parts = [
+            await asyncio.to_thread(index._find, query, CANDIDATES, vector, model, notices, terms_from or query)
+            for index in self.indexes
+        ]
+        filled = [(index, part) for index, part in zip(self.indexes, parts, strict=True) if part.passages]
+        if len(filled) < 2:
+            only = filled[0][1] if filled else parts[0]
+            return replace(only, hits=only.hits[:top_k])
+        return await asyncio.to_thread(_merged, query, terms_from or query, top_k, filled)
+
+
+def _merged(query: str, terms_from: str, top_k: int, filled: Sequence[tuple[Index, Found]]) -> Found:
+    parts = [part for _, part in filled]
+    total = sum(part.passages for part in parts)
+    terms, content = tokens.query_terms(query), tokens.content_terms(terms_from)
+    frequency: Counter[str] = Counter()
+    with filled[0][0].workspace.read() as db:
+        for index, _ in filled:
+            frequency.update(keyword.document_frequency(db, index.id(), dict.fromkeys([*terms, *content])))
+    weights = {term: keyword.idf(frequency[term], total) for term in dict.fromkeys([*terms, *content])}
+    hits = {hit.passage.id: hit for part in parts for hit in part.hits}
+    by_word = _scores([hit.passage for hit in hits.values() if hit.keyword_rank], {t: weights[t] for t in terms})
+    by_meaning = {id_: hit.vector_score for id_, hit in hits.items() if hit.vector_score is not None}
+    fused = fuse.min_max(by_word, by_meaning)
+    word_ranks = {id_: rank for rank, id_ in enumerate(fuse.ranked(by_word), 1)}
+    meaning_ranks = {id_: rank for rank, id_ in enumerate(fuse.ranked(by_meaning), 1)}
+    best = tuple(
+        Hit(
+            hits[id_].passage,
+            fused[id_],
+            word_ranks.get(id_),
+            by_word.get(id_),
+            meaning_ranks.get(id_),
+            by_meaning.get(id_),
+            hits[id_].matched_terms,
+        )
+        for id_ in fuse.ranked(fused)[:top_k]
+    )
+    notices = tuple(dict.fromkeys(code for part in parts for code in part.notices))
+    return Found(query, best, {t: weights[t] for t in content}, total, parts[0].vector, _spread(parts), notices)
+
+
+def _scores(passages: Sequence[Passage], weights: Mapping[str, float]) -> dict[str, float]:
+    """BM25 of ``passages`` with the given weights of the query's terms; title and headings count a little less.
+
+    Source: Robertson, Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009, with the fields
+    summed as FTS5 does; the average length is that of the candidates.
+    """
+    counted: dict[str, tuple[Mapping[str, float], int]] = {}
+    for passage in passages:
+        counts: dict[str, float] = {}
+        context = tokens.tokens(split.context(passage.title, passage.heading, dict(passage.metadata)))
+        body = tokens.tokens(passage.text)
+        for words, weight in ((context, keyword.CONTEXT_WEIGHT), (body, 1.0)):
+            for term in words:
+                if term in weights:
+                    counts[term] = counts.get(term, 0.0) + weight
+        counted[passage.id] = counts, len(context) + len(body)
+    average = sum(length for _, length in counted.values()) / max(1, len(counted)) or 1.0
+    return {
+        id_: sum(
+            weights[term] * count * (_K1 + 1) / (count + _K1 * (1 - _B + _B * length / average))
+            for term, count in counts.items()
+        )
+        for id_, (counts, length) in counted.items()
+    }
+
+
+def _spread(parts: Sequence[Found]) -> tuple[float, float] | None:
+    """Mean and deviation over all passages, from those of the collections that are large enough to have them."""
+    known = [(part.passages, *part.spread) for part in parts if part.spread]
+    if not known:
+        return None
+    total = sum(count for count, _, _ in known)
+    mean = sum(count * m for count, m, _ in known) / total
+    square = sum(count * (s * s + m * m) for count, m, s in known) / total
+    return mean, max(0.0, square - mean * mean) ** 0.5

@@ -1,0 +1,91 @@
+"""The benchmarks measure what they say: equal answers from every client, fair rounds, missed targets shown."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import report
+from benchmarks.measure import interleaved, interleaved_async
+from benchmarks.peers import ENGINE, LITELLM, OPENAI, RAW, STACK, Peer, close, peers
+from benchmarks.report import Result, Table, Target, keep, machine, shown, write_docs
+from benchmarks.server import BURST_CHUNKS, REPLY, WORD, canned_server
+
+
+def test_clients_give_the_servers_answer_through_all_four_functions() -> None:
+    async def awaited(client: Peer) -> tuple[str, list[str]]:
+        return await client.ask_async(), [text async for text in client.stream_async("bench")]
+
+    with canned_server() as url, peers(url, (RAW, OPENAI, ENGINE, STACK)) as clients, asyncio.Runner() as runner:
+        assert set(clients) == {RAW, OPENAI, ENGINE, STACK}
+        for client in clients.values():
+            expected = (REPLY, [WORD] * BURST_CHUNKS)
+            assert (client.ask(), [*client.stream("bench")]) == expected
+            assert runner.run(awaited(client)) == expected
+        runner.run(close(clients))
+
+
+def test_a_client_that_is_not_installed_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "litellm" else object())
+    with peers("http://127.0.0.1:9/v1", (RAW, LITELLM)) as clients:
+        assert list(clients) == [RAW]
+
+
+def test_rounds_are_interleaved_and_rotate() -> None:
+    order: list[str] = []
+    measured = interleaved(
+        {name: lambda name=name: order.append(name) for name in "abc"},  # type: ignore[misc]
+        calls=1,
+        rounds=3,
+        warm_up=1,
+    )
+    assert "".join(order) == "abc" + "abc" + "bca" + "cab"
+    assert set(measured) == {"a", "b", "c"}
+
+
+def test_waiting_is_wall_time_and_not_cpu_time() -> None:
+    with asyncio.Runner() as runner:
+        measured = interleaved_async({"sleep": lambda: asyncio.sleep(0.02)}, runner, calls=3, rounds=3, warm_up=1)
+    sleep = measured["sleep"]
+    assert 20 <= sleep.low_ms <= sleep.wall_ms <= sleep.high_ms
+    assert sleep.cpu_ms < 10
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.01234, "0.0123"), (0.5, "0.500"), (1.0, "1.00"), (12.34, "12.3"), (1234.5, "1,234"), (0.0, "0"), (None, "–")],
+)
+def test_figures_have_three_digits(value: float | None, text: str) -> None:
+    assert shown(value) == text
+
+
+def test_targets() -> None:
+    assert Target(("a", "甲"), 1.3, 1.3).met is True
+    assert Target(("a", "甲"), 1.31, 1.3).met is False
+    assert Target(("a", "甲"), 1.4, 1.4, at_least=True).met is True
+    assert Target(("a", "甲"), None, 1.4).met is None
+
+
+def test_the_docs_are_written_in_both_languages_with_missed_targets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(report, "DOCS", tmp_path / "docs")
+    table = Table(("Per call", "每次调用"), ["client", ("median ms", "中位数 ms")], [["ours", 1.234], ["theirs", None]])
+    targets = [
+        Target(("ours / theirs", "我们 / 他们"), 2.0, 1.3),
+        Target(("speed", "速度"), 2.0, 1.4, "/s", at_least=True),
+    ]
+    keep(Result("one", ("Title", "标题"), [table], targets, raw={"n": [1]}), machine())
+    write_docs(["absent", "one"])
+    english = (tmp_path / "docs/en/benchmarks.md").read_text("utf-8")
+    chinese = (tmp_path / "docs/zh/benchmarks.md").read_text("utf-8")
+    assert "| client | median ms |\n|---|---:|\n| ours | 1.23 |\n| theirs | – |" in english
+    assert "- ✗ ours / theirs: 2.00 × (≤ 1.30 ×)\n- ✓ speed: 2.00 /s (≥ 1.40 /s)" in english
+    assert "## 标题" in chinese
+    assert "| 客户端 | 中位数 ms |" in chinese
+    assert "- ✗ 我们 / 他们：2.00 ×（≤ 1.30 ×）" in chinese
+    assert json.loads((tmp_path / "results/one.json").read_text("utf-8"))["raw"] == {"n": [1]}
