@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.errors import StreamInterrupted
+from core.prompts.library import library
 from core.providers.registry import open_model, split_name
 from core.providers.sync import iterate, run
 from core.runtime import Runtime
 from core.settings import Settings
 from core.telemetry.ledger import Recorded, RecordedEmbedding
 from core.telemetry.trace import trace
-from core.types import Caller, Capabilities, Completion, Deadlines, Done, Options, TextDelta, user
+from core.types import Caller, Capabilities, Completion, Deadlines, Done, Options, TextDelta
 
-QUESTION = {"zh": "请用一句话介绍你自己。", "en": "Introduce yourself in one sentence."}
 OPTIONS = Options(max_tokens=256, deadlines=Deadlines(connect_s=5, first_token_s=60, idle_s=20, total_s=90))
 RELATED = ("商品签收后几天内可以退货？", "Items can be returned within a number of days after delivery.")
 UNRELATED = "The kettle holds 1.7 litres."
@@ -71,8 +71,9 @@ def try_chat(
     model, shared = _opened(runtime, "chat", name, settings)
     text = ""
     try:
-        with trace(caller=caller):
-            events = iterate(model.stream([user(QUESTION[language])], OPTIONS), tick_s=0.25)
+        prompt = library.get("hello_check")
+        with trace(caller=caller, prompt=prompt.ref):
+            events = iterate(model.stream(prompt.render(language=language), OPTIONS), tick_s=0.25)
         with closing(events):
             for event in events:
                 if event is None:

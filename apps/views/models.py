@@ -32,9 +32,10 @@ def provider_label(choice_id: str, rows: dict[str, Choice]) -> str:
 
 def choose_role() -> str:
     asked = st.query_params.get("role")
+    labels = {name: t(f"ui.role.{name}") for name in ROLES}
     role = st.segmented_control(
         t("models.role"), ROLES, required=True, default=asked if asked in ROLES else "chat", key="models_role",
-        format_func=lambda name: t(f"ui.role.{name}"),
+        format_func=labels.__getitem__,
     )  # fmt: skip
     st.caption(t(f"models.about.{role}"))
     return role
@@ -45,10 +46,11 @@ def choose_provider(role: str, settings: Settings) -> Choice:
     if role in choices.OPTIONAL:
         rows = {NONE: Choice(NONE, ""), **rows}
     ids = sorted(rows, key=lambda name: ORDER.get(name, 50))
+    labels = {name: provider_label(name, rows) for name in ids}
     current = settings.values[f"models.{role}"].partition(":")[0]
     chosen = st.selectbox(
         t("models.provider"), ids, index=ids.index(current) if current in ids else 0,
-        format_func=lambda name: provider_label(name, rows), key=f"models_provider_{role}",
+        format_func=labels.__getitem__, key=f"models_provider_{role}",
     )  # fmt: skip
     return rows[chosen]
 
@@ -225,10 +227,14 @@ def form(role: str, choice: Choice, settings: Settings) -> None:
             memory(name, settings)
         submit = partial(st.form_submit_button, on_click=keys.take, args=(variable,))
         with st.container(horizontal=True):
-            tested = bool(choice.id) and submit(f":primary[**{t('models.test')}**]", icon=look.ICONS["test"])
-            used = submit(t("models.use"), help=t("models.use_help"))
-            kept = submit(t("models.keep"), help=t("models.keep_help"), icon=look.ICONS["save"])
-            listed = service is not None and submit(t("models.list"), type="tertiary", icon=":material/list:")
+            tested = bool(choice.id) and submit(
+                f":primary[**{t('models.test')}**]", key="models_test", icon=look.ICONS["test"]
+            )
+            used = submit(t("models.use"), key="models_use", help=t("models.use_help"))
+            kept = submit(t("models.keep"), key="models_keep", help=t("models.keep_help"), icon=look.ICONS["save"])
+            listed = service is not None and submit(
+                t("models.list"), key="models_list", type="tertiary", icon=":material/list:"
+            )
     if not (tested or used or kept or listed):
         if done := st.session_state.get("models_trial"):
             draw_trial(done)
