@@ -39,6 +39,8 @@ def start(
 
         typer.echo(json_module.dumps({"version": __version__}) if json else f"touchstone {__version__}")
         raise typer.Exit
+    if json and context.invoked_subcommand:
+        raise typer.BadParameter(f"--json goes after the command: touchstone {context.invoked_subcommand} --json")
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
         raise typer.Exit
