@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import ssl
 import time
 from collections.abc import Callable, Coroutine
@@ -21,6 +22,8 @@ from tests.servers.misbehaving import (
     Hang,
     Misbehaving,
     Pause,
+    Reset,
+    Script,
     Slowly,
     framed,
     head,
@@ -121,6 +124,29 @@ def test_a_connection_the_server_closed_while_idle_is_not_used() -> None:
         assert server.opened == 2
 
 
+def test_a_connection_that_is_closed_while_it_is_used_again_is_replaced() -> None:
+    """A request that met the server's closing is sent again on a new connection; each arrives once."""
+
+    async def work(transport: Transport) -> None:
+        for _ in range(30):
+            assert (await fetch(transport, server.url))[1] == b"a"
+
+    with Misbehaving([(response(200, "a"), Close())]) as server:
+        with_transport(work)
+        assert len(server.requests) == 30
+
+
+@pytest.mark.parametrize("acts", [(Close(),), (Reset(),), (b"HTTP/1.1 2", Close())])
+def test_a_new_connection_that_is_closed_is_an_error(acts: Script) -> None:
+    async def work(transport: Transport) -> None:
+        with pytest.raises(httpx2.RemoteProtocolError):
+            await fetch(transport, server.url)
+
+    with Misbehaving([acts]) as server:
+        with_transport(work)
+        assert len(server.requests) == 1
+
+
 def test_idle_connections_are_closed_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(under_test, "KEEPALIVE_S", 0.2)
 
@@ -189,6 +215,20 @@ def test_a_rest_that_does_not_follow_is_not_waited_for_long(monkeypatch: pytest.
 
     with Misbehaving([(CHUNKED, framed(b"x"), Hang())]) as server:
         with_transport(work)
+
+
+def test_closing_does_not_wait_for_a_rest() -> None:
+    """Nothing is left open when the loop ends right after (a warning would fail this test)."""
+
+    async def work(transport: Transport) -> None:
+        body = (await transport.handle_async_request(httpx2.Request("GET", server.url))).extensions["body"]
+        await body.read(FOREVER)
+        body.close(ended=True)
+
+    with Misbehaving([(CHUNKED, framed(b"x"), Hang())]) as server:
+        with_transport(work)
+        assert server.wait_until_closed(0.5)
+    gc.collect()
 
 
 def test_an_endless_head_is_cut() -> None:
