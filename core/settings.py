@@ -93,6 +93,7 @@ FIELDS: tuple[Field, ...] = (
     Field("retries.wait_s", "TOUCHSTONE_RETRY_WAIT_S", 60.0, float, "Longest total wait between attempts", "重试之间的最长总等待（秒）", low=0, high=3600),
     Field("local.slots", "TOUCHSTONE_LOCAL_SLOTS", 8, int, "Calls a model in this process answers at once", "本进程内的模型同时回答的调用数", low=1, high=64),
     Field("local.context_tokens", "TOUCHSTONE_LOCAL_CONTEXT", 0, int, "Context of each of these calls in tokens; 0 lets the model and the memory decide", "其中每个调用的上下文长度（词元）；0 表示由模型和内存决定", low=0, high=1048576),
+    Field("local.threads", "TOUCHSTONE_LOCAL_THREADS", 0, int, "Threads a chat model in this process computes with; 0 takes all cores", "本进程内对话模型的计算线程数；0 表示用全部核心", low=0, high=512),
     Field("server", "TOUCHSTONE_SERVER", "", str, "URL of a Touchstone service; empty runs in this process", "Touchstone 服务的 URL，空则在本进程运行"),
 )  # fmt: skip
 OTHER_VARIABLES: Mapping[str, tuple[str, str]] = {

@@ -12,9 +12,6 @@ multilingual-e5-small in 4 bits (MIT) embeds Chinese and English. Source: https:
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,6 +23,7 @@ from core.errors import MissingFile, MissingPackage, UnknownName
 from core.providers.gguf import DOCUMENT, QUERY, GgufChat, memory_of, model_path
 from core.providers.gguf_file import damaged, read_header
 from core.providers.local_queue import QUEUE
+from core.providers.verified import is_verified, remember
 from core.settings import Settings
 from core.types import EmbeddingKind
 
@@ -135,36 +133,15 @@ def verify(row: EmbeddedModel, path: Path, home: Path) -> None:
     Raises:
         ConfigurationError: (reason ``bad_model_file``) it is another file than the one tested.
     """
-    found = path.stat()
-    stamp = f"{found.st_size}-{found.st_mtime_ns}-{row.sha256}"
-    memory = home / "cache" / "verified.json"
-    known = _remembered(memory)
-    if known.get(str(path)) == stamp:
+    proof = f"sha256 {row.sha256}"
+    if is_verified(home, path, proof):
         return
     with path.open("rb") as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != row.sha256:
             raise damaged(
                 path, f"it is not the file this version was tested with; get it with: {row.install} --force-reinstall"
             )
-    _remember(memory, {**known, str(path): stamp})
-
-
-def _remembered(memory: Path) -> dict[str, str]:
-    try:
-        known = json.loads(memory.read_text("utf-8"))
-    except (OSError, ValueError):  # not there yet, or cut off: the files are simply read again
-        return {}
-    return known if isinstance(known, dict) else {}
-
-
-def _remember(memory: Path, known: dict[str, str]) -> None:
-    try:
-        memory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh = memory.with_name(f"{memory.name}.{os.getpid()}.{threading.get_ident()}")
-        fresh.write_text(json.dumps(known), "utf-8")
-        fresh.replace(memory)
-    except OSError:  # a folder that cannot be written costs a second reading of the file, nothing else
-        return
+    remember(home, path, proof)
 
 
 class E5Embedding:

@@ -11,6 +11,7 @@ import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from core.errors import ConfigurationError, InvalidResponse, ProviderError, Stre
 from core.providers.deadlines import Clock
 from core.providers.gguf_file import GgufHeader, damaged, read_header
 from core.providers.llama import Call, Engine, shape_of
+from core.providers.llama_trial import try_model
 from core.providers.local_queue import QUEUE
 from core.providers.refusals import refused, refused_inside
 from core.providers.request import chat_request, refuse_unsupported, to_json
@@ -40,8 +42,10 @@ def open_chat(model: str, *, engine: str, settings: Settings) -> GgufChat:
     Raises:
         ConfigurationError: no such file, not a whole GGUF file, or one without a chat template.
     """
-    header = read_header(model_path(model, settings), f"{engine}:{model}")
-    return GgufChat(header, provider=engine, model=model, settings=settings)
+    path = model_path(model, settings)
+    header = read_header(path, f"{engine}:{model}")
+    check = partial(try_model, path, settings.home, "chat")
+    return GgufChat(header, provider=engine, model=model, settings=settings, check=check)
 
 
 def open_embedding(model: str, *, engine: str, settings: Settings) -> GgufEmbedding:
@@ -88,7 +92,8 @@ class GgufChat:
         if header.chat_template is None:
             raise ConfigurationError(reason="no_chat_template", path=str(header.path))
         self.name = f"{provider}:{model}"
-        self.engine = Engine(header, shape_of(header, **_wishes(settings, context_tokens)), check=check)
+        shape = shape_of(header, **_wishes(settings, context_tokens))
+        self.engine = Engine(header, shape, threads=settings.values["local.threads"], check=check)
         self.capabilities = Capabilities(
             tools=bool(re.search(r"\btools\b", header.chat_template)),
             schema=True,
@@ -116,13 +121,14 @@ class GgufChat:
             call = Call(await clock.wait(self.engine.server()), body, ticket.leave)
             call.start()
             answer, out = Answer(), list[Event]()
-            ended = False
+            ended = shown = False
             while not ended:
-                for item in await clock.wait(call.chunks(), answer.text if answer.shown else None):
-                    ended = self._fold(item, answer, out)
+                for item in await clock.wait(call.chunks(), answer.text if shown else None):
+                    ended = self._fold(item, answer, out, shown)
                     if out:
                         clock.arrived()
                         if options.stream:
+                            shown = True
                             for event in out:
                                 yield event
                         out.clear()
@@ -144,7 +150,7 @@ class GgufChat:
         extra = {"return_progress": True, "cache_prompt": options.seed is None, **options.extra}
         return chat_request(self._model, messages, replace(options, stream=True, extra=extra))
 
-    def _fold(self, item: bytes | BaseException | None, answer: Answer, out: list[Event]) -> bool:
+    def _fold(self, item: bytes | BaseException | None, answer: Answer, out: list[Event], shown: bool) -> bool:
         """Take one item of the call; return whether it was the last.
 
         Raises:
@@ -166,7 +172,7 @@ class GgufChat:
                 error = refused_inside(sent.body, provider=provider, model=model, request_id=None)
             except BrokenWire as broken:
                 error = InvalidResponse(provider=provider, model=model, detail=str(broken))
-        if answer.shown and not isinstance(error, StreamInterrupted):
+        if shown and not isinstance(error, StreamInterrupted):
             raise self._interrupted(answer, str(error)) from error
         raise error
 
@@ -202,7 +208,14 @@ class GgufEmbedding:
             raise damaged(header.path, "it does not say how long its embeddings are")
         self.name = f"{provider}:{model}"
         self.dim = int(header.embedding_length)
-        self.engine = Engine(header, shape_of(header, **_wishes(settings, EMBEDDING_CONTEXT_TOKENS)), self._configure)
+        shape = shape_of(header, **_wishes(settings, EMBEDDING_CONTEXT_TOKENS))
+        self.engine = Engine(
+            header,
+            shape,
+            threads=settings.values["local.threads"],
+            configure=self._configure,
+            check=partial(try_model, header.path, settings.home, "embedding"),
+        )
         self._provider, self._model = provider, model
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="touchstone-llama-embed")
         title = re.sub(r"[\s_]+", "-", f"{header.values.get('general.name', '')} {header.path.stem}".lower())

@@ -67,10 +67,12 @@ class Engine:
         self,
         header: GgufHeader,
         shape: Shape,
+        *,
+        threads: int = 0,
         configure: Callable[[Any, Any], None] | None = None,
         check: Callable[[], None] | None = None,
     ) -> None:
-        self.header, self.shape = header, shape
+        self.header, self.shape, self._threads = header, shape, threads
         self._configure, self._check = configure, check
         self._lock = threading.Lock()
         self._loading: Future[Any] | None = None
@@ -121,6 +123,7 @@ class Engine:
         params.n_parallel = self.shape.slots
         params.n_ctx = self.shape.slots * self.shape.context_tokens
         params.n_batch = params.n_ubatch = BATCH_TOKENS
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = self._threads or -1
         params.cache_ram_mib = PROMPT_CACHE_MIB
         params.fit_params = False  # would load the file a second time, to try sizes we have chosen already
         params.warmup = False
