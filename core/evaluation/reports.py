@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from core.evaluation.charts import Bar, Line, bars, lines
 from core.evaluation.gate import GateResult
 from core.evaluation.judges import curve
-from core.evaluation.results import Evaluation, Report
+from core.evaluation.results import Evaluation, Figure, Report
 from core.i18n import message
 
 if TYPE_CHECKING:
@@ -71,58 +71,56 @@ def sections(report: Report) -> list[Section]:
 
 
 def tables(report: Report, language: str = "en") -> list[Table]:
-    """A rich table per task and data set: measures down, systems across."""
-    from rich.markup import escape
-    from rich.table import Table
-
+    """A rich table per task and data set: measures down, systems across. Names are text, never markup."""
+    text = _text(language)
     found = []
     for section in sections(report):
-        heading = f"{section.task} · {section.data} · {_text(language)('records', count=section.records)}"
-        table = Table(title=escape(heading), title_justify="left")
-        table.add_column(_text(language)("measure"))
-        for evaluation in section.evaluations:
-            table.add_column(escape(evaluation.system), justify="right")
+        heading = f"{section.task} · {section.data} · {text('records', count=section.records)}"
+        table = _table(heading, [text("measure")], [e.system for e in section.evaluations])
         for name in section.measures:
-            cells = [_cell(evaluation, name) for evaluation in section.evaluations]
-            table.add_row(name + ("" if section.higher[name] else " ↓"), *cells)
+            arrow = "" if section.higher[name] else " ↓"
+            _add(table, name + arrow, *(_cell(e.figures.get(name)) for e in section.evaluations))
         if any(e.errors for e in section.evaluations):
-            table.add_row(_text(language)("errors"), *(str(len(e.errors)) for e in section.evaluations))
+            _add(table, text("errors"), *(str(len(e.errors)) for e in section.evaluations))
         found.append(table)
     return found
 
 
 def gate_table(gate: GateResult, language: str = "en") -> Table:
     """A rich table with a row per compared figure."""
-    from rich.markup import escape
-    from rich.table import Table
-
     text = _text(language)
-    verdict = text("gate_passed" if gate.passed else "gate_failed")
-    table = Table(title=f"{text('gate')}: {verdict}", title_justify="left")
-    for name in ("task", "system", "measure"):
-        table.add_column(text(name))
-    for name in ("current", "baseline", "difference"):
-        table.add_column(text(name), justify="right")
-    table.add_column("p", justify="right")
-    table.add_column(text("verdict"))
-    colors = {"better": "green", "worse": "red", "missing": "red"}
+    heading = f"{text('gate')}: {text('gate_passed' if gate.passed else 'gate_failed')}"
+    names = [text(name) for name in ("task", "system", "measure", "verdict")]
+    table = _table(heading, names, [*(text(name) for name in ("current", "baseline", "difference")), "p"])
+    styles = {"better": "green", "worse": "bold red", "missing": "bold red"}
     for row in gate.rows:
+        values = (number(row.current), number(row.baseline), signed(row.difference), number(row.p))
         told = text(f"verdict_{row.verdict}")
-        color = colors.get(row.verdict)
-        table.add_row(
-            *map(escape, (row.task, row.system, row.measure)),
-            number(row.current),
-            number(row.baseline),
-            signed(row.difference),
-            number(row.p),
-            f"[{color}]{told}[/]" if color else told,
-        )
+        _add(table, row.task, row.system, row.measure, told, *values, style=styles.get(row.verdict, ""))
     return table
 
 
-def _cell(evaluation: Evaluation, name: str) -> str:
-    figure = evaluation.figures.get(name)
-    return "–" if figure is None else f"{figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}]".replace("[", r"\[")
+def _table(title: str, left: Sequence[str], right: Sequence[str]) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD)
+    for name in left:
+        table.add_column(Text(name))
+    for name in right:
+        table.add_column(Text(name), justify="right")
+    return table
+
+
+def _add(table: Table, *cells: str, style: str = "") -> None:
+    from rich.text import Text
+
+    table.add_row(*(Text(cell) for cell in cells), style=style)
+
+
+def _cell(figure: Figure | None) -> str:
+    return "–" if figure is None else f"{figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}]"
 
 
 # --- HTML -----------------------------------------------------------------------------------------

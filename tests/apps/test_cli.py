@@ -136,6 +136,7 @@ def test_importing_the_command_line_is_light() -> None:
     ("arguments", "code", "exit_code"),
     [
         (("nosuch",), "usage", 2),
+        (("--json", "doctor"), "usage", 2),
         (("ui", "--port", "99999999"), "usage", 2),
         (("index",), "usage", 2),
         (("chat", "hi", "--model", "nosuch:model"), "unknown_name", 3),
@@ -708,6 +709,20 @@ def test_a_reader_that_stops_reading_is_no_error() -> None:
 
 
 # --- pages ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("display", "platform", "opens"), [("", "linux", False), (":0", "linux", True), ("", "darwin", True)]
+)
+def test_a_browser_opens_only_where_there_is_a_screen(
+    monkeypatch: pytest.MonkeyPatch, display: str, platform: str, opens: bool
+) -> None:
+    from apps.commands.pages import has_screen
+
+    monkeypatch.setenv("DISPLAY", display)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setattr(sys, "platform", platform)
+    assert has_screen() is opens
 
 
 def test_ui_says_when_the_port_is_taken() -> None:
