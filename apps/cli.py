@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from apps.commands import checkup, documents, models, pages, setup, talk
+from apps.commands import checkup, documents, evaluate, models, pages, setup, talk
 from apps.commands.shell import Command, Group
 from core import __version__
 
@@ -39,6 +39,8 @@ def start(
 
         typer.echo(json_module.dumps({"version": __version__}) if json else f"touchstone {__version__}")
         raise typer.Exit
+    if json and context.invoked_subcommand:
+        raise typer.BadParameter(f"--json goes after the command: touchstone {context.invoked_subcommand} --json")
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
         raise typer.Exit
@@ -52,6 +54,7 @@ app.command("index", cls=Command, help="cli.index.about")(documents.index)
 app.command("ask", cls=Command, help="cli.ask.about")(documents.ask)
 app.command("ui", cls=Command, help="cli.ui.about")(pages.ui)
 app.command("usage", cls=Command, help="cli.usage.about")(checkup.usage)
+app.add_typer(evaluate.app)
 
 
 def main() -> None:

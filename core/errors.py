@@ -39,7 +39,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from core.i18n import message, secret_free
+from core.i18n import LANGUAGES, catalogue, message, secret_free
 
 
 class TouchstoneError(Exception):
@@ -53,8 +53,14 @@ class TouchstoneError(Exception):
         super().__init__(code_of(self))
 
     def text(self, language: str = "en") -> str:
-        """Say in ``language`` what is wrong, what is allowed and what to do next; secrets masked."""
-        return secret_free(message(f"error.{code_of(self)}", language, **self.params))
+        """Say in ``language`` what is wrong, what is allowed and what to do next; secrets masked.
+
+        The parameter ``kind`` (``engine``, ``document``, …) is translated by the catalogue's ``word.<kind>``.
+        """
+        params = dict(self.params)
+        if isinstance(kind := params.get("kind"), str):
+            params["kind"] = catalogue(language if language in LANGUAGES else "en").get(f"word.{kind}", kind)
+        return secret_free(message(f"error.{code_of(self)}", language, **params))
 
     def __str__(self) -> str:
         return self.text("en")

@@ -31,6 +31,8 @@ class Workspace:
         self._connections: list[sqlite3.Connection] = []
         self._free: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
+        self._users = 0  # blocks under way that use a connection
+        self._idle = threading.Condition()
 
     @classmethod
     def open(cls, folder: Path, *, busy_s: float = 10.0) -> Workspace:
@@ -101,12 +103,28 @@ class Workspace:
         return target
 
     def close(self) -> None:
-        with self._lock:
-            for db in self._connections:
-                db.close()
-            self._connections.clear()
-            self._free = []
-        self._local = threading.local()
+        """Close all connections once the reads and writes under way in other threads have ended.
+
+        Closing a connection that another thread is using would crash the process.
+        """
+        with self._idle:
+            self._idle.wait_for(lambda: not self._users, timeout=self.busy_s)
+            with self._lock:
+                for db in self._connections:
+                    db.close()
+                self._connections.clear()
+                self._free = []
+            self._local = threading.local()
+
+    def release(self) -> None:
+        """Close this thread's connection; using it again opens another. For threads that end early."""
+        db = getattr(self._local, "connection", None)
+        if db is not None:
+            del self._local.connection
+            with self._lock:
+                if db in self._connections:
+                    self._connections.remove(db)
+            db.close()
 
     def schema_version(self) -> int:
         return int(self.connection().execute("PRAGMA user_version").fetchone()[0])
@@ -136,6 +154,8 @@ class Workspace:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
+        with self._idle:
+            self._users += 1
         try:
             yield
         except sqlite3.OperationalError as error:
@@ -146,6 +166,11 @@ class Workspace:
             if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
                 raise
             raise StoreDamaged(path=str(self.path), detail=str(error)) from error
+        finally:
+            with self._idle:
+                self._users -= 1
+                if not self._users:
+                    self._idle.notify_all()
 
 
 class _Lease:

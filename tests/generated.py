@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.reference import env_example, settings_tables
+from tests.reference import command_tables, env_example, settings_tables
 
 ROOT = Path(__file__).parent.parent
 
@@ -76,6 +76,7 @@ GENERATED: tuple[Part, ...] = (
     Part("providers", provider_table, marker="providers"),
     Part("env_example", env_example),
     Part("settings", settings_tables, marker="settings"),
+    Part("commands", command_tables, marker="commands"),
 )
 
 

@@ -1,8 +1,9 @@
-"""Texts that follow from tables of the code: .env.example and the tables of docs/*/settings.md, commands.md."""
+"""Texts that follow from the code: .env.example, and the tables of docs/*/settings.md and docs/*/commands.md."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
 LANGUAGES = ("en", "zh")
@@ -59,3 +60,56 @@ def settings_tables() -> dict[Path, str]:
             rows.append(f"| `{name}` |  |  |  | {texts[LANGUAGES.index(language)]} |")
         pages[ROOT / "docs" / language / "settings.md"] = "\n".join(rows)
     return pages
+
+
+def command_tables() -> dict[Path, str]:
+    """One table of all commands, and one for each with its arguments and options, as ``--help`` has them."""
+    from typer.main import get_command
+
+    from apps.cli import app
+    from core.i18n import message
+
+    heads = {
+        "en": ("| Command | What it does |", "| Argument or option | Meaning | Default |"),
+        "zh": ("| 命令 | 作用 |", "| 参数或选项 | 含义 | 默认 |"),
+    }
+    pages = {}
+    for language in LANGUAGES:
+        group: Any = get_command(app)
+        lines = [heads[language][0], "| --- | --- |"]
+        lines += [
+            f"| [`touchstone {name}`](#touchstone-{name}) | {message(key_of(command), language)} |"
+            for name, command in group.commands.items()
+        ]
+        for name, command in group.commands.items():
+            lines += [
+                "",
+                f"### touchstone {name}",
+                "",
+                message(key_of(command), language),
+                "",
+                heads[language][1],
+                "| --- | --- | --- |",
+            ]
+            for parameter in command.params:
+                default = parameter.default
+                shown = (
+                    f"`{str(default).lower() if isinstance(default, bool) else default}`"
+                    if default not in (None, "", False)
+                    else ""
+                )
+                lines.append(f"| {spelled(parameter)} | {message(key_of(parameter), language)} | {shown} |")
+        pages[ROOT / "docs" / language / "commands.md"] = "\n".join(lines)
+    return pages
+
+
+def key_of(thing: Any) -> str:
+    """The key of a help text, also after ``--help`` has put the text in its place."""
+    return str(getattr(thing, "help_key", None) or thing.help)
+
+
+def spelled(parameter: Any) -> str:
+    """`--port`, `-p`, or the name of an argument."""
+    if parameter.param_type_name == "argument":
+        return f"`{parameter.metavar}`"
+    return ", ".join(f"`{name}`" for name in [*parameter.opts, *parameter.secondary_opts])

@@ -156,7 +156,6 @@ def service_rows(settings: Settings) -> list[dict[str, Any]]:
 def offered(service: str, settings: Settings, out: Out) -> None:
     """What a server says it offers, asked now; of the embedded engine, what came with the install."""
     from core.errors import UnknownName
-    from core.i18n import Phrase
     from core.providers.services import services
 
     name = service.removesuffix(":…").removesuffix(":")
@@ -171,7 +170,7 @@ def offered(service: str, settings: Settings, out: Out) -> None:
         found = run(list_models(name, settings))
     else:
         allowed = ", ".join(["embedded", *services(settings)])
-        raise UnknownName(kind=Phrase("cli.models.kind_service"), value=service, allowed=allowed)
+        raise UnknownName(kind="service", value=service, allowed=allowed)
     for model in found:
         out.say(f"{name}:{model}")
     if not found:

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -42,7 +43,7 @@ def ui(
         wait_until_ready(child, port)
         out.say(out.t("ui.ready", url=url))
         out.document({"url": url, "pid": child.pid})
-        if browser and not json:
+        if browser and not json and has_screen():
             import webbrowser
 
             webbrowser.open(url)
@@ -64,6 +65,11 @@ def environment() -> dict[str, str]:
     if root.name in ("site-packages", "dist-packages"):
         return dict(os.environ)
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))}
+
+
+def has_screen() -> bool:
+    """Without a screen a browser for terminals would open, here, over the server's own output."""
+    return sys.platform in ("darwin", "win32") or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
 def taken(port: int) -> bool:

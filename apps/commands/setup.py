@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any
+from functools import partial
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from apps.commands.checkup import Json
 from apps.commands.shell import Out, out_of
-from core.errors import InputError, TouchstoneError
-from core.i18n import LANGUAGES, masked
+from core.errors import InputError, InvalidSetting, TouchstoneError
+from core.i18n import LANGUAGES, Phrase, masked
 from core.providers.registry import engines, split_name
 from core.providers.services import Service, services
 from core.settings import Secret, Settings, load_settings, save_env
+from core.settings_file import URL
 
-if TYPE_CHECKING:
-    from core.trial import Trial
-
-LOCAL = ("embedded", "gguf")  # engines that are offered beside the services
+Result = TypeVar("Result")
+ENGINES = ("embedded", "gguf")  # engines that are offered beside the services
 SHOWN_MODELS = 20
 
 
@@ -48,10 +48,9 @@ def init(
     plan.set_language(language)
     plan.choose(provider, model)
     plan.set_service(base_url, sys.stdin.readline().strip() if key_stdin else key)
-    plan.set_roles(embedding=embedding, rerank=rerank, judge=judge)
-    trials = {}
-    if test:
-        trials = try_models(plan.settings(), embedding=embedding is not None, out=out)
+    for role, name in (("embedding", embedding), ("rerank", rerank), ("judge", judge)):
+        plan.set_role(role, name)
+    trials = try_models(plan.settings(), embedding=embedding is not None, out=out) if test else {}
     saved = save_env(settings.folder, plan.variables) if save and plan.variables else None
     if saved:
         out.say(out.t("init.saved", path=saved))
@@ -59,7 +58,7 @@ def init(
         {
             "variables": {name: hidden(name, value) for name, value in plan.variables.items()},
             "saved": str(saved) if saved else None,
-            "trials": {role: asdict(trial) for role, trial in trials.items()},
+            "trials": trials,
         }
     )
 
@@ -76,19 +75,29 @@ class Plan:
 
     def set_language(self, language: str | None) -> None:
         if language is not None:
-            self._set("TOUCHSTONE_LANG", language)
+            self.base.with_values(TOUCHSTONE_LANG=language)
+            self.variables["TOUCHSTONE_LANG"] = language
 
     def choose(self, provider: str | None, model: str | None) -> None:
         """The chat model; without a model's name the first example of the service."""
-        if provider is None and model is None:
-            return
-        prefix = (provider or self.base.model("chat").partition(":")[0]).removesuffix(":")
-        name = model or self._example(prefix)
-        split_name(f"{prefix}:{name}", self.base)
-        self._set("TOUCHSTONE_CHAT", f"{prefix}:{name}")
+        if provider is not None or model is not None:
+            prefix = (provider or self.base.model("chat").partition(":")[0]).removesuffix(":")
+            self.set_role("chat", f"{prefix}:{model or self._example(prefix)}")
+
+    def set_role(self, role: str, name: str | None) -> None:
+        """The model of ``role``; an empty name where the role can do without."""
+        from apps.choices import variables
+
+        if name is not None:
+            chosen = variables(role, name)
+            if name:
+                split_name(name, self.base)
+            self.variables |= chosen
 
     def set_service(self, base_url: str | None, key: str | None) -> None:
         """Base URL and key of the chat model's service."""
+        from apps.choices import access
+
         if not base_url and not key:
             return
         prefix = self.settings().model("chat").partition(":")[0]
@@ -96,23 +105,12 @@ class Plan:
         if row is None:
             allowed = ", ".join(services(self.base))
             raise InputError(reason="bad_value", name="--provider", value=prefix, allowed=allowed)
-        if base_url:
-            self._set(row.url_variable, base_url)
-        if key:
-            if row.key_variable is None:
-                raise InputError(reason="no_key_needed", name=row.label)
-            self._set(row.key_variable, key)
-
-    def set_roles(self, **names: str | None) -> None:
-        for role, name in names.items():
-            if name is not None:
-                if name:
-                    split_name(name, self.base)
-                self._set(f"TOUCHSTONE_{role.upper()}", name)
-
-    def _set(self, variable: str, value: str) -> None:
-        self.base.with_values(**{variable: value})
-        self.variables[variable] = value
+        if base_url and not URL.fullmatch(base_url):
+            wanted = Phrase("allowed.url")
+            raise InvalidSetting(name=row.url_variable, value=base_url, allowed=wanted, where="--base-url")
+        if key and row.key_variable is None:
+            raise InputError(reason="no_key_needed", name=row.label)
+        self.variables |= access(row, url=base_url or "", key=key or "")
 
     def _example(self, prefix: str) -> str:
         row = services(self.base).get(prefix)
@@ -130,31 +128,51 @@ def hidden(variable: str, value: str) -> str:
     return masked(value) if secret else value
 
 
-def try_models(settings: Settings, *, embedding: bool, out: Out) -> dict[str, Trial]:
-    """Call the chat model, and the embedding model when it was chosen now; say what came back.
+def try_models(settings: Settings, *, embedding: bool, out: Out) -> dict[str, Any]:
+    """Call the chat model, and the embedding model when it was chosen now; say what came back and return it as data.
 
     Raises:
         TouchstoneError: one of them does not answer.
     """
-    from core.providers.sync import run
-    from core.trial import try_chat, try_embedding
+    from apps.trial import try_chat, try_embedding
+    from core.providers.embedded import memory_needed
+    from core.runtime import open_runtime
+    from core.types import LOCAL
 
-    out.note(out.t("init.trying", model=settings.model("chat")))
-    trials = {"chat": run(try_chat(settings.model("chat"), settings, out.language))}
-    out.say(trial_line(trials["chat"], out))
-    if embedding:
-        trials["embedding"] = run(try_embedding(settings.model("embedding"), settings))
-        out.say(trial_line(trials["embedding"], out))
+    name = settings.model("chat")
+    memory = memory_needed(name, settings)
+    if memory is not None:
+        out.say(out.t("init.memory", model=name, gib=f"{memory / 2**30:.1f}"))
+    out.note(out.t("init.trying", model=name))
+    with open_runtime(settings) as runtime:
+        chat = result_of(try_chat(runtime, name, settings, LOCAL, out.language))
+        done = chat.completion
+        trials: dict[str, Any] = {
+            "chat": {
+                "model": name,
+                "reply": done.text.strip() or (done.reasoning or "").strip(),
+                "timings": asdict(done.timings),
+                "usage": asdict(done.usage),
+                "capabilities": asdict(chat.capabilities),
+                "memory_bytes": memory,
+            }
+        }
+        seconds = ["?" if s is None else f"{s:.2f}" for s in (done.timings.first_token_s, done.timings.total_s)]
+        out.say(out.t("init.replied", model=name, first=seconds[0], seconds=seconds[1], reply=trials["chat"]["reply"]))
+        if embedding:
+            made = try_embedding(runtime, settings.model("embedding"), settings, LOCAL)
+            trials["embedding"] = asdict(made)
+            out.say(out.t("init.embedded", model=made.name, dim=made.dim, seconds=f"{made.total_s:.2f}"))
     return trials
 
 
-def trial_line(trial: Trial, out: Out) -> str:
-    if trial.dim is not None:
-        return out.t("init.embedded", model=trial.model, dim=trial.dim, seconds=f"{trial.total_s:.2f}")
-    first = trial.first_token_s if trial.first_token_s is not None else trial.total_s
-    return out.t(
-        "init.replied", model=trial.model, first=f"{first:.2f}", seconds=f"{trial.total_s:.2f}", reply=trial.reply
-    )
+def result_of(steps: Generator[Any, None, Result]) -> Result:
+    """Run a generator to its end and give the value it returns."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
 
 
 class Questions:
@@ -184,7 +202,7 @@ class Questions:
 
     def _model(self) -> None:
         t = self.out.t
-        names = [name for name in (*LOCAL, *self.rows) if name in self.rows or name in engines()]
+        names = [name for name in (*ENGINES, *self.rows) if name in self.rows or name in engines()]
         for number, name in enumerate(names, 1):
             label = self.rows[name].label if name in self.rows else t(f"models.engines.{name}")
             self.out.say(f"{number:>2}  {name:<12} {label}")
@@ -235,13 +253,13 @@ class Questions:
             self.out.say(t("init.embeddings", names=", ".join(f"{row.name}:{name}" for name in row.embeddings)))
         for role in ("embedding", "rerank", "judge"):
             present = self.plan.base.values[f"models.{role}"]
-            self._accept(lambda role=role, present=present: self._role(role, present))
+            self._accept(partial(self._role, role, present))
 
     def _role(self, role: str, present: str) -> None:
         hint = self.out.t(f"init.ask_{role}")
         name = self._text(hint, present) if present else typer.prompt(hint, default="", show_default=False).strip()
         if name != present:
-            self.plan.set_roles(**{role: name})
+            self.plan.set_role(role, name)
 
     def _save(self) -> None:
         t, variables = self.out.t, self.plan.variables

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import threading
@@ -47,6 +48,7 @@ class Knowledge:
         self._workspace = runtime.workspace
         self._embedding: dict[str, Progress] = {}  # collections whose vectors are being made
         self._once_more: set[str] = set()  # those of them that got another document meanwhile
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         self._lock = threading.Lock()
 
     @property
@@ -151,12 +153,15 @@ class Knowledge:
                 self._once_more.add(index.name)
                 return
             self._embedding[index.name] = Progress("vectors", 0, 0)
-        threading.Thread(target=self._embed, args=(index,), name="touchstone-embed", daemon=True).start()
+        run(self._start(index))
 
-    def _embed(self, index: Index) -> None:
+    async def _start(self, index: Index) -> None:
+        self._tasks[index.name] = asyncio.create_task(self._embed(index))
+
+    async def _embed(self, index: Index) -> None:
         while True:
             try:
-                run(index.embed_pending(progress=lambda step: self._embedding.update({index.name: step})))
+                await index.embed_pending(progress=lambda step: self._embedding.update({index.name: step}))
             except TouchstoneError as error:  # the passages stay pending, and words find them
                 log.warning("vectors of %s are not complete: %s", index.name, error)
             with self._lock:
@@ -164,6 +169,18 @@ class Knowledge:
                     del self._embedding[index.name]
                     return
                 self._once_more.discard(index.name)
+
+    def close(self) -> None:
+        """Stop what goes on in the background; the runtime stays open."""
+        run(self._stop())
+        self._library.close()
+
+    async def _stop(self) -> None:
+        tasks = [task for task in self._tasks.values() if not task.done()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
 
     # --- reading ------------------------------------------------------------------------------
 

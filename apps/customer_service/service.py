@@ -48,6 +48,8 @@ class CustomerService:
         return cls(open_runtime(settings))
 
     def close(self) -> None:
+        """Close the service and its runtime."""
+        self.knowledge.close()
         self.runtime.close()
 
     @property

@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.errors import UnknownName
-from core.i18n import Phrase
 from core.prompts.files import NAME, read_prompt
 from core.prompts.prompt import Prompt
 
@@ -64,7 +63,7 @@ class PromptLibrary:
                 except OSError:
                     continue
                 return self._prompt(path, (found.st_mtime_ns, found.st_size))
-        raise UnknownName(kind=Phrase("word.prompt"), value=id, allowed=", ".join(self.ids()))
+        raise UnknownName(kind="prompt", value=id, allowed=", ".join(self.ids()))
 
     def _prompt(self, path: Path, stamp: tuple[int, int]) -> Prompt:
         known = self._read.get(path)

@@ -32,7 +32,7 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from core.errors import PromptError, UnknownName
-from core.i18n import LANGUAGES, Phrase
+from core.i18n import LANGUAGES
 from core.types import Message, Role
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class Prompt:
             UnknownName: no such language.
         """
         if language not in self.variants:
-            raise UnknownName(kind=Phrase("word.language"), value=language, allowed=", ".join(self.variants))
+            raise UnknownName(kind="language", value=language, allowed=", ".join(self.variants))
         filled = self._filled(values)
         *before, last = self._compiled[language]
         messages = [Message(role, self._content(template, filled)) for role, template in before]

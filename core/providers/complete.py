@@ -26,12 +26,15 @@ async def complete(model: ChatModel, messages: Sequence[Message] | str, options:
     elif options.stream:
         options = replace(options, stream=False)
     text: list[str] = []
+    done: Completion | None = None
     async with aclosing(model.stream(as_messages(messages), options)) as events:
         async for event in events:
             if isinstance(event, Done):
-                return event.completion
-            if isinstance(event, TextDelta):
+                done = event.completion
+            elif isinstance(event, TextDelta):
                 text.append(event.text)
+    if done is not None:
+        return done
     provider, _, name = model.name.partition(":")
     raise StreamInterrupted(partial="".join(text), provider=provider, model=name, detail="no Done event")
 

@@ -171,7 +171,9 @@ def proxy_for(url: str, environment: Mapping[str, str]) -> str | None:
     proxy = names.get(f"{parts.scheme}_proxy") or names.get("all_proxy")
     host, port = parts.hostname or "", str(parts.port or "")
     for entry in names.get("no_proxy", "").split(","):
-        name, _, only = entry.strip().lower().lstrip("*.").partition(":")
+        name, colon, only = entry.strip().lower().lstrip("*.").rpartition(":")
+        if not (colon and only.isdigit()) or ":" in name:  # no port, or an IPv6 address
+            name, only = f"{name}{colon}{only}".strip("[]"), ""
         if entry.strip() == "*" or (name and f".{host}".endswith(f".{name}") and only in ("", port)):
             return None
     if not proxy:

@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from core.contracts import DEFAULT_OPTIONS
+from core.errors import InvalidResponse
 from core.providers.endpoint import Endpoint, open_endpoint
 from core.providers.reply import Reply
 from core.providers.request import chat_request, refuse_unsupported, to_json
@@ -182,6 +183,8 @@ class OpenAIEmbedding:
         tasks = [asyncio.ensure_future(one(batch)) for batch in batches]
         try:
             vectors = np.concatenate(await asyncio.gather(*tasks))
+        except ValueError as error:  # from concatenate
+            raise InvalidResponse(provider=self._endpoint.name, model=self._model, detail=str(error)) from error
         finally:
             for task in tasks:
                 task.cancel()
@@ -226,7 +229,10 @@ def _vectors(sent: Any, count: int) -> np.ndarray:
             row = np.asarray(vector, np.float32)
         if row.ndim != 1 or not row.size or not np.isfinite(row).all():
             raise ValueError("not a vector")
-        rows[item.get("index", place)] = row
+        index = item.get("index", place)
+        if not 0 <= index < count:
+            raise ValueError(f"vector {index} of {count}")
+        rows[index] = row
     found = [row for row in rows if row is not None]
     if len(found) != count:
         raise ValueError(f"{len(found)} vectors for {count} texts")

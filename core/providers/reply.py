@@ -37,6 +37,8 @@ class Reply:
         self._size = 0
         self._ended = False
         self._parser = EventParser()
+        self._events = 0
+        self._offset = 0
         try:
             self._decode = decoder(response.headers.get("content-encoding", "").lower())
         except MalformedResponse as error:
@@ -112,7 +114,9 @@ class Reply:
         parser = self._parser
         payloads = parser.feed(data) if data else parser.end()
         self.moved = bool(payloads)
-        for payload in payloads:
+        for payload, end in zip(payloads, parser.ends, strict=True):
+            self._events += 1
+            self._offset = end
             if payload.startswith(DONE):
                 self._ended = True
                 return True
@@ -143,10 +147,10 @@ class Reply:
             ) from error
         except BrokenWire as error:
             raise self.invalid() from error
-        finish = self.answer.finish or "stop"
-        if not self.answer.recognized or (finish == "stop" and not self.out):
-            raise self.invalid()
         self._check_given_up()
+        answer = self.answer
+        if not answer.recognized or (answer.finish in (None, "stop") and not answer.spoke and not self.out):
+            raise self.invalid()
 
     def check_end(self) -> None:
         """See whether the stream that is over holds a whole answer.
@@ -162,13 +166,13 @@ class Reply:
                 problem.body, provider=self._endpoint.name, model=self._model, request_id=self.request_id
             )
             raise (self._interrupted(str(error)) if answer.shown else error) from problem
-        where = f"event {self._parser.events + 1}, byte {self._parser.offset}"
+        where = f"event {self._events}, byte {self._offset}"
         if self._parser.overflowed:
             raise self._too_large(f"an event is too long ({where})")
         if problem is not None:
             raise self._interrupted(f"{problem} ({where})") from problem
         self._check_given_up()
-        if not answer.recognized and not self._parser.events and self._beginning.strip():
+        if not answer.recognized and not self._events and self._beginning.strip():
             raise self.invalid()
         raise self._interrupted(f"the stream ended without a finish reason ({where})")
 

@@ -35,6 +35,10 @@ class MalformedResponse(httpx2.RemoteProtocolError):
     """The server does not speak HTTP as agreed."""
 
 
+class ConnectionEnded(httpx2.RemoteProtocolError):
+    """The server closed the connection before the first byte of an answer."""
+
+
 class ShortBody(MalformedResponse):
     """The server closed the connection before the end of the body it announced."""
 
@@ -155,8 +159,9 @@ class Body(httpx2.AsyncByteStream):
 class Connection(asyncio.Protocol):
     """One connection: sends a request, parses its response, returns to the pool when that is complete."""
 
-    def __init__(self, release: Callable[[Connection], None]) -> None:
+    def __init__(self, release: Callable[[Connection], None], forget: Callable[[Connection], None]) -> None:
         self._release = release
+        self._forget = forget
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport  # from connection_made on
         self._head: asyncio.Future[httpx2.Response] | None = None
@@ -182,6 +187,11 @@ class Connection(asyncio.Protocol):
         finally:
             self._head = None
 
+    @property
+    def in_use(self) -> bool:
+        """Whether somebody waits for a response or reads one."""
+        return self._head is not None or self._body is not None
+
     # --- called by the loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -204,11 +214,13 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.open = False
+        self._forget(self)
         if self._timer is not None:
             self._timer.cancel()
         why = f"{exc}" if exc else "the server closed the connection"
         if self._head is not None and not self._head.done():
-            self._head.set_exception(httpx2.RemoteProtocolError(f"{why} before it answered"))
+            kind = httpx2.RemoteProtocolError if self._buffer else ConnectionEnded
+            self._head.set_exception(kind(f"{why} before it answered"))
         elif self._body is not None:
             body, self._body = self._body, None
             if self._until_close and exc is None:
@@ -362,44 +374,44 @@ class _Chunked(_Framing):
 
     def eat(self, data: bytes) -> bytes | None:
         pieces: list[bytes] = []
+        try:
+            return self._cut(data, pieces)
+        finally:  # what came before a broken chunk is good
+            if pieces and self.body is not None:
+                self.body.put(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+
+    def _cut(self, data: bytes, pieces: list[bytes]) -> bytes | None:
         at, size = 0, len(data)
-        rest: bytes | None = None
         while at < size:
             if self._left > 2:
                 piece = data[at : at + self._left - 2]
                 at += len(piece)
                 self._left -= len(piece)
                 pieces.append(piece)
-                continue
-            if self._left:  # CR LF after the chunk
+            elif self._left:  # CR LF after the chunk
                 end = data[at : at + self._left]
-                if end != b"\r\n"[2 - self._left : 2 - self._left + len(end)]:
+                if not b"\r\n"[2 - self._left :].startswith(end):
                     raise MalformedResponse("a chunk is longer than announced")
                 at += len(end)
                 self._left -= len(end)
-                continue
-            stop = data.find(b"\n", at)
-            if stop < 0:
-                self._line += data[at:]
-                if len(self._line) > MAX_HEAD_BYTES:
-                    raise MalformedResponse("a chunk's size line is too long")
-                break
-            line = (self._line + data[at:stop]).rstrip(b"\r")
-            self._line = b""
-            at = stop + 1
-            if self._trailer:
-                if not line:
-                    rest = data[at:]
-                    break
             else:
-                self._left = _chunk_size(line)
-                if self._left == 0:
-                    self._trailer = True
-                else:
-                    self._left += 2
-        if pieces and self.body is not None:
-            self.body.put(pieces[0] if len(pieces) == 1 else b"".join(pieces))
-        return rest
+                stop = data.find(b"\n", at)
+                if stop < 0:
+                    self._line += data[at:]
+                    if len(self._line) > MAX_HEAD_BYTES:
+                        raise MalformedResponse("a chunk's size line is too long")
+                    return None
+                line = (self._line + data[at:stop]).removesuffix(b"\r")
+                self._line = b""
+                at = stop + 1
+                if not self._trailer:
+                    self._left = _chunk_size(line)
+                    self._trailer = self._left == 0
+                    if self._left:
+                        self._left += 2
+                elif not line:
+                    return data[at:]
+        return None
 
 
 def _chunk_size(line: bytes) -> int:
@@ -440,6 +452,7 @@ class Transport(httpx2.AsyncBaseTransport):
 
     def __init__(self) -> None:
         self._idle: dict[tuple[bytes, bytes, int], list[Connection]] = {}
+        self._all: set[Connection] = set()
         self._reaper: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -447,11 +460,14 @@ class Transport(httpx2.AsyncBaseTransport):
         data = _request_bytes(request, await request.aread())
         url = request.url
         origin = (url.raw_scheme, url.raw_host, url.port or (443 if url.raw_scheme == b"https" else 80))
-        connection = self._free(origin)
-        if connection is None:
-            timeout = request.extensions.get("timeout", {}).get("connect")
-            connection = await self._connect(origin, timeout)
-        return await connection.send(data)
+        kept = self._free(origin)
+        if kept is not None:
+            try:
+                return await kept.send(data)
+            except ConnectionEnded:
+                pass  # it was being closed while we sent: some servers (llama.cpp) close unannounced after a stream
+        timeout_s = request.extensions.get("timeout", {}).get("connect")
+        return await (await self._connect(origin, timeout_s)).send(data)
 
     def _free(self, origin: tuple[bytes, bytes, int]) -> Connection | None:
         idle = self._idle.get(origin)
@@ -473,12 +489,13 @@ class Transport(httpx2.AsyncBaseTransport):
         try:
             async with asyncio.timeout(timeout_s):
                 _, connection = await loop.create_connection(
-                    lambda: Connection(lambda c: self._keep(origin, c)), host, port, **more
+                    lambda: Connection(lambda c: self._keep(origin, c), self._all.discard), host, port, **more
                 )
         except TimeoutError as error:
             raise httpx2.ConnectTimeout("the deadline to connect passed") from error
         except (OSError, UnicodeError, ssl.SSLError, asyncio.InvalidStateError) as error:
             raise httpx2.ConnectError(str(error) or type(error).__name__) from error
+        self._all.add(connection)
         return connection
 
     def _keep(self, origin: tuple[bytes, bytes, int], connection: Connection) -> None:
@@ -510,8 +527,8 @@ class Transport(httpx2.AsyncBaseTransport):
         if self._reaper is not None:
             self._reaper.cancel()
             self._reaper = None
-        for idle in self._idle.values():
-            for connection in idle:
+        for connection in list(self._all):
+            if not connection.in_use:
                 connection.abort()
         self._idle.clear()
         await asyncio.sleep(0)  # let the loop close the sockets
@@ -537,6 +554,9 @@ class ProxyTransport(httpx2.AsyncBaseTransport):
         await self._inner.aclose()
 
 
+_closing: set[asyncio.Task[None]] = set()
+
+
 class _PulledBody(httpx2.AsyncByteStream):
     """A stream of httpx2 with the face of :class:`Body`."""
 
@@ -558,6 +578,8 @@ class _PulledBody(httpx2.AsyncByteStream):
     def close(self, *, ended: bool = False) -> None:
         if self._closing is None:
             self._closing = asyncio.get_running_loop().create_task(self._stream.aclose())
+            _closing.add(self._closing)  # a loop keeps no strong reference to its tasks
+            self._closing.add_done_callback(_closing.discard)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while data := await self.read(float("inf")):

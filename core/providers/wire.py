@@ -74,7 +74,7 @@ class EventParser:
     Memory is bounded by ``limit`` bytes plus the size of one feed.
     """
 
-    __slots__ = ("_data", "_error", "_limit", "_size", "_skip_lf", "_start", "_tail", "events", "offset", "overflowed")
+    __slots__ = ("_data", "_error", "_limit", "_size", "_skip_lf", "_start", "_tail", "ends", "offset", "overflowed")
 
     def __init__(self, limit: int = MAX_EVENT_BYTES) -> None:
         self._limit = limit
@@ -84,12 +84,13 @@ class EventParser:
         self._skip_lf = False  # the last byte was CR: a LF that follows belongs to it
         self._error = False
         self._start = True
-        self.events = 0  # payloads given out
+        self.ends: list[int] = []  # of the payloads of the last feed: where their events ended
         self.offset = 0  # bytes of finished lines, line ends counted as one
         self.overflowed = False  # an event is longer than the limit: feed no more
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take the next bytes and return the payloads they complete."""
+        self.ends.clear()
         if self._skip_lf and data:
             self._skip_lf = False
             if data[:1] == b"\n":
@@ -117,6 +118,7 @@ class EventParser:
     def end(self) -> list[bytes]:
         """The stream is over: give out an event whose last line end was never sent."""
         out: list[bytes] = []
+        self.ends.clear()
         if self._tail:
             line = b"".join(self._tail)
             self._tail.clear()
@@ -137,7 +139,7 @@ class EventParser:
                     payload = b'{"error":' + payload + b"}"
                 self._data.clear()
                 self._size = 0
-                self.events += 1
+                self.ends.append(self.offset)
                 out.append(payload)
             self._error = False
         elif line.startswith(b"data:"):
@@ -185,6 +187,7 @@ class Answer:
         "raw",
         "recognized",
         "shown",
+        "spoke",
         "usage",
     )
 
@@ -201,6 +204,7 @@ class Answer:
         self.usage: Mapping[str, Any] | None = None
         self.raw: dict[str, Any] = {}
         self.recognized = False  # a chunk with choices came
+        self.spoke = False  # content came, be it empty
         self.shown = False  # an event was given out
 
     @property
@@ -264,6 +268,7 @@ class Answer:
             out.append(ReasoningDelta(thought))
         content = delta.get("content")
         if content.__class__ is str:
+            self.spoke = True
             self._say(content, out)
         elif content:
             for part in content:
@@ -302,9 +307,9 @@ class Answer:
     def _call(self, piece: Mapping[str, Any], out: list[Event]) -> None:
         function = piece.get("function") or {}
         index, identity = piece.get("index"), piece.get("id") or None
-        arguments = function.get("arguments") or ""
+        arguments = function.get("arguments")
         if arguments.__class__ is not str:
-            arguments = json.dumps(arguments, ensure_ascii=False)
+            arguments = "" if arguments is None else json.dumps(arguments, ensure_ascii=False)
         name = function.get("name") or None
         call = self._place(index, identity)
         new_name = name if call.name is None else None

@@ -11,13 +11,24 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any
 
 from core.contracts import DEFAULT_OPTIONS, ChatModel, EmbeddingModel
 from core.errors import TouchstoneError, code_of
 from core.telemetry.trace import current_trace
-from core.types import Done, EmbeddingKind, Event, Message, Options, ReasoningDelta, TextDelta, ToolCallDelta
+from core.types import (
+    Completion,
+    Done,
+    EmbeddingKind,
+    Event,
+    Message,
+    Options,
+    ReasoningDelta,
+    TextDelta,
+    ToolCallDelta,
+)
 from core.workspace import Workspace
 
 
@@ -65,8 +76,10 @@ SELECT operation, provider, model, count(*) AS calls,
 FROM calls WHERE at >= ? GROUP BY operation, provider, model ORDER BY calls DESC, provider, model
 """
 _INSERT = "INSERT INTO calls ({}) VALUES ({})".format(
-    ", ".join(Call.__slots__), ", ".join(f":{name}" for name in Call.__slots__)
+    ", ".join(Call.__slots__), ", ".join("?" for _ in Call.__slots__)
 )
+_row = attrgetter(*Call.__slots__)
+GATHER_S = 0.05  # how long the first row of a batch waits for others: a transaction costs more than its rows
 
 
 class Ledger:
@@ -74,7 +87,8 @@ class Ledger:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._queue: queue.Queue[Call | threading.Event | None] = queue.Queue()
+        self._queue: queue.SimpleQueue[Call | threading.Event | None] = queue.SimpleQueue()
+        self._hurry = threading.Event()  # somebody waits for the rows
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self.failed: str | None = None  # why the last batch could not be stored; doctor shows it
@@ -93,11 +107,13 @@ class Ledger:
             return True
         stored = threading.Event()
         self._queue.put(stored)
+        self._hurry.set()
         return stored.wait(timeout_s)
 
     def close(self) -> None:
         if self._thread is not None and self._thread.is_alive():
             self._queue.put(None)
+            self._hurry.set()
             self._thread.join(10.0)
         self._thread = None
 
@@ -116,6 +132,8 @@ class Ledger:
     def _run(self) -> None:
         while True:
             batch: list[Any] = [self._queue.get()]
+            self._hurry.wait(GATHER_S)
+            self._hurry.clear()  # before the queue is emptied: who hurries puts first, so nothing is left behind
             while True:
                 try:
                     batch.append(self._queue.get_nowait())
@@ -133,7 +151,7 @@ class Ledger:
             return
         try:
             with self._workspace.write() as db:
-                db.executemany(_INSERT, [asdict(call) for call in calls])
+                db.executemany(_INSERT, [_row(call) for call in calls])
             self.failed = None
         except (TouchstoneError, sqlite3.Error) as error:  # a full disk stops no answer; doctor and home show it
             self.failed = str(error)
@@ -157,42 +175,48 @@ class Recorded:
             at, trace.trace_id, trace.caller.tenant, trace.caller.user, "chat", provider, name, 0.0, trace.prompt
         )
         first: float | None = None
+        recorded = False
+
+        def record(error: str | None = None) -> None:
+            nonlocal recorded
+            if not recorded:
+                recorded, total_s = True, time.perf_counter() - started
+                self._ledger.record(replace(call, first_token_s=first, total_s=total_s, error=error))
+
         try:
             async with aclosing(self.model.stream(messages, options)) as events:
                 async for event in events:
                     if first is None and isinstance(event, TextDelta | ReasoningDelta | ToolCallDelta):
                         first = time.perf_counter() - started
                     if isinstance(event, Done):
-                        done = event.completion
-                        call = replace(
-                            call,
-                            provider=done.provider,
-                            model=done.model,
-                            input_tokens=done.usage.input_tokens,
-                            output_tokens=done.usage.output_tokens,
-                            finish_reason=done.finish_reason,
-                        )
-                        event = Done(replace(done, trace_id=trace.trace_id))
+                        call = _finished(call, event.completion)
+                        event = Done(replace(event.completion, trace_id=trace.trace_id))
+                        record()  # now: who has read the last event may close the stream at once
                     yield event
-            self._ledger.record(replace(call, first_token_s=first, total_s=time.perf_counter() - started))
+            record("no_done")
         except TouchstoneError as error:
-            self._ledger.record(
-                replace(call, first_token_s=first, total_s=time.perf_counter() - started, error=code_of(error))
-            )
+            record(code_of(error))
             raise
         except Exception as error:
-            self._ledger.record(
-                replace(call, first_token_s=first, total_s=time.perf_counter() - started, error=type(error).__name__)
-            )
+            record(type(error).__name__)
             raise
         except BaseException:  # GeneratorExit and CancelledError: the caller stopped the answer
-            self._ledger.record(
-                replace(call, first_token_s=first, total_s=time.perf_counter() - started, error="cancelled")
-            )
+            record("cancelled")
             raise
 
     async def aclose(self) -> None:
         await self.model.aclose()
+
+
+def _finished(call: Call, done: Completion) -> Call:
+    return replace(
+        call,
+        provider=done.provider,
+        model=done.model,
+        input_tokens=done.usage.input_tokens,
+        output_tokens=done.usage.output_tokens,
+        finish_reason=done.finish_reason,
+    )
 
 
 class RecordedEmbedding:

@@ -338,3 +338,20 @@ def test_a_thread_hands_its_connection_on(store: Conversations) -> None:
         thread.start()
         thread.join()
     assert len(store._workspace._connections) <= 2
+
+
+def test_closing_waits_for_a_read_in_another_thread(store: Conversations) -> None:
+    workspace, reading, ended = store._workspace, threading.Event(), []
+
+    def read() -> None:
+        with workspace.read() as db:
+            reading.set()
+            time.sleep(0.2)
+            ended.append(db.execute("SELECT 1").fetchone()[0])
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    reading.wait()
+    workspace.close()
+    assert ended == [1]
+    thread.join()

@@ -51,7 +51,7 @@ def page() -> None:
         with top.container():
             welcome()
     for number, item in enumerate(kept, 1):
-        messages.draw(item, last=number == len(kept) and not pending)
+        messages.draw(item, last=number == len(kept), busy=pending is not None)
     if pending and current:
         answer(pending, current.id, typed=bool(typed))
     elif refused:
@@ -78,11 +78,9 @@ def earlier(current: Conversation | None, pending: Pending | None) -> list[Store
 
 
 def hint() -> None:
-    """Say that answers are quoted, not written, when the model set cannot write them."""
+    """Say that answers are quoted, not written, when the model set cannot write them; a click leads to the models."""
     if not service().able():
-        with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
-            st.caption(t("customer_service.extractive_hint"), width="content")
-            st.page_link("views/models.py", label=t("customer_service.choose_model"), icon=look.ICONS["models"])
+        st.page_link("views/models.py", label=t("customer_service.extractive_hint"), icon=look.ICONS["models"])
 
 
 def welcome() -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Literal
 
 import streamlit as st
 
@@ -22,26 +23,21 @@ from core.transcripts import StoredMessage, answer_from_json, error_text
 from core.types import Answer, Queued, Switched
 
 WEAK = 0.5  # an answer of less confidence is marked as resting on weak evidence
+_RATED = "support_rated"  # thumbs and reasons as this session last saw them, by message
 TICK_S = 0.2  # how soon a press on Stop is noticed while nothing comes
 
 
-def draw(message: StoredMessage, *, last: bool = False) -> None:
-    """A kept message. The last one can be asked again."""
+def draw(message: StoredMessage, *, last: bool = False, busy: bool = False) -> None:
+    """A kept message. The last one can be asked again, unless an answer is being written (``busy``)."""
     if message.role == "user":
-        chat.user_text(message.text)
+        with chat.message("user"):
+            st.markdown(_asked(message.text), anchors=False)
         return
     if message.state == "streaming":
         _draw_growing(message.conversation_id)
         return
     with chat.message("assistant"):
-        kept = _rendered(
-            str(service().runtime.settings.home),
-            message.id,
-            message.state,
-            message.text,
-            message.answer_json,
-            language(),
-        )
+        kept = _rendered(message.state, message.text, message.answer_json, language())
         if kept.body:
             st.markdown(kept.body, anchors=False)
         if kept.panel:
@@ -52,8 +48,8 @@ def draw(message: StoredMessage, *, last: bool = False) -> None:
         elif message.state == "stopped":
             _stopped(message)
         elif kept.mode != "frame":
-            _thumbs(message.id, message.up, message.comment)
-        if last and message.state != "done" and message.reply_to:
+            _thumbs(message.id, message.up, message.comment, busy=busy)
+        if last and not busy and message.state != "done" and message.reply_to:
             st.button(
                 t("customer_service.again"),
                 key=f"again_{message.id}",
@@ -73,8 +69,11 @@ class _Kept:
     mode: str = ""
 
 
+_asked = lru_cache(maxsize=2000)(inert_lines)
+
+
 @lru_cache(maxsize=2000)
-def _rendered(home: str, message_id: int, state: str, text: str, answer_json: str | None, language: str) -> _Kept:
+def _rendered(state: str, text: str, answer_json: str | None, language: str) -> _Kept:
     """A kept answer as it is drawn. It never changes and pages draw it on every run, so it is rendered once."""
     if not answer_json:
         return _Kept(formatted(text))
@@ -128,35 +127,32 @@ def _stopped(message: StoredMessage) -> None:
         st.caption(f":material/stop_circle: {t('customer_service.stopped_early')}")
 
 
-@st.fragment
-def _thumbs(message_id: int, up: bool | None, comment: str) -> None:
-    """Thumbs and, after one down, the reason. A fragment: a click here never ends an answer that is being written."""
-    key, reason_key = f"thumb_{message_id}", f"reason_{message_id}"
-    if up is not None and key not in st.session_state:
-        st.session_state[key] = int(up)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        thumb = st.feedback("thumbs", key=key, on_change=_rate, args=(message_id,))
-        if thumb == 0:
-            st.session_state.setdefault(reason_key, comment)
-            st.text_input(
-                t("customer_service.reason"),
-                key=reason_key,
-                placeholder=t("customer_service.reason"),
-                label_visibility="collapsed",
-                max_chars=2000,
-                on_change=_rate,
-                args=(message_id,),
-            )
-        elif thumb == 1:
-            st.caption(t("customer_service.thanks"))
+def _thumbs(message_id: int, up: bool | None, comment: str, *, busy: bool) -> None:
+    """Thumbs and, after one down, the reason.
 
-
-def _rate(message_id: int) -> None:
-    thumb = st.session_state.get(f"thumb_{message_id}")
-    comment = st.session_state.get(f"reason_{message_id}") or ""
-    service().conversations.rate(
-        caller(), message_id, None if thumb is None else bool(thumb), comment if thumb == 0 else ""
-    )
+    While an answer is written (``busy``) a click waits for the next run, which stores it. A fragment for each
+    answer would do the same and cost 2 ms a run each.
+    """
+    known: dict[int, tuple[int | None, str]] = st.session_state.setdefault(_RATED, {})
+    before = known.setdefault(message_id, (None if up is None else int(up), comment))
+    waits: Literal["ignore", "rerun"] = "ignore" if busy else "rerun"
+    thumb = st.feedback("thumbs", key=f"thumb_{message_id}", default=before[0], on_change=waits)
+    reason = ""
+    if thumb == 0:
+        reason = st.text_input(
+            t("customer_service.reason"),
+            value=before[1],
+            key=f"reason_{message_id}",
+            placeholder=t("customer_service.reason"),
+            label_visibility="collapsed",
+            max_chars=2000,
+            on_change=waits,
+        )
+    if (thumb, reason) != before:  # a click of this session, and not one in another window
+        known[message_id] = (thumb, reason)
+        service().conversations.rate(caller(), message_id, None if thumb is None else bool(thumb), reason)
+        if thumb is not None:
+            st.toast(t("customer_service.thanks"), icon=":material/check:")
 
 
 # --- while it is written --------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 
 import streamlit as st
@@ -11,8 +12,12 @@ from apps.ui import session
 from core.errors import NotFound
 from core.transcripts import Conversation
 
-PAGE = 20  # messages drawn at once
+PAGE = 10  # messages drawn at once; a question with its answer costs a script run a millisecond
 _OPEN, _SHOWN, _PENDING = "support_open", "support_shown", "support_pending"
+
+
+_services: list[CustomerService] = []
+_opening = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +28,18 @@ class Pending:
     question_id: int | None = None
 
 
-@st.cache_resource(show_spinner=False)
 def service() -> CustomerService:
     """The service of this process, shared by all sessions, with the sample shop loaded."""
-    opened = CustomerService(session.runtime())
-    with st.spinner(session.t("customer_service.preparing")):
-        opened.prepare()
-    return opened
+    runtime = session.runtime()
+    if _services and _services[0].runtime is runtime:
+        return _services[0]
+    with _opening:
+        if not _services or _services[0].runtime is not runtime:
+            opened = CustomerService(runtime)
+            with st.spinner(session.t("customer_service.preparing")):
+                opened.prepare()
+            _services[:] = [opened]
+        return _services[0]
 
 
 def conversation() -> Conversation | None:

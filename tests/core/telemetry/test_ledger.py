@@ -144,6 +144,17 @@ def test_a_stopped_answer_leaves_a_row_and_stops_the_model(ledger: Ledger) -> No
     assert ledger.recent()[0]["error"] == "cancelled"
 
 
+def test_who_stops_reading_after_the_last_event_has_cancelled_nothing(ledger: Ledger) -> None:
+    asyncio.run(collect(Recorded(Speaker(TextDelta("Hi"), done()), ledger), stop_after=2))
+    (row,) = ledger.recent()
+    assert (row["error"], row["finish_reason"]) == (None, "stop")
+
+
+def test_an_engine_that_ends_without_its_last_event_is_an_error_in_the_ledger(ledger: Ledger) -> None:
+    asyncio.run(collect(Recorded(Speaker(TextDelta("Hi")), ledger)))
+    assert ledger.recent()[0]["error"] == "no_done"
+
+
 def test_recording_keeps_the_contract() -> None:
     speaker = Speaker()
     recorded = Recorded(speaker, None)  # type: ignore[arg-type]  # nothing is recorded here

@@ -1,0 +1,258 @@
+"""``touchstone evaluate``: measure search and answers on your own files, compare with a baseline, gate.
+
+Exit code 1 says that a figure is significantly worse than the baseline's, or missing (``--gate``).
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from apps.commands.checkup import Json
+from apps.commands.shell import STOPPED, Command, Group, Out, console, out_of
+from core.errors import InputError, MissingFile
+
+if TYPE_CHECKING:
+    from core.evaluation.datasets import Dataset, Record
+    from core.evaluation.results import Evaluation, Report
+    from core.runtime import Runtime
+
+app = typer.Typer(
+    name="evaluate", cls=Group, help="cli.evaluate.about", no_args_is_help=True, rich_markup_mode=None, add_completion=False
+)  # fmt: skip
+Bar = Callable[[str, int, int], None]  # what, done, total
+
+Data = Annotated[Path, typer.Option("--data", help="cli.evaluate.data")]
+Split = Annotated[str, typer.Option("--split", help="cli.evaluate.split")]
+Sample = Annotated[int | None, typer.Option("--sample", min=1, help="cli.evaluate.sample")]
+Baseline = Annotated[Path | None, typer.Option("--baseline", help="cli.evaluate.baseline")]
+Gate = Annotated[bool, typer.Option("--gate", help="cli.evaluate.gate")]
+Save = Annotated[Path | None, typer.Option("--save", help="cli.evaluate.save")]
+Page = Annotated[Path | None, typer.Option("--html", help="cli.evaluate.html")]
+Resume = Annotated[bool | None, typer.Option("--resume/--fresh", help="cli.evaluate.resume", show_default=False)]
+ALL = "all"
+
+
+@app.command("retrieval", cls=Command, help="cli.evaluate.retrieval.about")
+def retrieval(
+    data: Data,
+    mode: Annotated[str, typer.Option("--mode", help="cli.evaluate.retrieval.mode")] = "hybrid",
+    split: Split = "test",
+    sample: Sample = None,
+    baseline: Baseline = None,
+    gate: Gate = False,
+    save: Save = None,
+    html: Page = None,
+    resume: Resume = None,
+    json: Json = False,
+) -> None:
+    from core.evaluation.corpus import MODES
+
+    if mode not in (*MODES, ALL):
+        raise InputError(reason="bad_value", name="--mode", value=mode, allowed=", ".join((*MODES, ALL)))
+    found = _read(data, split, sample)
+    chosen = MODES if mode == ALL else tuple(m for m in MODES if m == mode)
+    _measure(
+        lambda runtime, out: _search(runtime, found, chosen, out, resume),
+        baseline,
+        gate,
+        save,
+        html,
+        json,
+        _against_legs,
+    )
+
+
+@app.command("answers", cls=Command, help="cli.evaluate.answers.about")
+def answers(
+    data: Data,
+    unanswerable: Annotated[
+        list[Path] | None, typer.Option("--unanswerable", help="cli.evaluate.answers.unanswerable")
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help="cli.evaluate.answers.model")] = None,
+    split: Split = "test",
+    sample: Sample = None,
+    baseline: Baseline = None,
+    gate: Gate = False,
+    save: Save = None,
+    html: Page = None,
+    resume: Resume = None,
+    json: Json = False,
+) -> None:
+    found = _read(data, split, sample)
+    others = [_read(path, split, sample) for path in unanswerable or []]
+    _measure(lambda runtime, out: _answer(runtime, found, others, model, out, resume), baseline, gate, save, html, json)
+
+
+# --- what is measured -----------------------------------------------------------------------------
+
+
+async def _search(
+    runtime: Runtime, data: Dataset, modes: Sequence[Any], out: Out, resume: bool | None
+) -> list[Evaluation]:
+    from core.evaluation.corpus import Corpus
+    from core.evaluation.judges import retrieval_task
+    from core.evaluation.tasks import evaluate
+    from core.jobs import Jobs
+
+    found = []
+    for mode in modes:
+        with _bar(out) as bar:
+            corpus = await Corpus.open(data, runtime, mode, told=bar)
+            with closing(corpus):
+
+                async def search(record: Record, corpus: Corpus = corpus) -> list[str]:
+                    return await corpus.search(record.input)
+
+                config = {} if mode == "keyword" else {"embedding": runtime.settings.model("embedding")}
+                found.append(
+                    await evaluate(
+                        retrieval_task(data),
+                        search,
+                        name=mode,
+                        jobs=Jobs(runtime.workspace),
+                        config=config,
+                        resume=resume,
+                        on_progress=lambda job: bar("queries", job.done + job.failed, job.total),
+                    )
+                )
+    return found
+
+
+async def _answer(
+    runtime: Runtime, data: Dataset, others: Sequence[Dataset], model: str | None, out: Out, resume: bool | None
+) -> list[Evaluation]:
+    from core.evaluation.corpus import Corpus
+    from core.evaluation.judges import answer_output, answer_task
+    from core.evaluation.tasks import evaluate
+    from core.jobs import Jobs
+
+    chat = runtime.chat(model) if model else None
+    with _bar(out) as bar:
+        corpus = await Corpus.open(data, runtime, told=bar)
+        with closing(corpus):
+
+            async def answer(record: Record) -> dict[str, Any]:
+                return answer_output(await corpus.answer(record.input, chat))
+
+            return [
+                await evaluate(
+                    answer_task(data, others),
+                    answer,
+                    name=model or "extractive",
+                    jobs=Jobs(runtime.workspace),
+                    config={"embedding": runtime.settings.model("embedding")},
+                    resume=resume,
+                    on_progress=lambda job: bar("questions", job.done + job.failed, job.total),
+                )
+            ]
+
+
+def _read(path: Path, split: str, sample_size: int | None) -> Dataset:
+    """A BEIR folder or a SQuAD file."""
+    from core.evaluation.datasets import sample
+    from core.evaluation.loaders import load_beir, load_squad
+
+    if not path.exists():
+        raise MissingFile(path=str(path), needed_for="--data")
+    data = load_beir(path, split=split) if path.is_dir() else load_squad(path)
+    return sample(data, sample_size) if sample_size else data
+
+
+# --- what is told ---------------------------------------------------------------------------------
+
+
+def _measure(
+    measured: Callable[[Runtime, Out], Any],
+    baseline: Path | None,
+    gate: bool,
+    save: Path | None,
+    html: Path | None,
+    json: bool,
+    beside: Callable[[Report, Out], None] | None = None,
+) -> None:
+    """Run, tell, write the files, compare with the baseline."""
+    from core.evaluation import results
+    from core.evaluation.gate import compare
+    from core.evaluation.reports import gate_table, save_html, tables
+    from core.evaluation.tasks import report
+    from core.providers.sync import run
+    from core.runtime import open_runtime
+
+    if gate and baseline is None:
+        raise InputError(reason="bad_value", name="--gate", value="", allowed="--baseline FILE")
+    before = results.load(baseline) if baseline else None  # first: a wrong file is known before the long work
+    with open_runtime() as runtime:
+        out = out_of(runtime.settings, json)
+        try:
+            evaluations = run(measured(runtime, out))
+        except KeyboardInterrupt:
+            out.note(out.t("evaluate.stopped"))
+            raise typer.Exit(STOPPED) from None
+    made = report(f"{evaluations[0].task} · {evaluations[0].data}", evaluations, _command())
+    verdict = compare(made, before) if before else None
+    for table in tables(made, out.language):
+        out.show(table)
+    if beside:
+        beside(made, out)
+    if verdict:
+        out.show(gate_table(verdict, out.language))
+    if save:
+        results.save(made, save)
+    if html:
+        save_html(made, html, out.language, verdict)
+    for path in (save, html):
+        if path:
+            out.note(out.t("evaluate.written", path=path))
+    told: dict[str, Any] = {e.system: {name: f.value for name, f in e.figures.items()} for e in evaluations}
+    out.document({**told, **({"gate": verdict.as_dict()} if verdict else {})})
+    if gate and verdict:
+        raise typer.Exit(verdict.exit_code)
+
+
+def _against_legs(made: Report, out: Out) -> None:
+    """Whether both legs together are better than each alone."""
+    from dataclasses import replace
+
+    from core.evaluation.gate import compare
+    from core.evaluation.reports import number, signed
+
+    by_name = {e.system: e for e in made.evaluations}
+    together = by_name.get("hybrid")
+    for leg in (e for name, e in by_name.items() if together and name != "hybrid"):
+        one, other = (replace(made, evaluations=(e,)) for e in (together, leg) if e)
+        (row,) = compare(one, other, measures=["ndcg@10"]).rows
+        told = {"difference": signed(row.difference), "low": signed(row.low), "high": signed(row.high)}
+        out.say(out.t("evaluate.retrieval.against", leg=leg.system, p=number(row.p), **told))
+
+
+def _command() -> str:
+    """The command line as the user gave it, without folders: a report may be shown to others."""
+    words = [Path(word).name if "/" in word or "\\" in word else word for word in sys.argv[1:]]
+    return shlex.join(["touchstone", *words])
+
+
+@contextmanager
+def _bar(out: Out) -> Iterator[Bar]:
+    """A progress bar on stderr while somebody looks; nothing in a pipe."""
+    if out.json or not sys.stderr.isatty():
+        yield lambda what, done, total: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console(sys.stderr), transient=True) as bar:
+        tasks: dict[str, Any] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(out.t(f"evaluate.stage.{what}"), total=total)
+            bar.update(tasks[what], completed=done, total=total)
+
+        yield show

@@ -1,0 +1,112 @@
+"""The documents of a data set, indexed in a folder of their own, to measure search and answers on.
+
+The folder lies in the workspace under ``evaluation/`` and is named after the documents' checksum, so a
+second measurement embeds nothing again and the user's own collections are never touched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import quote
+
+from core.errors import ConfigurationError, InputError
+from core.evaluation.datasets import Dataset, checksum
+from core.workspace import Workspace
+
+if TYPE_CHECKING:
+    from core.contracts import ChatModel
+    from core.retrieval.index import Index
+    from core.retrieval.library import Library
+    from core.runtime import Runtime
+    from core.types import Answer, Hit
+
+Mode = Literal["keyword", "vector", "hybrid"]
+MODES: tuple[Mode, ...] = ("keyword", "vector", "hybrid")
+Told = Callable[[str, int, int], None]  # stage, done, total
+_PASSAGES = 1000  # more than the engine ever weighs for one query: all its candidates come back
+
+
+class Corpus:
+    """Open it with :meth:`open`. One instance serves one mode of search, so each mode is timed alone."""
+
+    def __init__(self, workspace: Workspace, library: Library, mode: Mode) -> None:
+        self.mode = mode
+        self._workspace, self._library = workspace, library
+        self._data_id: dict[str, str] = {}  # by the id that the index gave the document
+
+    @classmethod
+    async def open(cls, data: Dataset, runtime: Runtime, mode: Mode = "hybrid", *, told: Told | None = None) -> Corpus:
+        """Index what is not indexed yet.
+
+        Raises:
+            InputError: the data has no documents.
+            ConfigurationError: the embedding model cannot be used; without it ``vector`` and ``hybrid`` would
+                be measured as something that they are not.
+        """
+        from core.retrieval.library import Library
+
+        if not data.documents:
+            raise InputError(reason="data_no_documents", name=data.name)
+        folder = runtime.settings.home / "evaluation" / checksum((), data.documents)[:16]
+        workspace = Workspace.open(folder)
+        embedding = None if mode == "keyword" else runtime.embedding
+        corpus = cls(workspace, Library(workspace, embedding), mode)
+        try:
+            await corpus._index(data, told)
+        except BaseException:
+            corpus.close()
+            raise
+        return corpus
+
+    async def search(self, query: str, depth: int = 100) -> list[str]:
+        """Ids of the best ``depth`` documents, best first; a document is where its best passage is."""
+        found = await self._index_of().find(query, _PASSAGES)
+        if found.notices:
+            raise ConfigurationError(detail=f"embedding: {', '.join(found.notices)}")
+        best = dict.fromkeys(self._data_id[hit.passage.document_id] for hit in _of_leg(found.hits, self.mode))
+        return list(best)[:depth]
+
+    async def answer(self, question: str, chat: ChatModel | None = None) -> Answer:
+        """The app's answer: quoted, or written by ``chat``."""
+        return await self._library.answer(question, chat=chat)
+
+    def close(self) -> None:
+        self._library.close()
+        self._workspace.close()
+
+    def _index_of(self) -> Index:
+        return self._library.collection()
+
+    async def _index(self, data: Dataset, told: Told | None) -> None:
+        index = self._index_of()
+        there = {row.source: row.id for row in await asyncio.to_thread(index.documents)}
+        for done, document in enumerate(data.documents, 1):
+            source = f"{quote(document.id, safe='')}.txt"
+            if source not in there and (document.text or document.title).strip():
+                result = await index.add_text(
+                    document.text or document.title, source, title=document.title or None, embed=False
+                )
+                there[source] = result.document_id or ""
+            if source in there:
+                self._data_id[there[source]] = document.id
+            if told:
+                told("documents", done, len(data.documents))
+        if self.mode == "keyword":
+            return
+        _, notices = await index.embed_pending(
+            progress=lambda step: told(step.stage, step.done, step.total) if told else None
+        )
+        if notices:
+            raise ConfigurationError(detail=f"embedding: {', '.join(notices)}")
+
+
+def _of_leg(hits: tuple[Hit, ...], mode: Mode) -> list[Hit]:
+    """The hits in the order of one leg, or of both fused."""
+    if mode == "hybrid":
+        return list(hits)
+    ranked = [(hit.keyword_rank if mode == "keyword" else hit.vector_rank, hit) for hit in hits]
+    return [
+        hit for _, hit in sorted(((rank, hit) for rank, hit in ranked if rank is not None), key=lambda pair: pair[0])
+    ]

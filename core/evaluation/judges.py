@@ -1,0 +1,195 @@
+"""Tasks by kind: what a system has to output, and how that is judged.
+
+kind        output of the system                                    figures
+retrieval   list of document ids, best first                        nDCG, MRR, recall, MAP, success
+labels      a label, or {"label": …, "confidence": …}               accuracy, F1, calibration
+spans       a text, or {"text": …, "confidence": …}                 exact match, F1
+answers     {"answered": …, "quotes": […], "confidence": …}         coverage, evidence, refusals, AURC
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from core.evaluation import ranking, spans
+from core.evaluation.datasets import Dataset, Record
+from core.evaluation.results import Cell, Measure
+from core.evaluation.selective import risk_coverage
+from core.evaluation.tasks import Task
+from core.i18n import detect_language
+from core.types import Answer
+
+
+def retrieval_task(data: Dataset, measures: Sequence[str] = ranking.DEFAULT_MEASURES) -> Task:
+    """Rank the data's documents for each query. Queries without a relevant document are left out.
+
+    A document with the id of the query itself is taken out of the list before it is judged, as BEIR does:
+    in sets where queries are documents, finding oneself is no merit.
+    """
+    for name in measures:
+        ranking.parse_measure(name)
+    asked = tuple(r for r in data.records if any(gain > 0 for gain in r.relevant.values()))
+    if len(asked) < len(data.records):
+        data = replace(data, records=asked, checksum="")
+
+    def judge(records: Sequence[Record], outputs: Sequence[Any]) -> Mapping[str, Sequence[Cell]]:
+        lists = [[d for d in output or [] if d != record.id] for record, output in zip(records, outputs, strict=True)]
+        values = ranking.measure(lists, [record.relevant for record in records], measures)
+        return {name: column.tolist() for name, column in values.items()}
+
+    return Task("retrieval", data, judge, tuple(Measure(name) for name in measures))
+
+
+def label_task(data: Dataset) -> Task:
+    """Give each record its label. A failure is a wrong label."""
+
+    def judge(records: Sequence[Record], outputs: Sequence[Any]) -> Mapping[str, Sequence[Cell]]:
+        given = [output if isinstance(output, dict) else {"label": output} for output in outputs]
+        expected = [record.label for record in records]
+        predicted = [_text(g.get("label")) for g in given]
+        return {
+            "expected": expected,
+            "predicted": predicted,
+            "accuracy": [float(e == p) for e, p in zip(expected, predicted, strict=True)],
+            "confidence": [g.get("confidence") for g in given],
+            "loss": [float(e != p) for e, p in zip(expected, predicted, strict=True)],
+        }
+
+    pair, calibration = ("expected", "predicted"), ("confidence", "accuracy")
+    return Task(
+        "labels",
+        data,
+        judge,
+        (
+            Measure("accuracy"),
+            Measure("macro_f1", pair, "macro_f1"),
+            Measure("weighted_f1", pair, "weighted_f1"),
+            Measure("ece", calibration, "ece", higher_is_better=False, gated=False),
+            Measure("aurc", ("confidence", "loss"), "aurc", higher_is_better=False),
+        ),
+    )
+
+
+def span_task(data: Dataset) -> Task:
+    """Answer with a piece of text; by CMRC's definition for Chinese questions, by SQuAD's for others.
+
+    A record without answers is answered rightly by an empty text; a failure is never right.
+    """
+
+    def judge(records: Sequence[Record], outputs: Sequence[Any]) -> Mapping[str, Sequence[Cell]]:
+        exact, overlap, confidence = [], [], []
+        for record, output in zip(records, outputs, strict=True):
+            given = output if isinstance(output, dict) else {"text": output}
+            text, language = given.get("text"), detect_language(record.input)
+            exact.append(0.0 if text is None else spans.exact_match(text, record.answers, language))
+            overlap.append(0.0 if text is None else spans.f1(text, record.answers, language))
+            confidence.append(given.get("confidence"))
+        return {
+            "exact_match": exact,
+            "f1": overlap,
+            "confidence": confidence,
+            "loss": [1.0 - value for value in exact],
+        }
+
+    measures = (
+        Measure("exact_match"),
+        Measure("f1"),
+        Measure("aurc", ("confidence", "loss"), "aurc", higher_is_better=False),
+    )
+    return Task("spans", data, judge, measures)
+
+
+COVERAGE, FALSE_REFUSALS = 0.6, 0.1  # the points of the curves that reports name
+
+
+def answer_task(data: Dataset, unanswerable: Sequence[Dataset] = ()) -> Task:
+    """Answer from documents with quotes, or decline. Questions of ``unanswerable`` data have no answer there.
+
+    An answerable question counts as supported when a quoted sentence holds one of its answers, whether or not
+    the system chose to answer; so the risk-coverage curve can be drawn from its confidences. ``quotes`` should
+    therefore hold the best evidence found, also when the system declines.
+    """
+    others = [
+        replace(record, id=f"{other.name}:{record.id}", answers=(), relevant={})
+        for other in unanswerable
+        for record in other.records
+    ]
+    together = replace(data, records=(*data.records, *others), checksum="") if others else data
+
+    def judge(records: Sequence[Record], outputs: Sequence[Any]) -> Mapping[str, Sequence[Cell]]:
+        columns: dict[str, list[Cell]] = {name: [] for name in _ANSWER_COLUMNS}
+        for record, output in zip(records, outputs, strict=True):
+            for name, cell in _judge_answer(record, output).items():
+                columns[name].append(cell)
+        return columns
+
+    held, point, refused = ("confidence", "loss"), f"@{COVERAGE}", f"@{FALSE_REFUSALS}"
+    measures = [
+        Measure("answered"),
+        Measure("supported"),
+        Measure("supported_when_answered", gated=False),
+        Measure(f"unsupported_at_{COVERAGE:.0%}", held, f"risk_at_coverage{point}", higher_is_better=False),
+        Measure("aurc", held, "aurc", higher_is_better=False),
+    ]
+    if others or any(not record.answers for record in data.records):
+        measures += [
+            Measure("refused"),
+            Measure(f"refused_at_{FALSE_REFUSALS:.0%}", ("answerable", "confidence"), f"refusals_at{refused}"),
+            Measure("refusal_auroc", ("answerable", "confidence"), "auroc"),
+        ]
+    return Task("answers", together, judge, tuple(measures))
+
+
+_ANSWER_COLUMNS = (
+    "answerable",
+    "answered",
+    "supported",
+    "supported_when_answered",
+    "refused",
+    "confidence",
+    "loss",
+)
+
+
+def _judge_answer(record: Record, output: dict[str, Any] | None) -> dict[str, Cell]:
+    answerable = bool(record.answers)
+    cells: dict[str, Cell] = dict.fromkeys(_ANSWER_COLUMNS)
+    cells["answerable"] = float(answerable)
+    # A failure is neither an answer nor a refusal: it is unsupported at no confidence, and refuses nothing.
+    answered = bool(output and output["answered"])
+    confidence = float(output["confidence"] or 0.0) if output else 0.0
+    if answerable:
+        supported = spans.holds(output["quotes"], record.answers) if output else 0.0
+        cells |= {"answered": float(answered), "supported": supported, "confidence": confidence, "loss": 1 - supported}
+        if answered:
+            cells["supported_when_answered"] = supported
+    else:
+        cells["refused"] = float(output is not None and not answered)
+        cells["confidence"] = confidence if output else None
+    return cells
+
+
+def answer_output(answer: Answer, max_quotes: int = 2) -> dict[str, Any]:
+    """What :func:`answer_task` judges, of an answer of an app."""
+    return {
+        "answered": answer.mode != "refused",
+        "quotes": [citation.quote for citation in answer.citations[:max_quotes]],
+        "confidence": answer.confidence,
+    }
+
+
+def curve(columns: Mapping[str, Sequence[Cell]]) -> tuple[np.ndarray, np.ndarray]:
+    """Coverage and risk of an evaluation that has the columns confidence and loss."""
+    pairs = [
+        (c, x) for c, x in zip(columns["confidence"], columns["loss"], strict=True) if c is not None and x is not None
+    ]
+    found = risk_coverage(np.array([float(c) for c, _ in pairs]), np.array([float(x) for _, x in pairs]))
+    return found.coverage, found.risk
+
+
+def _text(label: Any) -> str:
+    return "" if label is None else str(label)

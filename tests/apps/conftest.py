@@ -1,0 +1,72 @@
+"""Pages in a test: the real entry over a workspace of the test, with models that need nothing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("streamlit")
+
+from streamlit.testing.v1 import AppTest
+
+from apps.ui import session
+from apps.ui.inert import JOINER
+from apps.ui.launch import ENTRY
+
+Open = Callable[..., AppTest]
+
+
+@pytest.fixture
+def open_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
+    """``open_page("views/models.py", "zh", TOUCHSTONE_CHAT="scripted:demo")`` runs a page and returns it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TOUCHSTONE_CHAT", "scripted:demo")
+    monkeypatch.setenv("TOUCHSTONE_EMBEDDING", "scripted:hash")
+    monkeypatch.delenv("TOUCHSTONE_LANG")
+    _forget()
+
+    def run(
+        page: str | None = None,
+        language: str | None = "en",
+        locale: str = "en-US",
+        user: dict[str, object] | None = None,
+        **variables: str | None,
+    ) -> AppTest:
+        for name, value in variables.items():
+            monkeypatch.delenv(name, raising=False) if value is None else monkeypatch.setenv(name, value)
+        at = AppTest.from_file(str(ENTRY), default_timeout=60)
+        if language:
+            at.query_params["lang"] = language
+        at.context = {"locale": locale}
+        if user is not None:
+            at.user = user
+        at.run()
+        return at.switch_page(page).run() if page else at
+
+    yield run
+    for thread in threading.enumerate():
+        if thread.name == "touchstone-health":
+            thread.join(10)
+    session.runtime().close()
+    _forget()
+
+
+def _forget() -> None:
+    session.runtime.clear()
+    session.login_configured.cache_clear()
+
+
+def words(at: AppTest) -> str:
+    """All the text a page shows, in one string, without the invisible joiners."""
+    kinds = ("title", "markdown", "caption", "error", "warning", "info", "success", "metric", "button", "text_input")
+    kinds += ("selectbox", "button_group", "toast", "expander", "page_link", "form_submit_button")
+    shown: dict[str, None] = {}
+    for kind in kinds:
+        for element in at.get(kind):
+            for name in ("label", "value", "body", "help", "placeholder"):
+                shown[str(getattr(element, name, "") or "")] = None
+            shown.update(dict.fromkeys(str(option) for option in getattr(element, "options", [])))
+    return "\n".join(shown).replace(JOINER, "").replace("\\", "")

@@ -1,0 +1,48 @@
+"""What is held to the chat contract: each engine, each wrapper, stacks of wrappers. One line each."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from core.contracts import ChatModel
+from core.providers.embedded import CHAT, find_file
+from core.providers.endpoint import Endpoint
+from core.providers.openai import CAPABILITIES, OpenAIChat
+from core.providers.registry import open_model
+from core.providers.retry import Retrying
+from core.settings import load_settings
+from core.telemetry.ledger import Recorded
+from tests.contracts.chat_model import Subject
+
+HERE = Path(__file__).parent
+SMOLLM2_ON_A_SERVER = replace(CAPABILITIES, tools=False, images=False, reasoning=False)
+
+
+def named(name: str, **variables: str) -> ChatModel:
+    model: ChatModel = open_model("chat", name, load_settings(HERE, variables))
+    return model
+
+
+def openai_at(url: Any) -> ChatModel:
+    return named("openai:served", OPENAI_BASE_URL=str(url))
+
+
+def bare_at(url: Any) -> ChatModel:
+    return OpenAIChat(Endpoint("openai", str(url), "none"), "smollm2", capabilities=SMOLLM2_ON_A_SERVER)
+
+
+def gguf(_: Any) -> ChatModel:
+    return named(f"gguf:{find_file(CHAT['smollm2'])}")
+
+
+SUBJECTS: tuple[Subject, ...] = (
+    Subject("openai", openai_at, "wire_url", echoes=True),
+    Subject("openai, llama.cpp server", bare_at, "llama_url", forgets=True),
+    Subject("openai, llama.cpp server, retrying", lambda url: Retrying(bare_at(url)), "llama_url", forgets=True),
+    Subject("gguf", gguf, forgets=True),
+    Subject("embedded", lambda _: named("embedded:smollm2"), forgets=True),
+    Subject("scripted", lambda _: named("scripted:echo.yaml"), echoes=True),
+    Subject("recorded, retrying, scripted", lambda ledger: Recorded(Retrying(named("scripted:echo.yaml")), ledger), "ledger", echoes=True),
+)  # fmt: skip

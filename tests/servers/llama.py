@@ -1,0 +1,30 @@
+"""A real OpenAI-compatible server: llama.cpp with the model that comes with the install, on loopback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from core.providers.embedded import CHAT, find_file
+
+
+@contextmanager
+def llama_server(*, slots: int = 4, context_tokens: int = 2048) -> Iterator[str]:
+    """Run the server; gives its base URL. Loading takes about half a second."""
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
+    params.model.path = str(find_file(CHAT["smollm2"]))
+    params.n_parallel = slots
+    params.n_ctx = slots * context_tokens
+    params.hostnames = ["127.0.0.1"]
+    params.port = 0
+    params.warmup = False
+    params.verbosity = -1
+    params.ui = False
+    params.n_threads_http = 4
+    server = xllamacpp.Server(params)
+    try:
+        yield f"{server.listening_address}/v1"
+    finally:
+        del server
