@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.types import Answer, Citation, Hit, Sentence
+from core.types import Answer, Citation, Hit, Queued, Sentence, Switched
 
 QUESTION_LIMIT = 8000  # characters
 
@@ -49,4 +49,4 @@ class AnswerDone:
     answer: Answer
 
 
-AnswerEvent = SourcesFound | SentenceReady | Notice | AnswerDone
+AnswerEvent = SourcesFound | SentenceReady | Notice | Queued | Switched | AnswerDone

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from core.contracts import EmbeddingModel
 from core.errors import InputError, NotFound, ProviderError, TouchstoneError, code_of
 from core.retrieval import fuse, keyword, load, split, tokens, vectors
+from core.retrieval.meaning import Meaning
 from core.retrieval.records import CollectionInfo, DocumentInfo, FileResult, Found, Progress, SyncReport
 from core.retrieval.search import VectorLeg
 from core.types import LOCAL, Caller, Hit, Passage
@@ -72,19 +73,11 @@ class Index:
             StoreError: the workspace cannot be written.
         """
         started = time.perf_counter()
-        present = [
-            p
-            for p in map(Path, paths)
-            if p.expanduser().exists() or not self._document_row(str(p.expanduser().resolve()))
-        ]
-        gone = [str(Path(p).expanduser().resolve()) for p in paths if Path(p) not in present]
-        found = await asyncio.to_thread(lambda: list(load.files(present)))
+        found, gone = await asyncio.to_thread(self._listed, paths)
         results: list[FileResult] = []
-        for done, (path, _) in enumerate(found, 1):
+        for done, path in enumerate(found, 1):
             results.append(await asyncio.to_thread(self._sync_file, path))
             _tell(progress, Progress("files", done, len(found), path.name))
-        roots = [p.expanduser().resolve() for p in present if p.expanduser().is_dir()]
-        gone += await asyncio.to_thread(self._vanished, roots, {str(path) for path, _ in found})
         for source in gone:
             results.append(await asyncio.to_thread(self._remove_source, source))
         embedded, notices = await self.embed_pending(progress=progress) if embed else (0, ())
@@ -133,14 +126,14 @@ class Index:
             return 0, ()
         try:
             model = self._embedding()
-        except TouchstoneError as error:
-            return 0, ("embedding_down", code_of(error))
+        except TouchstoneError:
+            return 0, ("embedding_down",)
         embedded, total = 0, await asyncio.to_thread(self._count_pending, model.name)
         while batch := await asyncio.to_thread(self._pending, model.name, secrets.token_hex(16)):
             try:
                 made = await model.embed(list(batch.values()), kind="document")
-            except ProviderError as error:
-                return embedded, ("embedding_down", code_of(error))
+            except ProviderError:
+                return embedded, ("embedding_down",)
             await asyncio.to_thread(self._put_vectors, model.name, dict(zip(batch, made, strict=True)))
             embedded += len(batch)
             _tell(progress, Progress("vectors", min(embedded, total), total))
@@ -170,8 +163,8 @@ class Index:
         try:
             model = self._embedding()
             return (await model.embed([query], kind="query"))[0], model, ()
-        except TouchstoneError as error:
-            return None, None, ("embedding_down", code_of(error))
+        except TouchstoneError:
+            return None, None, ("embedding_down",)
 
     def _find(
         self,
@@ -217,6 +210,10 @@ class Index:
             for passage in (passages[id_] for id_ in best if id_ in passages)
         )
         return Found(query, hits, weights, total, vector, spread, notices)
+
+    def meaning(self) -> Meaning | None:
+        """The embedding model with its memory of vectors; ``None`` when there is none."""
+        return Meaning(self.workspace, self._embedding()) if self._embedding is not None else None
 
     # --- reading ----------------------------------------------------------------------------------
 
@@ -376,13 +373,18 @@ class Index:
                 self._raise_generation(db)
         return FileResult(source, "removed", row["id"] if row else None, row["title"] if row else "")
 
-    def _vanished(self, roots: Sequence[Path], found: set[str]) -> list[str]:
-        """Sources under ``roots`` that are indexed and no longer there."""
-        if not roots:
-            return []
+    def _listed(self, paths: Sequence[str | os.PathLike[str]]) -> tuple[list[Path], list[str]]:
+        """The files under ``paths``, and the sources that are indexed and no longer there."""
+        full = [Path(path).expanduser() for path in paths]
+        gone = [str(p.resolve()) for p in full if not p.exists() and self._document_row(str(p.resolve()))]
+        present = [p for p in full if str(p.resolve()) not in gone]
+        found = [path for path, _ in load.files(present)]
+        roots = [p.resolve() for p in present if p.is_dir()]
         with self.workspace.read() as db:
             rows = db.execute("SELECT source FROM documents WHERE collection_id = ?", (self.id(),)).fetchall()
-        return [s for (s,) in rows if s not in found and any(Path(s).is_relative_to(root) for root in roots)]
+        there = {str(path) for path in found}
+        gone += [s for (s,) in rows if s not in there and any(Path(s).is_relative_to(root) for root in roots)]
+        return found, gone
 
     def _raise_generation(self, db: sqlite3.Connection) -> None:
         db.execute("UPDATE collections SET generation = generation + 1 WHERE id = ?", (self.id(),))

@@ -100,3 +100,17 @@ def english_values(text: str) -> list[float]:
         if match[0].lower() != "one":
             values.append(float(value * _MULTIPLIER.get(times, 1)))
     return values
+
+
+def with_digits(text: str) -> str:
+    """``text`` with Chinese numerals that count something written in digits.
+
+    >>> with_digits("签收后十五天内，满两千元")
+    '签收后15天内，满2000元'
+    """
+
+    def digits(match: re.Match[str]) -> str:
+        value = chinese_value(match[1])
+        return match[0] if value is None else match[0].replace(match[1], canonical(value))
+
+    return _CHINESE.sub(digits, text)

@@ -84,18 +84,11 @@ class VectorLeg:
         if generations == self._seen:
             return
         use_chroma = self.mode != "exact" and row["id"] is not None and self._wanted(db)
-        wanted = {
-            id_: hash_
-            for id_, hash_ in db.execute(
-                "SELECT p.id, p.text_hash FROM passages p WHERE p.collection_id = ?"
-                + (
-                    " AND NOT EXISTS (SELECT 1 FROM vector_applied a WHERE a.index_id = ? AND a.passage_id = p.id)"
-                    if use_chroma
-                    else ""
-                ),
-                (self.collection_id, row["id"]) if use_chroma else (self.collection_id,),
-            )
-        }
+        sql, values = "SELECT id, text_hash FROM passages p WHERE p.collection_id = ?", [self.collection_id]
+        if use_chroma:
+            sql += " AND NOT EXISTS (SELECT 1 FROM vector_applied a WHERE a.index_id = ? AND a.passage_id = p.id)"
+            values.append(row["id"])
+        wanted: dict[str, str] = dict(db.execute(sql, values).fetchall())
         if use_chroma:
             self._gone = {id_ for (id_,) in db.execute(_GONE, (row["id"],))}
             if self._index_seen is not None and self._index_seen != (row["name"], row["applied"]):

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from core.retrieval import fuse, keyword, split, tokens
 from core.retrieval.index import Index
+from core.retrieval.meaning import Meaning
 from core.retrieval.records import Found
 from core.types import Hit, Passage
 
@@ -44,6 +45,10 @@ class Several:
             only = filled[0][1] if filled else parts[0]
             return replace(only, hits=only.hits[:top_k])
         return await asyncio.to_thread(_merged, query, terms_from or query, top_k, filled)
+
+    def meaning(self) -> Meaning | None:
+        """The embedding model of the library; see :meth:`core.retrieval.index.Index.meaning`."""
+        return self.indexes[0].meaning()
 
 
 def _merged(query: str, terms_from: str, top_k: int, filled: Sequence[tuple[Index, Found]]) -> Found:

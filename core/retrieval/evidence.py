@@ -1,0 +1,245 @@
+"""How well a unit of a source answers a question: words, concepts, meaning, product codes, kind of answer.
+
+The features are few and readable, so that "why this sentence?" has an answer, and their weights are a linear
+model fitted on tuning questions (docs/decisions/0004-answering.md).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from core.i18n import detect_language
+from core.retrieval import keyword, tokens
+from core.retrieval.concepts import concepts
+from core.retrieval.meaning import Scale
+from core.retrieval.units import Unit
+from core.types import Hit
+
+if TYPE_CHECKING:
+    import numpy as np
+
+# What a question asks for, and what a sentence must hold to give it.
+_ASKS: dict[str, re.Pattern[str]] = {
+    "money": re.compile(r"多少钱|几块|几元|价钱|价格|费用|how much|\bprice|\bcost|\bfee\b|\bfees\b|\bcharge[sd]?\b|\bworth\b|便宜多少|能顶多少|抵多少|补多少"),
+    "duration": re.compile(r"几天|几日|几个月|几年|几周|几个小时|几小时|几分钟|多少天|多久|多长时间|什么时候|啥时候|何时|哪天|来得及|how long|how many (?:days|weeks|months|years|hours|minutes)|how soon|\bwhen\b|\bdeadline\b|\bby what date\b"),
+    "clock": re.compile(r"几点|营业时间|开门|关门|what time|\bhours\b|\bopens?\b|\bcloses?\b"),
+    "count": re.compile(r"多少|几[个张次件只台份双套层位]|how many|how often|\bmaximum\b|\bminimum\b|最多|最少"),
+    "size": re.compile(r"多大|多重|多长(?!时间)|多高|多宽|多亮|多远|几斤|几升|容量|重量|尺寸|功率|how (?:big|heavy|large|tall|wide|far|bright|loud|fast|hot|deep)|\bweigh|\bsize\b|\bcapacity\b|\bwattage\b|\btemp"),
+}  # fmt: skip
+_GIVES: dict[str, re.Pattern[str]] = {
+    "money": re.compile(r"[£$€¥￥]\s?\d|\d[\d.,]*\s?(?:元|块|万元|usd|gbp|eur|dollars?|pounds?|yuan|%|折)|免费|包邮|不收|\bfree\b|_gbp|_usd|价"),
+    "duration": re.compile(r"\d+(?:\.\d+)?\s?(?:个?工作日|个?自然日|天|日|个?月|年|周|个?小时|分钟|秒|-?\s?(?:working |business )?(?:day|week|month|year|hour|minute|second)s?\b|h\b|min\b)|[一二三四五六七八九十半两]+(?:天|个月|年|周|小时|分钟)|\b(?:two|three|four|five|six|seven|ten|fourteen|thirty) (?:day|week|month|year|hour|minute)s?\b"),
+    "clock": re.compile(r"\d{1,2}[:：]\d{2}|\d{1,2}\s?(?:点|am\b|pm\b|o'clock)|全天|24 小时|\bclosed\b|休息|不营业"),
+    "count": re.compile(r"\d|[一二两三四五六七八九十]+[个张次件只台份双套层位项种条]|\b(?:one|two|three|four|five|six|once|twice)\b"),
+    "size": re.compile(r"\d+(?:\.\d+)?\s?(?:kg|g|mm|cm|m|km|ml|l|w|kw|wh|mah|v|lumens?|流明|db|分贝|°c|℃|升|毫升|克|千克|公斤|米|厘米|瓦|英寸|inch(?:es)?)\b"),
+}  # fmt: skip
+_CODE = re.compile(r"\b[a-z]{1,5}-?\d[\w-]*", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A question taken apart once. ``weights`` are its content terms with their idf in the collection."""
+
+    text: str
+    weights: Mapping[str, float]
+
+    @cached_property
+    def codes(self) -> set[str]:
+        return tokens.codes(self.text)
+
+    @cached_property
+    def concepts(self) -> frozenset[str]:
+        return concepts(self.text)
+
+    @cached_property
+    def language(self) -> str:
+        return detect_language(self.text)
+
+    @cached_property
+    def kinds(self) -> tuple[str, ...]:
+        """What kinds of value it asks for; ``count`` only when nothing more exact was asked."""
+        text = tokens.normalized(self.text)
+        found = [kind for kind, pattern in _ASKS.items() if pattern.search(text)]
+        return tuple(found if len(found) == 1 else [kind for kind in found if kind != "count"])
+
+    def names_product(self, term: str) -> bool:
+        """Whether ``term`` is a product code or a part of one: ``kt210``, ``kt`` or ``210``."""
+        return tokens.is_code(term) or any(term in re.findall(r"[a-z]+|\d+", code) for code in self.codes)
+
+    @cached_property
+    def term_weights(self) -> dict[str, float]:
+        """``weights`` with a long Han run toned down: its n pairs count like the square root of n."""
+        runs = [
+            len(run) - 1
+            for run in re.findall(r"[\u4e00-\u9fff]+", tokens.without_question_words(tokens.normalized(self.text)))
+        ]
+        longest = max(runs, default=1) or 1
+        return {t: w / longest**0.25 if len(t) == 2 and t[0] > "\u4e00" else w for t, w in self.weights.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A unit with its score for a question and what the score is made of."""
+
+    unit: Unit
+    hit: Hit
+    score: float
+    features: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """How likely the sources hold the answer (0 to 1), and why."""
+
+    confidence: float
+    features: Mapping[str, float]
+
+
+# Weights of a linear model over the features, fitted on the tuning questions of the sample shop; refit with
+# ``python -m apps.customer_service.evaluate --fit``.
+WEIGHTS: Mapping[str, float] = {
+    "relative": 4.0,
+    "meaning": 0.75,
+    "words": 0.4,
+    "passage": 6.2,
+    "concepts": 1.9,
+    "code": 0.5,
+    "kind": 1.0,
+}
+# Without an embedding model words and concepts carry the weight.
+WEIGHTS_WITHOUT_MEANING: Mapping[str, float] = {"words": 4.0, "passage": 3.0, "concepts": 2.0, "code": 0.5, "kind": 1.0}
+CONFIDENCE: Mapping[str, float] = {"bias": -3.0, "meaning": 3.2, "words": 1.6, "concepts": 1.2, "unknown": -0.9}
+CONFIDENCE_WITHOUT_MEANING: Mapping[str, float] = {"bias": -1.0, "words": 4.0, "concepts": 1.5, "unknown": -2.0}
+NEUTRAL_WORDS, NEUTRAL_UNKNOWN = 0.4, 0.35  # where words cannot match, because the source is in the other language
+
+
+def unit_text(unit: Unit) -> str:
+    """What of a unit is embedded: its words under title, last heading and lead."""
+    heading = (unit.passage.heading or "").rpartition(" › ")[2]
+    return "\n".join(part for part in (unit.passage.title, heading, unit.lead, unit.shown) if part)
+
+
+def rank(
+    ask: Ask,
+    units: Sequence[tuple[Hit, Unit]],
+    vectors: np.ndarray | None = None,
+    question: np.ndarray | None = None,
+    scale: Scale | None = None,
+) -> list[Scored]:
+    """Score every unit and sort them, best first.
+
+    Args:
+        vectors: of the units' texts, shape ``(len(units), dim)``; ``None`` without an embedding model.
+    """
+    rows = _features(ask, units)
+    weights = WEIGHTS_WITHOUT_MEANING
+    if vectors is not None and question is not None and scale is not None:
+        weights = WEIGHTS
+        _add_meaning(rows, ask, units, vectors @ question, scale)
+    scored = [
+        Scored(unit, hit, sum(weight * row.get(name, 0.0) for name, weight in weights.items()), row)
+        for (hit, unit), row in zip(units, rows, strict=True)
+    ]
+    return sorted(scored, key=lambda s: (-s.score, s.hit.passage.id, s.unit.position))
+
+
+def judge(ask: Ask, ranked: Sequence[Scored], passages: int) -> Evidence:
+    """Whether the best units answer the question: does anything mean the same, and is what was asked *about* there?
+
+    A product's name does not count: documents that name the product and say nothing of the thing asked are the
+    usual way to a wrong answer.
+
+    Args:
+        passages: in the collections searched; tells which words of the question occur nowhere in them.
+    """
+    if not ranked:
+        return Evidence(0.0, {})
+    best = ranked[:3]
+    about = {t: w for t, w in ask.term_weights.items() if not ask.names_product(t)}
+    total = sum(about.values())
+    crossed = best[0].unit.passage.language != ask.language
+    if crossed or not total:
+        words, unknown = NEUTRAL_WORDS, NEUTRAL_UNKNOWN if crossed else 0.0
+    else:
+        words = max(_coverage(about, s.unit) for s in best) / total
+        nowhere = keyword.idf(0, passages)
+        unknown = sum(w for t, w in about.items() if ask.weights[t] >= nowhere - 1e-9) / total
+    found = {
+        "words": words,
+        "concepts": max(s.features["concepts"] for s in best),
+        "unknown": unknown,
+    }
+    weights = CONFIDENCE_WITHOUT_MEANING
+    if "meaning" in best[0].features:
+        weights = CONFIDENCE
+        found["meaning"] = max(s.features["meaning"] for s in ranked)
+    logit = weights["bias"] + sum(weights[name] * value for name, value in found.items())
+    return Evidence(1 / (1 + math.exp(-logit)), found)
+
+
+def _features(ask: Ask, units: Sequence[tuple[Hit, Unit]]) -> list[dict[str, float]]:
+    """The features of every unit that need no vectors, each about 0 to 1."""
+    total = sum(ask.term_weights.values()) or 1.0
+    about = [concepts(f"{unit.lead}\n{unit.shown}") & ask.concepts for _, unit in units]
+    rarity = {c: keyword.idf(sum(c in held for held in about), len(units)) for c in ask.concepts}
+    wanted = sum(rarity.values()) or 1.0
+    titles = {hit.passage.id: tokens.codes(f"{hit.passage.title}\n{hit.passage.heading or ''}") for hit, _ in units}
+    found = []
+    for (hit, unit), held in zip(units, about, strict=True):
+        text = f"{unit.lead}\n{unit.shown}"
+        terms = set(tokens.tokens(text))
+        found.append(
+            {
+                "words": sum(w for t, w in ask.term_weights.items() if t in terms) / total,
+                "concepts": sum(rarity[c] for c in held) / wanted,
+                "code": _code_match(ask.codes, tokens.codes(text), titles[hit.passage.id]),
+                "kind": _kind_match(ask.kinds, tokens.normalized(text)),
+                "passage": hit.score,
+            }
+        )
+    return found
+
+
+def _add_meaning(
+    rows: Sequence[dict[str, float]], ask: Ask, units: Sequence[tuple[Hit, Unit]], cosines: np.ndarray, scale: Scale
+) -> None:
+    """Add ``meaning`` (on the model's scale) and ``relative``: above the average of the units in its language.
+
+    Texts in the question's language lie nearer to it whatever they say; ``relative`` evens that out.
+    """
+    by_language: dict[str, list[float]] = {}
+    for row, (_, unit), cosine in zip(rows, units, cosines, strict=True):
+        language = unit.passage.language or ask.language
+        row["meaning"] = scale(float(cosine), ask.language, language)
+        by_language.setdefault(language, []).append(row["meaning"])
+    mean = {language: sum(values) / len(values) for language, values in by_language.items()}
+    for row, (_, unit) in zip(rows, units, strict=True):
+        row["relative"] = row["meaning"] - mean[unit.passage.language or ask.language]
+
+
+def _coverage(weights: Mapping[str, float], unit: Unit) -> float:
+    held = set(tokens.tokens(f"{unit.lead}\n{unit.shown}\n{unit.passage.heading or ''}"))
+    return sum(w for t, w in weights.items() if t in held)
+
+
+def _code_match(asked: set[str], held: set[str], around: set[str]) -> float:
+    """1 when the unit names the product asked for, less when its title does, negative when it names another."""
+    if not asked:
+        return 0.0
+    if asked & held:
+        return len(asked & held) / len(asked)
+    if asked & around:
+        return 0.3 if held else 0.7
+    return -1.0 if held or around else 0.0
+
+
+def _kind_match(kinds: Sequence[str], text: str) -> float:
+    if not kinds:
+        return 0.0
+    text = _CODE.sub(" ", text)
+    return sum(1.0 for kind in kinds if _GIVES[kind].search(text)) / len(kinds)
