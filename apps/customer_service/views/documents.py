@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import streamlit as st
 
 from apps.customer_service.knowledge import UPLOAD_LIMIT_MB
@@ -9,10 +11,10 @@ from apps.customer_service.views.state import service
 from apps.ui import states
 from apps.ui.inert import inert
 from apps.ui.session import caller, t
-from core.errors import TouchstoneError
+from core.errors import NotFound, TouchstoneError
 from core.retrieval.load import SUFFIXES
 
-_SAMPLE, _ROUND = "support_sample", "support_upload_round"
+_SAMPLE, _READ = "support_sample", "support_read"
 
 
 def sample_on() -> bool:
@@ -22,56 +24,44 @@ def sample_on() -> bool:
 
 def draw() -> None:
     """The button that opens the documents; nothing else is looked up until it is pressed."""
-    if st.button(
-        t("customer_service.documents"), key="support_documents", icon=":material/folder_open:", width="stretch"
-    ):
-        dialog()
+    title = t("customer_service.documents")
+    if st.button(title, key="support_documents", icon=":material/folder_open:", width="stretch"):
+        st.dialog(title, width="medium", icon=":material/folder_open:")(panel)()
 
 
-def dialog() -> None:
-    @st.dialog(t("customer_service.documents"), width="medium", icon=":material/folder_open:")
-    def opened() -> None:
-        st.toggle(t("customer_service.sample"), value=True, key=_SAMPLE, persist_state="session")
-        _uploader()
-        _listed()
-
-    opened()
+def panel() -> None:
+    """What the dialog shows: the sample shop's switch, the uploader, the documents."""
+    st.toggle(t("customer_service.sample"), value=True, key=_SAMPLE, persist_state="session")
+    _uploader()
+    _listed()
 
 
 def _uploader() -> None:
-    number = st.session_state.setdefault(_ROUND, 0)
     files = st.file_uploader(
         t("customer_service.upload"),
         type=[suffix.lstrip(".") for suffix in SUFFIXES],
         accept_multiple_files=True,
-        key=f"support_upload_{number}",
+        key="support_upload",
         max_upload_size=UPLOAD_LIMIT_MB,
         help=t("customer_service.upload_help", limit_mb=UPLOAD_LIMIT_MB),
     )
-    if not files:
-        _last_report()
-        return
-    report: list[tuple[str, TouchstoneError | None]] = []
-    bar = st.progress(0.0)
-    for done, file in enumerate(files):
-        bar.progress(done / len(files), text=t("customer_service.reading", name=inert(file.name)))
+    read: dict[str, TouchstoneError | None] = st.session_state.setdefault(_READ, {})
+    new = [file for file in files if file.file_id not in read]
+    bar = st.progress(0.0) if new else None
+    for done, file in enumerate(new):
+        if bar:
+            bar.progress(done / len(new), text=t("customer_service.reading", name=inert(file.name)))
         try:
-            result = service().upload(file.name, file.getvalue(), caller())
-            report.append((file.name, result.error))
+            read[file.file_id] = service().upload(file.name, file.getvalue(), caller()).error
         except TouchstoneError as error:
-            report.append((file.name, error))
-    st.session_state["support_upload_report"] = report
-    st.session_state[_ROUND] = number + 1  # an empty uploader for the next files
-    st.rerun(scope="fragment")
-
-
-def _last_report() -> None:
-    """What became of the files uploaded last."""
-    for name, error in st.session_state.get("support_upload_report", ()):
-        if error is None:
-            st.success(t("customer_service.uploaded", name=inert(name)), icon=":material/check_circle:")
+            read[file.file_id] = error
+    if bar:
+        bar.empty()
+    for file in files:
+        if wrong := read[file.file_id]:
+            states.failed(wrong)
         else:
-            states.failed(error)
+            st.success(t("customer_service.uploaded", name=inert(file.name)), icon=":material/check_circle:")
 
 
 @st.fragment(run_every=2.0)
@@ -101,8 +91,5 @@ def _listed() -> None:
 
 
 def _remove(document_id: str) -> None:
-    st.session_state.pop("support_upload_report", None)
-    try:
+    with suppress(NotFound):  # removed in another window
         service().remove(document_id, caller())
-    except TouchstoneError as error:
-        st.session_state["support_upload_report"] = [("", error)]

@@ -37,14 +37,7 @@ def draw(message: StoredMessage, *, last: bool = False, busy: bool = False) -> N
         _draw_growing(message.conversation_id)
         return
     with chat.message("assistant"):
-        kept = _rendered(
-            str(service().runtime.settings.home),
-            message.id,
-            message.state,
-            message.text,
-            message.answer_json,
-            language(),
-        )
+        kept = _rendered(message.state, message.text, message.answer_json, language())
         if kept.body:
             st.markdown(kept.body, anchors=False)
         if kept.panel:
@@ -80,7 +73,7 @@ _asked = lru_cache(maxsize=2000)(inert_lines)
 
 
 @lru_cache(maxsize=2000)
-def _rendered(home: str, message_id: int, state: str, text: str, answer_json: str | None, language: str) -> _Kept:
+def _rendered(state: str, text: str, answer_json: str | None, language: str) -> _Kept:
     """A kept answer as it is drawn. It never changes and pages draw it on every run, so it is rendered once."""
     if not answer_json:
         return _Kept(formatted(text))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import streamlit as st
 
 from apps.customer_service.views.state import open_conversation, service
 from apps.ui import states
 from apps.ui.inert import inert
 from apps.ui.session import caller, language, t
+from core.conversations import TITLE_LIMIT
 from core.errors import TouchstoneError
-from core.transcripts import Conversation
+from core.transcripts import Conversation, Format
 
 LISTED = 12
 _QUERY, _MORE = "support_query", "support_more"
@@ -63,64 +66,59 @@ def _label(item: Conversation) -> str:
 
 
 def _open_row(item: Conversation) -> None:
+    labels = {action: t(f"customer_service.{action}") for action in ACTIONS}
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", wrap=False):
         st.markdown(f":material/chat: **{_label(item)}**", width="stretch")
         chosen = st.menu_button(
             ":material/more_horiz:",
-            ["rename", "export", "delete"],
+            list(ACTIONS),
             key=f"menu_{item.id}",
             type="tertiary",
-            format_func=lambda action: t(f"customer_service.{action}"),
+            format_func=labels.__getitem__,
         )
-    if chosen == "rename":
-        _rename(item)
-    elif chosen == "export":
-        _export(item)
-    elif chosen == "delete":
-        _delete(item)
+    if chosen:
+        st.dialog(t(f"customer_service.{chosen}"))(ACTIONS[chosen])(item)
 
 
-def _rename(item: Conversation) -> None:
-    @st.dialog(t("customer_service.rename"))
-    def dialog() -> None:
-        title = st.text_input(t("customer_service.title"), value=item.title, key=f"title_{item.id}", max_chars=120)
-        if st.button(t("customer_service.save"), key="rename_save"):
-            try:
-                service().conversations.rename(caller(), item.id, title)
-            except TouchstoneError as error:
-                states.failed(error)
-            else:
-                st.rerun()
-
-    dialog()
-
-
-def _delete(item: Conversation) -> None:
-    @st.dialog(t("customer_service.delete"))
-    def dialog() -> None:
-        st.markdown(t("customer_service.delete_sure", title=_label(item)))
-        if st.button(t("customer_service.delete"), key="delete_sure", icon=":material/delete:"):
-            service().conversations.delete(caller(), item.id)
-            open_conversation(None)
+def rename(item: Conversation) -> None:
+    """What the dialog for a new title shows."""
+    title = st.text_input(t("customer_service.title"), value=item.title, key=f"title_{item.id}", max_chars=TITLE_LIMIT)
+    if st.button(t("customer_service.save"), key="rename_save"):
+        try:
+            service().conversations.rename(caller(), item.id, title)
+        except TouchstoneError as error:
+            states.failed(error)
+        else:
             st.rerun()
 
-    dialog()
+
+def export(item: Conversation) -> None:
+    """What the dialog for export shows: the conversation in two forms to download."""
+    name = "".join(c if c.isalnum() else "-" for c in item.title[:40]).strip("-") or item.id
+    for form, ending, mime in EXPORTS:
+        st.download_button(
+            t(f"customer_service.export_{form}"),
+            service().conversations.export(caller(), item.id, form, language()),
+            file_name=f"{name}.{ending}",
+            mime=mime,
+            key=f"export_{form}",
+            icon=":material/download:",
+            on_click="ignore",
+            width="stretch",
+        )
 
 
-def _export(item: Conversation) -> None:
-    @st.dialog(t("customer_service.export"))
-    def dialog() -> None:
-        name = "".join(c if c.isalnum() else "-" for c in item.title[:40]).strip("-") or item.id
-        for form, ending, mime in (("markdown", "md", "text/markdown"), ("json", "json", "application/json")):
-            st.download_button(
-                t(f"customer_service.export_{form}"),
-                service().conversations.export(caller(), item.id, form, language()),  # type: ignore[arg-type]
-                file_name=f"{name}.{ending}",
-                mime=mime,
-                key=f"export_{form}",
-                icon=":material/download:",
-                on_click="ignore",
-                width="stretch",
-            )
+def delete(item: Conversation) -> None:
+    """What the dialog before deleting shows."""
+    st.markdown(t("customer_service.delete_sure", title=_label(item)))
+    if st.button(t("customer_service.delete"), key="delete_sure", icon=":material/delete:"):
+        service().conversations.delete(caller(), item.id)
+        open_conversation(None)
+        st.rerun()
 
-    dialog()
+
+ACTIONS: dict[str, Callable[[Conversation], None]] = {"rename": rename, "export": export, "delete": delete}
+EXPORTS: tuple[tuple[Format, str, str], ...] = (
+    ("markdown", "md", "text/markdown"),
+    ("json", "json", "application/json"),
+)
