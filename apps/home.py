@@ -20,5 +20,6 @@ pages = [
     st.Page(HERE / "views/models.py", title=session.t("models.title"), icon=look.ICONS["models"], url_path="models"),
 ]
 page = st.navigation(pages, position="top")
+session.require_login()
 st.set_page_config(page_title=f"{page.title} · {session.t('ui.product')}")
 page.run()

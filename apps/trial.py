@@ -18,7 +18,8 @@ from core.telemetry.ledger import Recorded, RecordedEmbedding
 from core.telemetry.trace import trace
 from core.types import Caller, Capabilities, Completion, Deadlines, Done, Options, TextDelta
 
-OPTIONS = Options(max_tokens=256, deadlines=Deadlines(connect_s=5, first_token_s=60, idle_s=20, total_s=90))
+LENGTH = {True: 256, False: 48}  # tokens; an able model may think first, a tiny one only proves that it runs
+DEADLINES = Deadlines(connect_s=5, first_token_s=60, idle_s=20, total_s=90)
 RELATED = ("商品签收后几天内可以退货？", "Items can be returned within a number of days after delivery.")
 UNRELATED = "The kettle holds 1.7 litres."
 EMBEDDING_LIMIT_S = 90.0
@@ -62,6 +63,8 @@ def try_chat(
 ) -> Generator[str | None, None, ChatTrial]:
     """Ask ``name`` under ``settings``, yielding the reply in pieces and ``None`` while nothing comes.
 
+    A model that is not able to write from sources in both languages (``grounded``) is asked in English.
+
     Returns:
         The trial, as the generator's value.
 
@@ -69,11 +72,14 @@ def try_chat(
         TouchstoneError: typed, as everywhere.
     """
     model, shared = _opened(runtime, "chat", name, settings)
+    able = model.capabilities.grounded
+    options = Options(max_tokens=LENGTH[able], deadlines=DEADLINES)
     text = ""
     try:
         prompt = library.get("hello_check")
+        question = prompt.render(language=language if able else "en")
         with trace(caller=caller, prompt=prompt.ref):
-            events = iterate(model.stream(prompt.render(language=language), OPTIONS), tick_s=0.25)
+            events = iterate(model.stream(question, options), tick_s=0.25)
         with closing(events):
             for event in events:
                 if event is None:

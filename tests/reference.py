@@ -75,13 +75,13 @@ def command_tables() -> dict[Path, str]:
     }
     pages = {}
     for language in LANGUAGES:
-        group: Any = get_command(app)
+        commands = every_command(get_command(app))
         lines = [heads[language][0], "| --- | --- |"]
         lines += [
-            f"| [`touchstone {name}`](#touchstone-{name}) | {message(key_of(command), language)} |"
-            for name, command in group.commands.items()
+            f"| [`touchstone {name}`](#touchstone-{name.replace(' ', '-')}) | {message(key_of(command), language)} |"
+            for name, command in commands.items()
         ]
-        for name, command in group.commands.items():
+        for name, command in commands.items():
             lines += [
                 "",
                 f"### touchstone {name}",
@@ -101,6 +101,14 @@ def command_tables() -> dict[Path, str]:
                 lines.append(f"| {spelled(parameter)} | {message(key_of(parameter), language)} | {shown} |")
         pages[ROOT / "docs" / language / "commands.md"] = "\n".join(lines)
     return pages
+
+
+def every_command(group: Any, prefix: str = "") -> dict[str, Any]:
+    """Commands by name; those of a group under both names: ``evaluate retrieval``."""
+    found: dict[str, Any] = {}
+    for name, command in group.commands.items():
+        found |= every_command(command, f"{name} ") if hasattr(command, "commands") else {f"{prefix}{name}": command}
+    return found
 
 
 def key_of(thing: Any) -> str:

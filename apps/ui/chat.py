@@ -58,7 +58,8 @@ def write(
     """Draw ``pieces`` of an answer as they come and return the whole text.
 
     ``None`` is a sign of life (``iterate(..., tick_s=0.25)`` of ``core.providers.sync`` sends it): it lets a click
-    on Stop be noticed while nothing comes. When the run ends early ``pieces`` is closed, which cancels the work.
+    on Stop be noticed while nothing comes. When the run ends early ``pieces`` is closed, which cancels the work; on
+    an error what has come stays on the page, without the cursor, and the error goes on to the caller.
 
     Args:
         keep: called with every piece before it is drawn; store it there.
@@ -79,6 +80,12 @@ def write(
             if time.monotonic() >= next_at or piece is None:
                 place.markdown(f"{shown(text)} {CURSOR}" if text else idle, anchors=False)
                 next_at = time.monotonic() + redraw_s if text else 0.0
+    except Exception:  # not Streamlit's own Stop and Rerun, under which nothing can be drawn
+        if text:
+            place.markdown(shown(text), anchors=False)
+        else:
+            place.empty()
+        raise
     finally:
         if isinstance(pieces, Generator):
             pieces.close()

@@ -8,15 +8,19 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 from weakref import WeakKeyDictionary
 
-from core.errors import TouchstoneError
+from core.errors import BadRequest, InvalidResponse, ModelNotFound, TouchstoneError
+from core.providers.registry import split_name
+from core.providers.sync import run
 from core.runtime import Runtime
 
 FRESH_S = 30.0
+QUICK = {"TOUCHSTONE_CONNECT_S": "3", "TOUCHSTONE_FIRST_TOKEN_S": "8", "TOUCHSTONE_ATTEMPTS": "1"}
 Status = Literal["ok", "failed", "unknown"]
 log = logging.getLogger(__name__)
 
@@ -55,6 +59,13 @@ class Monitor:
                 ).start()
         return current
 
+    def settle(self, runtime: Runtime, roles: Iterable[str], within_s: float) -> None:
+        """Wait until every model has been looked at once, or ``within_s`` has passed."""
+        end = time.monotonic() + within_s
+        waiting = [role for role in roles if runtime.settings.model(role)]
+        while any(not self.of(runtime, role).looked_at for role in waiting) and time.monotonic() < end:
+            time.sleep(0.02)
+
     def forget(self) -> None:
         """Look again at the next question, as after new settings."""
         self._known = {}
@@ -74,17 +85,25 @@ class Monitor:
 
 
 def probe(runtime: Runtime, role: str) -> None:
-    """Open the model of ``role``.
+    """Open the model of ``role``; a service is also asked for its list of models, which costs no tokens.
 
     Raises:
-        TouchstoneError: it cannot be opened or reached.
+        TouchstoneError: it cannot be opened or reached, or refuses the key.
     """
+    settings = runtime.settings
+    name = settings.model(role)
     if role == "embedding":
-        runtime.embedding()
+        runtime.embedding(name)
     elif role == "rerank":
-        runtime.reranker()
+        runtime.reranker(name)
     else:
-        runtime.chat(runtime.settings.model(role))
+        runtime.chat(name)
+    engine, service, _ = split_name(name, settings)
+    if engine.name == "openai":
+        from core.providers.openai import list_models
+
+        with suppress(ModelNotFound, BadRequest, InvalidResponse):  # it answers, but does not list its models
+            run(list_models(service, settings.with_values(**QUICK)))
 
 
 _monitors: WeakKeyDictionary[Runtime, Monitor] = WeakKeyDictionary()

@@ -13,7 +13,7 @@ import streamlit as st
 
 from apps.ui import health
 from apps.ui.inert import inert
-from apps.ui.session import language, language_switch, runtime, t
+from apps.ui.session import language, language_switch, logout_button, runtime, t
 
 LOGO = Path(__file__).parent / "logo.svg"
 ICONS = {
@@ -44,6 +44,8 @@ def header(title: str, *, subtitle: str | None = None, busy: bool = False) -> No
         st.space("stretch")
         model_badge()
         language_switch(busy=busy)
+        if not busy:
+            logout_button()
     if subtitle:
         st.caption(subtitle)
 

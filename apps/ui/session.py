@@ -54,6 +54,21 @@ def login_configured() -> bool:
     return "is_logged_in" in st.user
 
 
+def require_login() -> None:
+    """With a login provider, show nothing but the way in until the person has logged in."""
+    if login_configured() and not st.user["is_logged_in"]:
+        st.title(t("ui.product"), anchor=False)
+        st.markdown(t("ui.login.needed"))
+        st.button(t("ui.login.in"), icon=":material/login:", on_click=st.login)
+        st.stop()
+
+
+def logout_button() -> None:
+    """The way out, for a person who has logged in."""
+    if login_configured():
+        st.button(t("ui.login.out"), icon=":material/logout:", type="tertiary", on_click=st.logout)
+
+
 def allowed(role: str) -> bool:
     return role in caller().roles
 

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 import streamlit as st
 
-from apps.ui.inert import inert
+from apps.ui.inert import formatted, inert
 from apps.ui.session import language, t
 from core.errors import TouchstoneError, code_of
 from core.telemetry.trace import new_trace_id
@@ -41,7 +41,7 @@ def weak(text: str | None = None, *, title: str | None = None) -> None:
 
 def failed(error: TouchstoneError, *, next_step: str | None = None) -> None:
     """What went wrong in the language of the page, with its code; the text names the next step."""
-    body = inert(error.text(language()))
+    body = formatted(error.text(language()))
     if next_step:
         body += f"  \n{next_step}"
     st.error(f"{body}  \n:small[:gray[{t('ui.error.code')} {inert(code_of(error))}]]", icon=":material/error:")

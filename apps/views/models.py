@@ -6,6 +6,7 @@ from collections.abc import Generator
 from functools import partial
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from apps import choices, trial
 from apps.choices import Choice
@@ -87,7 +88,7 @@ def service_fields(service: Service, settings: Settings) -> str:
             help=t("models.key_help", variable=f"`{service.key_variable}`"), icon=look.ICONS["key"],
         )  # fmt: skip
         if service.key_url:
-            st.caption(f"[{t('models.key_get', provider=service.label)}]({service.key_url})")
+            st.markdown(f":small[[{t('models.key_get', provider=inert(service.label))}]({service.key_url})]")
     return url
 
 
@@ -115,15 +116,13 @@ def list_models(choice: Choice, settings: Settings) -> None:
 
 def test_model(role: str, name: str, settings: Settings) -> None:
     """Ask the model and draw what comes; the result stays until the next test."""
-    st.session_state.pop("models_trial", None)
     runtime, who, language = session.runtime(), session.caller(), session.language()
     kind = choices.KINDS[role]
     try:
         if kind == "chat":
             result: list[trial.ChatTrial] = []
             reply = trial.try_chat(runtime, name, settings, who, language)
-            with st.container(border=True):
-                chat.write(keeping(reply, result), waiting=t("models.testing", model=inert(name)))
+            chat.write(keeping(reply, result), waiting=t("models.testing", model=inert(name)))
             st.session_state["models_trial"] = result[0]
         else:
             attempt = trial.try_embedding if kind == "embedding" else trial.try_rerank
@@ -155,12 +154,11 @@ def draw_trial(done: trial.Trial) -> None:
             with st.grid("auto", min_column_width=130):
                 if isinstance(done, trial.EmbeddingTrial):
                     st.metric(t("models.result.dim"), look.count(done.dim))
-                st.metric(t("models.result.total"), look.seconds(done.total_s))
+                st.metric(t("models.result.time"), look.seconds(done.total_s))
                 st.metric(t("models.result.related"), f"{done.related:.2f}")
                 st.metric(t("models.result.unrelated"), f"{done.unrelated:.2f}")
-            st.caption(
-                t("models.result.pair", related=" / ".join(map(inert, trial.RELATED)), unrelated=trial.UNRELATED)
-            )
+            first, second = map(inert, trial.RELATED)
+            st.caption(t("models.result.pair", first=first, second=second, other=inert(trial.UNRELATED)))
 
 
 def draw_chat_trial(done: trial.ChatTrial) -> None:
@@ -175,12 +173,14 @@ def draw_chat_trial(done: trial.ChatTrial) -> None:
         st.metric(t("models.result.tokens_out"), look.count(usage.output_tokens))
     signs = [SIGNS[bool(getattr(done.capabilities, c))].format(t(f"models.can.{c}")) for c in CAPABILITIES]
     st.markdown(" ".join(signs))
-    if completion.finish_reason == "length":
-        st.caption(t("models.result.cut"))
+    notes = {"cut": completion.finish_reason == "length", "english": not done.capabilities.grounded}
+    if said := [t(f"models.result.{name}") for name, applies in notes.items() if applies]:
+        st.caption("  \n".join(said))
 
 
 def in_use(settings: Settings) -> None:
     """The model of each role with its health and where its name comes from."""
+    health.monitor(session.runtime()).settle(session.runtime(), ROLES, within_s=0.6)
     with st.container(border=True):
         st.markdown(f"### {t('home.models.title')}", anchors=False)
         for role in ROLES:
@@ -216,8 +216,8 @@ def use(role: str, chosen: dict[str, str], *, keep: bool) -> None:
         st.rerun()
 
 
-def form(role: str, choice: Choice, settings: Settings) -> None:
-    """The fields of one provider and what to do with them."""
+def form(role: str, choice: Choice, settings: Settings, outcome: DeltaGenerator) -> None:
+    """The fields of one provider and what to do with them; what comes of it is drawn into ``outcome``."""
     service = choice.service
     variable = service.key_variable if service else None
     with st.form("models_form", border=True):
@@ -236,18 +236,26 @@ def form(role: str, choice: Choice, settings: Settings) -> None:
                 t("models.list"), key="models_list", type="tertiary", icon=":material/list:"
             )
     if not (tested or used or kept or listed):
-        if done := st.session_state.get("models_trial"):
-            draw_trial(done)
         return
+    st.session_state.pop("models_trial", None)
     key = keys.given(variable) if variable else ""
-    with guarded():
+    with outcome, guarded():
         if listed:
             list_models(choice, settings.with_values(**choices.access(service, url=url, key=key)))
-        chosen = choices.variables(role, name, service, url=url, key=key)
-        if tested:
-            test_model(role, name, settings.with_values(**chosen))
         else:
-            use(role, chosen, keep=kept)
+            chosen = choices.variables(role, name, service, url=url, key=key)
+            if tested:
+                test_model(role, name, settings.with_values(**chosen))
+            else:
+                use(role, chosen, keep=kept)
+
+
+def last_outcome() -> None:
+    """What the last test or change came to, kept over the rerun that follows it."""
+    if note := st.session_state.pop("models_note", None):
+        st.success(note, icon=look.ICONS["ok"])
+    if done := st.session_state.get("models_trial"):
+        draw_trial(done)
 
 
 look.header(t("models.title"), subtitle=t("models.subtitle"))
@@ -255,14 +263,15 @@ if not session.allowed("admin"):
     failed(NotAllowed(role="admin", action=t("models.action")))
     st.stop()
 current = session.runtime().settings
-left, right = st.columns([3, 2], gap="large")
+left, right = st.columns([7, 5], gap="large")
+with right:
+    outcome = st.container()
+    in_use(current)
 with left:
-    if note := st.session_state.pop("models_note", None):
-        st.success(note, icon=look.ICONS["ok"])
     chosen_role = choose_role()
     chosen_provider = choose_provider(chosen_role, current)
     if chosen_role == "embedding":
         st.info(t("models.reembed"), icon=":material/sync:")
-    form(chosen_role, chosen_provider, current)
-with right:
-    in_use(current)
+    form(chosen_role, chosen_provider, current, outcome)
+with outcome:
+    last_outcome()

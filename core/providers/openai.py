@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from core.contracts import DEFAULT_OPTIONS
@@ -46,7 +47,9 @@ def open_chat(model: str, *, engine: str, settings: Settings) -> Retrying:
     Raises:
         ConfigurationError: no key, no usable base URL, or the SDK is not installed.
     """
-    return retrying(OpenAIChat(open_endpoint(engine, settings), model, deadlines=settings.deadlines), settings)
+    endpoint = open_endpoint(engine, settings)
+    able = replace(CAPABILITIES, **dict.fromkeys(endpoint.lacks, False))
+    return retrying(OpenAIChat(endpoint, model, deadlines=settings.deadlines, capabilities=able), settings)
 
 
 def open_embedding(model: str, *, engine: str, settings: Settings) -> RetryingEmbedding:

@@ -21,6 +21,7 @@ from core.errors import (
     ProviderError,
     RateLimited,
     ServerFailed,
+    Unsupported,
 )
 from core.i18n import secret_free
 from core.providers.retry import retry_after_s
@@ -49,6 +50,22 @@ _MODEL = re.compile(
     re.IGNORECASE,
 )
 _BUSY = re.compile(r"overloaded|rate.?limit|too many requests|速率|并发", re.IGNORECASE)
+_CANNOT = {
+    "images": re.compile(
+        r"image input is not supported|not support (?:image|vision)|unknown variant .image_url|image_url.{0,60}(?:not support|invalid)"
+        r"|not a multimodal model|does not support multimodal",
+        re.IGNORECASE,
+    ),
+    "tools": re.compile(
+        r"not support (?:tools|function|tool)|tools? (?:use|calling) is not supported|tools param requires|enable-auto-tool-choice",
+        re.IGNORECASE,
+    ),
+    "schema": re.compile(
+        r"response_format.{0,40}(?:unavailable|not support|unsupported)|json_schema.{0,40}(?:unavailable|not support)",
+        re.IGNORECASE,
+    ),
+    "logprobs": re.compile(r"logprobs.{0,40}(?:not support|unsupported|not available)", re.IGNORECASE),
+}
 _ZHIPU_CONTENT, _ZHIPU_CONTEXT, _ZHIPU_MODEL, _ZHIPU_BALANCE = {"1301"}, {"1261"}, {"1211", "1220"}, {"1113"}
 
 
@@ -85,8 +102,11 @@ def refused(
         "request_id": request_id_of(headers),
         "retry_after_s": retry_after_s(headers),
     }
+    feature = _cannot(words)
+    if feature and status != 429:
+        return Unsupported(feature=feature, **known)
     kind, reason = _kind(status, words, marks)
-    if kind is ModelNotFound or kind is not RateLimited:
+    if kind is not RateLimited:
         known["detail"] = words
     if status in range(300, 400):
         known["detail"] = f"the server redirects to {headers.get('location', '?')}; set the base URL to that address"
@@ -109,6 +129,11 @@ def refused_inside(
     if kind is not RateLimited:
         known["detail"] = words
     return kind(reason=reason, **known)
+
+
+def _cannot(words: str) -> str | None:
+    """The feature the server says its model does not have."""
+    return next((feature for feature, pattern in _CANNOT.items() if pattern.search(words)), None)
 
 
 def _kind(status: int, words: str, marks: tuple[str, ...]) -> tuple[type[ProviderError], str | None]:

@@ -29,7 +29,11 @@ def open_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]
     _forget()
 
     def run(
-        page: str | None = None, language: str | None = "en", locale: str = "en-US", **variables: str | None
+        page: str | None = None,
+        language: str | None = "en",
+        locale: str = "en-US",
+        user: dict[str, object] | None = None,
+        **variables: str | None,
     ) -> AppTest:
         for name, value in variables.items():
             monkeypatch.delenv(name, raising=False) if value is None else monkeypatch.setenv(name, value)
@@ -37,6 +41,8 @@ def open_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]
         if language:
             at.query_params["lang"] = language
         at.context = {"locale": locale}
+        if user is not None:
+            at.user = user
         at.run()
         return at.switch_page(page).run() if page else at
 

@@ -6,15 +6,24 @@ import time
 from datetime import datetime
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from apps import catalog
 from apps.overview import overview
 from apps.ui import health, session
 from core.errors import ConnectFailed
 from core.runtime import Runtime
+from core.settings import ROLES
 from core.telemetry.ledger import Call
 from core.types import LOCAL, Caller
 from tests.apps.conftest import Open, words
+
+
+def when_looked_at(at: AppTest) -> AppTest:
+    """The page after the background looks at the models have ended."""
+    runtime = session.runtime()
+    health.monitor(runtime).settle(runtime, ROLES, within_s=10)
+    return at.run()
 
 
 @pytest.mark.parametrize(
@@ -25,7 +34,7 @@ from tests.apps.conftest import Open, words
     ],
 )
 def test_home_in_both_languages(open_page: Open, language: str, expected: tuple[str, ...]) -> None:
-    at = open_page(language=language)
+    at = when_looked_at(open_page(language=language))
     assert not at.exception
     shown = words(at)
     assert [word for word in expected if word not in shown] == []
@@ -41,11 +50,7 @@ def test_home_shows_only_apps_that_exist() -> None:
 def test_a_model_that_cannot_be_opened_shows_as_not_available(open_page: Open) -> None:
     at = open_page(TOUCHSTONE_CHAT="gguf:/nowhere/model.gguf")
     assert not at.exception
-    for _ in range(50):
-        if "not available" in words(at.run()):
-            break
-        time.sleep(0.05)
-    assert "not available" in words(at)
+    assert "not available" in words(when_looked_at(at))
     badge = next(m for m in at.markdown if m.help)
     assert "/nowhere/model.gguf" in badge.help.replace("\\", "")
 
@@ -74,6 +79,28 @@ def test_a_preference_belongs_to_one_person(runtime: Runtime) -> None:
     session.save_preference(runtime.workspace, one, "language", "zh")
     assert session.preference(runtime.workspace, one, "language") == "zh"
     assert session.preference(runtime.workspace, other, "language") is None
+
+
+# --- who is asking ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("language", "expected"), [("zh", "请先登录"), ("en", "Log in to go on")])
+def test_with_a_login_provider_nothing_shows_before_the_login(open_page: Open, language: str, expected: str) -> None:
+    for page in (None, "views/models.py"):
+        at = open_page(page, language, user={"is_logged_in": False})
+        assert not at.exception
+        assert expected in words(at)
+        assert len(at.button) == 1
+        assert not at.metric
+        assert not at.selectbox
+
+
+def test_a_person_who_logged_in_sees_no_way_to_what_is_not_theirs(open_page: Open) -> None:
+    at = open_page(user={"is_logged_in": True, "email": "a@example.com"})
+    assert not at.exception
+    assert at.metric
+    assert "Choose and test models" not in words(at)
+    assert "Log out" in words(at)
 
 
 # --- facts ------------------------------------------------------------------------------------

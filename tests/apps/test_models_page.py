@@ -19,7 +19,6 @@ from apps.ui import keys, session
 from core.errors import MissingFile, UnknownName
 from core.providers.services import services
 from core.runtime import Runtime
-from core.types import Caller
 from tests.apps.conftest import Open, words
 
 PAGE = "views/models.py"
@@ -165,13 +164,15 @@ def test_another_embedding_model_comes_with_a_warning(open_page: Open) -> None:
     assert "embedded again" in at.info[0].value
 
 
-def test_only_an_admin_may_change_models(open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "caller", lambda: Caller(user="guest", roles=frozenset({"agent"})))
-    at = open_page(PAGE, "zh")
+def test_only_an_admin_may_change_models(open_page: Open) -> None:
+    at = open_page(PAGE, "zh", user={"is_logged_in": True, "email": "guest@example.com", "roles": ["agent", "owner"]})
     assert not at.exception
     assert "not_allowed" in at.error[0].value.replace("\\", "")
     assert not at.selectbox
     assert not at.text_input
+    admin = open_page(PAGE, user={"is_logged_in": True, "email": "boss@example.com", "roles": "admin"})
+    assert not admin.error
+    assert admin.selectbox
 
 
 # --- test -------------------------------------------------------------------------------------
