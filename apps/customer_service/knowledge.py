@@ -100,7 +100,7 @@ class Knowledge:
         except TouchstoneError as error:
             log.warning("no generator: %s", error)
             chat, down = None, (GENERATOR_DOWN,)
-            yield Notice(GENERATOR_DOWN, {"reason": code_of(error)})
+            yield Notice(GENERATOR_DOWN, {"reason": code_of(error), "detail": error.text(language)})
         complete, history = in_context(question, earlier)
         answerer = Answerer(Several(self.collections(caller, sample=sample)), chat)
         async with aclosing(answerer.ask(complete, language=language, history=history)) as events:
