@@ -18,7 +18,7 @@ from apps.i18n import LOCALES
 from apps.ui.chat import answer_markdown
 from apps.ui.inert import JOINER, UNSEEN, formatted, inert, inert_lines
 from apps.ui.launch import ENTRY, THEME, streamlit_arguments
-from apps.ui.look import count, seconds, shortened
+from apps.ui.look import count, place, seconds, shortened, size
 from apps.ui.sources import describe, marked, numbered
 from core.types import Answer, Citation, Sentence
 from tests.apps.hostile import HOSTILE
@@ -174,6 +174,12 @@ def test_names_fit_small_places(name: str, shown: str) -> None:
 def test_unknown_numbers_are_dashes() -> None:
     assert (seconds(None), count(None)) == ("–", "–")
     assert (seconds(0.421), seconds(63.2), count(12345)) == ("0.42 s", "63 s", "12,345")
+    assert (size(None), size(71_800_000), size(2_540_000_000)) == ("–", "72 MB", "2.5 GB")
+
+
+def test_own_folders_are_shortened() -> None:
+    assert place(Path.home() / "x" / ".env") == str(Path("~/x/.env"))
+    assert place(Path("/srv/shop")) == str(Path("/srv/shop"))
 
 
 def luminance(color: str) -> float:
