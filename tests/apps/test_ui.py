@@ -133,12 +133,23 @@ def test_a_generated_answer_keeps_emphasis_only() -> None:
 
 
 def test_a_source_says_where_and_marks_the_quote() -> None:
-    shown = describe(citation(), lambda _: ("You may return it", "of delivery."))
+    shown = describe(citation(), lambda _: ("ou may return it", "of delivery. Se"))
     text = plain(shown)
     assert "Return *policy* › Electronics" in text
     assert "0.83" in text
-    assert shown.endswith(
-        ":gray[… You may return it] :primary-background[within \\[30\\] days] :gray[of delivery\\. …]"
+    assert shown.endswith(":gray[… may return it] :primary-background[within \\[30\\] days] :gray[of delivery\\. …]")
+
+
+def test_surroundings_are_read_without_markdown_signs_and_cut_words() -> None:
+    shown = plain(
+        marked(
+            "lf a word\n## Warranty\n\n| Product | Months |\n|---|:--:|\n| KT",
+            "| KT-310 | 36 |",
+            "- `x`\n电池**除外**，",
+        )
+    )
+    assert (
+        shown == ":gray[… a word Warranty Product Months KT] :primary-background[| KT-310 | 36 |] :gray[x 电池除外， …]"
     )
 
 

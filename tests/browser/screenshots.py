@@ -86,7 +86,7 @@ def draw(browser: Browser, address: str, shot: Shot, target: Path) -> None:
         box.fill(QUESTIONS[shot.language])
         box.press("Enter")
         page.get_by_test_id("stFeedback").first.wait_for(timeout=ANSWER_MS)
-        page.get_by_test_id("stChatMessage").get_by_test_id("stExpander").get_by_role("button").click()
+        page.get_by_test_id("stChatMessage").locator("summary").last.click()
     settle(page)
     page.mouse.move(0, 0)
     page.screenshot(path=target)
