@@ -18,7 +18,7 @@ from core.errors import ConnectFailed, InvalidResponse, InvalidSetting, MissingP
 from core.i18n import secret_free
 from core.providers.refusals import refused
 from core.providers.services import key_of, services
-from core.providers.transport import MalformedResponse, ProxyTransport, Transport
+from core.providers.transport import ConnectionLost, MalformedResponse, ProxyTransport, Transport
 from core.settings import Settings
 from core.types import Deadlines
 
@@ -93,7 +93,7 @@ class Endpoint:
 
     def unreachable(self, cause: BaseException, model: str | None) -> ProviderError:
         """The error for a request that got no answer because of ``cause``."""
-        detail = secret_free(str(cause) or type(cause).__name__)
+        detail = cause.phrase if isinstance(cause, ConnectionLost) else secret_free(str(cause) or type(cause).__name__)
         if isinstance(cause, MalformedResponse):
             return InvalidResponse(provider=self.name, model=model, detail=detail)
         return ConnectFailed(provider=self.name, model=model, url=self.base_url, detail=detail)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.contracts import DEFAULT_OPTIONS
 from core.errors import InvalidResponse
+from core.i18n import Phrase
 from core.providers.endpoint import Endpoint, open_endpoint
 from core.providers.reply import Reply
 from core.providers.request import chat_request, refuse_unsupported, to_json
@@ -187,7 +188,9 @@ class OpenAIEmbedding:
         try:
             vectors = np.concatenate(await asyncio.gather(*tasks))
         except ValueError as error:  # from concatenate
-            raise InvalidResponse(provider=self._endpoint.name, model=self._model, detail=str(error)) from error
+            raise InvalidResponse(
+                provider=self._endpoint.name, model=self._model, detail=Phrase("wire.vectors")
+            ) from error
         finally:
             for task in tasks:
                 task.cancel()

@@ -23,7 +23,7 @@ from core.errors import (
     ServerFailed,
     Unsupported,
 )
-from core.i18n import secret_free
+from core.i18n import Phrase, secret_free
 from core.providers.retry import retry_after_s
 
 SHOWN_BYTES = 200  # of an answer that is not understood
@@ -77,11 +77,11 @@ def request_id_of(headers: Mapping[str, str]) -> str | None:
     return None
 
 
-def beginning(data: bytes) -> str:
+def beginning(data: bytes) -> str | Phrase:
     """The first bytes of an answer that is not understood, secrets masked, for an error message."""
     if not data:
-        return "an empty body"
-    return secret_free(data[:SHOWN_BYTES].decode("utf-8", "replace")).strip() or "white space"
+        return Phrase("wire.empty")
+    return secret_free(data[:SHOWN_BYTES].decode("utf-8", "replace")).strip() or Phrase("wire.blank")
 
 
 def refused(
@@ -95,6 +95,7 @@ def refused(
     """The error for a response of ``status`` (300 and up) whose ``body`` is parsed JSON, or text."""
     headers = headers or {}
     words, marks = _words(body)
+    said = words or Phrase("wire.no_words")
     known: dict[str, Any] = {
         "provider": provider,
         "model": model,
@@ -107,9 +108,9 @@ def refused(
         return Unsupported(feature=feature, **known)
     kind, reason = _kind(status, words, marks)
     if kind is not RateLimited:
-        known["detail"] = words
+        known["detail"] = said
     if status in range(300, 400):
-        known["detail"] = f"the server redirects to {headers.get('location', '?')}; set the base URL to that address"
+        known["detail"] = Phrase("wire.moved", location=headers.get("location", "…"))
     return kind(reason=reason, **known)
 
 
@@ -123,11 +124,12 @@ def refused_inside(
     words, marks = _words(body)
     status = next((int(mark) for mark in marks if mark.isdigit() and 400 <= int(mark) < 600), None)
     kind, reason = _kind(status or 500, words, marks)
+    said = words or Phrase("wire.no_words")
     if kind is ServerFailed and status is None and sent is not None:
-        kind, words = InvalidResponse, beginning(sent)
+        kind, said = InvalidResponse, beginning(sent)
     known: dict[str, Any] = {"provider": provider, "model": model, "status": status or 200, "request_id": request_id}
     if kind is not RateLimited:
-        known["detail"] = words
+        known["detail"] = said
     return kind(reason=reason, **known)
 
 
@@ -179,4 +181,4 @@ def _words(body: Any) -> tuple[str, tuple[str, ...]]:
         text = message if isinstance(message, str) else str(message or body)
     else:
         text, found = str(body or ""), ()
-    return secret_free(text[:1000]).strip() or "no explanation", found
+    return secret_free(text[:1000]).strip(), found
