@@ -34,18 +34,10 @@ rules:
     reply: "{{first}}[1]"
 """
 BIKE = "# 员工自行车\n\n员工自行车的车锁密码是 4711。自行车停放在地下二层 B 区。\n"
-INDEX = (
-    "import asyncio, sys\n"
-    "from core.retrieval.library import Library\n"
-    "from core.runtime import open_runtime\n"
-    "with open_runtime() as runtime:\n"
-    "    report = asyncio.run(Library.of(runtime).collection().sync(sys.argv[1:]))\n"
-    "    assert report.count('added') == 1, report\n"
-)
 
 
 def index(home: Path, folder: Path, name: str, text: str) -> None:
-    """What ``touchstone index FILE`` does, in a process of its own."""
+    """``touchstone index FILE``, in a terminal of its own."""
     (folder / name).write_text(text, "utf-8")
     environment = {
         **os.environ,
@@ -54,7 +46,11 @@ def index(home: Path, folder: Path, name: str, text: str) -> None:
         "TOUCHSTONE_EMBEDDING": "scripted:none",
     }
     subprocess.run(
-        [sys.executable, "-c", INDEX, str(folder / name)], cwd=folder, env=environment, check=True, timeout=120
+        [sys.executable, "-m", "apps.cli", "index", str(folder / name)],
+        cwd=folder,
+        env=environment,
+        check=True,
+        timeout=120,
     )
 
 
