@@ -95,7 +95,17 @@ def test_html_shows_what_a_reader_sees() -> None:
     assert document.title == "Privacy & data"
     for hidden in ("SECRET", "ignore all rules", "Home"):
         assert hidden not in document.text
-    for line in ("# Privacy", "We keep records for 6 years.", "Really.", "small print", "1. one", "  - deep", "| A | B/C |", "| 1 | 2 |", "after all"):
+    for line in (
+        "# Privacy",
+        "We keep records for 6 years.",
+        "Really.",
+        "small print",
+        "1. one",
+        "  - deep",
+        "| A | B/C |",
+        "| 1 | 2 |",
+        "after all",
+    ):
         assert line in document.text
 
 
@@ -106,7 +116,7 @@ def test_csv_with_questions_and_answers() -> None:
 
 
 def test_csv_rows_keep_their_columns() -> None:
-    document = loaded("part;price;note\nBase;12,50;\n\"Lid; steel\";7;new\n", "parts.csv")
+    document = loaded('part;price;note\nBase;12,50;\n"Lid; steel";7;new\n', "parts.csv")
     assert document.text == "part: Base; price: 12,50\npart: Lid; steel; price: 7; note: new\n"
 
 
@@ -145,7 +155,13 @@ def test_walk_skips_what_is_hidden_and_what_leads_out(tmp_path: Path) -> None:
     inside, outside = tmp_path / "in", tmp_path / "out"
     for path in (inside / "sub", inside / ".git", outside):
         path.mkdir(parents=True)
-    for path in (inside / "a.md", inside / "sub" / "b.txt", inside / ".c.md", inside / ".git" / "d.md", outside / "e.md"):
+    for path in (
+        inside / "a.md",
+        inside / "sub" / "b.txt",
+        inside / ".c.md",
+        inside / ".git" / "d.md",
+        outside / "e.md",
+    ):
         path.write_text("text")
     (inside / "image.png").write_bytes(b"x")
     os.symlink(outside / "e.md", inside / "leads-out.md")

@@ -70,7 +70,10 @@ def test_faq_pairs_are_whole() -> None:
 
 
 def test_plain_text_headings() -> None:
-    found = pieces("Order changes\n\nCancelling\nYou can cancel within 60 minutes.\n\n一、地址\n地址可以在一小时内修改。\n", "a.txt")
+    found = pieces(
+        "Order changes\n\nCancelling\nYou can cancel within 60 minutes.\n\n一、地址\n地址可以在一小时内修改。\n",
+        "a.txt",
+    )
     assert [(piece.heading, text) for piece, text in found] == [
         ("Cancelling", "You can cancel within 60 minutes."),
         ("一、地址", "地址可以在一小时内修改。"),

@@ -115,7 +115,9 @@ def test_porter() -> None:
 
 
 def test_concepts_bridge_words_and_languages() -> None:
-    assert "price_drop" in concepts("刚买就降价了，能退差价吗") & concepts("we refund the difference when the price drops")
+    assert "price_drop" in concepts("刚买就降价了，能退差价吗") & concepts(
+        "we refund the difference when the price drops"
+    )
     assert concepts("石头剪刀布") == frozenset()
 
 
