@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -54,6 +54,7 @@ _GIVES: dict[str, re.Pattern[str]] = {
     "heat": re.compile(r"\d+\s?(?:°c|℃|°|度)"),
     "count": re.compile(r"\d|[一二两三四五六七八九十]+[个张次件只台份双套层位项种条]|\b(?:one|two|three|four|five|six|once|twice)\b"),
 }  # fmt: skip
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _CODE = re.compile(r"\b[a-z]{1,5}-?\d[\w-]*", re.IGNORECASE)
 
 
@@ -87,9 +88,15 @@ class Ask:
         found = [kind for kind, pattern in _ASKS.items() if pattern.search(text)]
         return tuple(found if len(found) == 1 else [kind for kind in found if kind != "count"])
 
-    def names_product(self, term: str) -> bool:
-        """Whether ``term`` is a product code or a part of one: ``kt210``, ``kt`` or ``210``."""
-        return tokens.is_code(term) or any(term in re.findall(r"[a-z]+|\d+", code) for code in self.codes)
+    def about(self, titles: Iterable[str]) -> dict[str, float]:
+        """The terms that say what is asked about something, with their weights.
+
+        Left out are the products that ``titles`` name (documents that name the product and say nothing of the
+        thing asked are the usual way to a wrong answer) and bare numbers (mostly the asker's own situation).
+        """
+        products = self.codes & {code for title in titles for code in tokens.codes(title)}
+        parts = {part for code in products for part in (code, *re.findall(r"[a-z]+|\d+", code))}
+        return {t: w for t, w in self.term_weights.items() if t not in parts and not _NUMBER.fullmatch(t)}
 
     @cached_property
     def term_weights(self) -> dict[str, float]:
@@ -123,18 +130,31 @@ class Evidence:
 # Weights of a linear model over the features, fitted on the tuning questions of the sample shop; refit with
 # ``python -m apps.customer_service.evaluate --fit``.
 WEIGHTS: Mapping[str, float] = {
-    "relative": 5.0,
-    "words": 0.95,
-    "passage": 6.1,
-    "concepts": 1.95,
+    "relative": 4.85,
+    "words": 1.45,
+    "passage": 6.0,
+    "concepts": 1.9,
     "code": 0.3,
     "kind": 1.05,
 }
 # Without an embedding model words and concepts carry the weight.
-WEIGHTS_WITHOUT_MEANING: Mapping[str, float] = {"words": 4.0, "passage": 3.0, "concepts": 2.0, "code": 0.5, "kind": 1.0}
-CONFIDENCE: Mapping[str, float] = {"bias": -7.1, "meaning": 3.9, "about": 3.3, "chinese": 1.7}
-CONFIDENCE_WITHOUT_MEANING: Mapping[str, float] = {"bias": -1.5, "about": 5.0, "chinese": 0.5}
+WEIGHTS_WITHOUT_MEANING: Mapping[str, float] = {
+    "words": 2.5,
+    "passage": 3.8,
+    "concepts": 2.15,
+    "code": 1.05,
+    "kind": 0.95,
+}
+CONFIDENCE: Mapping[str, float] = {
+    "bias": -6.65,
+    "meaning": 4.0,
+    "about": 2.05,
+    "silent": -3.05,
+    "chinese": 1.8,
+}
+CONFIDENCE_WITHOUT_MEANING: Mapping[str, float] = {"bias": -1.9, "about": 4.15, "silent": -4.0, "chinese": 0.1}
 NEUTRAL = 0.45  # of ``about`` where words cannot match, because the source is in the other language
+_HARDLY = 0.2  # a smaller share of what is asked about is as good as none
 _BY_CONCEPT, _BY_CHARACTER, _UNSEEN_PAIR = 0.8, 0.5, 0.6
 
 
@@ -169,10 +189,7 @@ def rank(
 
 
 def judge(ask: Ask, ranked: Sequence[Scored], passages: int) -> Evidence:
-    """Whether the best units answer the question: does anything mean the same, and is what was asked *about* there?
-
-    A product's name does not count: documents that name the product and say nothing of the thing asked are the
-    usual way to a wrong answer.
+    """Whether the best units answer the question: does anything mean the same, and is what was asked about there?
 
     Args:
         passages: in the collections searched; tells which words of the question occur nowhere in them.
@@ -181,11 +198,13 @@ def judge(ask: Ask, ranked: Sequence[Scored], passages: int) -> Evidence:
         return Evidence(0.0, {})
     best = ranked[:3]
     mine = [s for s in ranked if s.unit.passage.language == ask.language]
+    about = ask.about({s.unit.passage.title for s in ranked})
     crossed = best[0].unit.passage.language != ask.language
     found = {
-        "about": NEUTRAL if crossed else max(_about(ask, s.unit, passages) for s in best),
+        "about": NEUTRAL if crossed else max(_share_spoken_of(ask, about, s.unit, passages) for s in best),
         "chinese": 1.0 if ask.language == "zh" else 0.0,
     }
+    found["silent"] = max(0.0, 1 - found["about"] / _HARDLY)
     weights = CONFIDENCE_WITHOUT_MEANING
     if "meaning" in best[0].features:
         weights = CONFIDENCE
@@ -194,8 +213,8 @@ def judge(ask: Ask, ranked: Sequence[Scored], passages: int) -> Evidence:
     return Evidence(1 / (1 + math.exp(-logit)), found)
 
 
-def _about(ask: Ask, unit: Unit, passages: int) -> float:
-    """The share of what is asked about, product names aside, that a unit speaks of.
+def _share_spoken_of(ask: Ask, about: Mapping[str, float], unit: Unit, passages: int) -> float:
+    """The share of what is asked about that a unit speaks of.
 
     A term counts in full when the unit holds it, nearly so when the unit names its concept, and a Han pair in
     part when the unit holds its characters. A Han pair that occurs nowhere may be two halves of two words, so
@@ -205,9 +224,7 @@ def _about(ask: Ask, unit: Unit, passages: int) -> float:
     held, named = set(tokens.tokens(text)), concepts(text)
     nowhere = keyword.idf(0, passages) - 1e-9
     share = total = 0.0
-    for term, weight in ask.term_weights.items():
-        if ask.names_product(term):
-            continue
+    for term, weight in about.items():
         pair = len(term) == 2 and term > "\u4e00"
         known_as = ask.concepts_by_term.get(term, frozenset())
         if pair and not known_as and ask.weights[term] >= nowhere:
