@@ -9,6 +9,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +21,7 @@ from core.errors import InputError, MissingFile
 
 if TYPE_CHECKING:
     from core.evaluation.datasets import Dataset, Record
+    from core.evaluation.gate import GateResult
     from core.evaluation.results import Evaluation, Report
     from core.runtime import Runtime
 
@@ -35,8 +37,13 @@ Baseline = Annotated[Path | None, typer.Option("--baseline", help="cli.evaluate.
 Gate = Annotated[bool, typer.Option("--gate", help="cli.evaluate.gate")]
 Save = Annotated[Path | None, typer.Option("--save", help="cli.evaluate.save")]
 Page = Annotated[Path | None, typer.Option("--html", help="cli.evaluate.html")]
+Publish = Annotated[Path | None, typer.Option("--publish", help="cli.evaluate.publish")]
 Resume = Annotated[bool | None, typer.Option("--resume/--fresh", help="cli.evaluate.resume", show_default=False)]
 ALL = "all"
+PUBLISHED = {  # of each task, in the scoreboard
+    "retrieval": ("ndcg@10", "recall@100"),
+    "answers": ("answered", "supported", "unsupported_at_60%", "refused", "refused_at_10%"),
+}
 
 
 @app.command("retrieval", cls=Command, help="cli.evaluate.retrieval.about")
@@ -49,6 +56,7 @@ def retrieval(
     gate: Gate = False,
     save: Save = None,
     html: Page = None,
+    publish: Publish = None,
     resume: Resume = None,
     json: Json = False,
 ) -> None:
@@ -58,15 +66,8 @@ def retrieval(
         raise InputError(reason="bad_value", name="--mode", value=mode, allowed=", ".join((*MODES, ALL)))
     found = _read(data, split, sample)
     chosen = MODES if mode == ALL else tuple(m for m in MODES if m == mode)
-    _measure(
-        lambda runtime, out: _search(runtime, found, chosen, out, resume),
-        baseline,
-        gate,
-        save,
-        html,
-        json,
-        _against_legs,
-    )
+    files = Files(baseline, gate, save, html, publish)
+    _measure(lambda runtime, out: _search(runtime, found, chosen, out, resume), files, json, _against_legs)
 
 
 @app.command("answers", cls=Command, help="cli.evaluate.answers.about")
@@ -82,12 +83,16 @@ def answers(
     gate: Gate = False,
     save: Save = None,
     html: Page = None,
+    publish: Publish = None,
     resume: Resume = None,
     json: Json = False,
 ) -> None:
     found = _read(data, split, sample)
+    if not any(record.answers for record in found.records):
+        raise InputError(reason="data_no_answers", name=found.name)
     others = [_read(path, split, sample) for path in unanswerable or []]
-    _measure(lambda runtime, out: _answer(runtime, found, others, model, out, resume), baseline, gate, save, html, json)
+    files = Files(baseline, gate, save, html, publish)
+    _measure(lambda runtime, out: _answer(runtime, found, others, model, out, resume), files, json)
 
 
 # --- what is measured -----------------------------------------------------------------------------
@@ -168,26 +173,59 @@ def _read(path: Path, split: str, sample_size: int | None) -> Dataset:
 # --- what is told ---------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What a measurement is compared with and written to."""
+
+    baseline: Path | None
+    gate: bool
+    save: Path | None
+    html: Path | None
+    publish: Path | None
+
+    def before(self) -> Report | None:
+        """The baseline; read before the long work, so that a wrong file is known at once."""
+        from core.evaluation.results import load
+
+        if self.gate and self.baseline is None:
+            raise InputError(reason="bad_value", name="--gate", value="", allowed="--baseline FILE")
+        return load(self.baseline) if self.baseline else None
+
+    def write(self, made: Report, verdict: GateResult | None, language: str) -> Iterator[Path]:
+        from core.evaluation import results, scoreboard
+        from core.evaluation.reports import save_html
+
+        if self.save:
+            results.save(made, self.save)
+            yield self.save
+        if self.html:
+            save_html(made, self.html, language, verdict)
+            yield self.html
+        if self.publish:
+            main = made.evaluations[-1]  # hybrid, when all were measured; the others stand beside it
+            wanted = [
+                scoreboard.Wanted(name, f"{main.data}: {name}, {main.system}")
+                for name in PUBLISHED[main.task]
+                if name in main.figures
+            ]
+            figures = scoreboard.published(main.task, made, main, wanted)
+            yield scoreboard.save(self.publish, f"{main.task}-{main.data}", figures)
+
+
 def _measure(
     measured: Callable[[Runtime, Out], Any],
-    baseline: Path | None,
-    gate: bool,
-    save: Path | None,
-    html: Path | None,
+    files: Files,
     json: bool,
     beside: Callable[[Report, Out], None] | None = None,
 ) -> None:
     """Run, tell, write the files, compare with the baseline."""
-    from core.evaluation import results
     from core.evaluation.gate import compare
-    from core.evaluation.reports import gate_table, save_html, tables
+    from core.evaluation.reports import gate_table, tables
     from core.evaluation.tasks import report
     from core.providers.sync import run
     from core.runtime import open_runtime
 
-    if gate and baseline is None:
-        raise InputError(reason="bad_value", name="--gate", value="", allowed="--baseline FILE")
-    before = results.load(baseline) if baseline else None  # first: a wrong file is known before the long work
+    before = files.before()
     with open_runtime() as runtime:
         out = out_of(runtime.settings, json)
         try:
@@ -203,23 +241,16 @@ def _measure(
         beside(made, out)
     if verdict:
         out.show(gate_table(verdict, out.language))
-    if save:
-        results.save(made, save)
-    if html:
-        save_html(made, html, out.language, verdict)
-    for path in (save, html):
-        if path:
-            out.note(out.t("evaluate.written", path=path))
+    for path in files.write(made, verdict, out.language):
+        out.note(out.t("evaluate.written", path=path))
     told: dict[str, Any] = {e.system: {name: f.value for name, f in e.figures.items()} for e in evaluations}
     out.document({**told, **({"gate": verdict.as_dict()} if verdict else {})})
-    if gate and verdict:
+    if files.gate and verdict:
         raise typer.Exit(verdict.exit_code)
 
 
 def _against_legs(made: Report, out: Out) -> None:
     """Whether both legs together are better than each alone."""
-    from dataclasses import replace
-
     from core.evaluation.gate import compare
     from core.evaluation.reports import number, signed
 
@@ -234,8 +265,13 @@ def _against_legs(made: Report, out: Out) -> None:
 
 def _command() -> str:
     """The command line as the user gave it, without folders: a report may be shown to others."""
-    words = [Path(word).name if "/" in word or "\\" in word else word for word in sys.argv[1:]]
-    return shlex.join(["touchstone", *words])
+
+    def shown(word: str) -> str:
+        option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+        path = Path(value)
+        return f"{option}{equals}{path.name if path.is_absolute() or path.exists() else value}"
+
+    return shlex.join(["touchstone", *map(shown, sys.argv[1:])])
 
 
 @contextmanager

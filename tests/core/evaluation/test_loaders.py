@@ -126,12 +126,12 @@ def test_missing_files_and_splits_are_named(tmp_path: Path) -> None:
 
 def test_a_missing_column_is_named_with_its_line_and_those_there_are(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "a.jsonl", [{"text": "x"}, {"txt": "y", "other": 1}])
-    with pytest.raises(UnknownName) as caught:
+    with pytest.raises(InputError) as caught:
         load_jsonl(path, Columns())
     assert "a.jsonl:2" in str(caught.value)
     assert "txt, other" in str(caught.value)
     (tmp_path / "a.csv").write_text("text,label\none\n")
-    with pytest.raises(UnknownName, match=r"a\.csv:2"):
+    with pytest.raises(InputError, match=r"a\.csv:2"):
         load_csv(tmp_path / "a.csv", Columns(label="label"))
 
 
