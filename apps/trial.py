@@ -18,8 +18,9 @@ from core.telemetry.ledger import Recorded, RecordedEmbedding
 from core.telemetry.trace import trace
 from core.types import Caller, Capabilities, Completion, Deadlines, Done, Options, TextDelta
 
-LENGTH = {True: 256, False: 48}  # tokens; an able model may think first, a tiny one only proves that it runs
 DEADLINES = Deadlines(connect_s=5, first_token_s=60, idle_s=20, total_s=90)
+ABLE = Options(max_tokens=256, deadlines=DEADLINES)  # it may think first
+TINY = Options(max_tokens=48, temperature=0.0, deadlines=DEADLINES)  # it only proves that it runs
 RELATED = ("商品签收后几天内可以退货？", "Items can be returned within a number of days after delivery.")
 UNRELATED = "The kettle holds 1.7 litres."
 EMBEDDING_LIMIT_S = 90.0
@@ -73,7 +74,7 @@ def try_chat(
     """
     model, shared = _opened(runtime, "chat", name, settings)
     able = model.capabilities.grounded
-    options = Options(max_tokens=LENGTH[able], deadlines=DEADLINES)
+    options = ABLE if able else TINY
     text = ""
     try:
         prompt = library.get("hello_check")

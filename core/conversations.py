@@ -14,8 +14,10 @@ import secrets
 import socket
 import sqlite3
 import time
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import get_args
+from types import MappingProxyType
+from typing import Any, get_args
 
 from core.errors import InputError, NotFound, TouchstoneError
 from core.i18n import Phrase
@@ -30,6 +32,7 @@ from core.transcripts import (
     as_markdown,
     clean,
     error_to_json,
+    notices_to_json,
 )
 from core.types import Answer, Caller
 from core.workspace import Workspace
@@ -207,7 +210,7 @@ class Conversations:
             trace_id=row["trace_id"],
             model=row["model"],
             prompt=row["prompt"],
-            notices=tuple(json.loads(row["notices"])) if row["notices"] else (),
+            notices=json.loads(row["notices"]) if row["notices"] else {},
             error=json.loads(row["error"]) if row["error"] else None,
             up=None if row["thumb"] is None else bool(row["thumb"]),
             comment=row["comment"] or "",
@@ -285,9 +288,19 @@ class Draft:
             )
 
     def finish(
-        self, state: State, text: str, *, answer: Answer | None = None, error: TouchstoneError | None = None
+        self,
+        state: State,
+        text: str,
+        *,
+        answer: Answer | None = None,
+        error: TouchstoneError | None = None,
+        notices: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     ) -> None:
-        """Store the end of the answer: ``done``, ``stopped`` by the reader, or ``failed`` with its error."""
+        """Store the end of the answer: ``done``, ``stopped`` by the reader, or ``failed`` with its error.
+
+        ``notices`` are the parameters of ``answer.notices`` by code.
+        """
+        said = {code: notices.get(code, {}) for code in answer.notices} if answer else {}
         try:
             with self._workspace.write() as db:
                 db.execute(
@@ -298,7 +311,7 @@ class Draft:
                         clean(text),
                         time.time(),
                         answer_to_json(answer) if answer else None,
-                        json.dumps(answer.notices) if answer and answer.notices else None,
+                        notices_to_json(said) if said else None,
                         answer.model if answer else None,
                         answer.prompt if answer else None,
                         error_to_json(error) if error else None,

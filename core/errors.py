@@ -39,7 +39,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from core.i18n import LANGUAGES, catalogue, message, secret_free
+from core.i18n import LANGUAGES, Phrase, catalogue, message, secret_free
 
 
 class TouchstoneError(Exception):
@@ -154,6 +154,9 @@ class TimedOut(ProviderError):
     code = "timed_out"
     retryable = True
 
+    def __init__(self, *, phase: str, **kwargs: Any) -> None:
+        super().__init__(phase=phase, deadline=Phrase(f"wire.deadline.{phase}"), **kwargs)
+
 
 class StreamInterrupted(ProviderError):
     """The stream ended early, stalled or carried something broken.
@@ -172,6 +175,10 @@ class StreamInterrupted(ProviderError):
 class RateLimited(ProviderError):
     code = "rate_limited"
     retryable = True
+
+    def __init__(self, *, retry_after_s: float | None = None, **kwargs: Any) -> None:
+        wait = "" if retry_after_s is None else Phrase("wire.wait", seconds=f"{retry_after_s:g}")
+        super().__init__(retry_after_s=retry_after_s, wait=wait, **kwargs)
 
 
 class ServerFailed(ProviderError):
@@ -218,9 +225,13 @@ class InvalidResponse(ProviderError):
 
 
 class Unsupported(ProviderError):
-    """params: feature"""
+    """params: feature (tools, schema, images, logprobs, or words)"""
 
     code = "unsupported"
+
+    def __init__(self, *, feature: str | Phrase, **kwargs: Any) -> None:
+        named = feature in ("tools", "schema", "images", "logprobs")
+        super().__init__(feature=feature, what=Phrase(f"wire.feature.{feature}") if named else feature, **kwargs)
 
 
 class EngineBusy(ProviderError):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core.contracts import ChatModel, EmbeddingModel, Reranker
+from core.contracts import ChatModel, DecisionModel, EmbeddingModel, Reranker
 from core.providers.registry import open_model
 from core.settings import Settings, load_settings
 from core.telemetry.ledger import Ledger, Recorded, RecordedEmbedding
+from core.types import Example
 from core.workspace import Workspace
 
 
@@ -32,6 +34,14 @@ class Runtime:
 
     def embedding(self, name: str | None = None) -> EmbeddingModel:
         return self._model("embedding", name or self.settings.model("embedding"))
+
+    def decision(
+        self, name: str | None = None, *, examples: Sequence[Example] | Mapping[str, Sequence[Example]] | None = None
+    ) -> DecisionModel:
+        """Answers typed questions: by ``examples`` on the embedding model, else on the chat model ``name``."""
+        from core.providers.decisions import decision_model
+
+        return decision_model(self.chat(name) if examples is None else self.embedding(name), examples)
 
     def reranker(self, name: str | None = None) -> Reranker | None:
         """The reranker, or ``None`` when none is set."""

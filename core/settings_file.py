@@ -22,7 +22,8 @@ from core.i18n import Phrase
 if TYPE_CHECKING:
     from yaml import Node
 
-SERVICE_KEYS = ("base_url", "key_variable", "label", "models")
+SERVICE_KEYS = ("base_url", "key_variable", "label", "models", "lacks")
+CAPABILITIES = ("tools", "schema", "images", "logprobs")  # what a service may lack
 URL = re.compile(r"https?://[^\s/]+\S*")
 VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 
@@ -94,6 +95,8 @@ def _service(name: str, row: Node, path: Path) -> dict[str, Any]:
             raise InvalidSetting(name=at, value=value, allowed=Phrase("allowed.str"), where=where)
         if item == "models" and not (isinstance(value, list) and all(isinstance(model, str) for model in value)):
             raise InvalidSetting(name=at, value=value, allowed=Phrase("allowed.names"), where=where)
+        if item == "lacks" and not (isinstance(value, list) and all(feature in CAPABILITIES for feature in value)):
+            raise InvalidSetting(name=at, value=value, allowed=f"[{', '.join(CAPABILITIES)}]", where=where)
         found[item] = value
     return found
 

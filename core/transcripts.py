@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from core.errors import TouchstoneError, code_of
@@ -45,7 +45,10 @@ class Feedback:
 
 @dataclass(frozen=True, slots=True)
 class StoredMessage:
-    """One turn. ``up`` and ``comment`` are its feedback; ``error`` has ``code`` and ``params`` for both languages."""
+    """One turn. ``up`` and ``comment`` are its feedback.
+
+    ``error`` (``code`` and ``params``) and ``notices`` (parameters by code) are texts for both languages.
+    """
 
     id: int
     conversation_id: str
@@ -57,7 +60,7 @@ class StoredMessage:
     trace_id: str | None = None
     model: str | None = None
     prompt: str | None = None
-    notices: tuple[str, ...] = ()
+    notices: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     error: Mapping[str, Any] | None = None
     up: bool | None = None
     comment: str = ""
@@ -91,26 +94,39 @@ def answer_from_json(text: str) -> Answer:
 
 
 def error_to_json(error: TouchstoneError) -> str:
-    params = {name: _plain(value) for name, value in error.params.items()}
-    return clean(json.dumps({"code": code_of(error), "params": params}, ensure_ascii=False))
+    return clean(json.dumps({"code": code_of(error), "params": _plain_values(error.params)}, ensure_ascii=False))
+
+
+def notices_to_json(notices: Mapping[str, Mapping[str, Any]]) -> str:
+    return clean(json.dumps({code: _plain_values(params) for code, params in notices.items()}, ensure_ascii=False))
+
+
+def _plain_values(params: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _plain(value) for name, value in params.items()}
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Phrase):
-        return {"phrase": value.key, "params": {name: _plain(inner) for name, inner in value.params.items()}}
+        return {"phrase": value.key, "params": _plain_values(value.params)}
     return value if value is None or isinstance(value, int | float) else secret_free(str(value))
 
 
+def _spoken_values(params: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _spoken(value) for name, value in params.items()}
+
+
 def _spoken(value: Any) -> Any:
-    if isinstance(value, dict):
-        return Phrase(value["phrase"], **{name: _spoken(inner) for name, inner in value["params"].items()})
-    return value
+    return Phrase(value["phrase"], **_spoken_values(value["params"])) if isinstance(value, dict) else value
 
 
 def error_text(error: Mapping[str, Any], language: str) -> str:
     """What a stored error says in ``language``."""
-    params = {name: _spoken(value) for name, value in error["params"].items()}
-    return message(f"error.{error['code']}", language, **params)
+    return message(f"error.{error['code']}", language, **_spoken_values(error["params"]))
+
+
+def notice_texts(notices: Mapping[str, Mapping[str, Any]], language: str) -> list[str]:
+    """What stored notices say in ``language``."""
+    return [message(f"notice.{code}", language, **_spoken_values(params)) for code, params in notices.items()]
 
 
 def as_json(app: str, conversation: Conversation, turns: Sequence[StoredMessage]) -> str:
@@ -122,7 +138,13 @@ def as_json(app: str, conversation: Conversation, turns: Sequence[StoredMessage]
 def _exported(turn: StoredMessage) -> dict[str, Any]:
     kept = {name: getattr(turn, name) for name in ("id", "role", "state", "at", "text", "trace_id", "model", "prompt")}
     answer = json.loads(turn.answer_json) if turn.answer_json else None
-    extra = {"answer": answer, "up": turn.up, "comment": turn.comment or None, "error": turn.error}
+    extra = {
+        "answer": answer,
+        "up": turn.up,
+        "comment": turn.comment or None,
+        "error": turn.error,
+        "notices": turn.notices or None,
+    }
     return kept | {name: value for name, value in extra.items() if value is not None}
 
 
@@ -134,6 +156,7 @@ def as_markdown(conversation: Conversation, turns: Sequence[StoredMessage], lang
         lines += [f"## {message(f'conversation.{turn.role}', language)} · {when}", "", turn.text, ""]
         if turn.state != "done":
             lines += [f"*{message(f'conversation.{turn.state}', language)}*", ""]
+        lines += [f"*{text}*\n" for text in notice_texts(turn.notices, language)]
         answer = turn.answer()
         for citation in answer.citations if answer else ():
             quote = citation.quote.replace("\n", "\n> ")

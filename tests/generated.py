@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.contracts.matrix import capability_pages
 from tests.reference import command_tables, env_example, settings_tables
 
 ROOT = Path(__file__).parent.parent
@@ -77,6 +78,7 @@ GENERATED: tuple[Part, ...] = (
     Part("env_example", env_example),
     Part("settings", settings_tables, marker="settings"),
     Part("commands", command_tables, marker="commands"),
+    Part("capabilities", capability_pages),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,11 +63,25 @@ def settings_tables() -> dict[Path, str]:
     return pages
 
 
-def command_tables() -> dict[Path, str]:
-    """One table of all commands, and one for each with its arguments and options, as ``--help`` has them."""
+def commands() -> dict[str, Any]:
+    """Every command by its full name, such as ``evaluate answers``; groups are opened."""
     from typer.main import get_command
 
     from apps.cli import app
+
+    def opened(group: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+        for name, command in group.commands.items():
+            if hasattr(command, "commands"):
+                yield from opened(command, f"{prefix}{name} ")
+            else:
+                yield f"{prefix}{name}", command
+
+    return dict(opened(get_command(app), ""))
+
+
+def command_tables() -> dict[Path, str]:
+    """One table of all commands, and one for each with its arguments and options, as ``--help`` has them."""
+    import apps.cli  # noqa: F401  (its import registers the catalogue)
     from core.i18n import message
 
     heads = {
@@ -75,40 +90,25 @@ def command_tables() -> dict[Path, str]:
     }
     pages = {}
     for language in LANGUAGES:
-        commands = every_command(get_command(app))
         lines = [heads[language][0], "| --- | --- |"]
-        lines += [
-            f"| [`touchstone {name}`](#touchstone-{name.replace(' ', '-')}) | {message(key_of(command), language)} |"
-            for name, command in commands.items()
-        ]
-        for name, command in commands.items():
-            lines += [
-                "",
-                f"### touchstone {name}",
-                "",
-                message(key_of(command), language),
-                "",
-                heads[language][1],
-                "| --- | --- | --- |",
-            ]
+        for name, command in commands().items():
+            anchor = f"touchstone-{name.replace(' ', '-')}"
+            lines.append(f"| [`touchstone {name}`](#{anchor}) | {message(key_of(command), language)} |")
+        for name, command in commands().items():
+            lines += ["", f"### touchstone {name}", "", message(key_of(command), language), ""]
+            lines += [heads[language][1], "| --- | --- | --- |"]
             for parameter in command.params:
-                default = parameter.default
-                shown = (
-                    f"`{str(default).lower() if isinstance(default, bool) else default}`"
-                    if default not in (None, "", False)
-                    else ""
-                )
-                lines.append(f"| {spelled(parameter)} | {message(key_of(parameter), language)} | {shown} |")
+                meaning = message(key_of(parameter), language)
+                lines.append(f"| {spelled(parameter)} | {meaning} | {default_of(parameter)} |")
         pages[ROOT / "docs" / language / "commands.md"] = "\n".join(lines)
     return pages
 
 
-def every_command(group: Any, prefix: str = "") -> dict[str, Any]:
-    """Commands by name; those of a group under both names: ``evaluate retrieval``."""
-    found: dict[str, Any] = {}
-    for name, command in group.commands.items():
-        found |= every_command(command, f"{name} ") if hasattr(command, "commands") else {f"{prefix}{name}": command}
-    return found
+def default_of(parameter: Any) -> str:
+    value = parameter.default
+    if value in (None, "", False) or callable(value):
+        return ""
+    return f"`{str(value).lower() if value is True else value}`"
 
 
 def key_of(thing: Any) -> str:

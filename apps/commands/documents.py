@@ -73,6 +73,7 @@ def ask(
     model: Annotated[str | None, typer.Option("--model", "-m", help="cli.option.model")] = None,
     json: Json = False,
 ) -> None:
+    from core.retrieval.answer import QUESTION_LIMIT
     from core.retrieval.library import Library
     from core.runtime import open_runtime
 
@@ -84,7 +85,7 @@ def ask(
         question = sys.stdin.read()
     with open_runtime() as runtime:
         out = out_of(runtime.settings, json)
-        asked = checked(question)
+        asked = checked(question, QUESTION_LIMIT)
         library = Library.of(runtime)
         try:
             demand_documents(library, collection)
@@ -123,6 +124,7 @@ class Reading:
         from core.providers.sync import iterate
         from core.retrieval.answer import AnswerDone, Notice, SentenceReady
         from core.telemetry.trace import trace
+        from core.types import Queued, Switched
 
         chosen: Any = language
         written = False
@@ -135,6 +137,10 @@ class Reading:
                     written = True
                 elif isinstance(event, Notice):
                     self.out.note(message(f"notice.{event.code}", self.out.language, **event.params))
+                elif isinstance(event, Queued) and event.position:
+                    self.out.note(self.out.t("chat.queued", position=event.position))
+                elif isinstance(event, Switched):
+                    self.out.note(self.out.t("chat.switched", model=event.model, reason=event.reason))
                 elif isinstance(event, AnswerDone):
                     self.out.piece("\n" if written else f"{event.answer.text}\n")
                     self.sources(event.answer)

@@ -95,6 +95,7 @@ class Group(TyperGroup):
         language = current_language()
         for command in (self, *self.commands.values()):
             _translate(command, language)
+            command.short_help = command.help  # the whole sentence: a cut one says nothing
         super().format_help(ctx, formatter)
 
     def get_help_option(self, ctx: Any) -> Any:

@@ -118,7 +118,7 @@ class Conversation:
 
     def _read(self, reply: Reply) -> None:
         from core.providers.sync import sync
-        from core.types import Done, Queued, ReasoningDelta, TextDelta
+        from core.types import Done, Queued, ReasoningDelta, Switched, TextDelta
 
         events: Generator[Event, None, None] = sync(self.model).stream(self.messages)
         thinking = False
@@ -132,6 +132,8 @@ class Conversation:
                     self.out.note(self.out.t("chat.thinking"))
                 elif isinstance(event, Queued) and event.position:
                     self.out.note(self.out.t("chat.queued", position=event.position))
+                elif isinstance(event, Switched):
+                    self.out.note(self.out.t("chat.switched", model=event.model, reason=event.reason))
                 elif isinstance(event, Done):
                     reply.completion = event.completion
                     if not reply.text:  # an engine that answers in one piece

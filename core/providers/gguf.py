@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.contracts import DEFAULT_OPTIONS
-from core.errors import ConfigurationError, InvalidResponse, ProviderError, StreamInterrupted
+from core.errors import ConfigurationError, InvalidResponse, ProviderError, StreamInterrupted, code_of
+from core.i18n import Phrase
 from core.providers.deadlines import Clock
 from core.providers.gguf_file import GgufHeader, damaged, read_header
-from core.providers.llama import Call, Engine, shape_of
+from core.providers.llama import Call, Engine, plan_of, shape_of
 from core.providers.llama_trial import try_model
 from core.providers.local_queue import QUEUE
 from core.providers.refusals import refused, refused_inside
@@ -42,10 +43,8 @@ def open_chat(model: str, *, engine: str, settings: Settings) -> GgufChat:
     Raises:
         ConfigurationError: no such file, not a whole GGUF file, or one without a chat template.
     """
-    path = model_path(model, settings)
-    header = read_header(path, f"{engine}:{model}")
-    check = partial(try_model, path, settings.home, "chat")
-    return GgufChat(header, provider=engine, model=model, settings=settings, check=check)
+    header = read_header(model_path(model, settings), f"{engine}:{model}")
+    return GgufChat(header, provider=engine, model=model, settings=settings)
 
 
 def open_embedding(model: str, *, engine: str, settings: Settings) -> GgufEmbedding:
@@ -74,8 +73,9 @@ def _wishes(settings: Settings, context_tokens: int) -> dict[str, int]:
 class GgufChat:
     """A chat model in this process.
 
-    ``capabilities`` follow from the file: tools only where its chat template knows them. The file's name is the
-    only thing known about its wisdom, so ``grounded`` is the opener's word.
+    ``capabilities`` follow from the file: tools only where its chat template knows them. No file says whether its
+    model is wise enough to answer from sources, so ``grounded`` is the opener's word. ``check`` replaces the trial in
+    a child process that a file goes through before its first use.
     """
 
     def __init__(
@@ -92,8 +92,9 @@ class GgufChat:
         if header.chat_template is None:
             raise ConfigurationError(reason="no_chat_template", path=str(header.path))
         self.name = f"{provider}:{model}"
-        shape = shape_of(header, **_wishes(settings, context_tokens))
-        self.engine = Engine(header, shape, threads=settings.values["local.threads"], check=check)
+        self.shape = shape_of(header, **_wishes(settings, context_tokens))
+        plan = plan_of(header, self.shape, threads=settings.values["local.threads"])
+        self.engine = Engine(header, plan, check=check or partial(try_model, header.path, plan, settings.home))
         self.capabilities = Capabilities(
             tools=bool(re.search(r"\btools\b", header.chat_template)),
             schema=True,
@@ -101,7 +102,7 @@ class GgufChat:
             usage=True,
             reasoning="<think>" in header.chat_template,
             grounded=grounded,
-            context_tokens=self.engine.shape.context_tokens,
+            context_tokens=self.shape.context_tokens,
         )
         self._provider, self._model, self._deadlines = provider, model, settings.deadlines
 
@@ -112,7 +113,7 @@ class GgufChat:
         refuse_unsupported(messages, options, self.capabilities, provider=provider, model=model)
         body = self._body(messages, options)
         clock = Clock(options.deadlines or self._deadlines, provider, model, pieces=options.stream)
-        ticket = QUEUE.enter(self.name, slots=self.engine.shape.slots, provider=provider)
+        ticket = QUEUE.enter(self.name, slots=self.shape.slots, provider=provider)
         call: Call | None = None
         try:
             while (position := await clock.wait(ticket.next_position())) is not None:
@@ -163,7 +164,7 @@ class GgufChat:
         elif item is None:
             if answer.finished:
                 return True
-            error = self._interrupted(answer, "llama.cpp ended without a finish reason")
+            error = self._interrupted(answer, Phrase("local.no_finish"))
         else:
             try:
                 answer.fold(parse_json(item), out)
@@ -173,10 +174,10 @@ class GgufChat:
             except BrokenWire as broken:
                 error = InvalidResponse(provider=provider, model=model, detail=str(broken))
         if shown and not isinstance(error, StreamInterrupted):
-            raise self._interrupted(answer, str(error)) from error
+            raise self._interrupted(answer, Phrase(f"error.{code_of(error)}", **error.params)) from error
         raise error
 
-    def _interrupted(self, answer: Answer, detail: str) -> StreamInterrupted:
+    def _interrupted(self, answer: Answer, detail: Phrase) -> StreamInterrupted:
         return StreamInterrupted(partial=answer.text, provider=self._provider, model=self._model, detail=detail)
 
 
@@ -199,23 +200,17 @@ _SPECIAL_TOKENS = 8  # room for what the tokenizer adds to a text
 class GgufEmbedding:
     """An embedding model in this process. Of a text longer than its context, the beginning is read.
 
-    Pooling is what the file says; a file that says nothing (a chat model) is pooled by the mean. Prefixes for
-    queries and documents are found by the model's name in ``PREFIXES``.
+    Prefixes for queries and documents are found by the model's name in ``PREFIXES``.
     """
 
     def __init__(self, header: GgufHeader, *, provider: str, model: str, settings: Settings) -> None:
         if not header.embedding_length:
-            raise damaged(header.path, "it does not say how long its embeddings are")
+            raise damaged(header.path, "no_embedding")
         self.name = f"{provider}:{model}"
         self.dim = int(header.embedding_length)
-        shape = shape_of(header, **_wishes(settings, EMBEDDING_CONTEXT_TOKENS))
-        self.engine = Engine(
-            header,
-            shape,
-            threads=settings.values["local.threads"],
-            configure=self._configure,
-            check=partial(try_model, header.path, settings.home, "embedding"),
-        )
+        self.shape = shape_of(header, **_wishes(settings, EMBEDDING_CONTEXT_TOKENS))
+        plan = plan_of(header, self.shape, threads=settings.values["local.threads"], embedding=True)
+        self.engine = Engine(header, plan, check=partial(try_model, header.path, plan, settings.home))
         self._provider, self._model = provider, model
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="touchstone-llama-embed")
         title = re.sub(r"[\s_]+", "-", f"{header.values.get('general.name', '')} {header.path.stem}".lower())
@@ -228,8 +223,8 @@ class GgufEmbedding:
 
         priority = QUERY if kind == "query" else DOCUMENT
         vectors = np.zeros((len(texts), self.dim), np.float32)
-        for at in range(0, len(texts), self.engine.shape.slots):
-            piece = [self.prefixes[priority] + text for text in texts[at : at + self.engine.shape.slots]]
+        for at in range(0, len(texts), self.shape.slots):
+            piece = [self.prefixes[priority] + text for text in texts[at : at + self.shape.slots]]
             server = await self.engine.server()
             ticket = QUEUE.enter(self.name, slots=1, provider=self._provider, priority=priority, admitted=at > 0)
             work = _Piece(self, server, piece)
@@ -241,15 +236,9 @@ class GgufEmbedding:
     async def aclose(self) -> None:
         self.engine.release()
 
-    def _configure(self, params: Any, xllamacpp: Any) -> None:
-        params.embedding = True
-        params.n_batch = params.n_ubatch = self.engine.shape.context_tokens  # a text is read in one step
-        if self.engine.header.of_architecture("pooling_type") is None:
-            params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
-
     def vectors(self, server: Any, texts: list[str]) -> list[list[float]]:
         """Ask llama.cpp. A text of as many bytes as the context has tokens may be too long: it is asked for alone."""
-        limit = self.engine.shape.context_tokens - _SPECIAL_TOKENS
+        limit = self.shape.context_tokens - _SPECIAL_TOKENS
         short = [text for text in texts if len(text.encode("utf-8", "replace")) <= limit]
         found = iter(self._ask(server, short) if short else ())
         return [
@@ -257,7 +246,7 @@ class GgufEmbedding:
         ]
 
     def _beginning(self, server: Any, text: str) -> list[float]:
-        limit = self.engine.shape.context_tokens - _SPECIAL_TOKENS
+        limit = self.shape.context_tokens - _SPECIAL_TOKENS
         text = text[: limit * 8]
         while True:
             try:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import ConfigurationError, MissingFile
+from core.i18n import Phrase
 
 # value type -> struct code; 8 is a string, 9 an array
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
@@ -83,21 +84,22 @@ def read_header(path: Path, needed_for: str) -> GgufHeader:
     return _read(path, found.st_size, found.st_mtime_ns)
 
 
-def damaged(path: Path, detail: str) -> ConfigurationError:
-    return ConfigurationError(reason="bad_model_file", path=str(path), detail=detail)
+def damaged(path: Path, why: str, **params: Any) -> ConfigurationError:
+    """The error for a file that cannot be used; ``why`` is a text under ``local`` in the catalogue."""
+    return ConfigurationError(reason="bad_model_file", path=str(path), detail=Phrase(f"local.{why}", **params))
 
 
 @lru_cache(maxsize=32)
 def _read(path: Path, size: int, mtime_ns: int) -> GgufHeader:
     if size < 24:
-        raise damaged(path, f"only {size} bytes")
+        raise damaged(path, "too_small", size=size)
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return GgufHeader(path, size, _Reader(data, path).header())
     except OSError as error:
-        raise damaged(path, str(error)) from error
+        raise damaged(path, "unreadable", detail=error) from error
     except (struct.error, UnicodeDecodeError, OverflowError, IndexError) as error:
-        raise damaged(path, "the file ends inside its header or the header is broken") from error
+        raise damaged(path, "header_broken") from error
 
 
 class _Reader:
@@ -106,30 +108,30 @@ class _Reader:
 
     def header(self) -> dict[str, Any]:
         if self._data[:4] != b"GGUF":
-            raise damaged(self._path, "not a GGUF file")
+            raise damaged(self._path, "not_gguf")
         self._at = 4
         version = self._scalar("I")
         if version not in (2, 3):
-            raise damaged(self._path, f"GGUF version {version} is not supported")
+            raise damaged(self._path, "version", version=version)
         tensors, pairs = self._scalar("Q"), self._scalar("Q")
         if tensors > 1_000_000 or pairs > 1_000_000:
-            raise damaged(self._path, "the header is broken")
+            raise damaged(self._path, "header_broken")
         values = {}
         for _ in range(pairs):
             key = self._string()
             values[key] = self._value(self._scalar("I"))
         if not isinstance(values.get("general.architecture"), str):
-            raise damaged(self._path, "it names no architecture")
+            raise damaged(self._path, "no_architecture")
         alignment = values.get("general.alignment", 32)
         if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
-            raise damaged(self._path, "the header is broken")
+            raise damaged(self._path, "header_broken")
         self._check_tensors(tensors, alignment)
         return values
 
     def _check_tensors(self, count: int, alignment: int) -> None:
         """Every tensor must lie inside the file: a download that was cut off shows here."""
         if not count:
-            raise damaged(self._path, "it holds no weights")
+            raise damaged(self._path, "no_weights")
         ends = 0
         for _ in range(count):
             self._string()
@@ -141,12 +143,12 @@ class _Reader:
             ends = max(ends, offset + elements // block * block_bytes)
         start = -(-self._at // alignment) * alignment
         if start + ends > self._size:
-            raise damaged(self._path, f"the file is cut short: {self._size} of {start + ends} bytes")
+            raise damaged(self._path, "cut_short", size=self._size, wanted=start + ends)
 
     def _limited(self, most: int) -> int:
         number = self._scalar("I")
         if number > most:
-            raise damaged(self._path, "the header is broken")
+            raise damaged(self._path, "header_broken")
         return number
 
     def _value(self, kind: int) -> Any:
@@ -155,7 +157,7 @@ class _Reader:
         if kind == 8:
             return self._string()
         if kind != 9:
-            raise damaged(self._path, "the header is broken")
+            raise damaged(self._path, "header_broken")
         item, count = self._scalar("I"), self._scalar("Q")
         if item in _SCALARS:
             code = f"<{count}{_SCALARS[item]}"
@@ -166,7 +168,7 @@ class _Reader:
             self._skip(struct.calcsize(code))
             return found
         if item != 8 or count > self._size:
-            raise damaged(self._path, "the header is broken")
+            raise damaged(self._path, "header_broken")
         if count <= _LONG_ARRAY:
             return tuple(self._string() for _ in range(count))
         unpack, data, at = struct.Struct("<Q").unpack_from, self._data, self._at
@@ -189,7 +191,7 @@ class _Reader:
     def _skip(self, count: int) -> None:
         self._at += count
         if self._at > self._size:
-            raise damaged(self._path, "the file ends inside its header")
+            raise damaged(self._path, "header_cut")
 
 
 def _largest(value: Any) -> int:

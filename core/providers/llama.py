@@ -18,19 +18,21 @@ import tempfile
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.errors import TouchstoneError
+from core.errors import MissingPackage, TouchstoneError
 from core.providers.gguf_file import GgufHeader, damaged
+from core.providers.openmp import be_polite
 
 LEAST_CONTEXT_TOKENS = 2048
 CACHE_FLOOR_BYTES = 1 << 30
 BATCH_TOKENS = 256  # a prompt is read in steps of this size, and a call can be dropped between two of them
 PROMPT_CACHE_MIB = 256  # prompts llama.cpp keeps, so that the next turn of a conversation reads only what is new
+_MEAN = 1  # of llama.cpp's kinds of pooling
 _SOCKET_PATH_LIMIT = 100  # characters; the system's own limit is a little above
 
 
@@ -55,25 +57,91 @@ def shape_of(header: GgufHeader, *, slots: int, context_tokens: int) -> Shape:
     return Shape(max(1, min(slots, budget // context)), context)
 
 
+def plan_of(header: GgufHeader, shape: Shape, *, threads: int, embedding: bool = False) -> dict[str, Any]:
+    """The parameters of an engine by their names in llama.cpp (dots lead into a part), as plain data.
+
+    Embeddings read a text in one step, so the step is as long as the context; its length must be a multiple of the
+    slots, or llama.cpp aborts. Their cache is one for all slots: with one for each, llama.cpp reads texts of unequal
+    length in several steps and keeps the mean of the last step only. A file that does not say how its states are pooled is pooled by the mean.
+    """
+    plan: dict[str, Any] = {
+        "n_parallel": shape.slots,
+        "n_ctx": shape.slots * shape.context_tokens,
+        "n_batch": BATCH_TOKENS,
+        "n_ubatch": BATCH_TOKENS,
+        "cpuparams.n_threads": threads or -1,
+        "cpuparams_batch.n_threads": threads or -1,
+        "cache_ram_mib": PROMPT_CACHE_MIB,
+        "fit_params": False,  # would load the file a second time, to try sizes that are chosen already
+        "warmup": False,
+        "ui": False,
+        "endpoint_slots": False,
+        "endpoint_metrics": True,
+        "n_threads_http": 1,
+    }
+    if embedding:
+        step = -(-shape.context_tokens // shape.slots) * shape.slots
+        plan |= {"embedding": True, "n_batch": step, "n_ubatch": step, "kv_unified": True}
+        if header.of_architecture("pooling_type") is None:
+            plan["pooling_type"] = _MEAN
+    return plan
+
+
+def missing_llama(error: ImportError) -> MissingPackage:
+    """Which piece of llama.cpp is missing: the package, or the OpenMP library it does not bring along."""
+    if isinstance(error, ModuleNotFoundError):
+        return MissingPackage(
+            package="xllamacpp", needed_for="gguf:…, embedded:smollm2", install="pip install xllamacpp"
+        )
+    if "libgomp" in str(error):
+        return MissingPackage(package="libgomp1", needed_for="xllamacpp", install="apt-get install libgomp1")
+    return MissingPackage(
+        package="xllamacpp", needed_for=f"gguf:… ({error})", install="pip install --force-reinstall xllamacpp"
+    )
+
+
+def open_server(path: Path, plan: Mapping[str, Any], *, verbosity: int = -1) -> Any:
+    """A running ``xllamacpp.Server``. It cannot be had without a listener of its own: that one is bound to a socket
+    file in a private folder which is removed at once, so nothing can connect to it; where there are no socket files
+    it listens on loopback and asks for a random key.
+
+    Raises:
+        RuntimeError, ValueError: llama.cpp could not load the file.
+        MissingPackage: llama.cpp is not installed, or not whole.
+    """
+    be_polite()
+    try:
+        import xllamacpp
+    except ImportError as error:
+        raise missing_llama(error) from error
+    params = xllamacpp.CommonParams()
+    params.model.path = str(path)
+    params.verbosity = verbosity
+    params.api_keys = [secrets.token_hex(32)]
+    for name, value in plan.items():
+        *parts, last = name.split(".")
+        target = params
+        for part in parts:
+            target = getattr(target, part)
+        setattr(target, last, xllamacpp.llama_pooling_type(value) if last == "pooling_type" else value)
+    with tempfile.TemporaryDirectory(prefix="touchstone-", ignore_cleanup_errors=True) as private:
+        socket_path = os.path.join(private, "s.sock")
+        if os.name == "posix" and len(socket_path) < _SOCKET_PATH_LIMIT:
+            params.hostnames = [socket_path]
+        server = xllamacpp.Server(params)
+    server.handle_metrics()  # answered by its loop, which therefore runs: from here on it can be closed
+    return server
+
+
 class Engine:
     """A llama.cpp server object: loaded at first use, shared by callers of any thread and event loop.
 
-    It cannot be built without a listener of its own. That one is bound to a socket file in a private folder which
-    is removed at once, so nothing can connect to it; where there are no socket files it listens on loopback and
-    asks for a random key.
+    ``check`` is called before the file is loaded, in the loading thread.
     """
 
-    def __init__(
-        self,
-        header: GgufHeader,
-        shape: Shape,
-        *,
-        threads: int = 0,
-        configure: Callable[[Any, Any], None] | None = None,
-        check: Callable[[], None] | None = None,
-    ) -> None:
-        self.header, self.shape, self._threads = header, shape, threads
-        self._configure, self._check = configure, check
+    def __init__(self, header: GgufHeader, plan: Mapping[str, Any], *, check: Callable[[], None] | None = None) -> None:
+        self.header, self.plan = header, plan
+        self._check = check
         self._lock = threading.Lock()
         self._loading: Future[Any] | None = None
         _engines.add(self)
@@ -104,7 +172,7 @@ class Engine:
     def _load(self, loading: Future[Any]) -> None:
         try:
             server = self._open()
-        except (TouchstoneError, ImportError, OSError, MemoryError) as error:  # raised again where the callers wait
+        except (TouchstoneError, OSError, MemoryError) as error:  # raised again where the callers wait
             with self._lock:
                 if self._loading is loading:
                     self._loading = None
@@ -113,39 +181,13 @@ class Engine:
             loading.set_result(server)
 
     def _open(self) -> Any:
-        import xllamacpp
-
         if self._check is not None:
             self._check()
         _read_through(self.header.path)
-        params = xllamacpp.CommonParams()
-        params.model.path = str(self.header.path)
-        params.n_parallel = self.shape.slots
-        params.n_ctx = self.shape.slots * self.shape.context_tokens
-        params.n_batch = params.n_ubatch = BATCH_TOKENS
-        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = self._threads or -1
-        params.cache_ram_mib = PROMPT_CACHE_MIB
-        params.fit_params = False  # would load the file a second time, to try sizes we have chosen already
-        params.warmup = False
-        params.verbosity = -1
-        params.ui = False
-        params.endpoint_slots = False
-        params.endpoint_metrics = True
-        params.n_threads_http = 1
-        params.api_keys = [secrets.token_hex(32)]
-        if self._configure is not None:
-            self._configure(params, xllamacpp)
-        with tempfile.TemporaryDirectory(prefix="touchstone-", ignore_cleanup_errors=True) as private:
-            socket_path = os.path.join(private, "s.sock")
-            if os.name == "posix" and len(socket_path) < _SOCKET_PATH_LIMIT:
-                params.hostnames = [socket_path]
-            try:
-                server = xllamacpp.Server(params)
-            except (RuntimeError, ValueError) as error:
-                why = "llama.cpp cannot load it: too little memory, or a kind of model it does not know"
-                raise damaged(self.header.path, why) from error
-        server.handle_metrics()  # answered by its loop, which therefore runs: from here on it can be closed
-        return server
+        try:
+            return open_server(self.header.path, self.plan)
+        except (RuntimeError, ValueError) as error:
+            raise damaged(self.header.path, "cannot_load") from error
 
 
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()

@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from core.contracts import DEFAULT_OPTIONS
 from core.errors import InvalidResponse
+from core.i18n import Phrase
 from core.providers.endpoint import Endpoint, open_endpoint
 from core.providers.reply import Reply
 from core.providers.request import chat_request, refuse_unsupported, to_json
@@ -46,7 +48,9 @@ def open_chat(model: str, *, engine: str, settings: Settings) -> Retrying:
     Raises:
         ConfigurationError: no key, no usable base URL, or the SDK is not installed.
     """
-    return retrying(OpenAIChat(open_endpoint(engine, settings), model, deadlines=settings.deadlines), settings)
+    endpoint = open_endpoint(engine, settings)
+    able = replace(CAPABILITIES, **dict.fromkeys(endpoint.lacks, False))
+    return retrying(OpenAIChat(endpoint, model, deadlines=settings.deadlines, capabilities=able), settings)
 
 
 def open_embedding(model: str, *, engine: str, settings: Settings) -> RetryingEmbedding:
@@ -184,7 +188,9 @@ class OpenAIEmbedding:
         try:
             vectors = np.concatenate(await asyncio.gather(*tasks))
         except ValueError as error:  # from concatenate
-            raise InvalidResponse(provider=self._endpoint.name, model=self._model, detail=str(error)) from error
+            raise InvalidResponse(
+                provider=self._endpoint.name, model=self._model, detail=Phrase("wire.vectors")
+            ) from error
         finally:
             for task in tasks:
                 task.cancel()

@@ -21,8 +21,9 @@ from core.errors import (
     ProviderError,
     RateLimited,
     ServerFailed,
+    Unsupported,
 )
-from core.i18n import secret_free
+from core.i18n import Phrase, secret_free
 from core.providers.retry import retry_after_s
 
 SHOWN_BYTES = 200  # of an answer that is not understood
@@ -49,6 +50,22 @@ _MODEL = re.compile(
     re.IGNORECASE,
 )
 _BUSY = re.compile(r"overloaded|rate.?limit|too many requests|速率|并发", re.IGNORECASE)
+_CANNOT = {
+    "images": re.compile(
+        r"image input is not supported|not support (?:image|vision)|unknown variant .image_url|image_url.{0,60}(?:not support|invalid)"
+        r"|not a multimodal model|does not support multimodal",
+        re.IGNORECASE,
+    ),
+    "tools": re.compile(
+        r"not support (?:tools|function|tool)|tools? (?:use|calling) is not supported|tools param requires|enable-auto-tool-choice",
+        re.IGNORECASE,
+    ),
+    "schema": re.compile(
+        r"response_format.{0,40}(?:unavailable|not support|unsupported)|json_schema.{0,40}(?:unavailable|not support)",
+        re.IGNORECASE,
+    ),
+    "logprobs": re.compile(r"logprobs.{0,40}(?:not support|unsupported|not available)", re.IGNORECASE),
+}
 _ZHIPU_CONTENT, _ZHIPU_CONTEXT, _ZHIPU_MODEL, _ZHIPU_BALANCE = {"1301"}, {"1261"}, {"1211", "1220"}, {"1113"}
 
 
@@ -60,11 +77,11 @@ def request_id_of(headers: Mapping[str, str]) -> str | None:
     return None
 
 
-def beginning(data: bytes) -> str:
+def beginning(data: bytes) -> str | Phrase:
     """The first bytes of an answer that is not understood, secrets masked, for an error message."""
     if not data:
-        return "an empty body"
-    return secret_free(data[:SHOWN_BYTES].decode("utf-8", "replace")).strip() or "white space"
+        return Phrase("wire.empty")
+    return secret_free(data[:SHOWN_BYTES].decode("utf-8", "replace")).strip() or Phrase("wire.blank")
 
 
 def refused(
@@ -78,6 +95,7 @@ def refused(
     """The error for a response of ``status`` (300 and up) whose ``body`` is parsed JSON, or text."""
     headers = headers or {}
     words, marks = _words(body)
+    said = words or Phrase("wire.no_words")
     known: dict[str, Any] = {
         "provider": provider,
         "model": model,
@@ -85,11 +103,14 @@ def refused(
         "request_id": request_id_of(headers),
         "retry_after_s": retry_after_s(headers),
     }
+    feature = _cannot(words)
+    if feature and status != 429:
+        return Unsupported(feature=feature, **known)
     kind, reason = _kind(status, words, marks)
-    if kind is ModelNotFound or kind is not RateLimited:
-        known["detail"] = words
+    if kind is not RateLimited:
+        known["detail"] = said
     if status in range(300, 400):
-        known["detail"] = f"the server redirects to {headers.get('location', '?')}; set the base URL to that address"
+        known["detail"] = Phrase("wire.moved", location=headers.get("location", "…"))
     return kind(reason=reason, **known)
 
 
@@ -103,12 +124,18 @@ def refused_inside(
     words, marks = _words(body)
     status = next((int(mark) for mark in marks if mark.isdigit() and 400 <= int(mark) < 600), None)
     kind, reason = _kind(status or 500, words, marks)
+    said = words or Phrase("wire.no_words")
     if kind is ServerFailed and status is None and sent is not None:
-        kind, words = InvalidResponse, beginning(sent)
+        kind, said = InvalidResponse, beginning(sent)
     known: dict[str, Any] = {"provider": provider, "model": model, "status": status or 200, "request_id": request_id}
     if kind is not RateLimited:
-        known["detail"] = words
+        known["detail"] = said
     return kind(reason=reason, **known)
+
+
+def _cannot(words: str) -> str | None:
+    """The feature the server says its model does not have."""
+    return next((feature for feature, pattern in _CANNOT.items() if pattern.search(words)), None)
 
 
 def _kind(status: int, words: str, marks: tuple[str, ...]) -> tuple[type[ProviderError], str | None]:
@@ -154,4 +181,4 @@ def _words(body: Any) -> tuple[str, tuple[str, ...]]:
         text = message if isinstance(message, str) else str(message or body)
     else:
         text, found = str(body or ""), ()
-    return secret_free(text[:1000]).strip() or "no explanation", found
+    return secret_free(text[:1000]).strip(), found

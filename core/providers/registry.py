@@ -11,12 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.errors import MissingPackage, UnknownName
 from core.providers.services import services
 from core.settings import Settings
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ def engines() -> dict[str, Engine]:
 @cache
 def _plugins() -> tuple[EntryPoint, ...]:
     """Read once per process: finding entry points reads a file of every installed package."""
+    from importlib.metadata import entry_points  # half of what importing the runtime would cost
+
     return tuple(entry_points(group="touchstone.providers"))
 
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import httpx2
 
-from core.errors import InvalidResponse, ProviderError, StreamInterrupted, TimedOut
-from core.i18n import secret_free
+from core.errors import InvalidResponse, ProviderError, StreamInterrupted, TimedOut, code_of
+from core.i18n import Phrase, secret_free
 from core.providers.endpoint import Endpoint
 from core.providers.refusals import SHOWN_BYTES, beginning, refused_inside, request_id_of
-from core.providers.transport import MalformedResponse, Readable, ShortBody, decoder
-from core.providers.wire import DONE, Answer, BrokenWire, ErrorSent, EventParser, parse_json
+from core.providers.transport import ConnectionLost, MalformedResponse, Readable, ShortBody, decoder
+from core.providers.wire import DONE, MAX_EVENT_BYTES, Answer, BrokenWire, ErrorSent, EventParser, parse_json
 from core.types import Deadlines, Event
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
@@ -61,18 +61,21 @@ class Reply:
             if phase == "finish":  # the answer is whole, only its postscript did not come
                 return b""
             late = self._late(phase)
-            raise (self._interrupted(str(late)) if self.answer.shown else late) from error
+            raise (
+                self._interrupted(Phrase("error.timed_out", **late.params)) if self.answer.shown else late
+            ) from error
         except httpx2.TransportError as error:
             if self.answer.finished:
                 return b""
+            how = error.phrase if isinstance(error, ConnectionLost) else secret_free(str(error) or type(error).__name__)
             if isinstance(error, MalformedResponse) and not isinstance(error, ShortBody) and not self.answer.shown:
-                raise self.invalid(secret_free(str(error))) from error
-            raise self._interrupted(secret_free(str(error) or type(error).__name__)) from error
+                raise self.invalid(how) from error
+            raise self._interrupted(how) from error
         self._size += len(data)
         if len(self._beginning) < SHOWN_BYTES:
             self._beginning += data[:SHOWN_BYTES]
         if self._size > MAX_BODY_BYTES:
-            raise self._too_large(f"the body is larger than {MAX_BODY_BYTES} bytes")
+            raise self._too_large(Phrase("wire.long_body", limit=MAX_BODY_BYTES))
         return data
 
     async def whole(self, until: float, phase: str, data: bytes | None = None) -> Any:
@@ -88,7 +91,8 @@ class Reply:
                 pieces.append(data)
         except StreamInterrupted as error:
             if isinstance(error.__cause__, ShortBody):
-                raise self.invalid(f"{error.__cause__}: {beginning(self._beginning)}") from error
+                cut = Phrase("wire.cut_short", why=error.__cause__.phrase, begins=beginning(self._beginning))
+                raise self.invalid(cut) from error
             raise
         self._ended = True
         try:
@@ -165,31 +169,32 @@ class Reply:
             error = refused_inside(
                 problem.body, provider=self._endpoint.name, model=self._model, request_id=self.request_id
             )
-            raise (self._interrupted(str(error)) if answer.shown else error) from problem
-        where = f"event {self._events}, byte {self._offset}"
+            said = Phrase(f"error.{code_of(error)}", **error.params)
+            raise (self._interrupted(said) if answer.shown else error) from problem
         if self._parser.overflowed:
-            raise self._too_large(f"an event is too long ({where})")
+            raise self._too_large(Phrase("wire.long_event", limit=MAX_EVENT_BYTES))
+        where = {"event": self._events, "byte": self._offset}
         if problem is not None:
-            raise self._interrupted(f"{problem} ({where})") from problem
+            raise self._interrupted(Phrase("wire.broken", why=problem.phrase, **where)) from problem
         self._check_given_up()
         if not answer.recognized and not self._events and self._beginning.strip():
             raise self.invalid()
-        raise self._interrupted(f"the stream ended without a finish reason ({where})")
+        raise self._interrupted(Phrase("wire.no_finish", **where))
 
     def _check_given_up(self) -> None:
         if self.answer.broken_off:
-            raise self._interrupted(f"the server gave up: {self.answer.broken_off}")
+            raise self._interrupted(Phrase("wire.gave_up", reason=self.answer.broken_off))
 
     # --- errors
 
-    def invalid(self, detail: str | None = None) -> InvalidResponse:
+    def invalid(self, detail: str | Phrase | None = None) -> InvalidResponse:
         """The error for an answer that is not of the agreed form; shows its first bytes."""
         return InvalidResponse(**self._known(), detail=detail or beginning(self._beginning))
 
-    def _interrupted(self, detail: str) -> StreamInterrupted:
+    def _interrupted(self, detail: str | Phrase) -> StreamInterrupted:
         return StreamInterrupted(partial=self.answer.text, detail=detail, **self._known())
 
-    def _too_large(self, detail: str) -> ProviderError:
+    def _too_large(self, detail: Phrase) -> ProviderError:
         return self._interrupted(detail) if self.answer.shown else self.invalid(detail)
 
     def _late(self, phase: str) -> TimedOut:

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A row. ``key_variable`` is ``None`` for servers that need no key; ``models`` are examples for the pages."""
+    """A row. ``key_variable`` is ``None`` for servers that need no key; ``models`` are examples for the pages.
+
+    ``lacks`` are the capabilities that none of its chat models has: asking for one is ``Unsupported`` at once.
+    """
 
     name: str
     label: str
@@ -26,6 +29,7 @@ class Service:
     models: tuple[str, ...] = ()
     embeddings: tuple[str, ...] = ()
     key_url: str = ""
+    lacks: tuple[str, ...] = ()
 
     @property
     def url_variable(self) -> str:
@@ -34,7 +38,7 @@ class Service:
 
 SERVICES: tuple[Service, ...] = (
     Service("openai", "OpenAI", "https://api.openai.com/v1", "OPENAI_API_KEY", ("gpt-6-luna",), ("text-embedding-3-small", "text-embedding-3-large"), "https://platform.openai.com/api-keys"),
-    Service("deepseek", "DeepSeek 深度求索", "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY", ("deepseek-chat", "deepseek-reasoner"), (), "https://platform.deepseek.com/api_keys"),
+    Service("deepseek", "DeepSeek 深度求索", "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY", ("deepseek-chat", "deepseek-reasoner"), (), "https://platform.deepseek.com/api_keys", lacks=("schema", "images")),
     Service("qwen", "Qwen 通义千问 (DashScope)", "https://dashscope.aliyuncs.com/compatible-mode/v1", "DASHSCOPE_API_KEY", ("qwen3-max", "qwen-plus"), ("text-embedding-v4",), "https://bailian.console.aliyun.com/?apiKey=1"),
     Service("zhipu", "Zhipu GLM 智谱", "https://open.bigmodel.cn/api/paas/v4", "ZHIPU_API_KEY", ("glm-4.6", "glm-4-flash"), ("embedding-3",), "https://open.bigmodel.cn/usercenter/apikeys"),
     Service("moonshot", "Moonshot Kimi 月之暗面", "https://api.moonshot.cn/v1", "MOONSHOT_API_KEY", ("kimi-k2", "moonshot-v1-8k"), (), "https://platform.moonshot.cn/console/api-keys"),
@@ -61,6 +65,7 @@ def services(settings: Settings) -> dict[str, Service]:
             key_variable=given.get("key_variable", row.key_variable),
             label=given.get("label", row.label),
             models=models,
+            lacks=tuple(given.get("lacks", row.lacks)),
         )
     for name, row in rows.items():
         url = settings.get(row.url_variable)

@@ -22,6 +22,8 @@ from typing import Any, Protocol, cast
 
 import httpx2
 
+from core.i18n import Phrase, secret_free
+
 MAX_HEAD_BYTES = 64 * 1024
 MAX_ERROR_BYTES = 64 * 1024  # of the body of a response with status 400 and up; the rest is not read
 HIGH_WATER_BYTES = 256 * 1024  # unread bytes at which the socket is paused
@@ -31,12 +33,20 @@ _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _BAD_VALUE = re.compile(rb"[\x00\r\n]")
 
 
-class MalformedResponse(httpx2.RemoteProtocolError):
-    """The server does not speak HTTP as agreed."""
+class ConnectionLost(httpx2.RemoteProtocolError):
+    """The connection ended before the response did; ``phrase`` says how."""
+
+    def __init__(self, key: str, **params: Any) -> None:
+        self.phrase = Phrase(key, **params)
+        super().__init__(str(self.phrase))
 
 
-class ConnectionEnded(httpx2.RemoteProtocolError):
+class ConnectionEnded(ConnectionLost):
     """The server closed the connection before the first byte of an answer."""
+
+
+class MalformedResponse(ConnectionLost):
+    """The server does not speak HTTP as agreed."""
 
 
 class ShortBody(MalformedResponse):
@@ -217,18 +227,18 @@ class Connection(asyncio.Protocol):
         self._forget(self)
         if self._timer is not None:
             self._timer.cancel()
-        why = f"{exc}" if exc else "the server closed the connection"
+        how = Phrase("wire.lost", why=exc) if exc else Phrase("wire.before_answer")
         if self._head is not None and not self._head.done():
-            kind = httpx2.RemoteProtocolError if self._buffer else ConnectionEnded
-            self._head.set_exception(kind(f"{why} before it answered"))
+            kind = ConnectionLost if self._buffer else ConnectionEnded
+            self._head.set_exception(kind(how.key, **how.params))
         elif self._body is not None:
             body, self._body = self._body, None
             if self._until_close and exc is None:
                 body.finish()
             elif exc is None:
-                body.finish(ShortBody("the server closed the connection before the end of the body"))
+                body.finish(ShortBody("wire.short_body"))
             else:
-                body.finish(httpx2.ReadError(why))
+                body.finish(ConnectionLost(how.key, **how.params))
 
     # --- parsing
 
@@ -238,9 +248,9 @@ class Connection(asyncio.Protocol):
             if end < 0:
                 start = bytes(self._buffer[:5])
                 if not b"HTTP/".startswith(start):
-                    raise MalformedResponse(f"not HTTP: {bytes(self._buffer[:80])!r}")
+                    raise MalformedResponse("wire.not_http", begins=_shown(self._buffer))
                 if len(self._buffer) > MAX_HEAD_BYTES:
-                    raise MalformedResponse(f"the head of the response is longer than {MAX_HEAD_BYTES} bytes")
+                    raise MalformedResponse("wire.long_head", limit=MAX_HEAD_BYTES)
                 return
             head, rest = bytes(self._buffer[:end]), bytes(self._buffer[end + 4 :])
             self._buffer.clear()
@@ -391,7 +401,7 @@ class _Chunked(_Framing):
             elif self._left:  # CR LF after the chunk
                 end = data[at : at + self._left]
                 if not b"\r\n"[2 - self._left :].startswith(end):
-                    raise MalformedResponse("a chunk is longer than announced")
+                    raise MalformedResponse("wire.not_chunked", begins=_shown(data[at:]))
                 at += len(end)
                 self._left -= len(end)
             else:
@@ -399,7 +409,7 @@ class _Chunked(_Framing):
                 if stop < 0:
                     self._line += data[at:]
                     if len(self._line) > MAX_HEAD_BYTES:
-                        raise MalformedResponse("a chunk's size line is too long")
+                        raise MalformedResponse("wire.not_chunked", begins=_shown(self._line))
                     return None
                 line = (self._line + data[at:stop]).removesuffix(b"\r")
                 self._line = b""
@@ -414,16 +424,20 @@ class _Chunked(_Framing):
         return None
 
 
+def _shown(data: bytes | bytearray) -> str:
+    return secret_free(bytes(data[:80]).decode("utf-8", "replace"))
+
+
 def _chunk_size(line: bytes) -> int:
     digits = line.partition(b";")[0].strip()
     if not 0 < len(digits) <= 16 or digits.strip(b"0123456789abcdefABCDEF"):
-        raise MalformedResponse(f"not the size of a chunk: {line[:40]!r}")
+        raise MalformedResponse("wire.not_chunked", begins=_shown(line))
     return int(digits, 16)
 
 
 def _content_length(value: bytes) -> int:
     if not value.isdigit() or len(value) > 18:
-        raise MalformedResponse(f"not a Content-Length: {value[:40]!r}")
+        raise MalformedResponse("wire.not_http", begins=_shown(value))
     return int(value)
 
 
@@ -437,12 +451,12 @@ def parse_head(head: bytes) -> tuple[bytes, int, bytes, list[tuple[bytes, bytes]
     version, _, rest = first.partition(b" ")
     code, _, reason = rest.partition(b" ")
     if version not in (b"HTTP/1.1", b"HTTP/1.0") or len(code) != 3 or not code.isdigit() or code[0] == 0x30:
-        raise MalformedResponse(f"not an HTTP/1 status line: {first[:80]!r}")
+        raise MalformedResponse("wire.not_http", begins=_shown(first))
     headers = []
     for line in lines:
         name, colon, value = line.partition(b":")
         if not colon or not _NAME.fullmatch(name) or _BAD_VALUE.search(value):
-            raise MalformedResponse(f"not a header: {line[:80]!r}")
+            raise MalformedResponse("wire.not_http", begins=_shown(line))
         headers.append((name, value.strip(b" \t")))
     return version, int(code), reason, headers
 
@@ -623,16 +637,16 @@ def decoder(encoding: str) -> Callable[[bytes], bytes] | None:
     if encoding in ("", "identity"):
         return None
     if encoding not in ("gzip", "x-gzip", "deflate"):
-        raise MalformedResponse(f"Content-Encoding '{encoding}' was not asked for")
+        raise MalformedResponse("wire.encoding", encoding=encoding[:40])
     unpack = zlib.decompressobj(47)  # gzip and zlib, told apart by their first bytes
 
     def decode(data: bytes) -> bytes:
         try:
             plain = unpack.decompress(data, 64 * HIGH_WATER_BYTES)
         except zlib.error as error:
-            raise MalformedResponse(f"the body is not {encoding}: {data[:80]!r}") from error
+            raise MalformedResponse("wire.not_packed", encoding=encoding, begins=_shown(data)) from error
         if unpack.unconsumed_tail:
-            raise MalformedResponse("the compressed body grows beyond reason")
+            raise MalformedResponse("wire.bomb")
         return plain
 
     return decode

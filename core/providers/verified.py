@@ -15,13 +15,13 @@ _lock = threading.Lock()
 
 def is_verified(home: Path, path: Path, proof: str) -> bool:
     """Whether the file, unchanged since, has passed the check that ``proof`` names."""
-    return _load(home).get(str(path)) == _stamp(path, proof)
+    return _load(home).get(f"{path} {proof}") == _stamp(path)
 
 
 def remember(home: Path, path: Path, proof: str) -> None:
     memory = _memory(home)
     with _lock:
-        known = {**_load(home), str(path): _stamp(path, proof)}
+        known = {**_load(home), f"{path} {proof}": _stamp(path)}
         fresh = memory.with_name(f"{memory.name}.{os.getpid()}")
         try:
             memory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -35,9 +35,9 @@ def _memory(home: Path) -> Path:
     return home / "cache" / "verified.json"
 
 
-def _stamp(path: Path, proof: str) -> str:
+def _stamp(path: Path) -> str:
     found = path.stat()
-    return f"{found.st_size} {found.st_mtime_ns} {proof}"
+    return f"{found.st_size} {found.st_mtime_ns}"
 
 
 def _load(home: Path) -> dict[str, str]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from core.i18n import Phrase, secret_free
 from core.types import (
     Completion,
     Event,
@@ -55,7 +56,11 @@ _BROKEN_OFF = frozenset({"error", "abort", "network_error", "insufficient_system
 
 
 class BrokenWire(ValueError):
-    """What came is not of the agreed form; the message says what and where."""
+    """What came is not of the agreed form; ``phrase`` says how it began."""
+
+    def __init__(self, key: str, begins: Any) -> None:
+        self.phrase = Phrase(key, begins=secret_free(str(begins)[:120]))
+        super().__init__(str(self.phrase))
 
 
 class ErrorSent(Exception):
@@ -168,7 +173,7 @@ def parse_json(payload: bytes) -> Any:
         try:
             return json.loads(payload)
         except (ValueError, RecursionError) as error:
-            raise BrokenWire(f"not JSON: {payload[:80]!r}") from error
+            raise BrokenWire("wire.not_json", payload[:80].decode("utf-8", "replace")) from error
 
 
 class Answer:
@@ -221,7 +226,7 @@ class Answer:
         try:
             self._fold(chunk, out)
         except (AttributeError, TypeError, KeyError, IndexError) as error:
-            raise BrokenWire(f"unexpected form: {str(chunk)[:120]}") from error
+            raise BrokenWire("wire.odd_form", chunk) from error
         if out:
             self.shown = True
 

@@ -43,7 +43,7 @@ CANDIDATES = 16  # passages whose units are weighed
 MOST_UNITS = 64  # units that are embedded for a question
 QUOTES = 3  # sentences of an extractive answer
 MARGIN = 2.5  # a further quote may score this much less than the first
-REFUSE_BELOW = 0.3  # confidence; see docs/decisions/0004-answering.md for the error rates it was chosen by
+REFUSE_BELOW = 0.25  # confidence; see docs/decisions/0004-answering.md for the error rates it was chosen by
 HOPELESS_BELOW = 0.08  # a model is not even asked
 SOURCES = 6  # passages a model is given
 PROMPT = "grounded_answer"
@@ -62,6 +62,17 @@ class Searchable(Protocol):
     def meaning(self) -> Meaning | None:
         """The embedding model with its memory; ``None`` when there is none."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """What was found for a question, its units best first, and how likely the answer is among them."""
+
+    found: Found
+    hits: tuple[Hit, ...]  # in the order of their best units
+    ranked: Sequence[evidence.Scored]
+    evidence: evidence.Evidence
+    notices: tuple[str, ...] = ()
 
 
 @dataclass
@@ -115,16 +126,15 @@ class Answerer:
         asked = checked_question(question)
         chosen: Language = language or ("zh" if detect_language(asked) == "zh" else "en")
         draft = _Draft(asked, chosen, time.perf_counter())
-        found = await self.index.find(searched(asked, history), max(top_k, CANDIDATES), terms_from=asked)
-        if "embedding_down" in found.notices:
-            draft.notices.append("embedding_down")
-            yield Notice("embedding_down")
-        ask = evidence.Ask(asked, found.weights)
-        ranked = await self._ranked(ask, found, draft)
-        judged = await asyncio.to_thread(evidence.judge, ask, ranked, found.passages)
-        hits = reordered(found.hits, ranked)
+        weighed = await self.weigh(
+            asked, await self.index.find(searched(asked, history), max(top_k, CANDIDATES), terms_from=asked)
+        )
+        ranked, judged, hits = weighed.ranked, weighed.evidence, weighed.hits
+        if weighed.notices:
+            draft.notices.extend(weighed.notices)
+            yield Notice(weighed.notices[0])
         yield SourcesFound(hits[:top_k])
-        if not found.passages:
+        if not weighed.found.passages:
             yield AnswerDone(nothing_indexed(draft))
             return
         written: Answer | None = None
@@ -152,18 +162,22 @@ class Answerer:
             done = replace(done, model=written.model, prompt=written.prompt)
         yield AnswerDone(done)
 
-    async def _ranked(self, ask: evidence.Ask, found: Found, draft: _Draft) -> list[evidence.Scored]:
-        """The units of the hits, best first."""
+    async def weigh(self, question: str, found: Found) -> Weighed:
+        """Weigh the units of what was found: which of them answer the question, and whether any does."""
+        ask = evidence.Ask(question, found.weights)
         pairs = await asyncio.to_thread(_worth_weighing, ask, found.hits)
-        meaning = self.index.meaning() if found.vector is not None else None
-        if meaning is not None and pairs:
+        meaning = self.index.meaning() if found.vector is not None and pairs else None
+        notices = found.notices
+        scale = vectors = None
+        if meaning is not None:
             try:
                 scale = await meaning.scale()
                 vectors = await meaning.vectors([evidence.unit_text(unit) for _, unit in pairs])
-                return await asyncio.to_thread(evidence.rank, ask, pairs, vectors, found.vector, scale)
             except ProviderError:
-                draft.notices.append("embedding_down")
-        return await asyncio.to_thread(evidence.rank, ask, pairs)
+                scale, notices = None, ("embedding_down",)
+        ranked = await asyncio.to_thread(evidence.rank, ask, pairs, vectors, found.vector, scale)
+        judged = await asyncio.to_thread(evidence.judge, ask, ranked, found.passages)
+        return Weighed(found, reordered(found.hits, ranked), ranked, judged, notices)
 
     async def _written(
         self, draft: _Draft, hits: Sequence[Hit], confidence: float

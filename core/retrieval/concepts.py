@@ -24,12 +24,41 @@ def concepts(text: str) -> frozenset[str]:
     >>> sorted(concepts("PS600 有几天反悔期")) == sorted(concepts("returned because I changed my mind"))
     True
     """
-    han, latin = _patterns()
     normal = tokens.normalized(text)
-    found = {name for match in han.finditer(normal) for name in _owners()[match[0]]}
+    return frozenset(name for found in (_han(normal), _latin(normal)[1]) for _, _, names in found for name in names)
+
+
+def concepts_by_term(text: str) -> dict[str, frozenset[str]]:
+    """The content terms of ``text`` that a concept's words touch, with those concepts.
+
+    >>> {term: sorted(names) for term, names in concepts_by_term("反悔期几天").items()}
+    {'反悔': ['return'], '悔期': ['return']}
+    """
+    normal = tokens.normalized(text)
+    words, in_words = _latin(normal)
+    found: dict[str, set[str]] = {}
+    for term in tokens.content_terms(text):
+        place, matches = (normal, _han(normal)) if not term.isascii() else (words, in_words)
+        for start, end, names in matches:
+            at = place.find(term)
+            while at >= 0:
+                if at < end and start < at + len(term):
+                    found.setdefault(term, set()).update(names)
+                at = place.find(term, at + 1)
+    return {term: frozenset(names) for term, names in found.items()}
+
+
+_Matches = list[tuple[int, int, tuple[str, ...]]]
+
+
+def _han(normal: str) -> _Matches:
+    return [(m.start(), m.end(), _owners()[m[0]]) for m in _patterns()[0].finditer(normal)]
+
+
+def _latin(normal: str) -> tuple[str, _Matches]:
+    """The stemmed words of ``normal`` in a row, and the matches there."""
     words = " ".join(stem(word) for word in _WORD.findall(normal))
-    found.update(name for match in latin.finditer(words) for name in _owners()[match[0]])
-    return frozenset(found)
+    return words, [(m.start(), m.end(), _owners()[m[0]]) for m in _patterns()[1].finditer(words)]
 
 
 @lru_cache(maxsize=1)

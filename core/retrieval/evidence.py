@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from core.i18n import detect_language
 from core.retrieval import keyword, tokens
-from core.retrieval.concepts import concepts
+from core.retrieval.concepts import concepts, concepts_by_term
 from core.retrieval.meaning import Scale
 from core.retrieval.units import Unit
 from core.types import Hit
@@ -25,18 +25,34 @@ if TYPE_CHECKING:
 
 # What a question asks for, and what a sentence must hold to give it.
 _ASKS: dict[str, re.Pattern[str]] = {
-    "money": re.compile(r"多少钱|几块|几元|价钱|价格|费用|how much|\bprice|\bcost|\bfee\b|\bfees\b|\bcharge[sd]?\b|\bworth\b|便宜多少|能顶多少|抵多少|补多少"),
-    "duration": re.compile(r"几天|几日|几个月|几年|几周|几个小时|几小时|几分钟|多少天|多久|多长时间|什么时候|啥时候|何时|哪天|来得及|how long|how many (?:days|weeks|months|years|hours|minutes)|how soon|\bwhen\b|\bdeadline\b|\bby what date\b"),
-    "clock": re.compile(r"几点|营业时间|开门|关门|what time|\bhours\b|\bopens?\b|\bcloses?\b"),
+    "money": re.compile(r"多少钱|几块|几元|价钱|价格|费用|售价|how much(?! (?:does|do) .* weigh)|\bprice|\bcost|\bfees?\b|\bworth\b"),
+    "duration": re.compile(
+        r"几天|几日|几个月|几年|几周|几个?小时|几分钟|多少天|多久|多长时间|什么时候|啥时候|何时|哪天|来得及"
+        r"|how long|how many (?:days|weeks|months|years|hours|minutes)|how soon|\bwhen\b|\bdeadline\b"
+    ),
+    "clock": re.compile(r"几点|营业时间|开门|关门|what time|\bhours\b|\bopen(?:s|ing)?\b|\bcloses?\b"),
+    "weight": re.compile(r"多重|几斤|几公斤|重量|承重|\bweigh|\bheavy\b|\bload\b"),
+    "volume": re.compile(r"几升|多少升|容量|水箱|\bcapacity\b|\bvolume\b|\blit(?:er|re)s?\b|\btank\b"),
+    "length": re.compile(r"多长(?!时间)|多高|多宽|多远|多大|尺寸|直径|how (?:tall|wide|far|large|big)|\bsize\b|\bdimensions?\b|\bdiameter\b"),
+    "power": re.compile(r"功率|多少瓦|几瓦|电压|多少伏|\bwatt|\bvolt|\bpower\b"),
+    "heat": re.compile(r"多少度|几度|温度|\btemp|how hot"),
     "count": re.compile(r"多少|几[个张次件只台份双套层位]|how many|how often|\bmaximum\b|\bminimum\b|最多|最少"),
-    "size": re.compile(r"多大|多重|多长(?!时间)|多高|多宽|多亮|多远|几斤|几升|容量|重量|尺寸|功率|how (?:big|heavy|large|tall|wide|far|bright|loud|fast|hot|deep)|\bweigh|\bsize\b|\bcapacity\b|\bwattage\b|\btemp"),
 }  # fmt: skip
+_TIME = r"个?工作日|个?自然日|天|日|号|个?月|年|周|个?小时|分钟|秒|-?\s?(?:working |business )?(?:day|week|month|year|hour|minute|second)s?\b|h\b|min\b"
 _GIVES: dict[str, re.Pattern[str]] = {
     "money": re.compile(r"[£$€¥￥]\s?\d|\d[\d.,]*\s?(?:元|块|万元|usd|gbp|eur|dollars?|pounds?|yuan|%|折)|免费|包邮|不收|\bfree\b|_gbp|_usd|价"),
-    "duration": re.compile(r"\d+(?:\.\d+)?\s?(?:个?工作日|个?自然日|天|日|个?月|年|周|个?小时|分钟|秒|-?\s?(?:working |business )?(?:day|week|month|year|hour|minute|second)s?\b|h\b|min\b)|[一二三四五六七八九十半两]+(?:天|个月|年|周|小时|分钟)|\b(?:two|three|four|five|six|seven|ten|fourteen|thirty) (?:day|week|month|year|hour|minute)s?\b"),
+    "duration": re.compile(
+        rf"\d+(?:\.\d+)?\s?(?:{_TIME})|[一二三四五六七八九十半两]+(?:天|个月|年|周|小时|分钟)"
+        r"|\b(?:one|two|three|four|five|six|seven|ten|fourteen|thirty) (?:day|week|month|year|hour|minute)s?\b"
+        r"|\b(?:january|february|march|april|may|june|july|august|september|october|november|december)\b"
+    ),
     "clock": re.compile(r"\d{1,2}[:：]\d{2}|\d{1,2}\s?(?:点|am\b|pm\b|o'clock)|全天|24 小时|\bclosed\b|休息|不营业"),
+    "weight": re.compile(r"\d+(?:\.\d+)?\s?(?:kg|g|克|千克|公斤|斤|吨|lbs?|oz|pounds?)\b|\d\s?(?:克|千克|公斤|斤|吨)"),
+    "volume": re.compile(r"\d+(?:\.\d+)?\s?(?:ml|l|lit(?:er|re)s?)\b|\d\s?(?:升|毫升)"),
+    "length": re.compile(r"\d+(?:\.\d+)?\s?(?:mm|cm|m|km|inch(?:es)?|ft)\b|\d\s?(?:米|厘米|毫米|公里|英寸)"),
+    "power": re.compile(r"\d+(?:\.\d+)?\s?(?:w|kw|wh|kwh|v|mah)\b|\d\s?(?:瓦|伏)"),
+    "heat": re.compile(r"\d+\s?(?:°c|℃|°|度)"),
     "count": re.compile(r"\d|[一二两三四五六七八九十]+[个张次件只台份双套层位项种条]|\b(?:one|two|three|four|five|six|once|twice)\b"),
-    "size": re.compile(r"\d+(?:\.\d+)?\s?(?:kg|g|mm|cm|m|km|ml|l|w|kw|wh|mah|v|lumens?|流明|db|分贝|°c|℃|升|毫升|克|千克|公斤|米|厘米|瓦|英寸|inch(?:es)?)\b"),
 }  # fmt: skip
 _CODE = re.compile(r"\b[a-z]{1,5}-?\d[\w-]*", re.IGNORECASE)
 
@@ -55,6 +71,10 @@ class Ask:
     @cached_property
     def concepts(self) -> frozenset[str]:
         return concepts(self.text)
+
+    @cached_property
+    def concepts_by_term(self) -> Mapping[str, frozenset[str]]:
+        return concepts_by_term(self.text)
 
     @cached_property
     def language(self) -> str:
@@ -103,19 +123,19 @@ class Evidence:
 # Weights of a linear model over the features, fitted on the tuning questions of the sample shop; refit with
 # ``python -m apps.customer_service.evaluate --fit``.
 WEIGHTS: Mapping[str, float] = {
-    "relative": 4.0,
-    "meaning": 0.75,
-    "words": 0.4,
-    "passage": 6.2,
-    "concepts": 1.9,
-    "code": 0.5,
-    "kind": 1.0,
+    "relative": 5.0,
+    "words": 0.95,
+    "passage": 6.1,
+    "concepts": 1.95,
+    "code": 0.3,
+    "kind": 1.05,
 }
 # Without an embedding model words and concepts carry the weight.
 WEIGHTS_WITHOUT_MEANING: Mapping[str, float] = {"words": 4.0, "passage": 3.0, "concepts": 2.0, "code": 0.5, "kind": 1.0}
-CONFIDENCE: Mapping[str, float] = {"bias": -3.0, "meaning": 3.2, "words": 1.6, "concepts": 1.2, "unknown": -0.9}
-CONFIDENCE_WITHOUT_MEANING: Mapping[str, float] = {"bias": -1.0, "words": 4.0, "concepts": 1.5, "unknown": -2.0}
-NEUTRAL_WORDS, NEUTRAL_UNKNOWN = 0.4, 0.35  # where words cannot match, because the source is in the other language
+CONFIDENCE: Mapping[str, float] = {"bias": -7.1, "meaning": 3.9, "about": 3.3, "chinese": 1.7}
+CONFIDENCE_WITHOUT_MEANING: Mapping[str, float] = {"bias": -1.5, "about": 5.0, "chinese": 0.5}
+NEUTRAL = 0.45  # of ``about`` where words cannot match, because the source is in the other language
+_BY_CONCEPT, _BY_CHARACTER, _UNSEEN_PAIR = 0.8, 0.5, 0.6
 
 
 def unit_text(unit: Unit) -> str:
@@ -160,26 +180,46 @@ def judge(ask: Ask, ranked: Sequence[Scored], passages: int) -> Evidence:
     if not ranked:
         return Evidence(0.0, {})
     best = ranked[:3]
-    about = {t: w for t, w in ask.term_weights.items() if not ask.names_product(t)}
-    total = sum(about.values())
+    mine = [s for s in ranked if s.unit.passage.language == ask.language]
     crossed = best[0].unit.passage.language != ask.language
-    if crossed or not total:
-        words, unknown = NEUTRAL_WORDS, NEUTRAL_UNKNOWN if crossed else 0.0
-    else:
-        words = max(_coverage(about, s.unit) for s in best) / total
-        nowhere = keyword.idf(0, passages)
-        unknown = sum(w for t, w in about.items() if ask.weights[t] >= nowhere - 1e-9) / total
     found = {
-        "words": words,
-        "concepts": max(s.features["concepts"] for s in best),
-        "unknown": unknown,
+        "about": NEUTRAL if crossed else max(_about(ask, s.unit, passages) for s in best),
+        "chinese": 1.0 if ask.language == "zh" else 0.0,
     }
     weights = CONFIDENCE_WITHOUT_MEANING
     if "meaning" in best[0].features:
         weights = CONFIDENCE
-        found["meaning"] = max(s.features["meaning"] for s in ranked)
+        found["meaning"] = max(s.features["meaning"] for s in mine or ranked)
     logit = weights["bias"] + sum(weights[name] * value for name, value in found.items())
     return Evidence(1 / (1 + math.exp(-logit)), found)
+
+
+def _about(ask: Ask, unit: Unit, passages: int) -> float:
+    """The share of what is asked about, product names aside, that a unit speaks of.
+
+    A term counts in full when the unit holds it, nearly so when the unit names its concept, and a Han pair in
+    part when the unit holds its characters. A Han pair that occurs nowhere may be two halves of two words, so
+    it is expected less.
+    """
+    text = f"{unit.lead}\n{unit.shown}\n{unit.passage.heading or ''}"
+    held, named = set(tokens.tokens(text)), concepts(text)
+    nowhere = keyword.idf(0, passages) - 1e-9
+    share = total = 0.0
+    for term, weight in ask.term_weights.items():
+        if ask.names_product(term):
+            continue
+        pair = len(term) == 2 and term > "\u4e00"
+        known_as = ask.concepts_by_term.get(term, frozenset())
+        if pair and not known_as and ask.weights[term] >= nowhere:
+            weight *= _UNSEEN_PAIR
+        total += weight
+        if term in held:
+            share += weight
+        elif known_as & named:
+            share += _BY_CONCEPT * weight
+        elif pair:
+            share += _BY_CHARACTER * weight * sum(c in held and c not in tokens.STOP_HAN for c in term) / 2
+    return share / total if total else NEUTRAL
 
 
 def _features(ask: Ask, units: Sequence[tuple[Hit, Unit]]) -> list[dict[str, float]]:
@@ -220,11 +260,6 @@ def _add_meaning(
     mean = {language: sum(values) / len(values) for language, values in by_language.items()}
     for row, (_, unit) in zip(rows, units, strict=True):
         row["relative"] = row["meaning"] - mean[unit.passage.language or ask.language]
-
-
-def _coverage(weights: Mapping[str, float], unit: Unit) -> float:
-    held = set(tokens.tokens(f"{unit.lead}\n{unit.shown}\n{unit.passage.heading or ''}"))
-    return sum(w for t, w in weights.items() if t in held)
 
 
 def _code_match(asked: set[str], held: set[str], around: set[str]) -> float:

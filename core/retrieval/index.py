@@ -20,10 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 from core.contracts import EmbeddingModel
 from core.errors import InputError, NotFound, ProviderError, TouchstoneError, code_of
-from core.retrieval import fuse, keyword, load, split, tokens, vectors
+from core.retrieval import fuse, keyword, load, meaning, split, tokens, vectors
+from core.retrieval.evidence import unit_text
 from core.retrieval.meaning import Meaning
 from core.retrieval.records import CollectionInfo, DocumentInfo, FileResult, Found, Progress, SyncReport
 from core.retrieval.search import VectorLeg
+from core.retrieval.units import units
 from core.types import LOCAL, Caller, Hit, Passage
 from core.workspace import Workspace
 
@@ -180,15 +182,15 @@ class Index:
             total = db.execute("SELECT count(*) FROM passages WHERE collection_id = ?", (collection,)).fetchone()[0]
             if not total:
                 return Found(query, (), vector=vector, notices=notices)
-            terms = tokens.query_terms(query)
-            words = dict(keyword.search(db, collection, terms, CANDIDATES))
+            terms, candidates = tokens.query_terms(query), max(CANDIDATES, top_k)
+            words = dict(keyword.search(db, collection, terms, candidates))
             ids = self._ids(db, words)
             by_word = {ids[number]: score for number, score in words.items() if number in ids}
             by_meaning: dict[str, float] = {}
             spread = None
             if vector is not None and model is not None:
                 leg = self._legs(collection, model)
-                by_meaning, spread = leg.search(vector, CANDIDATES, also=by_word)
+                by_meaning, spread = leg.search(vector, candidates, also=by_word)
             fused = fuse.min_max(by_word, by_meaning)
             best = fuse.ranked(fused)[:top_k]
             passages = self._passages(db, best)
@@ -354,12 +356,16 @@ class Index:
         return set(hashes)
 
     def _delete_passages(self, db: sqlite3.Connection, document_id: str) -> set[str]:
-        """Delete the passages of a document from the tables; returns their text hashes."""
-        rows = db.execute("SELECT number, text_hash FROM passages WHERE document_id = ?", (document_id,)).fetchall()
+        """Delete the passages of a document from the tables; returns the keys of their vectors and their units'."""
+        rows = db.execute(
+            "SELECT p.*, d.title, d.source FROM passages p JOIN documents d ON d.id = p.document_id WHERE document_id = ?",
+            (document_id,),
+        ).fetchall()
         for row in rows:
             keyword.remove(db, self.id(), row["number"])
         db.execute("DELETE FROM passages WHERE document_id = ?", (document_id,))
-        return {row["text_hash"] for row in rows}
+        parts = {meaning.key(unit_text(unit)) for row in rows for unit in units(_passage(row))}
+        return {row["text_hash"] for row in rows} | parts
 
     def _remove_source(self, source: str) -> FileResult:
         with self.workspace.write() as db:

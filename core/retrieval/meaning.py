@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 ANCHORS = Path(__file__).parent / "data" / "anchors.yaml"
+SCALES = Path(__file__).parent / "data" / "scales.yaml"
 _BATCH = 16
 
 
@@ -61,7 +62,12 @@ class Meaning:
         return np.stack([known[k] for k in keys]) if keys else np.empty((0, self.model.dim), dtype=np.float32)
 
     async def scale(self) -> Scale:
-        """The model's scale; costs 48 short texts once per workspace and model, then a look-up."""
+        """The model's scale. One that is not listed in ``data/scales.yaml`` embeds 48 short texts, once per workspace."""
+        known = known_scales().get(self.model.name)
+        return known or await self.measured_scale()
+
+    async def measured_scale(self) -> Scale:
+        """The scale as the anchors give it now."""
         import numpy as np
 
         rows = anchors()
@@ -87,6 +93,18 @@ class Meaning:
 def key(text: str, kind: EmbeddingKind = "document") -> str:
     """Key of a text's vector; a question is embedded otherwise than the same words in a document."""
     return split.text_hash(text if kind == "document" else f"query\n{text}")
+
+
+@lru_cache(maxsize=1)
+def known_scales() -> dict[str, Scale]:
+    """Scales of models that come with the install, measured once (a test measures them again)."""
+    import yaml
+
+    rows = yaml.safe_load(SCALES.read_text("utf-8"))
+    return {
+        model: Scale({(pair[:2], pair[3:]): (low, high) for pair, (low, high) in pairs.items()})
+        for model, pairs in rows.items()
+    }
 
 
 @lru_cache(maxsize=1)

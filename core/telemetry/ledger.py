@@ -75,9 +75,7 @@ SELECT operation, provider, model, count(*) AS calls,
     avg(first_token_s) AS mean_first_token_s, avg(total_s) AS mean_total_s
 FROM calls WHERE at >= ? GROUP BY operation, provider, model ORDER BY calls DESC, provider, model
 """
-_INSERT = "INSERT INTO calls ({}) VALUES ({})".format(
-    ", ".join(Call.__slots__), ", ".join("?" for _ in Call.__slots__)
-)
+_INSERT = "INSERT INTO calls ({}) VALUES ({})".format(", ".join(Call.__slots__), ", ".join("?" for _ in Call.__slots__))
 _row = attrgetter(*Call.__slots__)
 GATHER_S = 0.05  # how long the first row of a batch waits for others: a transaction costs more than its rows
 

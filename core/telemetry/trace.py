@@ -5,7 +5,7 @@ Carried in a context variable, so that the ledger row of a call made deep inside
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -26,7 +26,7 @@ _current: ContextVar[Trace | None] = ContextVar("touchstone_trace", default=None
 
 def new_trace_id() -> str:
     """32 hex digits, as in W3C Trace Context."""
-    return secrets.token_hex(16)
+    return os.urandom(16).hex()
 
 
 def current_trace() -> Trace:

@@ -21,12 +21,13 @@ from typer.testing import CliRunner, Result
 
 from apps.cli import app
 from core.settings import load_settings
-from core.types import Answer, Citation, Sentence
+from core.types import Answer, Citation, Queued, Sentence, Switched
 from tests.local_service import LocalService, serving
+from tests.reference import commands
 
 ROOT = Path(__file__).parents[2]
 KEY = "sk-cli-0123456789abcdef"
-COMMANDS = ("init", "doctor", "models", "chat", "index", "ask", "ui", "usage")
+COMMANDS = tuple(commands())
 SCRIPT = """\
 - match: 中文
   reply: "[bold]你好[/bold]，\\e[31m红\\e[0m"
@@ -91,7 +92,8 @@ def test_version() -> None:
 def test_help_lists_every_command(arguments: tuple[str, ...]) -> None:
     result = touchstone(*arguments)
     assert result.exit_code == 0
-    for name in COMMANDS:
+    assert {"init", "doctor", "models", "chat", "index", "ask", "ui", "usage"} <= set(COMMANDS)
+    for name in {name.split()[0] for name in COMMANDS}:
         assert re.search(rf"^  {name} +\S", result.stdout, re.MULTILINE), name
 
 
@@ -610,7 +612,8 @@ def test_ask_streams_sentences_and_lists_sources(documents: Path, monkeypatch: p
 
     touchstone("index", str(documents))
     sentences = [SentenceReady(sentence) for sentence in ANSWER.sentences]
-    asked = answering_with(monkeypatch, SourcesFound(()), *sentences, Notice("embedding_down"), AnswerDone(ANSWER))
+    before = [Queued(2), SourcesFound(()), Switched("embedded:smollm2", "connect_failed"), Notice("embedding_down")]
+    asked = answering_with(monkeypatch, *before, *sentences, AnswerDone(ANSWER))
     result = touchstone("ask", " 保修多久 ", "--language", "zh")
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
@@ -620,10 +623,33 @@ def test_ask_streams_sentences_and_lists_sources(documents: Path, monkeypatch: p
     assert lines[3].endswith("长…”")
     assert lines[4] == "[2] Returns[31m — docs/returns.md — “A kettle may be returned.”"
     assert "\x1b" not in result.output
-    assert result.stderr.strip()
+    assert len(result.stderr.splitlines()) == 3
+    assert "2 calls are ahead" in result.stderr
+    assert "embedded:smollm2 has taken over (connect_failed)" in result.stderr
     (options,) = asked
     assert (options["question"], options["collection"], options["language"]) == ("保修多久", "default", "zh")
     assert options["chat"].name.startswith("scripted:")
+
+
+def test_ask_answers_from_documents_in_both_languages(documents: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole way, with the models that come with the install."""
+    for role in ("CHAT", "EMBEDDING"):
+        monkeypatch.delenv(f"TOUCHSTONE_{role}")
+    assert touchstone("index", str(documents)).exit_code == 0
+    for question, source, quote in (
+        ("电水壶保修多久？", "保修.md", "12 个月"),
+        ("Within how many days may a kettle be returned?", "returns.md", "7 days"),
+    ):
+        result = touchstone("ask", question)
+        assert result.exit_code == 0
+        answer, _, sources = result.stdout.partition("\nSources\n")
+        assert quote in answer
+        assert "[1]" in answer
+        assert source in sources
+        assert quote in sources
+        as_data = data(touchstone("ask", question, "--json"))
+        assert as_data["mode"] == "extractive"
+        assert as_data["citations"][0]["quote"] in (documents / source).read_text("utf-8")
 
 
 def test_ask_as_data(documents: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -765,7 +791,9 @@ def test_the_documented_options_are_those_of_help(command: str, language: str) -
     section = page.partition(f"### touchstone {command}\n")[2].partition("\n###")[0].partition("<!-- ")[0]
     documented = set(re.findall(r"`(--?[a-z][a-z-]*)`", section))
     helped = set(
-        re.findall(r"(?<![\w-])--?[a-z][a-z-]*", touchstone(command, "--help", TOUCHSTONE_LANG=language).stdout)
+        re.findall(
+            r"(?<![\w-])--?[a-z][a-z-]*", touchstone(*command.split(), "--help", TOUCHSTONE_LANG=language).stdout
+        )
     )
     own = documented | {"-h", "--help"}
     # The help's prose may name an option of another command.

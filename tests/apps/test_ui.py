@@ -18,7 +18,7 @@ from apps.i18n import LOCALES
 from apps.ui.chat import answer_markdown
 from apps.ui.inert import JOINER, UNSEEN, formatted, inert, inert_lines
 from apps.ui.launch import ENTRY, THEME, streamlit_arguments
-from apps.ui.look import count, seconds, shortened
+from apps.ui.look import count, place, seconds, shortened, size
 from apps.ui.sources import describe, marked, numbered
 from core.types import Answer, Citation, Sentence
 from tests.apps.hostile import HOSTILE
@@ -133,12 +133,23 @@ def test_a_generated_answer_keeps_emphasis_only() -> None:
 
 
 def test_a_source_says_where_and_marks_the_quote() -> None:
-    shown = describe(citation(), lambda _: ("You may return it", "of delivery."))
+    shown = describe(citation(), lambda _: ("ou may return it", "of delivery. Se"))
     text = plain(shown)
     assert "Return *policy* › Electronics" in text
     assert "0.83" in text
-    assert shown.endswith(
-        ":gray[… You may return it] :primary-background[within \\[30\\] days] :gray[of delivery\\. …]"
+    assert shown.endswith(":gray[… may return it] :primary-background[within \\[30\\] days] :gray[of delivery\\. …]")
+
+
+def test_surroundings_are_read_without_markdown_signs_and_cut_words() -> None:
+    shown = plain(
+        marked(
+            "lf a word\n## Warranty\n\n| Product | Months |\n|---|:--:|\n| KT",
+            "| KT-310 | 36 |",
+            "- `x`\n电池**除外**，",
+        )
+    )
+    assert (
+        shown == ":gray[… a word Warranty Product Months KT] :primary-background[| KT-310 | 36 |] :gray[x 电池除外， …]"
     )
 
 
@@ -174,6 +185,12 @@ def test_names_fit_small_places(name: str, shown: str) -> None:
 def test_unknown_numbers_are_dashes() -> None:
     assert (seconds(None), count(None)) == ("–", "–")
     assert (seconds(0.421), seconds(63.2), count(12345)) == ("0.42 s", "63 s", "12,345")
+    assert (size(None), size(71_800_000), size(2_540_000_000)) == ("–", "72 MB", "2.5 GB")
+
+
+def test_own_folders_are_shortened() -> None:
+    assert place(Path.home() / "x" / ".env") == str(Path("~/x/.env"))
+    assert place(Path("/srv/shop")) == str(Path("/srv/shop"))
 
 
 def luminance(color: str) -> float:

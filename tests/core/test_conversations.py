@@ -18,7 +18,7 @@ import pytest
 from core.conversations import Conversations
 from core.errors import InputError, NotFound, StreamInterrupted
 from core.i18n import Phrase
-from core.transcripts import StoredMessage, answer_from_json, answer_to_json, error_text
+from core.transcripts import StoredMessage, answer_from_json, answer_to_json, error_text, notice_texts
 from core.types import LOCAL, Answer, Caller, Citation, Sentence
 from core.workspace import Workspace
 
@@ -65,7 +65,7 @@ def test_a_conversation_is_kept_over_a_restart(store: Conversations, tmp_path: P
         "scripted:a",
         "answer@1a2b",
     )
-    assert answer.notices == ("generator_down",)
+    assert answer.notices == {"generator_down": {}}
     assert answer.reply_to == question.id
     kept = answer.answer()
     assert kept is not None
@@ -229,6 +229,16 @@ def test_words_in_a_stored_error_speak_the_readers_language(store: Conversations
     assert error is not None
     assert error_text(error, "zh") == "没有对话“x”。"
     assert error_text(error, "en") == "There is no conversation 'x'."
+
+
+def test_notices_keep_their_parameters(store: Conversations) -> None:
+    made = store.create(LOCAL)
+    draft = store.ask(LOCAL, made.id, "q")
+    draft.finish("done", "a", answer=ANSWER, notices={"generator_down": {"detail": "sk-abcdefghijklmnop"}})
+    kept = store.message(LOCAL, draft.message_id)
+    assert "abcdefghijkl" not in notice_texts(kept.notices, "zh")[0]
+    assert "模型暂时无法回答" in notice_texts(kept.notices, "zh")[0]
+    assert "cannot answer" in store.export(LOCAL, made.id, "markdown", "en")
 
 
 def test_asking_again_replaces_the_answer(store: Conversations) -> None:

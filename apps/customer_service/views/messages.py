@@ -19,7 +19,7 @@ from apps.ui.look import seconds, shortened
 from apps.ui.session import caller, language, t
 from core.errors import TouchstoneError
 from core.retrieval.answer import SentenceReady
-from core.transcripts import StoredMessage, answer_from_json, error_text
+from core.transcripts import StoredMessage, answer_from_json, error_text, notice_texts
 from core.types import Answer, Queued, Switched
 
 WEAK = 0.5  # an answer of less confidence is marked as resting on weak evidence
@@ -38,8 +38,9 @@ def draw(message: StoredMessage, *, last: bool = False, busy: bool = False) -> N
         return
     with chat.message("assistant"):
         kept = _rendered(message.state, message.text, message.answer_json, language())
-        if kept.body:
-            st.markdown(kept.body, anchors=False)
+        body = "\n\n".join([*filter(None, [kept.body]), *_notices(message)])
+        if body:
+            st.markdown(body, anchors=False)
         if kept.panel:
             with st.expander(kept.label, icon=":material/menu_book:", type="compact"):
                 st.markdown(kept.panel, anchors=False)
@@ -95,7 +96,6 @@ def _body(answer: Answer) -> str:
         lines.insert(0, f":gray-badge[:material/help: {t('customer_service.refused')}]")
     elif answer.confidence is not None and answer.confidence < WEAK:
         lines.insert(0, f":orange-badge[:material/help: {t('ui.weak.title')}] :small[:gray[{t('ui.weak.text')}]]")
-    lines += [f":small[:orange[:material/info: {t(f'customer_service.notice.{code}')}]]" for code in answer.notices]
     facts = []
     if answer.mode in ("extractive", "generated"):
         facts.append(t(f"customer_service.mode.{answer.mode}"))
@@ -108,6 +108,11 @@ def _body(answer: Answer) -> str:
     if facts:
         lines.append(f":small[:gray[{' · '.join(facts)}]]")
     return "\n\n".join(lines)
+
+
+def _notices(message: StoredMessage) -> list[str]:
+    said = notice_texts(message.notices, language()) if message.notices else ()
+    return [f":small[:orange[:material/info: {inert(text)}]]" for text in said]
 
 
 def _failed(message: StoredMessage) -> None:

@@ -1,4 +1,4 @@
-"""A service over a workspace of the test: no key, no network, quick embeddings."""
+"""A service over a workspace of the test: no key, no network, and words alone, because vectors take their time."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from apps.customer_service import CustomerService
 from core.runtime import Runtime
 from core.settings import Settings, override
 
+NO_VECTORS = "scripted:none"  # there is no such model: search goes by words, and says so
 OpenShop = Callable[..., CustomerService]
 
 
@@ -25,9 +26,7 @@ def open_shop(settings: Settings) -> Iterator[OpenShop]:
             path = Path(settings.folder) / f"script{len(opened)}.yaml"
             path.write_text(script, "utf-8")
             chat = f"scripted:{path.name}"
-        opened.append(
-            CustomerService(Runtime(override(settings, models__chat=chat, models__embedding="scripted:hash")))
-        )
+        opened.append(CustomerService(Runtime(override(settings, models__chat=chat, models__embedding=NO_VECTORS))))
         return opened[-1]
 
     yield open_

@@ -15,12 +15,13 @@ from core.errors import StreamInterrupted
 from core.i18n import catalogue, message
 from core.types import LOCAL
 from tests.apps.conftest import Open, words
+from tests.apps.customer_service.conftest import NO_VECTORS
 
 PAGE = "customer_service/views/chat.py"
 QUESTIONS = {"zh": "KT-210 几天内可以退货？", "en": "What is the wattage of the American KT-310?"}
 SAID = {"zh": "15 天", "en": "1500 W"}
 BIKE = "# 员工自行车\n\n员工自行车的车锁密码是 4711。自行车停放在地下二层 B 区。\n".encode()
-QUOTING = {"TOUCHSTONE_CHAT": "embedded:smollm2"}
+QUOTING = {"TOUCHSTONE_CHAT": "embedded:smollm2", "TOUCHSTONE_EMBEDDING": NO_VECTORS}
 
 
 def text(key: str, language: str, **params: object) -> str:

@@ -18,6 +18,7 @@ from apps.customer_service.service import QUESTION_LIMIT
 from core.errors import InputError, NotFound
 from core.retrieval.answer import AnswerDone, SentenceReady
 from core.retrieval.library import Library
+from core.transcripts import notice_texts
 from core.types import LOCAL, Caller
 from tests.apps.customer_service.conftest import OpenShop
 
@@ -95,10 +96,14 @@ def test_an_able_model_writes_and_is_checked(open_shop: OpenShop) -> None:
 def test_a_model_that_is_down_is_said_to_be_and_sources_are_quoted(open_shop: OpenShop) -> None:
     shop = open_shop("rules:\n  - fault: connect_failed\n")
     shop.prepare()
-    answer = shop.ask("KT-210 几天内可以退货？")
+    conversation = shop.conversations.create(LOCAL)
+    answer = shop.ask("KT-210 几天内可以退货？", conversation_id=conversation.id)
     assert answer.mode == "extractive"
     assert "generator_down" in answer.notices
     assert "15 天" in answer.text
+    kept = shop.conversations.messages(LOCAL, conversation.id)[1]
+    (said,) = notice_texts({"generator_down": kept.notices["generator_down"]}, "zh")
+    assert "连不上" in said
 
 
 def test_a_model_that_cannot_be_opened_is_as_one_that_is_down(open_shop: OpenShop) -> None:
@@ -179,12 +184,11 @@ def test_closing_the_stream_keeps_what_has_come_as_stopped(shop: CustomerService
     kept = shop.conversations.messages(LOCAL, conversation.id)[1]
     assert kept.state in ("stopped", "done")  # all of it may have been there
     assert shown
-    assert kept.text.startswith(shown)
+    assert shown in kept.text
     assert kept.answer_json
 
 
 def test_stopping_a_thinking_model_is_quick(open_shop: OpenShop) -> None:
-    shop = open_shop(CITED.replace("DELAY", "0") + "    first_delay_s: 60\n")
     shop = open_shop("rules:\n  - reply: x\n    first_delay_s: 60\n")
     shop.prepare()
     conversation = shop.conversations.create(LOCAL)
@@ -229,7 +233,7 @@ def test_kill_9_in_the_middle_of_an_answer_loses_nothing_shown(open_shop: OpenSh
     environment = {
         **os.environ,
         "TOUCHSTONE_CHAT": "scripted:slow.yaml",
-        "TOUCHSTONE_EMBEDDING": "scripted:hash",
+        "TOUCHSTONE_EMBEDDING": "scripted:none",
         "PYTHONPATH": str(ROOT),
     }
     with subprocess.Popen(
@@ -258,15 +262,12 @@ def test_kill_9_in_the_middle_of_an_answer_loses_nothing_shown(open_shop: OpenSh
 
 def test_prepare_is_quick_and_done_once(shop: CustomerService) -> None:
     sample = shop.knowledge.collections(LOCAL)[0]
-    generation, documents = sample.info().generation, len(sample.documents())
+    loaded = sample.documents()
     began = time.process_time()
     shop.prepare()
     assert time.process_time() - began < 2.0
-    assert documents == 55
-    assert len(sample.documents()) == documents
-    while shop.knowledge._embedding:
-        time.sleep(0.05)
-    assert sample.info().generation >= generation
+    assert len(loaded) == 55
+    assert sample.documents() == loaded
 
 
 def test_an_upload_is_found_by_its_owner_alone(shop: CustomerService) -> None:
@@ -325,7 +326,7 @@ def test_what_another_process_indexes_the_next_question_finds(shop: CustomerServ
         "    report = asyncio.run(Library.of(runtime).collection().sync([sys.argv[1]]))\n"
         "    assert report.count('added') == 1, report\n"
     )
-    environment = {**os.environ, "TOUCHSTONE_EMBEDDING": "scripted:hash", "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "TOUCHSTONE_EMBEDDING": "scripted:none", "PYTHONPATH": str(ROOT)}
     subprocess.run(
         [sys.executable, "-c", program, str(tmp_path / "bike.md")],
         cwd=tmp_path,

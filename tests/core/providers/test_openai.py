@@ -19,6 +19,7 @@ from core.errors import (
     MissingKey,
     ServerFailed,
     TimedOut,
+    Unsupported,
 )
 from core.providers.endpoint import proxy_for
 from core.providers.openai import list_models
@@ -150,6 +151,14 @@ def test_opening_sends_nothing() -> None:
         model.stream([user("hi")])
         asyncio.run(model.aclose())
         assert server.opened == 0
+
+
+def test_what_a_service_lacks_is_refused_before_it_is_asked() -> None:
+    with Misbehaving([(whole(),)]) as server:
+        with pytest.raises(Unsupported):
+            ask(server, Options(schema={"type": "object"}), "deepseek", DEEPSEEK_BASE_URL=server.url)
+        assert server.opened == 0
+        ask(server, Options(top_logprobs=1, stream=False), "deepseek", DEEPSEEK_BASE_URL=server.url)
 
 
 # --- models -----------------------------------------------------------------------------------

@@ -364,7 +364,7 @@ def test_a_reader_who_takes_his_time_is_not_a_stall() -> None:
         ((STREAM_HEAD, pieces("Hello"), Reset()), "reset"),
         ((head(200, "content-type: text/event-stream"), event(chunk("Hello")), Close()), "without a finish reason"),
         ((STREAM_HEAD, pieces("Hello"), framed(b'data: {"choices": [{"delta"\n\n'), DONE), "byte"),
-        ((STREAM_HEAD, pieces("Hello"), framed(event(b"null")), DONE), "event 2"),
+        ((STREAM_HEAD, pieces("Hello"), framed(event(b"null")), DONE), "piece 2"),
         ((STREAM_HEAD, pieces("Hello"), framed(event({"error": {"message": "worker died"}})), END), "worker died"),
         ((STREAM_HEAD, pieces("Hello"), framed(event(chunk(finish="network_error"))), DONE), "network_error"),
         ((STREAM_HEAD, pieces("Hello"), b"zz\r\n"), "chunk"),

@@ -17,6 +17,7 @@ from core.errors import (
     ProviderError,
     RateLimited,
     ServerFailed,
+    Unsupported,
     code_of,
 )
 from core.providers.refusals import beginning, refused, refused_inside
@@ -61,6 +62,13 @@ REFUSALS: list[tuple[str, int, Any, type[ProviderError]]] = [
     ("zhipu", 400, {"error": {"code": "1211", "message": "模型不存在，请检查模型代码。"}}, ModelNotFound),
     ("doubao", 404, {"error": {"code": "ModelNotOpen", "message": "Your account has not activated the model"}}, ModelNotFound),
     ("fastapi", 404, {"detail": "Not Found"}, ModelNotFound),
+    # not able
+    ("llama.cpp", 500, {"error": {"code": 500, "message": "image input is not supported - hint: if this is unexpected, you may need to provide the mmproj", "type": "server_error"}}, Unsupported),
+    ("vllm", 400, {"error": {"message": "qwen is not a multimodal model", "code": 400}}, Unsupported),
+    ("vllm", 400, {"error": {"message": '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set', "code": 400}}, Unsupported),
+    ("ollama", 400, {"error": {"message": "registry.ollama.ai/library/gemma:2b does not support tools"}}, Unsupported),
+    ("deepseek", 400, {"error": {"message": "This response_format type is unavailable now", "type": "invalid_request_error"}}, Unsupported),
+    ("deepseek", 422, {"error": {"message": "Failed to deserialize the JSON body: messages[0]: unknown variant `image_url`, expected `text`"}}, Unsupported),
     # other
     ("fastapi", 422, {"detail": [{"loc": ["body", "messages"], "msg": "field required"}]}, BadRequest),
     ("deepseek", 422, {"error": {"message": "Invalid parameters"}}, BadRequest),
@@ -83,6 +91,7 @@ def test_a_refusal_is_its_typed_error(service: str, status: int, body: Any, kind
     for language in ("en", "zh"):
         text = error.text(language)
         assert "?" not in text.replace("？", ""), text
+        assert not text.startswith("error."), text
         assert "sk-abcdefghij" not in text
 
 
@@ -124,7 +133,7 @@ def test_an_object_that_says_nothing_known_in_one_piece_is_invalid() -> None:
 
 
 def test_the_beginning_of_what_is_not_understood() -> None:
-    assert beginning(b"") == "an empty body"
-    assert beginning(b"  \n") == "white space"
+    assert str(beginning(b"")) == "an empty body"
+    assert str(beginning(b"  \n")) == "white space"
     assert beginning("é".encode() * 200) == "é" * 100
-    assert "sk-abcdefghijklmnop" not in beginning(b"Authorization: Bearer sk-abcdefghijklmnop")
+    assert "sk-abcdefghijklmnop" not in str(beginning(b"Authorization: Bearer sk-abcdefghijklmnop"))

@@ -1,0 +1,107 @@
+"""Pictures of the real pages: ``python -m tests.browser.screenshots`` writes those of the README into docs/images.
+
+``--all FOLDER`` draws every page in both languages, light and dark, at desk and phone width, to look at.
+A question is asked with the embedded models over the sample shop, so the first run takes some minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from tests.browser.serving import ROOT, chromium, served
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+IMAGES = ROOT / "docs" / "images"
+SIZES = {"desk": (1280, 800), "phone": (390, 844)}
+PATHS = {"customer-service": "/support", "models": "/models", "home": "/"}
+QUESTIONS = {"zh": "KT-310 水壶的保修期是多久？", "en": "How long is the warranty of the KT-310 kettle?"}
+ANSWER_MS = 600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """One picture. Light and desk width go without saying in its name."""
+
+    page: Literal["home", "models", "customer-service"]
+    language: Literal["zh", "en"]
+    scheme: Literal["light", "dark"] = "light"
+    size: Literal["desk", "phone"] = "desk"
+
+    @property
+    def name(self) -> str:
+        marks = [self.page, self.language]
+        marks += [mark for mark in (self.scheme, self.size) if mark not in ("light", "desk")]
+        return "-".join(marks) + ".png"
+
+
+README = (
+    Shot("customer-service", "en"),
+    Shot("customer-service", "zh"),
+    Shot("customer-service", "zh", "dark", "phone"),
+    Shot("models", "en"),
+    Shot("models", "zh", "dark"),
+    Shot("home", "en"),
+    Shot("home", "zh", "dark"),
+)
+ALL = tuple(
+    Shot(*parts)  # type: ignore[arg-type]  # product gives plain strings
+    for parts in itertools.product(PATHS, QUESTIONS, ("light", "dark"), SIZES)
+)
+
+
+def take(shots: Sequence[Shot], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        place = Path(scratch)
+        with served(place / ".touchstone", place, HOME=scratch) as address, chromium() as browser:
+            for shot in shots:
+                draw(browser, address, shot, folder / shot.name)
+
+
+def draw(browser: Browser, address: str, shot: Shot, target: Path) -> None:
+    width, height = SIZES[shot.size]
+    context = browser.new_context(
+        viewport={"width": width, "height": height},
+        color_scheme=shot.scheme,
+        locale="zh-CN" if shot.language == "zh" else "en-US",
+        device_scale_factor=1,
+    )
+    page = context.new_page()
+    page.goto(f"{address}{PATHS[shot.page]}?lang={shot.language}")
+    page.get_by_test_id("stHeading").first.wait_for(timeout=60_000)
+    settle(page)
+    if shot.page == "models":
+        page.locator(".st-key-models_test button").click()
+        page.get_by_test_id("stMetric").first.wait_for(timeout=ANSWER_MS)
+    elif shot.page == "customer-service":
+        box = page.get_by_test_id("stChatInputTextArea")
+        box.fill(QUESTIONS[shot.language])
+        box.press("Enter")
+        page.get_by_test_id("stFeedback").first.wait_for(timeout=ANSWER_MS)
+        page.get_by_test_id("stChatMessage").locator("summary").last.click()
+    settle(page)
+    page.mouse.move(0, 0)
+    page.screenshot(path=target)
+    context.close()
+
+
+def settle(page: Page) -> None:
+    """Wait until no script runs and nothing moves."""
+    page.wait_for_timeout(1500)
+    page.wait_for_function("!document.querySelector('[data-testid=stStatusWidget], [data-testid=stSkeleton]')")
+    page.wait_for_timeout(500)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--all", type=Path, metavar="FOLDER", help="draw every combination into FOLDER")
+    chosen = parser.parse_args()
+    take(ALL if chosen.all else README, chosen.all or IMAGES)

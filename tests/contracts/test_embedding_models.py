@@ -1,0 +1,75 @@
+"""Every embedding engine keeps the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core.contracts import EmbeddingModel
+from core.providers.openmp import be_polite
+from core.providers.registry import open_model
+from core.providers.sync import run
+from core.settings import load_settings
+from tests.contracts.embedding_model import EmbeddingModelContract, Traits
+from tests.core.providers.tiny_gguf import metadata, write_gguf
+
+MODELS: dict[str, Traits] = {
+    "embedded:e5": Traits(kinds_differ=True, bilingual=True),
+    "gguf:tiny-e5.gguf": Traits(kinds_differ=True),  # its name has the prefixes of e5, its weights are random
+    "gguf:tiny.gguf": Traits(),
+    "scripted:hash": Traits(),
+    "openai:tiny": Traits(any_length=False, same_text=0.998),  # llama.cpp's own server
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("embeddings")
+    write_gguf(folder / "tiny.gguf", metadata(context_tokens=512))
+    write_gguf(folder / "tiny-4k.gguf")
+    write_gguf(folder / "tiny-e5.gguf", metadata(context_tokens=512, general__name="Tiny E5"))
+    return folder
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def traits(name: str) -> Traits:
+    return MODELS[name]
+
+
+@pytest.fixture(scope="module")
+def model(name: str, folder: Path) -> Iterator[EmbeddingModel]:
+    variables = {"TOUCHSTONE_HOME": str(folder / "home"), "TOUCHSTONE_LOCAL_SLOTS": "3"}
+    server = _server(folder / "tiny-4k.gguf") if name.startswith("openai:") else None
+    if server is not None:
+        variables["OPENAI_BASE_URL"] = f"{server.listening_address}/v1"
+    opened = open_model("embedding", name, load_settings(folder, variables))
+    yield opened
+    run(opened.aclose())
+
+
+def _server(path: Path):  # type: ignore[no-untyped-def]  # xllamacpp has no types
+    """llama.cpp's HTTP server on loopback, for embeddings."""
+    import xllamacpp
+
+    be_polite()
+    params = xllamacpp.CommonParams()
+    params.model.path = str(path)
+    params.embedding = params.endpoint_metrics = True
+    params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
+    params.n_ctx = params.n_batch = params.n_ubatch = 4096
+    params.fit_params = params.warmup = params.ui = False
+    params.verbosity = -1
+    server = xllamacpp.Server(params)
+    server.handle_metrics()
+    return server
+
+
+class TestEmbeddingModels(EmbeddingModelContract):
+    pass
