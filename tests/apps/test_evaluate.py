@@ -231,9 +231,12 @@ def test_answers_are_judged_by_their_quotes(squad: Path, elsewhere: Path, tmp_pa
     page = tmp_path / "page.html"
     done = evaluate("answers", "--data", squad, "--unanswerable", elsewhere, "--html", page, "--json")
     assert done.exit_code == 0, done.output
+    assert list(json.loads(done.stdout)) == ["lexical", "extractive"], "the cheap baseline stands beside"
+    lexical = json.loads(done.stdout)["lexical"]
+    assert (lexical["supported"], lexical["refused"]) == (1.0, 1.0), "no word is shared with the other questions"
     found = json.loads(done.stdout)["extractive"]
     assert (found["answered"], found["supported"], found["refused"], found["refusal_auroc"]) == (1.0, 1.0, 1.0, 1.0)
-    assert "polyline" in page.read_text("utf-8")
+    assert page.read_text("utf-8").count("<polyline") == 2
 
 
 @pytest.mark.slow
