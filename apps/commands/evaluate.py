@@ -20,6 +20,7 @@ from apps.commands.shell import STOPPED, Command, Group, Out, console, out_of
 from core.errors import InputError, MissingFile
 
 if TYPE_CHECKING:
+    from core.evaluation.corpus import Mode
     from core.evaluation.datasets import Dataset, Record
     from core.evaluation.gate import GateResult
     from core.evaluation.results import Evaluation, Report
@@ -40,6 +41,7 @@ Page = Annotated[Path | None, typer.Option("--html", help="cli.evaluate.html")]
 Publish = Annotated[Path | None, typer.Option("--publish", help="cli.evaluate.publish")]
 Resume = Annotated[bool | None, typer.Option("--resume/--fresh", help="cli.evaluate.resume", show_default=False)]
 ALL = "all"
+BASELINE = "lexical"  # sentences chosen by shared words alone, beside every answering system
 PUBLISHED = {  # of each task, in the scoreboard
     "retrieval": ("ndcg@10", "recall@100"),
     "answers": ("answered", "supported", "unsupported_at_60%", "refused", "refused_at_10%"),
@@ -139,24 +141,34 @@ async def _answer(
     from core.jobs import Jobs
 
     chat = runtime.chat(model) if model else None
+    embedding = {"embedding": runtime.settings.model("embedding")}
+    task, found = answer_task(data, others), []
     with _bar(out) as bar:
-        corpus = await Corpus.open(data, runtime, told=bar)
-        with closing(corpus):
 
-            async def answer(record: Record) -> dict[str, Any]:
-                return answer_output(await corpus.answer(record.input, chat))
+        async def measure(mode: Mode, name: str, config: dict[str, Any]) -> None:
+            corpus = await Corpus.open(data, runtime, mode, told=bar)
+            with closing(corpus):
 
-            return [
-                await evaluate(
-                    answer_task(data, others),
-                    answer,
-                    name=model or "extractive",
-                    jobs=Jobs(runtime.workspace),
-                    config={"embedding": runtime.settings.model("embedding")},
-                    resume=resume,
-                    on_progress=lambda job: bar("questions", job.done + job.failed, job.total),
+                async def answer(record: Record) -> dict[str, Any]:
+                    if mode == "keyword":
+                        return await corpus.quote_by_words(record.input)
+                    return answer_output(await corpus.answer(record.input, chat))
+
+                found.append(
+                    await evaluate(
+                        task,
+                        answer,
+                        name=name,
+                        jobs=Jobs(runtime.workspace),
+                        config=config,
+                        resume=resume,
+                        on_progress=lambda job: bar("questions", job.done + job.failed, job.total),
+                    )
                 )
-            ]
+
+        await measure("keyword", BASELINE, {})
+        await measure("hybrid", model or "extractive", embedding)
+    return found
 
 
 def _read(path: Path, split: str, sample_size: int | None) -> Dataset:

@@ -115,7 +115,13 @@ def _language_chosen() -> None:
     chosen = st.session_state[LANGUAGE_SWITCH_KEY]
     st.session_state[LANGUAGE_KEY] = chosen
     st.query_params["lang"] = chosen
-    save_preference(runtime().workspace, caller(), "language", chosen)
+    if _is_one_person():
+        save_preference(runtime().workspace, caller(), "language", chosen)
+
+
+def _is_one_person() -> bool:
+    """Whether the caller stands for one person: logged in, or at this machine. Else everybody is ``local``."""
+    return login_configured() or st.context.ip_address is None
 
 
 def _first_language() -> str:
@@ -123,7 +129,8 @@ def _first_language() -> str:
     if asked in LANGUAGES:
         return asked
     open_ = runtime()
-    saved = preference(open_.workspace, caller(), "language") or open_.settings.values["language"]
+    chosen = preference(open_.workspace, caller(), "language") if _is_one_person() else None
+    saved = chosen or open_.settings.values["language"]
     if saved in LANGUAGES:
         return saved
     return "zh" if (st.context.locale or "").lower().startswith("zh") else "en"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 from core.errors import ConfigurationError, InputError
@@ -71,6 +71,30 @@ class Corpus:
     async def answer(self, question: str, chat: ChatModel | None = None) -> Answer:
         """The app's answer: quoted, or written by ``chat``."""
         return await self._library.answer(question, chat=chat)
+
+    async def quote_by_words(self, question: str, quotes: int = 2) -> dict[str, Any]:
+        """The baseline that an answering system must beat: sentences that share most with the question.
+
+        Of the ten best passages, the sentences that hold the largest share of the question's terms, weighted
+        by their inverse document frequency; that share is the confidence. It declines only when no
+        passage shares a term. What ``core.evaluation.judges.answer_task`` judges comes back.
+        """
+        from core.retrieval import sentences, tokens
+
+        found = await self._index_of().find(question, 10)
+        whole = sum(found.weights.values()) or 1.0
+        scored: list[tuple[float, str]] = []
+        for hit in found.hits:
+            for start, end in sentences.spans(hit.passage.text):
+                sentence = hit.passage.text[start:end]
+                there = set(tokens.tokens(sentence))
+                scored.append((sum(w for term, w in found.weights.items() if term in there) / whole, sentence))
+        best = sorted(scored, key=lambda pair: -pair[0])[:quotes]  # stable: of equals, the better passage's
+        return {
+            "answered": bool(best),
+            "quotes": [sentence for _, sentence in best],
+            "confidence": best[0][0] if best else 0.0,
+        }
 
     def close(self) -> None:
         self._library.close()

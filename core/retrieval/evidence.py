@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -54,6 +54,7 @@ _GIVES: dict[str, re.Pattern[str]] = {
     "heat": re.compile(r"\d+\s?(?:°c|℃|°|度)"),
     "count": re.compile(r"\d|[一二两三四五六七八九十]+[个张次件只台份双套层位项种条]|\b(?:one|two|three|four|five|six|once|twice)\b"),
 }  # fmt: skip
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _CODE = re.compile(r"\b[a-z]{1,5}-?\d[\w-]*", re.IGNORECASE)
 
 
@@ -87,9 +88,15 @@ class Ask:
         found = [kind for kind, pattern in _ASKS.items() if pattern.search(text)]
         return tuple(found if len(found) == 1 else [kind for kind in found if kind != "count"])
 
-    def names_product(self, term: str) -> bool:
-        """Whether ``term`` is a product code or a part of one: ``kt210``, ``kt`` or ``210``."""
-        return tokens.is_code(term) or any(term in re.findall(r"[a-z]+|\d+", code) for code in self.codes)
+    def about(self, titles: Iterable[str]) -> dict[str, float]:
+        """The terms that say what is asked about something, with their weights.
+
+        Left out are the products that ``titles`` name (documents that name the product and say nothing of the
+        thing asked are the usual way to a wrong answer) and bare numbers (mostly the asker's own situation).
+        """
+        products = self.codes & {code for title in titles for code in tokens.codes(title)}
+        parts = {part for code in products for part in (code, *re.findall(r"[a-z]+|\d+", code))}
+        return {t: w for t, w in self.term_weights.items() if t not in parts and not _NUMBER.fullmatch(t)}
 
     @cached_property
     def term_weights(self) -> dict[str, float]:
@@ -169,10 +176,7 @@ def rank(
 
 
 def judge(ask: Ask, ranked: Sequence[Scored], passages: int) -> Evidence:
-    """Whether the best units answer the question: does anything mean the same, and is what was asked *about* there?
-
-    A product's name does not count: documents that name the product and say nothing of the thing asked are the
-    usual way to a wrong answer.
+    """Whether the best units answer the question: does anything mean the same, and is what was asked about there?
 
     Args:
         passages: in the collections searched; tells which words of the question occur nowhere in them.
@@ -181,9 +185,10 @@ def judge(ask: Ask, ranked: Sequence[Scored], passages: int) -> Evidence:
         return Evidence(0.0, {})
     best = ranked[:3]
     mine = [s for s in ranked if s.unit.passage.language == ask.language]
+    about = ask.about({s.unit.passage.title for s in ranked})
     crossed = best[0].unit.passage.language != ask.language
     found = {
-        "about": NEUTRAL if crossed else max(_about(ask, s.unit, passages) for s in best),
+        "about": NEUTRAL if crossed else max(_share_spoken_of(ask, about, s.unit, passages) for s in best),
         "chinese": 1.0 if ask.language == "zh" else 0.0,
     }
     weights = CONFIDENCE_WITHOUT_MEANING
@@ -194,8 +199,8 @@ def judge(ask: Ask, ranked: Sequence[Scored], passages: int) -> Evidence:
     return Evidence(1 / (1 + math.exp(-logit)), found)
 
 
-def _about(ask: Ask, unit: Unit, passages: int) -> float:
-    """The share of what is asked about, product names aside, that a unit speaks of.
+def _share_spoken_of(ask: Ask, about: Mapping[str, float], unit: Unit, passages: int) -> float:
+    """The share of what is asked about that a unit speaks of.
 
     A term counts in full when the unit holds it, nearly so when the unit names its concept, and a Han pair in
     part when the unit holds its characters. A Han pair that occurs nowhere may be two halves of two words, so
@@ -205,9 +210,7 @@ def _about(ask: Ask, unit: Unit, passages: int) -> float:
     held, named = set(tokens.tokens(text)), concepts(text)
     nowhere = keyword.idf(0, passages) - 1e-9
     share = total = 0.0
-    for term, weight in ask.term_weights.items():
-        if ask.names_product(term):
-            continue
+    for term, weight in about.items():
         pair = len(term) == 2 and term > "\u4e00"
         known_as = ask.concepts_by_term.get(term, frozenset())
         if pair and not known_as and ask.weights[term] >= nowhere:

@@ -256,14 +256,15 @@ class _Reader(HTMLParser):
             if self._cells:
                 self._cells[-1] += data
             else:
-                self._put(re.sub(r"\s+", " ", data))
+                text = re.sub(r"\s+", " ", data)
+                self._put(text.lstrip() if not self._out or self._out[-1].endswith("\n") else text)
 
     def _put(self, text: str) -> None:
         self._out.append(text)
 
     def text(self) -> str:
         joined = "".join(self._out)
-        joined = re.sub(r"[ \t]+\n", "\n", re.sub(r"\n ", "\n", joined))
+        joined = re.sub(r"[ \t]+\n", "\n", joined)
         return re.sub(r"\n{3,}", "\n\n", joined).strip() + "\n"
 
 

@@ -51,7 +51,6 @@ class Index:
     ) -> None:
         self.workspace, self.name, self.caller = workspace, name, caller
         self._embedding, self._legs = embedding, legs
-        self._id: int | None = None
 
     # --- indexing ---------------------------------------------------------------------------------
 
@@ -124,7 +123,7 @@ class Index:
         When the embedding model fails the passages stay pending (keyword search finds them) and the notice is
         ``embedding_down``.
         """
-        if self._embedding is None:
+        if self._embedding is None or not self.id():
             return 0, ()
         try:
             model = self._embedding()
@@ -269,28 +268,31 @@ class Index:
             " (SELECT count(*) FROM passages WHERE collection_id = c.id) AS passages FROM collections c WHERE c.id = ?",
             collection,
         )
-        assert row is not None  # id() has just made sure of it  # noqa: S101
+        if row is None:
+            return CollectionInfo(self.name, 0, 0, 0, 0)
         return CollectionInfo(
             self.name, row["documents"], row["passages"], self._count_pending(model), row["generation"]
         )
 
     def id(self) -> int:
-        """The collection's number; the collection is created on first use."""
-        if self._id is None:
-            key = (self.caller.tenant, self.name)
-            row = self._one("SELECT id FROM collections WHERE tenant = ? AND name = ?", *key)
-            if row is None:
-                with self.workspace.write() as db:
-                    db.execute(
-                        "INSERT OR IGNORE INTO collections (tenant, name, created_at) VALUES (?, ?, ?)",
-                        (*key, time.time()),
-                    )
-                    row = db.execute("SELECT id FROM collections WHERE tenant = ? AND name = ?", key).fetchone()
-                    keyword.create(db, row["id"])
-            self._id = int(row["id"])
-        return self._id
+        """The collection's number; 0 while nothing was ever written to it."""
+        row = self._one("SELECT id FROM collections WHERE tenant = ? AND name = ?", self.caller.tenant, self.name)
+        return int(row["id"]) if row is not None else 0
 
     # --- rows -------------------------------------------------------------------------------------
+
+    def _created(self) -> int:
+        """The collection's number; the collection is made when it is not there."""
+        if not self.id():
+            key = (self.caller.tenant, self.name)
+            with self.workspace.write() as db:
+                db.execute(
+                    "INSERT OR IGNORE INTO collections (tenant, name, created_at) VALUES (?, ?, ?)", (*key, time.time())
+                )
+                keyword.create(
+                    db, db.execute("SELECT id FROM collections WHERE tenant = ? AND name = ?", key).fetchone()[0]
+                )
+        return self.id()
 
     def _sync_file(self, path: Path) -> FileResult:
         try:
@@ -308,7 +310,7 @@ class Index:
             return FileResult(source, "unchanged", before["id"], before["title"])
         document = load.load(data, source=source, title=title, hash_=hash_)
         pieces = split.split(document.text, list(document.blocks), title=document.title)
-        collection = self.id()
+        collection = self._created()
         document_id = hashlib.sha256(f"{collection}\n{source}".encode()).hexdigest()[:16]
         with self.workspace.write() as db:
             there = db.execute("SELECT content_hash, title FROM documents WHERE id = ?", (document_id,)).fetchone()

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import InputError, MissingFile
+from core.errors import InputError, MissingFile, MissingPackage
 from core.i18n import detect_language
 from core.retrieval import formats
 from core.retrieval.structure import Block
@@ -221,15 +221,16 @@ def _office(data: bytes, name: str, suffix: str) -> formats.Loaded:
             reason="file_too_large", name=name, size_mb=unzipped // 2**20, limit_mb=_MOST_UNZIPPED // 2**20
         )
     try:
-        from markitdown import MarkItDown, MarkItDownException, StreamInfo
+        from markitdown import MarkItDown, MarkItDownException, MissingDependencyException, StreamInfo
     except ModuleNotFoundError as error:
-        from core.errors import MissingPackage
-
         raise MissingPackage(package="markitdown", needed_for=suffix, install='pip install "touchstone-llm"') from error
     try:
         converted = MarkItDown(enable_plugins=False).convert_stream(
             io.BytesIO(data), stream_info=StreamInfo(extension=suffix)
         )
+    except MissingDependencyException as error:
+        install = f'pip install "markitdown[{suffix[1:]}]"'
+        raise MissingPackage(package="markitdown", needed_for=suffix, install=install) from error
     except (MarkItDownException, ValueError, KeyError, zipfile.BadZipFile, OSError) as error:
         raise InputError(reason="unreadable_file", name=name, detail=type(error).__name__) from error
     return formats.from_markdown(clean(converted.text_content))

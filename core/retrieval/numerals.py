@@ -12,6 +12,8 @@ import unicodedata
 _DIGITS = {c: i for i, c in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2, "兩": 2}
 _UNITS = {"十": 10, "百": 100, "千": 1000}
 _LARGE = {"万": 10_000, "萬": 10_000, "亿": 100_000_000, "億": 100_000_000}
+_TIMES = _LARGE | {"百": 100, "千": 1000}
+_COUNTS = re.compile(r"[零〇一二两兩三四五六七八九十]")  # 百 in 百分之五 is no number of its own
 _CN = "零〇一二两兩三四五六七八九十百千万萬亿億"
 _ONES = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
     seventeen eighteen nineteen"""
@@ -71,9 +73,9 @@ def numbers(text: str) -> set[str]:
     for match in _ARABIC.finditer(text):
         value = float(match[0].replace(",", ""))
         following = text[match.end() : match.end() + 1]
-        found.add(canonical(value * _LARGE[following]) if following in _LARGE else canonical(value))
+        found.add(canonical(value * _TIMES.get(following, 1)))
     for match in _CHINESE.finditer(text):
-        written = chinese_value(match[1])
+        written = chinese_value(match[1]) if _COUNTS.match(match[1]) else None
         if written is not None:
             found.add(canonical(written))
     for match in _PERCENT.finditer(text):
@@ -110,7 +112,7 @@ def with_digits(text: str) -> str:
     """
 
     def digits(match: re.Match[str]) -> str:
-        value = chinese_value(match[1])
+        value = chinese_value(match[1]) if _COUNTS.match(match[1]) else None
         return match[0] if value is None else match[0].replace(match[1], canonical(value))
 
     return _CHINESE.sub(digits, text)

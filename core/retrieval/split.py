@@ -61,7 +61,10 @@ def split(text: str, blocks: list[Block], *, title: str = "", most: int = MOST) 
             metadata = {"table_header": part.header} if part.header else {}
             open_piece = Piece(part.start, part.end, heading, part.page, metadata)
     close()
-    return [piece for piece in pieces if not _only_rules(text[piece.start : piece.end])]
+    kept = [piece for piece in pieces if not _only_rules(text[piece.start : piece.end])]
+    if not kept and not _only_rules(text):  # a document of headings alone
+        kept = [Piece(blocks[0].start, blocks[-1].end, page=blocks[0].page)] if blocks else []
+    return kept
 
 
 def context(title: str, heading: str | None, metadata: dict[str, Any]) -> str:

@@ -91,8 +91,8 @@ def content_terms(text: str) -> list[str]:
             for run in re.split(f"[{''.join(STOP_HAN)}]", piece):
                 kept.update(dict.fromkeys([run] if len(run) == 1 else [run[i : i + 2] for i in range(len(run) - 1)]))
         else:
-            whole = _terms(piece)
-            kept.update(dict.fromkeys(term for term in (whole[1:2] if is_code(piece) else whole) if not is_stop(term)))
+            whole = [_INNER.sub("", piece)] if is_code(piece) else _terms(piece)
+            kept.update(dict.fromkeys(term for term in whole if not is_stop(term)))
     kept.pop("", None)
     return list(kept)
 

@@ -7,9 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("streamlit")
-
+import streamlit
 from streamlit.testing.v1 import AppTest
 
 from apps.ui import session
@@ -26,6 +24,7 @@ def open_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]
     monkeypatch.setenv("TOUCHSTONE_CHAT", "scripted:demo")
     monkeypatch.setenv("TOUCHSTONE_EMBEDDING", "scripted:hash")
     monkeypatch.delenv("TOUCHSTONE_LANG")
+    monkeypatch.setattr(type(streamlit.context), "ip_address", None)  # a browser at this machine
     _forget()
 
     def run(

@@ -6,6 +6,7 @@ import time
 from datetime import datetime
 
 import pytest
+import streamlit
 from streamlit.testing.v1 import AppTest
 
 from apps import catalog
@@ -71,6 +72,16 @@ def test_the_address_wins_over_the_browser_and_a_choice_is_remembered(open_page:
     assert at.query_params["lang"] == "en"
     later = open_page(language=None, locale="zh-CN")
     assert later.title[0].value == "Touchstone"
+
+
+def test_a_choice_from_elsewhere_without_login_is_nobody_elses(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(streamlit.context), "ip_address", "192.0.2.7")
+    at = open_page(language=None, locale="zh-CN")
+    at.get("button_group")[0].set_value("en").run()
+    assert at.title[0].value == "Touchstone"
+    assert open_page(language=None, locale="zh-CN").title[0].value == "试金石"
 
 
 def test_a_preference_belongs_to_one_person(runtime: Runtime) -> None:

@@ -18,6 +18,8 @@ from apps.ui.inert import formatted, inert, inert_lines
 from apps.ui.look import seconds, shortened
 from apps.ui.session import caller, language, t
 from core.errors import TouchstoneError
+from core.i18n import detect_language
+from core.i18n import message as message_text
 from core.retrieval.answer import SentenceReady
 from core.transcripts import StoredMessage, answer_from_json, error_text, notice_texts
 from core.types import Answer, Queued, Switched
@@ -99,6 +101,10 @@ def _body(answer: Answer) -> str:
     facts = []
     if answer.mode in ("extractive", "generated"):
         facts.append(t(f"customer_service.mode.{answer.mode}"))
+    if answer.mode == "extractive" and any(
+        _is_foreign(sentence.text, answer.language) for sentence in answer.sentences
+    ):
+        facts.append(message_text("customer_service.foreign", answer.language))
     if answer.mode == "generated" and answer.model:
         facts.append(inert(shortened(answer.model)))
     if answer.removed:
@@ -108,6 +114,10 @@ def _body(answer: Answer) -> str:
     if facts:
         lines.append(f":small[:gray[{' · '.join(facts)}]]")
     return "\n\n".join(lines)
+
+
+def _is_foreign(text: str, language: str) -> bool:
+    return detect_language(text, language) != language
 
 
 def _notices(message: StoredMessage) -> list[str]:

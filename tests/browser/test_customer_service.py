@@ -1,0 +1,165 @@
+"""The customer-service page in a real browser: stream, stop, sources, thumbs, and a document added while it is open."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core.conversations import Conversations
+from core.types import LOCAL
+from core.workspace import Workspace
+from tests.browser.serving import CHROMIUM, ROOT, chromium, served
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
+]
+
+STEPS = [f"清洗月光灯的第{n}步是{what}。" for n, what in zip("一二三四五六七八", (
+    "拔下电源插头", "等待十分钟冷却", "取下玻璃灯罩", "用温水冲洗灯罩", "擦干灯罩内侧", "检查橡胶密封圈", "装回玻璃灯罩", "插上电源试灯",
+), strict=True)]  # fmt: skip
+LAMP = "# 月光灯清洗说明\n\n" + "".join(STEPS) + "\n"
+SCRIPT = f"""
+rules:
+  - match: 月光灯
+    reply: "{"".join(step + "[1]" for step in STEPS)}"
+    delay_s: 0.3
+    chunk: 4
+  - match: '(?s)<source n="1"[^>]*>.*?(?P<first>[^\\n。]*密码[^\\n。]*。)'
+    reply: "{{first}}[1]"
+"""
+BIKE = "# 员工自行车\n\n员工自行车的车锁密码是 4711。自行车停放在地下二层 B 区。\n"
+
+
+def index(home: Path, folder: Path, name: str, text: str) -> None:
+    """``touchstone index FILE``, in a terminal of its own."""
+    (folder / name).write_text(text, "utf-8")
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "TOUCHSTONE_HOME": str(home),
+        "TOUCHSTONE_EMBEDDING": "scripted:none",
+    }
+    subprocess.run(
+        [sys.executable, "-m", "apps.cli", "index", str(folder / name)],
+        cwd=folder,
+        env=environment,
+        check=True,
+        timeout=120,
+    )
+
+
+def bare(sentence: str) -> str:
+    return sentence.rstrip("。")
+
+
+def test_a_conversation_from_the_first_question_to_the_thumb(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    (tmp_path / "slow.yaml").write_text(SCRIPT, "utf-8")
+    index(home, tmp_path, "lamp.md", LAMP)
+    variables = {"TOUCHSTONE_CHAT": "scripted:slow.yaml", "TOUCHSTONE_EMBEDDING": "scripted:none"}
+    with served(home, tmp_path, **variables) as address, chromium() as browser:
+        page = browser.new_page(viewport={"width": 1280, "height": 800}, locale="zh-CN")
+        page.set_default_timeout(30_000)
+        problems: list[str] = []
+        page.on("pageerror", lambda error: problems.append(str(error)))
+
+        # It streams, and Stop keeps what has come.
+        page.goto(f"{address}/support")
+        field = page.get_by_test_id("stChatInputTextArea")
+        field.fill("怎么清洗月光灯？")
+        field.press("Enter")
+        answer = page.get_by_test_id("stChatMessage").nth(1).get_by_test_id("stMarkdown").first
+        answer.get_by_text(bare(STEPS[1])).wait_for()
+        assert bare(STEPS[6]) not in answer.inner_text(), "not all at once"
+        page.get_by_test_id("stChatInputStopButton").click()
+        page.get_by_text("已停止").wait_for()
+        assert bare(STEPS[1]) in answer.inner_text()
+        page.wait_for_timeout(1500)
+        assert bare(STEPS[7]) not in answer.inner_text(), "the model went on after Stop"
+        assert page.get_by_test_id("stChatInputStopButton").count() == 0
+
+        # It is there after a reload, and can be asked again to its end.
+        assert re.search(r"[?&]c=[\w-]{8,}", page.url)
+        page.reload()
+        page.get_by_text("已停止").wait_for()
+        assert bare(STEPS[1]) in answer.inner_text()
+        page.get_by_role("button", name="再问一次").click()
+        page.get_by_text("由模型撰写").wait_for()
+        assert bare(STEPS[7]) in answer.inner_text()
+
+        # The sources open in place, with the quote marked in its passage.
+        page.get_by_test_id("stExpander").get_by_text("出处").click()
+        page.locator(".stMarkdownColoredBackground", has_text=bare(STEPS[0])).first.wait_for()
+
+        # A thumb with a reason, stored beside trace, model and prompt.
+        page.get_by_test_id("stFeedback").locator("button").nth(1).click()
+        reason = page.get_by_role("textbox", name="哪里不对？（可不填）")
+        reason.fill("少了图")
+        reason.press("Enter")
+        page.get_by_text("谢谢。").first.wait_for()
+
+        # A document that a terminal adds while the page is open is found by the next question.
+        index(home, tmp_path, "bike.md", BIKE)
+        field = page.get_by_test_id("stChatInputTextArea")
+        field.fill("员工自行车的车锁密码是多少？")
+        field.press("Enter")
+        page.get_by_text("员工自行车的车锁密码是 4711").first.wait_for()
+        assert not problems
+        assert page.get_by_test_id("stException").count() == 0
+
+    workspace = Workspace.open(home)
+    (feedback,) = Conversations(workspace, "customer_service").feedback(LOCAL)
+    workspace.close()
+    assert (feedback.up, feedback.comment) == (False, "少了图")
+    assert feedback.trace_id
+    assert feedback.model
+    assert feedback.prompt
+    assert feedback.prompt.startswith("grounded_answer@")
+
+
+def test_conversations_and_documents_at_the_side(tmp_path: Path) -> None:
+    """Dialogs, which the page tests without a browser cannot click through."""
+    variables = {"TOUCHSTONE_CHAT": "embedded:smollm2", "TOUCHSTONE_EMBEDDING": "scripted:none"}
+    with served(tmp_path / "home", tmp_path, **variables) as address, chromium() as browser:
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.set_default_timeout(30_000)
+        page.goto(f"{address}/support?lang=en")
+        field = page.get_by_test_id("stChatInputTextArea")
+        field.fill("hello")
+        field.press("Enter")
+        page.get_by_text("Ask me anything").wait_for()
+
+        page.get_by_role("button", name="My documents").click()
+        page.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(
+            [
+                {"name": "bike.md", "mimeType": "text/markdown", "buffer": BIKE.encode()},
+                {"name": "bad.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.7 nothing"},
+            ]
+        )
+        page.get_by_text("bike.md can be asked about now.").wait_for()
+        page.get_by_text("'bad.pdf' cannot be read").wait_for()
+        page.get_by_test_id("stDialog").get_by_role("button", name="Close").click()
+        field.fill("员工自行车的车锁密码是多少？")
+        field.press("Enter")
+        page.get_by_text("员工自行车的车锁密码是 4711").first.wait_for()
+
+        menu = page.get_by_test_id("stMenuButton").get_by_role("button")
+        menu.click()
+        page.get_by_text("Rename", exact=True).click()
+        title = page.get_by_test_id("stDialog").get_by_role("textbox", name="Title")
+        title.fill("A greeting")
+        title.press("Enter")
+        page.get_by_test_id("stDialog").get_by_role("button", name="Save").click()
+        page.get_by_test_id("stSidebar").get_by_text("A greeting").wait_for()
+        menu.click()
+        page.get_by_text("Delete", exact=True).click()
+        page.get_by_test_id("stDialog").get_by_role("button", name="Delete").click()
+        page.get_by_text("What would you like to know?").wait_for()
+        assert page.get_by_test_id("stSidebar").get_by_text("A greeting").count() == 0
+        assert page.get_by_test_id("stException").count() == 0

@@ -1,0 +1,131 @@
+"""Text to terms: Chinese without a dictionary, English stems, numbers, codes; and what sentences and numbers are."""
+
+from __future__ import annotations
+
+import doctest
+from importlib import import_module
+
+import pytest
+
+from core.retrieval import numerals, sentences, tokens
+from core.retrieval.concepts import concepts
+from core.retrieval.fuse import min_max, ranked, reciprocal_rank
+from core.retrieval.keyword import escaped
+from core.retrieval.simplified import PAIRS, SIMPLIFIED
+from core.retrieval.stem import stem
+
+MODULES = [
+    f"core.retrieval.{name}"
+    for name in ("answerer", "check", "concepts", "fuse", "keyword", "numerals", "sentences", "stem", "tokens")
+]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_are_true(name: str) -> None:
+    tried = doctest.testmod(import_module(name))
+    assert tried.attempted > 0
+    assert tried.failed == 0
+
+
+@pytest.mark.parametrize(
+    ("question", "text"),
+    [
+        ("退货", "七天无理由退货"),
+        ("7天", "七天无理由退货"),
+        ("兩週退貨", "两周退货"),
+        ("退货运费", "退貨運費由買家承擔"),
+        ("ＫＴ－２１０", "the KT-210 kettle"),
+        ("kt210", "the KT-210 kettle"),
+        ("kt 210", "the KT-210 kettle"),
+        ("KT-210", "kt210电水壶"),
+        ("returning policies", "Returned under our policy"),
+        ("1000 元", "满 1,000 元"),
+        ("fifteen days", "15 days"),
+        ("café", "cafe"),
+        ("naïve approach", "naive approaches"),
+    ],
+)
+def test_question_and_text_meet(question: str, text: str) -> None:
+    assert set(tokens.query_terms(question)) & set(tokens.tokens(text)) - {"的"}
+    assert len(set(tokens.query_terms(question)) & set(tokens.tokens(text))) >= len(tokens.query_terms(question)) / 3
+
+
+def test_question_words_carry_no_weight() -> None:
+    assert "怎么" not in tokens.query_terms("怎么退货")
+    assert set(tokens.query_terms("How do I do the return?")) == {"return"}
+    assert tokens.query_terms("什么") == ["什", "什么", "么"]  # nothing else is left
+    assert tokens.content_terms("请问可以退货吗") == ["退货"]
+
+
+def test_codes_are_told_from_measures() -> None:
+    assert tokens.codes("A 30min walk, 230 V, 10th of May, KT-310, TW-5 Pro, RV8, E2") == {"kt310", "tw5", "rv8", "e2"}
+
+
+def test_escaped_terms_stay_apart() -> None:
+    terms = ["kt-210", "kt_210", "kt210", "3.5", "35", "c++", "退货", "é", "e"]
+    assert len({escaped(term) for term in terms}) == len(terms)
+    assert all(character.isalnum() or character == "_" for term in terms for character in escaped(term))
+
+
+def test_simplified_is_a_map_of_single_characters() -> None:
+    assert len(PAIRS) % 2 == 0
+    assert len(SIMPLIFIED) == len(PAIRS) // 2
+    assert not [c for c in SIMPLIFIED.values() if ord(c) in SIMPLIFIED]  # one step is enough
+    assert "優惠碼請輸入".translate(SIMPLIFIED) == "优惠码请输入"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("保价 30 天。超过不补！可以吗？", ["保价 30 天。", "超过不补！", "可以吗？"]),
+        ("他说：“可以。”然后走了。", ["他说：“可以。”", "然后走了。"]),
+        ("It costs 3.5 GBP, i.e. little. Write to a.b@c.example. See No. 5.", ["It costs 3.5 GBP, i.e. little.", "Write to a.b@c.example.", "See No. 5."]),
+        ("Dr. Wu, U.S. office. 24 hours.", ["Dr. Wu, U.S. office.", "24 hours."]),
+        ("one\ntwo", ["one", "two"]),
+        ("没有标点", ["没有标点"]),
+        ("", []),
+    ],
+)  # fmt: skip
+def test_sentences(text: str, expected: list[str]) -> None:
+    assert [text[a:b] for a, b in sentences.spans(text)] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("自签收之日起十五天内，满两千元打九折", {"15", "2000", "9"}),
+        ("一般情况下万一不行", set()),
+        ("二〇二六年三月", {"2026", "3"}),
+        ("3万5千", {"30000", "5000"}),
+        ("百分之五", {"5"}),
+        ("within twenty-one days, one of them", {"21"}),
+        ("US$1,234.50 and 0.5 %", {"1234.5", "0.5"}),
+    ],
+)
+def test_numbers(text: str, values: set[str]) -> None:
+    assert values <= numerals.numbers(text)
+    assert numerals.numbers(text) - values <= {"3", "5"}
+
+
+def test_porter() -> None:
+    words = {"caresses": "caress", "ponies": "poni", "agreed": "agre", "hopping": "hop", "filing": "file",
+             "relational": "relat", "sensibiliti": "sensibl", "electricity": "electr", "adjustment": "adjust",
+             "controlling": "control", "cease": "ceas", "by": "by"}  # fmt: skip
+    assert {word: stem(word) for word in words} == words
+
+
+def test_concepts_bridge_words_and_languages() -> None:
+    assert "price_drop" in concepts("刚买就降价了，能退差价吗") & concepts(
+        "we refund the difference when the price drops"
+    )
+    assert concepts("石头剪刀布") == frozenset()
+
+
+def test_fusion() -> None:
+    keyword, vector = {"a": 9.0, "b": 3.0}, {"b": 0.9, "c": 0.8}
+    assert ranked(min_max(keyword, vector, 0.9))[0] == "a"
+    assert ranked(min_max(keyword, vector, 0.1))[0] == "b"
+    assert min_max({}, vector) == {"b": 1.0, "c": 0.0}
+    assert min_max({"x": 2.0}, {}) == {"x": 1.0}
+    assert ranked(reciprocal_rank(keyword, vector))[0] == "b"  # found by both
+    assert reciprocal_rank({"a": 1.0}, {"a": 0.5})["a"] == pytest.approx(2 / 61)
