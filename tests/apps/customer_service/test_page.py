@@ -10,10 +10,11 @@ from streamlit.testing.v1 import AppTest
 
 from apps.customer_service.views import state
 from apps.i18n import LOCALES  # noqa: F401  (its import registers the catalogue)
+from apps.ui import session
 from core.conversations import Conversations
 from core.errors import StreamInterrupted
 from core.i18n import catalogue, message
-from core.types import LOCAL
+from core.types import LOCAL, Caller
 from tests.apps.conftest import Open, words
 from tests.apps.customer_service.conftest import NO_VECTORS
 
@@ -48,6 +49,8 @@ def store() -> Conversations:
 def whole(at: AppTest) -> None:
     assert not at.exception, at.exception
     assert "customer_service." not in words(at)
+    for language in ("zh", "en"):
+        assert message("ui.error.unexpected", language, trace_id="").rstrip("：: ") not in words(at)
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
@@ -275,6 +278,20 @@ def test_a_failed_answer_says_why_and_can_be_asked_again(open_page: Open) -> Non
 
 
 HOSTILE = "<img src=x onerror=alert(1)> ![](http://evil.example/x.png) [a](javascript:alert(1)) **b** :red[c]"
+
+
+def test_where_people_log_in_nothing_is_shown_before(open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_page(PAGE, "zh", **QUOTING)
+    made = store().create(Caller(user="anonymous", roles=frozenset()), "somebody's secret")
+    monkeypatch.setattr(session, "login_configured", lambda: True)
+    at = open_page(None, "zh", **QUOTING)
+    at.user["is_logged_in"] = False
+    at.switch_page(PAGE)
+    at.query_params["c"] = made.id
+    at.run()
+    assert text("log_in_first", "zh") in words(at)
+    assert "secret" not in words(at)
+    assert not at.chat_input
 
 
 def test_foreign_text_does_nothing(open_page: Open) -> None:
