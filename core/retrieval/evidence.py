@@ -130,18 +130,31 @@ class Evidence:
 # Weights of a linear model over the features, fitted on the tuning questions of the sample shop; refit with
 # ``python -m apps.customer_service.evaluate --fit``.
 WEIGHTS: Mapping[str, float] = {
-    "relative": 5.0,
-    "words": 0.95,
-    "passage": 6.1,
-    "concepts": 1.95,
+    "relative": 4.85,
+    "words": 1.45,
+    "passage": 6.0,
+    "concepts": 1.9,
     "code": 0.3,
     "kind": 1.05,
 }
 # Without an embedding model words and concepts carry the weight.
-WEIGHTS_WITHOUT_MEANING: Mapping[str, float] = {"words": 4.0, "passage": 3.0, "concepts": 2.0, "code": 0.5, "kind": 1.0}
-CONFIDENCE: Mapping[str, float] = {"bias": -7.1, "meaning": 3.9, "about": 3.3, "chinese": 1.7}
-CONFIDENCE_WITHOUT_MEANING: Mapping[str, float] = {"bias": -1.5, "about": 5.0, "chinese": 0.5}
+WEIGHTS_WITHOUT_MEANING: Mapping[str, float] = {
+    "words": 2.5,
+    "passage": 3.8,
+    "concepts": 2.15,
+    "code": 1.05,
+    "kind": 0.95,
+}
+CONFIDENCE: Mapping[str, float] = {
+    "bias": -6.65,
+    "meaning": 4.0,
+    "about": 2.05,
+    "silent": -3.05,
+    "chinese": 1.8,
+}
+CONFIDENCE_WITHOUT_MEANING: Mapping[str, float] = {"bias": -1.9, "about": 4.15, "silent": -4.0, "chinese": 0.1}
 NEUTRAL = 0.45  # of ``about`` where words cannot match, because the source is in the other language
+_HARDLY = 0.2  # a smaller share of what is asked about is as good as none
 _BY_CONCEPT, _BY_CHARACTER, _UNSEEN_PAIR = 0.8, 0.5, 0.6
 
 
@@ -191,6 +204,7 @@ def judge(ask: Ask, ranked: Sequence[Scored], passages: int) -> Evidence:
         "about": NEUTRAL if crossed else max(_share_spoken_of(ask, about, s.unit, passages) for s in best),
         "chinese": 1.0 if ask.language == "zh" else 0.0,
     }
+    found["silent"] = max(0.0, 1 - found["about"] / _HARDLY)
     weights = CONFIDENCE_WITHOUT_MEANING
     if "meaning" in best[0].features:
         weights = CONFIDENCE

@@ -121,4 +121,5 @@ def answer(pending: Pending, conversation_id: str, *, typed: bool) -> None:
         st.rerun()
 
 
-page()
+with states.guarded():
+    page()
