@@ -89,7 +89,9 @@ def page(language: str, answers: list[tuple[Asked, Answer]]) -> str:
     for asked, answer in answers:
         lines += [f"**{'✓' if is_right(asked, answer) else '✗'} {asked.question}**", ""]
         lines += [f"> {line}".rstrip() for line in answer.text.splitlines()]
-        sources = dict.fromkeys(f"{c.title} ({Path(c.source).parent.name}/{Path(c.source).name})" for c in answer.citations)
+        sources = dict.fromkeys(
+            f"{c.title} ({Path(c.source).parent.name}/{Path(c.source).name})" for c in answer.citations
+        )
         lines += [f"> — {'; '.join(sources)}"] if sources else []
         lines.append("")
     return "\n".join(lines)
