@@ -26,7 +26,7 @@ print(json.dumps({
     "message": message("error.missing_key", "zh", provider="X", variable="X_API_KEY"),
     "migrations": len(migrations()),
     "schema": Workspace.open(pathlib.Path("home")).schema_version(),
-    "prompt": library().get("grounded_answer").id,
+    "prompt": library.get("grounded_answer").id,
     "sample": len(list(sample.glob("*/*.md"))),
     "vectors": (sample / "vectors.npz").exists(),
 }))

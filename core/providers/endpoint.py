@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from core.errors import ConnectFailed, InvalidResponse, InvalidSetting, MissingPackage, ProviderError, TimedOut
-from core.i18n import secret_free
+from core.i18n import remember_secret, secret_free
 from core.providers.refusals import refused
 from core.providers.services import key_of, services
 from core.providers.transport import ConnectionLost, MalformedResponse, ProxyTransport, Transport
@@ -39,6 +39,7 @@ class Endpoint:
         self.base_url = base_url.rstrip("/")
         self.official = (urlsplit(base_url).hostname or "").endswith((".openai.com", ".openai.azure.com"))
         self._key = key.strip()
+        remember_secret(self._key)
         self._proxy = proxy
         self._clients: dict[asyncio.AbstractEventLoop, openai.AsyncOpenAI] = {}
         self._timeouts: dict[float, httpx2.Timeout] = {}

@@ -6,7 +6,7 @@ This one parses in the socket's callback, wakes the reader once, and finds a fre
 Reads take a deadline and need no timer per piece. Memory is bounded: a reader that does not read stops the socket.
 
 A response carries its :class:`Body` in ``response.extensions["body"]``. Where a proxy is configured, the stock
-transport is used behind the same face (:class:`ProxyTransport`). Why: docs/decisions/0003-own-http-transport.md.
+transport is used behind the same face (:class:`ProxyTransport`). Why: docs/decisions/0005-own-http-transport.md.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from functools import lru_cache
+from math import inf
 from typing import Any, Protocol, cast
 
 import httpx2
@@ -120,7 +121,7 @@ class Body(httpx2.AsyncByteStream):
                 raise self._error
             self._until = until
             timer = self._timer
-            if timer is None or timer.when() > until:
+            if until != inf and (timer is None or timer.when() > until):
                 if timer is not None:
                     timer.cancel()
                 self._timer = self._loop.call_at(until, self._tick)
@@ -144,7 +145,7 @@ class Body(httpx2.AsyncByteStream):
             return
         if self._loop.time() >= self._until:
             waiter.set_exception(TimeoutError())
-        else:
+        elif self._until != inf:
             self._timer = self._loop.call_at(self._until, self._tick)
 
     def close(self, *, ended: bool = False) -> None:
@@ -159,7 +160,7 @@ class Body(httpx2.AsyncByteStream):
     # --- the face httpx2 and the SDK know
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        while data := await self.read(float("inf")):
+        while data := await self.read(inf):
             yield data
 
     async def aclose(self) -> None:
@@ -583,7 +584,7 @@ class _PulledBody(httpx2.AsyncByteStream):
     async def read(self, until: float) -> bytes:
         if self._left is not None and self._left <= 0:
             return b""
-        async with asyncio.timeout_at(None if until == float("inf") else until):
+        async with asyncio.timeout_at(None if until == inf else until):
             data = await anext(self._pieces, b"")
         if self._left is not None:
             self._left -= len(data)
@@ -596,7 +597,7 @@ class _PulledBody(httpx2.AsyncByteStream):
             self._closing.add_done_callback(_closing.discard)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        while data := await self.read(float("inf")):
+        while data := await self.read(inf):
             yield data
 
     async def aclose(self) -> None:

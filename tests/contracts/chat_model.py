@@ -315,7 +315,12 @@ async def an_input_beyond_the_context_says_so(model: ChatModel, subject: Subject
 # --- leaving and sharing ----------------------------------------------------------------------
 
 LONG = Options(max_tokens=400, temperature=0.0, seed=1)
-STORY = echo("Once upon a time there was a shop. " * 60)
+
+
+def story(subject: Subject) -> tuple[Message, ...]:
+    """A question whose answer takes a while."""
+    told = "Once upon a time there was a shop. " * 60
+    return echo(told) if subject.echoes else (user("Write a long story about a shop."),)
 
 
 @rule()
@@ -329,7 +334,7 @@ async def nothing_happens_before_the_first_event_is_asked_for(model: ChatModel, 
 @rule(needs="cancel")
 async def closing_the_stream_ends_the_work_within_a_second(model: ChatModel, subject: Subject) -> None:
     for _ in range(10):  # more than a local engine has slots
-        stream = model.stream(STORY, LONG)
+        stream = model.stream(story(subject), LONG)
         async for event in stream:
             if isinstance(event, TextDelta | ReasoningDelta):
                 break
@@ -345,7 +350,7 @@ async def cancelling_the_task_ends_the_work_within_a_second(model: ChatModel, su
     begun = asyncio.Event()
 
     async def read() -> None:
-        async for event in model.stream(STORY, LONG):
+        async for event in model.stream(story(subject), LONG):
             if isinstance(event, TextDelta | ReasoningDelta):
                 begun.set()
 
@@ -371,7 +376,7 @@ async def calls_at_the_same_time_do_not_mix(model: ChatModel, subject: Subject) 
         assert [json.loads(a.text) for a in answers] == names
     else:
         limits = [2, 4, 6]
-        answers = await asyncio.gather(*(answer_of(model, STORY, replace(LONG, max_tokens=n)) for n in limits))
+        answers = await asyncio.gather(*(answer_of(model, story(subject), replace(LONG, max_tokens=n)) for n in limits))
         assert sorted(len(a.text) for a in answers) == [len(a.text) for a in answers]
 
 

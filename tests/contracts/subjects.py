@@ -14,14 +14,18 @@ from core.providers.registry import open_model
 from core.providers.retry import Retrying
 from core.settings import load_settings
 from core.telemetry.ledger import Recorded
+from core.types import Deadlines
 from tests.contracts.chat_model import Subject
 
 HERE = Path(__file__).parent
 SMOLLM2_ON_A_SERVER = replace(CAPABILITIES, tools=False, images=False, reasoning=False)
 
 
+PATIENT = {"TOUCHSTONE_FIRST_TOKEN_S": "600", "TOUCHSTONE_IDLE_S": "600"}  # a busy machine is no broken contract
+
+
 def named(name: str, **variables: str) -> ChatModel:
-    model: ChatModel = open_model("chat", name, load_settings(HERE, variables))
+    model: ChatModel = open_model("chat", name, load_settings(HERE, {**PATIENT, **variables}))
     return model
 
 
@@ -30,7 +34,12 @@ def openai_at(url: Any) -> ChatModel:
 
 
 def bare_at(url: Any) -> ChatModel:
-    return OpenAIChat(Endpoint("openai", str(url), "none"), "smollm2", capabilities=SMOLLM2_ON_A_SERVER)
+    endpoint = Endpoint("openai", str(url), "none")
+    return OpenAIChat(endpoint, "smollm2", deadlines=Deadlines(5, 600, 600, 600), capabilities=SMOLLM2_ON_A_SERVER)
+
+
+def retrying_at(url: Any) -> ChatModel:
+    return Retrying(bare_at(url), deadlines=Deadlines(5, 600, 600, 600))
 
 
 def gguf(_: Any) -> ChatModel:
@@ -40,7 +49,7 @@ def gguf(_: Any) -> ChatModel:
 SUBJECTS: tuple[Subject, ...] = (
     Subject("openai", openai_at, "wire_url", echoes=True),
     Subject("openai, llama.cpp server", bare_at, "llama_url", forgets=True),
-    Subject("openai, llama.cpp server, retrying", lambda url: Retrying(bare_at(url)), "llama_url", forgets=True),
+    Subject("openai, llama.cpp server, retrying", retrying_at, "llama_url", forgets=True),
     Subject("gguf", gguf, forgets=True),
     Subject("embedded", lambda _: named("embedded:smollm2"), forgets=True),
     Subject("scripted", lambda _: named("scripted:echo.yaml"), echoes=True),

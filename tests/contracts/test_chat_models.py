@@ -12,7 +12,7 @@ from core.contracts import ChatModel
 from tests.contracts.chat_model import RULES, Rule, Subject
 from tests.contracts.subjects import SUBJECTS
 
-CALL_S = 120.0  # a rule that takes longer hangs
+CALL_S = 240.0  # a rule that takes longer hangs
 
 
 @pytest.fixture(scope="module", params=SUBJECTS, ids=lambda s: s.name)

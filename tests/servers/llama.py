@@ -23,6 +23,9 @@ def llama_server(*, slots: int = 4, context_tokens: int = 2048) -> Iterator[str]
     params.verbosity = -1
     params.ui = False
     params.n_threads_http = 4
+    # One thread: several spin while they wait for one another, which takes minutes when the machine is busy.
+    params.cpuparams.n_threads = 1
+    params.cpuparams_batch.n_threads = 1
     server = xllamacpp.Server(params)
     try:
         yield f"{server.listening_address}/v1"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import random
 import time
 from collections.abc import Sequence
 from contextlib import aclosing
@@ -42,6 +43,7 @@ from tests.servers.misbehaving import (
     Hang,
     Misbehaving,
     Pause,
+    Request,
     Reset,
     Script,
     Slowly,
@@ -606,4 +608,43 @@ def test_many_loops_may_use_one_model() -> None:
         for _ in range(3):
             asyncio.run(call())
         assert len(server.requests) == 3
+        assert server.wait_until_closed()
+
+
+# --- for long ---------------------------------------------------------------------------------
+
+
+def test_hundreds_of_calls_with_faults_in_between_leave_nothing_open() -> None:
+    """One model for all calls, twenty at a time, every tenth meets a fault: all are answered, sockets stay few."""
+    chance = random.Random(7)
+    faults: list[tuple[Any, ...]] = [
+        (error(500, "x"),),
+        (Reset(),),
+        (Close(),),
+        (STREAM_HEAD, Reset()),
+        (STREAM_HEAD, framed(event(chunk(role="assistant"))), END),
+        (error(429, "slow down", "retry-after-ms: 10"),),
+    ]
+
+    def answer(_: Request) -> Sequence[Any]:
+        return chance.choice(faults) if chance.random() < 0.1 else sse("Hel", "lo.")
+
+    async def calls(url: str) -> list[str]:
+        model = opened(url, TOUCHSTONE_ATTEMPTS="10")
+        turn = asyncio.Semaphore(20)
+
+        async def one() -> str:
+            async with turn:
+                events = [e async for e in model.stream([user("hi")])]
+                assert isinstance(events[-1], Done)
+                return events[-1].completion.text
+
+        texts = await asyncio.gather(*(one() for _ in range(200)))
+        assert server.open_connections <= 40
+        await model.aclose()
+        return texts
+
+    with Misbehaving([answer]) as server:
+        assert asyncio.run(calls(server.url)) == ["Hello."] * 200
+        assert len(server.requests) > 200
         assert server.wait_until_closed()
