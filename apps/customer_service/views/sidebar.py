@@ -14,7 +14,7 @@ from core.conversations import TITLE_LIMIT
 from core.errors import TouchstoneError
 from core.transcripts import Conversation, Format
 
-LISTED = 12
+LISTED = 8
 _QUERY, _MORE = "support_query", "support_more"
 
 
