@@ -42,7 +42,7 @@ from core.types import (
 CANDIDATES = 16  # passages whose units are weighed
 MOST_UNITS = 64  # units that are embedded for a question
 QUOTES = 3  # sentences of an extractive answer
-MARGIN = 2.5  # a further quote may score this much less than the first
+MARGIN = 3.5  # a further quote may score this much less than the first
 REFUSE_BELOW = 0.3  # confidence; see docs/decisions/0004-answering.md for the error rates it was chosen by
 HOPELESS_BELOW = 0.08  # a model is not even asked
 SOURCES = 6  # passages a model is given

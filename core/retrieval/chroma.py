@@ -131,5 +131,9 @@ def _translated(folder: Path, work: Any) -> Any:
 
     try:
         return work()
-    except (ChromaError, ValueError, RuntimeError, OSError, sqlite3.Error) as error:
+    except (ChromaError, ValueError, RuntimeError, OSError, sqlite3.Error, AttributeError, KeyError) as error:
         raise StoreDamaged(path=str(folder), detail=f"{type(error).__name__}: {error}") from error
+    except BaseException as error:
+        if type(error).__name__ == "PanicException":  # Chroma's Rust core gave up; no class of it can be imported
+            raise StoreDamaged(path=str(folder), detail=f"panic: {error}") from error
+        raise
