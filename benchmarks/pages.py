@@ -1,6 +1,7 @@
 """Twenty browser sessions at once on the customer-service page, over the real server and real websockets.
 
-Each session asks for a token of its own, three times, in a conversation of its own, and must never see another's.
+Each session asks for a parcel of its own, with a reference of its own in the question, in a conversation of its own:
+it must get its own shelf every time and never see another's reference.
 Then every session clicks as fast as the page answers, which is the worst there is, and once a second, which is
 what twenty busy people do. CPU is that of the server's whole process: script, protocol and socket.
 """
@@ -8,6 +9,7 @@ what twenty busy people do. CPU is that of the server's whole process: script, p
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import socket
 import subprocess
@@ -28,7 +30,7 @@ from core.runtime import Runtime
 from core.settings import load_settings
 
 SESSIONS = 20
-QUESTIONS = 5  # as many as a page draws
+QUESTIONS = 4  # as many as a page draws
 CLICKS = 15
 ROOT = Path(__file__).parents[1]
 
@@ -48,6 +50,11 @@ class Phase:
 
 def token(number: int) -> str:
     return f"QX-{4100 + 37 * number}"
+
+
+def reference(number: int) -> str:
+    """What only this session ever says."""
+    return f"ref{hashlib.sha256(str(number).encode()).hexdigest()[:10]}"
 
 
 def run() -> Result:
@@ -90,7 +97,7 @@ def run() -> Result:
             Target(("CPU per script run, no pause", "每次脚本运行的 CPU，不停点击"), clicks.cpu_ms_per_run, 15.0, "ms"),
             Target(("p95 of a rerun", "重新运行 p95"), paced.wait_ms(0.95), 500.0, "ms"),
             Target(("p95 of a rerun, no pause", "重新运行 p95，不停点击"), clicks.wait_ms(0.95), 500.0, "ms"),
-            Target(("sessions that saw another's token", "看到他人内容的会话数"), float(crossed), 0.0, ""),
+            Target(("sessions that saw another's question", "看到他人内容的会话数"), float(crossed), 0.0, ""),
             Target(("questions answered", "答出的问题数"), float(answered), SESSIONS * QUESTIONS, "", at_least=True),
         ],
         [
@@ -114,7 +121,7 @@ async def _sessions(address: str, pid: int) -> tuple[dict[str, Phase], int, int,
         return [time.perf_counter() - began]
 
     async def ask(number: int) -> list[float]:
-        question = f"Which shelf holds the parcel {token(number)}?"
+        question = f"Which shelf holds the parcel {token(number)}? ({reference(number)})"
         return [await sessions[number].run(support_question=question) for _ in range(QUESTIONS)]
 
     async def click(number: int) -> list[float]:
@@ -136,7 +143,7 @@ async def _sessions(address: str, pid: int) -> tuple[dict[str, Phase], int, int,
     }
     phases = {name: await _phase(action, sessions, pid) for name, action in actions.items()}
     crossed = sum(
-        any(token(other) in text for text in session.seen for other in range(SESSIONS) if other != number)
+        any(reference(other) in text for text in session.seen for other in range(SESSIONS) if other != number)
         for number, session in enumerate(sessions)
     )
     answered = sum(_answers(session, number) for number, session in enumerate(sessions))

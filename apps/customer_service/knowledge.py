@@ -10,6 +10,7 @@ import hashlib
 import logging
 import threading
 from collections.abc import AsyncGenerator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -50,8 +51,9 @@ class Knowledge:
         self._once_more: set[str] = set()  # those of them that got another document meanwhile
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._lock = threading.Lock()
-        self._preparing = threading.Lock()
-        self._prepared: Library | None = None
+        self._prepared: Library | None = None  # the library that has the sample
+        self._preparation: Future[None] | None = None
+        self._preparer = ThreadPoolExecutor(1, "touchstone-sample")
 
     @property
     def library(self) -> Library:
@@ -93,7 +95,7 @@ class Knowledge:
         A model that cannot be opened is as one that is down: a notice says so and the sources are quoted.
         """
         if sample:
-            await asyncio.to_thread(self.prepare_once)
+            await self._sample_ready()
         down: tuple[str, ...] = ()
         try:
             chat = self._runtime.chat()
@@ -112,19 +114,26 @@ class Knowledge:
 
     # --- the sample shop ----------------------------------------------------------------------
 
-    def prepare_once(self) -> None:
-        """:meth:`prepare` the first time it is needed in this process; whoever comes meanwhile waits for it."""
-        with self._preparing:
-            library = self.library
-            if self._prepared is not library:
-                self.prepare()
-                self._prepared = library
+    async def _sample_ready(self) -> None:
+        """:meth:`prepare` when the sample is first searched in this process; whoever comes meanwhile waits for it.
+
+        It has a thread of its own: in the event loop's, those who wait would keep out the one they wait for.
+        """
+        library = self.library
+        if self._prepared is library:
+            return
+        with self._lock:
+            if self._preparation is None or self._preparation.done():
+                self._preparation = self._preparer.submit(self.prepare)
+            preparation = self._preparation
+        await asyncio.shield(asyncio.wrap_future(preparation))
 
     def prepare(self, progress: ProgressCallback | None = None) -> None:
         """Load the sample shop: found by words when this returns, by meaning too when its vectors fit the model.
 
         Costs milliseconds when it is there. With another embedding model its vectors are made in the background.
         """
+        library = self.library
         index = self._sample()
         run(index.sync([SAMPLE / "zh", SAMPLE / "en"], progress=progress, embed=False))
         for document in index.documents():
@@ -134,6 +143,7 @@ class Knowledge:
             with self._runtime.workspace.write() as db:
                 vectors.import_file(db, VECTORS, self._runtime.settings.model("embedding"))
         self._embed_soon(index)
+        self._prepared = library
 
     # --- uploads ------------------------------------------------------------------------------
 
@@ -184,6 +194,7 @@ class Knowledge:
 
     def close(self) -> None:
         """Stop what goes on in the background; the runtime stays open."""
+        self._preparer.shutdown()
         run(self._stop())
         self._library.close()
 

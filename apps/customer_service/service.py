@@ -78,7 +78,7 @@ class CustomerService:
     ) -> Answer:
         """The whole answer. Arguments and errors as in :meth:`stream`."""
         events = self.stream(question, caller=caller, conversation_id=conversation_id, language=language, sample=sample)
-        return run(_last_answer(events))
+        return run(last_answer(events))
 
     def iterate(
         self, events: AsyncGenerator[Event, None], *, tick_s: float | None = None
@@ -274,7 +274,8 @@ async def _finish(
         )
 
 
-async def _last_answer(events: AsyncGenerator[Event, None]) -> Answer:
+async def last_answer(events: AsyncGenerator[Event, None]) -> Answer:
+    """The answer that ``events`` end in."""
     async with aclosing(events):
         async for event in events:
             if isinstance(event, AnswerDone):

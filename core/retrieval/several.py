@@ -11,6 +11,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from core.retrieval import fuse, keyword, split, tokens
 from core.retrieval.index import Index
@@ -91,8 +92,8 @@ def _scores(passages: Sequence[Passage], weights: Mapping[str, float]) -> dict[s
     counted: dict[str, tuple[Mapping[str, float], int]] = {}
     for passage in passages:
         counts: dict[str, float] = {}
-        context = tokens.tokens(split.context(passage.title, passage.heading, dict(passage.metadata)))
-        body = tokens.tokens(passage.text)
+        context = _terms(split.context(passage.title, passage.heading, dict(passage.metadata)))
+        body = _terms(passage.text)
         for words, weight in ((context, keyword.CONTEXT_WEIGHT), (body, 1.0)):
             for term in words:
                 if term in weights:
@@ -106,6 +107,12 @@ def _scores(passages: Sequence[Passage], weights: Mapping[str, float]) -> dict[s
         )
         for id_, (counts, length) in counted.items()
     }
+
+
+@lru_cache(maxsize=4096)
+def _terms(text: str) -> tuple[str, ...]:
+    """Terms of a passage; the same passages are candidates again and again."""
+    return tuple(tokens.tokens(text))
 
 
 def _spread(parts: Sequence[Found]) -> tuple[float, float] | None:

@@ -45,11 +45,12 @@ def page() -> None:
     with st.sidebar:
         sidebar.draw(current)
         documents.draw()
-    top = st.empty()  # the same place in every run, so that the welcome goes when the first question comes
     kept = earlier(current, pending)
-    if not kept and not pending:
-        with top.container():
-            welcome()
+    if not kept:
+        top = st.empty()  # the same place with the first question, so that the welcome goes when it comes
+        if not pending:
+            with top.container():
+                welcome()
     for number, item in enumerate(kept, 1):
         messages.draw(item, last=number == len(kept), busy=pending is not None)
     if pending and current:

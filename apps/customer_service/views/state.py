@@ -12,7 +12,7 @@ from apps.ui import session
 from core.errors import NotFound
 from core.transcripts import Conversation
 
-PAGE = 10  # messages drawn at once; a question with its answer costs a script run a millisecond
+PAGE = 8  # messages drawn at once; a question with its answer costs a script run a millisecond
 _OPEN, _SHOWN, _PENDING = "support_open", "support_shown", "support_pending"
 
 

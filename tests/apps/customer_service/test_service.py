@@ -14,9 +14,10 @@ import pytest
 
 from apps.customer_service import CustomerService
 from apps.customer_service.events import Begun
-from apps.customer_service.service import QUESTION_LIMIT
+from apps.customer_service.service import QUESTION_LIMIT, last_answer
 from core.errors import InputError, NotFound
 from core.i18n import message
+from core.providers.sync import run
 from core.retrieval.answer import AnswerDone, SentenceReady
 from core.retrieval.library import Library
 from core.transcripts import notice_texts
@@ -70,6 +71,17 @@ def test_the_examples_of_the_page_are_answered_with_the_models_that_come_with_th
             assert answer.language == language
             assert answer.notices == ()
     assert shop.ask("推荐几部好看的科幻片").mode == "refused"
+
+
+def test_many_first_questions_at_once_are_all_answered(open_shop: OpenShop) -> None:
+    """More than there are threads in the event loop's pool, on a workspace without the sample."""
+    shop = open_shop()
+
+    async def together() -> list[str]:
+        streams = [shop.stream("KT-210 几天内可以退货？") for _ in range(40)]
+        return [answer.text for answer in await asyncio.gather(*map(last_answer, streams))]
+
+    assert all("15 天" in text for text in run(together(), timeout_s=60))
 
 
 @pytest.mark.parametrize("question", ["推荐几部好看的科幻片", "best pizza near Covent Garden?"])
@@ -225,6 +237,7 @@ from pathlib import Path
 from apps.customer_service import CustomerService
 from core.runtime import Runtime
 from core.i18n import message
+from core.providers.sync import run
 from core.retrieval.answer import SentenceReady
 from core.settings import load_settings
 from core.types import LOCAL
