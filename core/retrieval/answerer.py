@@ -172,6 +172,7 @@ class Answerer:
         if meaning is not None:
             try:
                 scale = await meaning.scale()
+                scale = scale if scale.tells(ask.language) else None
                 vectors = await meaning.vectors([evidence.unit_text(unit) for _, unit in pairs])
             except ProviderError:
                 scale, notices = None, ("embedding_down",)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -113,7 +115,7 @@ def test_nothing_is_lost_or_cut(text: str, name: str) -> None:
     found = split.split(document.text, list(document.blocks), title=document.title, most=20)
     kept = "".join(document.text[p.start : p.end] for p in found) + "".join(b.title or "" for b in document.blocks)
     assert {c for c in text if c.isalnum()} <= set(kept)
-    for before, after in zip(found, found[1:], strict=False):
+    for before, after in pairwise(found):
         assert before.end <= after.start
     for piece in found:
         start, end = piece.start, piece.end
