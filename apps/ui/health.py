@@ -18,6 +18,7 @@ from core.errors import BadRequest, InvalidResponse, ModelNotFound, TouchstoneEr
 from core.providers.registry import split_name
 from core.providers.sync import run
 from core.runtime import Runtime
+from core.types import Capabilities
 
 FRESH_S = 30.0
 QUICK = {"TOUCHSTONE_CONNECT_S": "3", "TOUCHSTONE_FIRST_TOKEN_S": "8", "TOUCHSTONE_ATTEMPTS": "1"}
@@ -27,18 +28,19 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What is known of one model. ``error`` says why it failed."""
+    """What is known of one model. ``error`` says why it failed; a chat model says what it can do."""
 
     model: str
     status: Status
     error: TouchstoneError | None = None
     looked_at: float = 0.0  # time.monotonic(); 0 before the first look
+    capabilities: Capabilities | None = None
 
 
 class Monitor:
     """Keeps the health of a runtime's models, looking again in one background thread for each role."""
 
-    def __init__(self, probe: Callable[[Runtime, str], None]) -> None:
+    def __init__(self, probe: Callable[[Runtime, str], Capabilities | None]) -> None:
         self._probe = probe
         self._known: dict[str, Health] = {}
         self._busy: set[str] = set()
@@ -49,7 +51,7 @@ class Monitor:
         model = runtime.settings.model(role)
         known = self._known.get(role)
         current = known if known and known.model == model else Health(model, "unknown")
-        if model and (current.status == "unknown" or time.monotonic() - current.looked_at > FRESH_S):
+        if model and (not current.looked_at or time.monotonic() - current.looked_at > FRESH_S):
             with self._lock:
                 start = role not in self._busy
                 self._busy.add(role)
@@ -72,8 +74,8 @@ class Monitor:
 
     def _look(self, runtime: Runtime, role: str, model: str) -> None:
         try:
-            self._probe(runtime, role)
-            health = Health(model, "ok", looked_at=time.monotonic())
+            able = self._probe(runtime, role)
+            health = Health(model, "ok", looked_at=time.monotonic(), capabilities=able)
         except TouchstoneError as error:
             health = Health(model, "failed", error, time.monotonic())
         except Exception:  # a thread's exception would be lost: it is logged, and nothing is claimed
@@ -84,26 +86,31 @@ class Monitor:
             self._busy.discard(role)
 
 
-def probe(runtime: Runtime, role: str) -> None:
-    """Open the model of ``role``; a service is also asked for its list of models, which costs no tokens.
+def probe(runtime: Runtime, role: str) -> Capabilities | None:
+    """Open the model of ``role``, and ask a service for its list of models, which costs no tokens.
+
+    Returns:
+        What a chat model can do.
 
     Raises:
         TouchstoneError: it cannot be opened or reached, or refuses the key.
     """
     settings = runtime.settings
     name = settings.model(role)
+    able = None
     if role == "embedding":
         runtime.embedding(name)
     elif role == "rerank":
         runtime.reranker(name)
     else:
-        runtime.chat(name)
+        able = runtime.chat(name).capabilities
     engine, service, _ = split_name(name, settings)
     if engine.name == "openai":
         from core.providers.openai import list_models
 
         with suppress(ModelNotFound, BadRequest, InvalidResponse):  # it answers, but does not list its models
             run(list_models(service, settings.with_values(**QUICK)))
+    return able
 
 
 _monitors: WeakKeyDictionary[Runtime, Monitor] = WeakKeyDictionary()

@@ -71,9 +71,11 @@ def shortened(name: str, limit: int = 32) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """``0.42 s``; a dash for what is unknown."""
+    """``0.42 s`` or ``38 ms``; a dash for what is unknown."""
     if value is None:
         return "–"
+    if value < 0.1:
+        return f"{value * 1000:.0f} ms"
     return f"{value:.2f} s" if value < 10 else f"{value:.0f} s"
 
 

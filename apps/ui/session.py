@@ -12,7 +12,6 @@ from typing import Any
 import streamlit as st
 
 import apps.i18n  # noqa: F401  (its import registers the catalogue)
-from core.errors import NotAllowed
 from core.i18n import LANGUAGES, message
 from core.runtime import Runtime, open_runtime
 from core.types import LOCAL, Caller
@@ -73,16 +72,6 @@ def allowed(role: str) -> bool:
     return role in caller().roles
 
 
-def demand(role: str, action: str) -> None:
-    """Go on only when the caller has ``role``.
-
-    Raises:
-        NotAllowed: naming the role and the action.
-    """
-    if not allowed(role):
-        raise NotAllowed(role=role, action=action)
-
-
 def language() -> str:
     """``zh`` or ``en``: ``?lang=`` first, then what was chosen before, the setting, the browser, English."""
     known = st.session_state.get(LANGUAGE_KEY)
@@ -128,9 +117,9 @@ def _first_language() -> str:
     asked = st.query_params.get("lang")
     if asked in LANGUAGES:
         return asked
-    open_ = runtime()
-    chosen = preference(open_.workspace, caller(), "language") if _is_one_person() else None
-    saved = chosen or open_.settings.values["language"]
+    opened = runtime()
+    chosen = preference(opened.workspace, caller(), "language") if _is_one_person() else None
+    saved = chosen or opened.settings.values["language"]
     if saved in LANGUAGES:
         return saved
     return "zh" if (st.context.locale or "").lower().startswith("zh") else "en"

@@ -13,13 +13,13 @@ from apps.choices import Choice
 from apps.ui import chat, health, keys, look, session
 from apps.ui.inert import formatted, inert
 from apps.ui.session import t
-from apps.ui.states import failed, guarded, loading, unexpected
-from core.errors import NotAllowed, TimedOut, TouchstoneError
+from apps.ui.states import failed, guarded, loading
+from core.errors import NotAllowed
 from core.providers.services import Service
 from core.settings import ROLES, Settings
 
 NONE = ""
-SOURCES = ("default", "this run")
+FILES = {"gguf": "~/models/qwen3-4b-q4_k_m.gguf", "scripted": "answers.yaml"}
 ORDER = {"": 0, "embedded": 1, "gguf": 2, "scripted": 99}
 SIGNS = {True: ":green-badge[:material/check: {}]", False: ":gray-badge[{}]"}
 CAPABILITIES = ("stream", "tools", "schema", "images", "logprobs", "usage", "cancel", "reasoning", "grounded")
@@ -62,8 +62,9 @@ def model_field(role: str, choice: Choice, settings: Settings) -> str:
     in_use = current.partition(":")[2] if current.partition(":")[0] == choice.id else ""
     key = f"models_model_{role}_{choice.id}"
     if choice.service is None and not choice.models:
+        is_file = choice.id in FILES
         return st.text_input(
-            t("models.path"), value=in_use, placeholder=t(f"models.placeholder.{choice.id}"), key=key
+            t("models.path" if is_file else "models.model"), value=in_use, placeholder=FILES.get(choice.id), key=key
         ).strip()
     listed = st.session_state.get(f"models_listed_{choice.id}", ())
     names = list(dict.fromkeys(filter(None, [in_use, *listed, *choice.models])))
@@ -107,36 +108,23 @@ def memory(name: str, settings: Settings) -> None:
 
 
 def list_models(choice: Choice, settings: Settings) -> None:
-    with guarded(), loading(t("models.listing")):
+    with loading(t("models.listing")):
         found = trial.offered(choice.id, settings)
-        st.session_state[f"models_listed_{choice.id}"] = tuple(found)
-        st.toast(t("models.listed", count=len(found)), icon=look.ICONS["ok"])
-        st.rerun()
+    st.session_state[f"models_listed_{choice.id}"] = tuple(found)
+    st.toast(t("models.listed", count=len(found)), icon=look.ICONS["ok"])
 
 
-def test_model(role: str, name: str, settings: Settings) -> None:
-    """Ask the model and draw what comes; the result stays until the next test."""
-    runtime, who, language = session.runtime(), session.caller(), session.language()
-    kind = choices.KINDS[role]
-    try:
-        if kind == "chat":
-            result: list[trial.ChatTrial] = []
-            reply = trial.try_chat(runtime, name, settings, who, language)
-            chat.write(keeping(reply, result), waiting=t("models.testing", model=inert(name)))
-            st.session_state["models_trial"] = result[0]
-        else:
-            attempt = trial.try_embedding if kind == "embedding" else trial.try_rerank
-            with loading(t("models.testing", model=name)):
-                st.session_state["models_trial"] = attempt(runtime, name, settings, who)
-    except TouchstoneError as error:
-        failed(error)
-    except TimeoutError:
-        provider, _, model = name.partition(":")
-        failed(TimedOut(provider=provider, model=model, phase="total", after_s=trial.EMBEDDING_LIMIT_S))
-    except Exception as error:  # noqa: BLE001  shown with a trace id, details in the log
-        unexpected(error)
-    else:
-        st.rerun()
+def test_model(role: str, name: str, settings: Settings) -> trial.Trial:
+    """Ask the model; a chat model's reply is drawn as it comes."""
+    runtime, who = session.runtime(), session.caller()
+    if choices.KINDS[role] == "chat":
+        result: list[trial.ChatTrial] = []
+        reply = trial.try_chat(runtime, name, settings, who, session.language())
+        chat.write(keeping(reply, result), waiting=t("models.testing", model=inert(name)))
+        return result[0]
+    attempt = trial.try_embedding if role == "embedding" else trial.try_rerank
+    with loading(t("models.testing", model=inert(name))):
+        return attempt(runtime, name, settings, who)
 
 
 def keeping(
@@ -163,9 +151,10 @@ def draw_trial(done: trial.Trial) -> None:
 
 def draw_chat_trial(done: trial.ChatTrial) -> None:
     completion, usage = done.completion, done.completion.usage
-    st.markdown(
-        formatted(completion.text) if completion.text else f":gray[{t('models.result.no_text')}]", anchors=False
-    )
+    if completion.text:
+        st.markdown(formatted(completion.text), anchors=False)
+    else:
+        st.markdown(f":gray[{inert(completion.reasoning or '') or t('models.result.no_text')}]")
     with st.grid("auto", min_column_width=130):
         st.metric(t("models.result.first_token"), look.seconds(completion.timings.first_token_s))
         st.metric(t("models.result.total"), look.seconds(completion.timings.total_s))
@@ -176,6 +165,33 @@ def draw_chat_trial(done: trial.ChatTrial) -> None:
     notes = {"cut": completion.finish_reason == "length", "english": not done.capabilities.grounded}
     if said := [t(f"models.result.{name}") for name, applies in notes.items() if applies]:
         st.caption("  \n".join(said))
+
+
+def source_text(source: str) -> str:
+    """Where a setting comes from: a file and line as they are, the rest in the language of the page."""
+    kind, _, variable = source.partition(" ")
+    if kind == "environment":
+        return t("models.source.environment", variable=inert(variable))
+    return t(f"models.source.{source}") if source in ("default", "this run") else inert(source)
+
+
+def capability_table(done: trial.Trial | None) -> None:
+    """What the chat models in use, and the one tested last, can do."""
+    states = [health.of(session.runtime(), role) for role in ("chat", "judge")]
+    able = {state.model: state.capabilities for state in states if state.capabilities}
+    if isinstance(done, trial.ChatTrial):
+        able[done.name] = done.capabilities
+    if not able:
+        return
+    yes, no = ":green[:material/check:]", ":gray[–]"
+    head = [t("models.can.what"), *(inert(look.shortened(name)) for name in able)]
+    lines = [head, [":--", *(":-:" for _ in able)]]
+    for capability in CAPABILITIES:
+        signs = [yes if getattr(can, capability) else no for can in able.values()]
+        lines.append([t(f"models.can.{capability}"), *signs])
+    lines.append([t("models.can.context"), *(look.count(can.context_tokens) for can in able.values())])
+    with st.expander(t("models.can.title"), icon=":material/checklist:"):
+        st.markdown("\n".join(f"| {' | '.join(line)} |" for line in lines))
 
 
 def in_use(settings: Settings) -> None:
@@ -189,31 +205,27 @@ def in_use(settings: Settings) -> None:
                 st.markdown(f"**{t(f'ui.role.{role}')}**  \n:gray[{t('home.models.none')}]")
                 continue
             state = health.of(session.runtime(), role)
-            source = settings.sources.get(f"models.{role}", "default")
-            origin = t("models.from", source=t(f"models.source.{source}") if source in SOURCES else inert(source))
+            origin = t("models.from", source=source_text(settings.sources.get(f"models.{role}", "default")))
             below = look.health_text(state) if state.error is not None else origin
             head = f"**{t(f'ui.role.{role}')}** {look.health_mark(state)}"
             st.markdown(f"{head}  \n{inert(name)}  \n:small[:gray[{below}]]")
 
 
-def use(role: str, chosen: dict[str, str], *, keep: bool) -> None:
-    """Put the choice into use; on an error everything stays as it was."""
+def use(role: str, chosen: dict[str, str], *, keep: bool) -> str:
+    """Put the choice into use and say what was done; on an error everything stays as it was."""
     runtime = session.runtime()
-    with guarded(), loading():
+    with loading():
         path = choices.use(runtime, role, chosen, keep=keep)
-        health.monitor(runtime).forget()
-        for variable in chosen:
-            keys.forget(variable)
-        st.session_state.pop("models_trial", None)
-        note = t(
-            "models.used", role=t(f"ui.role.{role}"), model=inert(runtime.settings.model(role)) or t("home.models.none")
-        )
-        if path is not None:
-            note += "  \n" + t("models.kept", path=inert(look.place(path)))
-            if others := choices.overruled(runtime, chosen):
-                note += "  \n" + t("models.overruled", variables=inert(", ".join(others)))
-        st.session_state["models_note"] = note
-        st.rerun()
+    health.monitor(runtime).forget()
+    for variable in chosen:
+        keys.forget(variable)
+    name = inert(runtime.settings.model(role)) or t("home.models.none")
+    lines = [t("models.used", role=t(f"ui.role.{role}"), model=name)]
+    if path is not None:
+        lines.append(t("models.kept", path=inert(look.place(path))))
+        if others := choices.overruled(runtime, chosen):
+            lines.append(t("models.overruled", variables=inert(", ".join(others))))
+    return "  \n".join(lines)
 
 
 def form(role: str, choice: Choice, settings: Settings, outcome: DeltaGenerator) -> None:
@@ -245,9 +257,10 @@ def form(role: str, choice: Choice, settings: Settings, outcome: DeltaGenerator)
         else:
             chosen = choices.variables(role, name, service, url=url, key=key)
             if tested:
-                test_model(role, name, settings.with_values(**chosen))
+                st.session_state["models_trial"] = test_model(role, name, settings.with_values(**chosen))
             else:
-                use(role, chosen, keep=kept)
+                st.session_state["models_note"] = use(role, chosen, keep=kept)
+        st.rerun()
 
 
 def last_outcome() -> None:
@@ -275,3 +288,5 @@ with left:
     form(chosen_role, chosen_provider, current, outcome)
 with outcome:
     last_outcome()
+with left:
+    capability_table(st.session_state.get("models_trial"))

@@ -246,6 +246,7 @@ def _features(ask: Ask, units: Sequence[tuple[Hit, Unit]]) -> list[dict[str, flo
     rarity = {c: keyword.idf(sum(c in held for held in about), len(units)) for c in ask.concepts}
     wanted = sum(rarity.values()) or 1.0
     titles = {hit.passage.id: tokens.codes(f"{hit.passage.title}\n{hit.passage.heading or ''}") for hit, _ in units}
+    products = ask.codes & set().union(*titles.values())
     found = []
     for (hit, unit), held in zip(units, about, strict=True):
         text = f"{unit.lead}\n{unit.shown}"
@@ -254,7 +255,7 @@ def _features(ask: Ask, units: Sequence[tuple[Hit, Unit]]) -> list[dict[str, flo
             {
                 "words": sum(w for t, w in ask.term_weights.items() if t in terms) / total,
                 "concepts": sum(rarity[c] for c in held) / wanted,
-                "code": _code_match(ask.codes, tokens.codes(text), titles[hit.passage.id]),
+                "code": _code_match(ask.codes, products, tokens.codes(text), titles[hit.passage.id]),
                 "kind": _kind_match(ask.kinds, tokens.normalized(text)),
                 "passage": hit.score,
             }
@@ -279,12 +280,18 @@ def _add_meaning(
         row["relative"] = row["meaning"] - mean[unit.passage.language or ask.language]
 
 
-def _code_match(asked: set[str], held: set[str], around: set[str]) -> float:
-    """1 when the unit names the product asked for, less when its title does, negative when it names another."""
+def _code_match(asked: set[str], products: set[str], held: set[str], around: set[str]) -> float:
+    """1 when the unit names the product asked for, less when its title does, negative when it names another.
+
+    ``products`` are the asked codes that documents are about: the E2 of another product is no answer.
+    """
     if not asked:
         return 0.0
+    named = held | around
+    if products and not products & named and named - asked:
+        return -1.0
     if asked & held:
-        return len(asked & held) / len(asked)
+        return len(asked & named) / len(asked)
     if asked & around:
         return 0.3 if held else 0.7
     return -1.0 if held or around else 0.0

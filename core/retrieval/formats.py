@@ -22,6 +22,7 @@ Loaded = tuple[str, list[Block], str | None]  # text, blocks, title when the fil
 _QUESTION_COLUMNS = {"question", "questions", "q", "问题", "問題", "问", "提问", "标准问题", "标准问", "query", "ask"}
 _ANSWER_COLUMNS = {"answer", "answers", "a", "答案", "回答", "答", "答复", "回复", "标准答案", "reply", "response"}
 _MOST_ROWS = 200_000
+_ROW_LIMIT = 1_000  # characters: a longer object is no row to be quoted whole
 _DEEPEST = 40
 
 
@@ -66,7 +67,7 @@ def from_csv(text: str, name: str) -> Loaded:
 
 
 def from_json(text: str, name: str, *, lines: bool) -> Loaded:
-    """A JSON list of objects (or one object a line) as rows; other JSON as lines ``path: value``."""
+    """A JSON list of objects (or one object a line) as rows; a large object of objects as an outline of its keys."""
     values: list[Any] = []
     try:
         if lines:
@@ -77,6 +78,15 @@ def from_json(text: str, name: str, *, lines: bool) -> Loaded:
         else:
             where = name
             loaded = json.loads(text)
+            large = len(text) > _ROW_LIMIT
+            if (
+                large
+                and isinstance(loaded, dict)
+                and not _only_list(loaded)
+                and any(_nested(v) for v in loaded.values())
+            ):
+                found, structure, _ = from_markdown("\n\n".join(_outline(loaded, 1)))
+                return found, structure, None
             values = loaded if isinstance(loaded, list) else _only_list(loaded) or [loaded]
     except (json.JSONDecodeError, RecursionError) as error:
         raise InputError(reason="bad_json", where=where, detail=str(error) or "too deep") from error
@@ -129,6 +139,24 @@ def _only_list(value: Any) -> list[Any] | None:
         if len(lists) == 1:
             return lists[0]
     return None
+
+
+def _nested(value: Any) -> bool:
+    return isinstance(value, dict | list)
+
+
+def _outline(value: Any, depth: int) -> Iterable[str]:
+    """A nested object as Markdown: keys of objects are headings, texts are paragraphs and list items."""
+    if depth > _DEEPEST:
+        yield "…"
+        return
+    for key, inner in value.items() if isinstance(value, dict) else (("", item) for item in value):
+        if _nested(inner):
+            if key:
+                yield f"{'#' * min(depth, 6)} {_cell(key)}"
+            yield from _outline(inner, depth + 1)
+        elif text := _cell(inner):
+            yield f"{_cell(key)}: {text}" if key else f"- {text}"
 
 
 def _flat(value: Any, path: str, depth: int) -> Iterable[tuple[str, Any]]:

@@ -39,8 +39,9 @@ class Unit:
 
 
 def units(passage: Passage) -> list[Unit]:
-    """The units of ``passage`` in order."""
-    found = _answers(passage) if passage.metadata.get("question") else _parts(passage)
+    """The units of ``passage`` in order. A line that only leads into what follows ("Cabin:") says nothing alone."""
+    parts = _answers(passage) if passage.metadata.get("question") else _parts(passage)
+    found = [part for part in parts if not part[2].rstrip().endswith((":", "："))]
     return [
         Unit(passage, i, passage.start + a, passage.start + b, passage.text[a:b], shown, kind, lead)
         for i, (a, b, shown, kind, lead) in enumerate(found)

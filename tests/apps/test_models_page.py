@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from apps import choices
+from apps import choices, trial
 from apps.ui import keys, session
 from core.errors import MissingFile, UnknownName
 from core.providers.services import services
@@ -175,6 +176,14 @@ def test_only_an_admin_may_change_models(open_page: Open) -> None:
     assert admin.selectbox
 
 
+@pytest.mark.parametrize(
+    ("language", "expected"),
+    [("zh", "来自环境变量 TOUCHSTONE_CHAT"), ("en", "from the environment variable TOUCHSTONE_CHAT")],
+)
+def test_the_page_says_where_a_setting_comes_from(open_page: Open, language: str, expected: str) -> None:
+    assert expected in words(open_page(PAGE, language))
+
+
 # --- test -------------------------------------------------------------------------------------
 
 
@@ -188,6 +197,9 @@ def test_a_test_shows_the_reply_its_times_and_what_the_model_can(open_page: Open
     assert all(m.value != "–" for m in at.metric)
     assert ":green-badge[:material/check: 流式]" in shown
     assert ":gray-badge[对数概率]" in shown
+    table = next(m.value for m in at.markdown if m.value.startswith("| 能力 |"))
+    assert "| 工具调用 | :green[:material/check:] |" in table
+    assert "| 上下文（词元） |" in table
 
 
 def test_an_embedding_test_compares_texts(open_page: Open) -> None:
@@ -207,6 +219,31 @@ def test_a_wrong_key_says_what_to_do(open_page: Open, server: str) -> None:
     assert "拒绝了密钥" in at.error[0].value
     assert "authentication_failed" in at.error[0].value.replace("\\", "")
     assert "wrong-key" not in words(at)
+
+
+def test_a_server_that_stops_in_the_middle_keeps_what_came(open_page: Open, tmp_path: Path) -> None:
+    (tmp_path / "cut.yaml").write_text(
+        "- {reply: 'half an answer and more', fault: {kind: stream_interrupted, after: 14}}"
+    )
+    at = open_page(PAGE, TOUCHSTONE_CHAT="scripted:cut.yaml")
+    press(at, "models_test")
+    assert not at.exception
+    assert "broke off" in at.error[0].value
+    assert "half an answer" in words(at)
+    assert not at.metric
+
+
+def test_a_model_that_gives_no_vectors_in_time(open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(*_: object, **__: object) -> None:
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(trial, "LIMIT_S", 0.05)
+    monkeypatch.setattr("core.providers.scripted.HashedEmbedding.embed", never)
+    at = open_page(PAGE, "en")
+    at.get("button_group")[1].set_value("embedding").run()
+    press(at, "models_test")
+    assert not at.exception
+    assert "timed_out" in at.error[0].value.replace("\\", "")
 
 
 def test_a_dead_server_says_what_to_do(open_page: Open) -> None:

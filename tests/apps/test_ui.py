@@ -184,7 +184,8 @@ def test_names_fit_small_places(name: str, shown: str) -> None:
 
 def test_unknown_numbers_are_dashes() -> None:
     assert (seconds(None), count(None)) == ("–", "–")
-    assert (seconds(0.421), seconds(63.2), count(12345)) == ("0.42 s", "63 s", "12,345")
+    assert (seconds(0.038), seconds(0.421), seconds(63.2)) == ("38 ms", "0.42 s", "63 s")
+    assert count(12345) == "12,345"
     assert (size(None), size(71_800_000), size(2_540_000_000)) == ("–", "72 MB", "2.5 GB")
 
 

@@ -29,9 +29,6 @@ TITLE = 60  # characters of the first question
 
 
 def page() -> None:
-    if session.login_configured() and not st.user.is_logged_in:
-        log_in()
-        return
     current = conversation()
     typed = st.chat_input(t("customer_service.ask"), key="support_question", submit_mode="stop")
     pending = Pending(typed) if typed else take_pending()
@@ -78,14 +75,6 @@ def earlier(current: Conversation | None, pending: Pending | None) -> list[Store
         st.button(t("customer_service.earlier"), key="support_earlier", type="tertiary", on_click=show_earlier)
     again = pending.question_id if pending else None
     return [item for item in kept if again is None or item.reply_to != again]
-
-
-def log_in() -> None:
-    """Where people log in, nobody sees conversations before: those of all who have not would be one person's."""
-    look.header(t("apps.support.title"))
-    states.empty(t("customer_service.log_in_first"), icon=":material/login:")
-    with st.container(horizontal_alignment="center"):
-        st.button(t("customer_service.log_in"), key="support_log_in", on_click=st.login)
 
 
 def hint() -> None:

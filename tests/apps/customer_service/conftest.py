@@ -20,13 +20,13 @@ def open_shop(settings: Settings) -> Iterator[OpenShop]:
     """``open_shop("rules: …")`` opens a service whose model follows a script; without one it quotes."""
     opened: list[CustomerService] = []
 
-    def open_(script: str | None = None) -> CustomerService:
+    def open_(script: str | None = None, embedding: str = NO_VECTORS) -> CustomerService:
         chat = "embedded:smollm2"
         if script is not None:
             path = Path(settings.folder) / f"script{len(opened)}.yaml"
             path.write_text(script, "utf-8")
             chat = f"scripted:{path.name}"
-        opened.append(CustomerService(Runtime(override(settings, models__chat=chat, models__embedding=NO_VECTORS))))
+        opened.append(CustomerService(Runtime(override(settings, models__chat=chat, models__embedding=embedding))))
         return opened[-1]
 
     yield open_

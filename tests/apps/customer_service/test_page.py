@@ -10,11 +10,10 @@ from streamlit.testing.v1 import AppTest
 
 from apps.customer_service.views import state
 from apps.i18n import LOCALES  # noqa: F401  (its import registers the catalogue)
-from apps.ui import session
 from core.conversations import Conversations
 from core.errors import StreamInterrupted
 from core.i18n import catalogue, message
-from core.types import LOCAL, Caller
+from core.types import LOCAL
 from tests.apps.conftest import Open, words
 from tests.apps.customer_service.conftest import NO_VECTORS
 
@@ -74,7 +73,7 @@ def test_ask_and_open_the_sources(open_page: Open, language: str) -> None:
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_a_refusal_says_so_and_shows_what_the_documents_cover(open_page: Open, language: str) -> None:
     at = open_page(PAGE, language, **QUOTING)
-    ask(at, {"zh": "除湿机用的什么制冷剂", "en": "Is the plastic in the KT-310 lid BPA free"}[language])
+    ask(at, {"zh": "推荐几部好看的科幻片", "en": "best pizza near Covent Garden?"}[language])
     whole(at)
     assert text("refused", language) in words(at)
 
@@ -278,20 +277,6 @@ def test_a_failed_answer_says_why_and_can_be_asked_again(open_page: Open) -> Non
 
 
 HOSTILE = "<img src=x onerror=alert(1)> ![](http://evil.example/x.png) [a](javascript:alert(1)) **b** :red[c]"
-
-
-def test_where_people_log_in_nothing_is_shown_before(open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    open_page(PAGE, "zh", **QUOTING)
-    made = store().create(Caller(user="anonymous", roles=frozenset()), "somebody's secret")
-    monkeypatch.setattr(session, "login_configured", lambda: True)
-    at = open_page(None, "zh", **QUOTING)
-    at.user["is_logged_in"] = False
-    at.switch_page(PAGE)
-    at.query_params["c"] = made.id
-    at.run()
-    assert text("log_in_first", "zh") in words(at)
-    assert "secret" not in words(at)
-    assert not at.chat_input
 
 
 def test_foreign_text_does_nothing(open_page: Open) -> None:

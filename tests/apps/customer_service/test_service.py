@@ -16,6 +16,7 @@ from apps.customer_service import CustomerService
 from apps.customer_service.events import Begun
 from apps.customer_service.service import QUESTION_LIMIT
 from core.errors import InputError, NotFound
+from core.i18n import message
 from core.retrieval.answer import AnswerDone, SentenceReady
 from core.retrieval.library import Library
 from core.transcripts import notice_texts
@@ -52,6 +53,23 @@ def test_three_lines_give_a_cited_answer(shop: CustomerService, question: str, s
     numbers = {number for sentence in answer.sentences for number in sentence.citations}
     assert numbers <= {citation.number for citation in answer.citations}
     assert all(sentence.citations for sentence in answer.sentences)
+
+
+def test_the_examples_of_the_page_are_answered_with_the_models_that_come_with_the_install(open_shop: OpenShop) -> None:
+    shop = open_shop(embedding="embedded:e5")
+    shop.prepare()
+    expected = {
+        "zh": ["15 天", "18 个月", "22:30", "水量超过最高水位"],
+        "en": ["21 days", "24 months", "lithium", "Sunday"],
+    }
+    for language, answers in expected.items():
+        for number, said in enumerate(answers, 1):
+            question = message(f"customer_service.starter.{number}", language)
+            answer = shop.ask(question)
+            assert said in answer.text, (question, answer.text)
+            assert answer.language == language
+            assert answer.notices == ()
+    assert shop.ask("推荐几部好看的科幻片").mode == "refused"
 
 
 @pytest.mark.parametrize("question", ["推荐几部好看的科幻片", "best pizza near Covent Garden?"])
@@ -206,6 +224,7 @@ import sys
 from pathlib import Path
 from apps.customer_service import CustomerService
 from core.runtime import Runtime
+from core.i18n import message
 from core.retrieval.answer import SentenceReady
 from core.settings import load_settings
 from core.types import LOCAL

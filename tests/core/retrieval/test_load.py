@@ -128,6 +128,14 @@ def test_json_forms() -> None:
     assert "id: 7" in loaded(json.dumps({"data": [{"id": 7}]}), "c.json").text
 
 
+def test_a_large_nested_object_is_an_outline() -> None:
+    guide = {"Returns": {"Kettle": {"steps": [{"text": f"Step {n} is to look at part {n}."} for n in range(40)]}}}
+    document = loaded(json.dumps(guide), "guide.json")
+    assert "# Returns" in document.text
+    assert "## Kettle" in document.text
+    assert "text: Step 7 is to look at part 7." in document.text.splitlines()
+
+
 def test_front_matter_gives_the_title() -> None:
     document = loaded("---\ntitle: Warranty rules\n---\n\nTwo years.\n", "w.md")
     assert document.title == "Warranty rules"
