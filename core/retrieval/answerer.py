@@ -43,7 +43,9 @@ CANDIDATES = 16  # passages whose units are weighed
 MOST_UNITS = 64  # units that are embedded for a question
 QUOTES = 3  # sentences of an extractive answer
 MARGIN = 3.5  # a further quote may score this much less than the first
-REFUSE_BELOW = 0.3  # confidence; see docs/decisions/0004-quotes-before-generation.md for the error rates it was chosen by
+REFUSE_BELOW = (
+    0.3  # confidence; see docs/decisions/0004-quotes-before-generation.md for the error rates it was chosen by
+)
 HOPELESS_BELOW = 0.08  # a model is not even asked
 SOURCES = 6  # passages a model is given
 PROMPT = "grounded_answer"
