@@ -22,7 +22,7 @@ DEADLINES = Deadlines(connect_s=5, first_token_s=60, idle_s=20, total_s=90)
 ABLE = Options(max_tokens=256, deadlines=DEADLINES)  # it may think first
 TINY = Options(max_tokens=48, temperature=0.0, deadlines=DEADLINES)  # it only proves that it runs
 RELATED = ("商品签收后几天内可以退货？", "Items can be returned within a number of days after delivery.")
-UNRELATED = "The kettle holds 1.7 litres."
+UNRELATED = "The kettle holds 1.7 liters."
 LIMIT_S = 90.0
 
 

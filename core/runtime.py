@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from core.contracts import ChatModel, DecisionModel, EmbeddingModel, Reranker
+from core.providers.openmp import be_polite
 from core.providers.registry import open_model
 from core.settings import Settings, load_settings
 from core.telemetry.ledger import Ledger, Recorded, RecordedEmbedding
@@ -19,6 +20,7 @@ class Runtime:
     """Holds what is expensive to open. Models open on first use and are shared by all callers."""
 
     def __init__(self, settings: Settings) -> None:
+        be_polite()
         self.settings = settings
         self.workspace = Workspace.open(settings.home)
         self.ledger = Ledger(self.workspace)

@@ -2,7 +2,9 @@
 
 A chat model answers up to ``local.slots`` calls at once by continuous batching; calls beyond them wait in
 ``local_queue``. Requests and answers have the OpenAI form, so ``request``, ``wire`` and ``refusals`` are shared
-with the HTTP engine. A call with a seed begins with an empty cache, so that it can be repeated.
+with the HTTP engine. What a slot has read is kept for the next prompt that begins alike; on a graphics card that can
+change the last digits of a probability, and ``extra={"cache_prompt": False}`` turns it off where a seed must repeat an
+answer to the letter.
 """
 
 from __future__ import annotations
@@ -148,7 +150,7 @@ class GgufChat:
         self.engine.release()
 
     def _body(self, messages: Sequence[Message], options: Options) -> bytes:
-        extra = {"return_progress": True, "cache_prompt": options.seed is None, **options.extra}
+        extra = {"return_progress": True, **options.extra}
         return chat_request(self._model, messages, replace(options, stream=True, extra=extra))
 
     def _fold(self, item: bytes | BaseException | None, answer: Answer, out: list[Event], shown: bool) -> bool:

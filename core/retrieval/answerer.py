@@ -43,7 +43,9 @@ CANDIDATES = 16  # passages whose units are weighed
 MOST_UNITS = 64  # units that are embedded for a question
 QUOTES = 3  # sentences of an extractive answer
 MARGIN = 3.5  # a further quote may score this much less than the first
-REFUSE_BELOW = 0.3  # confidence; see docs/decisions/0004-answering.md for the error rates it was chosen by
+REFUSE_BELOW = (
+    0.3  # confidence; see docs/decisions/0004-quotes-before-generation.md for the error rates it was chosen by
+)
 HOPELESS_BELOW = 0.08  # a model is not even asked
 SOURCES = 6  # passages a model is given
 PROMPT = "grounded_answer"
@@ -172,6 +174,7 @@ class Answerer:
         if meaning is not None:
             try:
                 scale = await meaning.scale()
+                scale = scale if scale.tells(ask.language) else None
                 vectors = await meaning.vectors([evidence.unit_text(unit) for _, unit in pairs])
             except ProviderError:
                 scale, notices = None, ("embedding_down",)

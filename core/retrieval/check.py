@@ -125,9 +125,7 @@ def _failure(text: str, passages: Sequence[Passage], question: str) -> Reason | 
     held = set(tokens.tokens(source))
     if terms and sum(term in held for term in terms) / len(terms) < OVERLAP:
         return "overlap"
-    if _negates(text) and not any(_negates(u.shown + u.lead) for p in passages for u in _near(text, p)):
-        return "negation"
-    if not _negates(text) and all(_negates(u.shown) for p in passages for u in _near(text, p)[:1]):
+    if all(_negates(text) != _negates(f"{u.lead} {u.shown}") for p in passages for u in _near(text, p)):
         return "negation"
     return None
 
@@ -147,9 +145,11 @@ def _nearest(text: str, sources: Sequence[Passage]) -> list[int]:
 
 
 def _near(text: str, passage: Passage) -> list[Unit]:
-    """The two units of ``passage`` nearest to ``text``."""
+    """The units of ``passage`` nearest to ``text``: the best, and those nearly as near."""
     terms, values = set(tokens.content_terms(text)), numerals.numbers(text)
-    return sorted(units(passage), key=lambda unit: -_shared(terms, values, unit))[:2]
+    scored = [(_shared(terms, values, unit), unit) for unit in units(passage)]
+    best = max((score for score, _ in scored), default=0.0)
+    return [unit for score, unit in scored if score >= 0.85 * best]
 
 
 def _negates(text: str) -> bool:
@@ -182,4 +182,4 @@ def _measures(text: str) -> dict[str, set[str]]:
 
 
 def _without_codes(text: str) -> str:
-    return re.sub(r"\b[A-Za-z]{1,5}-?\d[\w-]*\b|\b\d+[A-Za-z]*-[A-Za-z]+\w*\b", " ", text)
+    return re.sub(r"\b[A-Za-z]{1,5}-?\d[\w-]*\b", " ", text)

@@ -1,7 +1,7 @@
 """How well a unit of a source answers a question: words, concepts, meaning, product codes, kind of answer.
 
 The features are few and readable, so that "why this sentence?" has an answer, and their weights are a linear
-model fitted on tuning questions (docs/decisions/0004-answering.md).
+model fitted on tuning questions (docs/decisions/0004-quotes-before-generation.md).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-KEYWORD_WEIGHT = 0.4  # of the keyword leg in the min-max mix; see docs/decisions/0003-fusion.md
+KEYWORD_WEIGHT = 0.4  # of the keyword leg in the min-max mix; see docs/decisions/0005-keyword-leg-and-fusion.md
 _RRF_K = 60
 
 

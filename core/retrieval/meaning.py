@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 ANCHORS = Path(__file__).parent / "data" / "anchors.yaml"
 SCALES = Path(__file__).parent / "data" / "scales.yaml"
 _BATCH = 16
+_SMALLEST_GAP, _NEAREST = 0.03, 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +36,20 @@ class Scale:
 
     cosines: Mapping[tuple[str, str], tuple[float, float]]
 
+    def tells(self, language: str) -> bool:
+        """Whether the model tells right pairs from wrong ones in ``language``; if not, words alone must do."""
+        low, high = self.cosines[language, language]
+        return high - low >= _SMALLEST_GAP
+
     def __call__(self, cosine: float, question: str, text: str) -> float:
-        """``cosine`` on the scale: 0 unrelated, 1 answers it; may lie outside."""
+        """``cosine`` on the scale: 0 unrelated, 1 answers it, at most ``_NEAREST``.
+
+        A model that hardly tells right pairs from wrong ones (in two languages, say) gives 0.
+        """
         low, high = self.cosines[question, text]
-        return (cosine - low) / max(high - low, 1e-6)
+        if high - low < _SMALLEST_GAP:
+            return 0.0
+        return min(_NEAREST, max(-1.0, (cosine - low) / (high - low)))
 
 
 class Meaning:

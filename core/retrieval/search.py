@@ -1,7 +1,7 @@
 """The vector leg of one collection: exact in memory, or Chroma with the newest vectors searched exactly.
 
 Small collections are answered from a matrix in memory: it is faster than a graph index and misses nothing
-(docs/decisions/0002-vector-index.md). From ``EXACT_BELOW`` passages on, vectors are applied to Chroma, and
+(docs/decisions/0003-exact-search-first.md). From ``EXACT_BELOW`` passages on, vectors are applied to Chroma, and
 what is not applied yet (the tail) is searched exactly beside it, so nothing waits for the index.
 """
 

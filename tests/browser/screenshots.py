@@ -1,6 +1,7 @@
 """Pictures of the real pages: ``python -m tests.browser.screenshots`` writes those of the README into docs/images.
 
-``--all FOLDER`` draws every page in both languages, light and dark, at desk and phone width, to look at.
+The Models page shows a test in light pictures and a hosted service in dark ones. ``--all FOLDER`` draws every page in
+both languages, light and dark, at desk and phone width, to look at.
 A question is asked with the embedded models over the sample shop, so the first run takes some minutes.
 """
 
@@ -75,12 +76,22 @@ def draw(browser: Browser, address: str, shot: Shot, target: Path) -> None:
         device_scale_factor=1,
     )
     page = context.new_page()
-    page.goto(f"{address}{PATHS[shot.page]}?lang={shot.language}")
+    page.goto(f"{address}{PATHS[shot.page]}?lang={shot.language}&role=embedding")
     page.get_by_test_id("stHeading").first.wait_for(timeout=60_000)
     settle(page)
-    if shot.page == "models":
+    if shot.page == "models" and shot.scheme == "light":
         page.locator(".st-key-models_test button").click()
         page.get_by_test_id("stMetric").first.wait_for(timeout=ANSWER_MS)
+    elif shot.page == "models":
+        page.get_by_test_id("stButtonGroup").get_by_text(
+            {"zh": "对话", "en": "Chat"}[shot.language], exact=True
+        ).click()
+        settle(page)
+        page.locator(".st-key-models_provider_chat").locator("input, button, [role=combobox]").first.focus()
+        page.keyboard.type("DeepSeek")
+        page.wait_for_timeout(500)
+        page.keyboard.press("Enter")
+        page.get_by_label("API").first.wait_for(timeout=60_000)
     elif shot.page == "customer-service":
         box = page.get_by_test_id("stChatInputTextArea")
         box.fill(QUESTIONS[shot.language])
@@ -102,6 +113,8 @@ def settle(page: Page) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--page", choices=PATHS, help="only this page")
     parser.add_argument("--all", type=Path, metavar="FOLDER", help="draw every combination into FOLDER")
     chosen = parser.parse_args()
-    take(ALL if chosen.all else README, chosen.all or IMAGES)
+    wanted = [shot for shot in (ALL if chosen.all else README) if chosen.page in (None, shot.page)]
+    take(wanted, chosen.all or IMAGES)

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from core.providers.embedded import CHAT, find_file
+from core.providers.openmp import be_polite
 
 
 @contextmanager
 def llama_server(*, slots: int = 4, context_tokens: int = 2048) -> Iterator[str]:
     """Run the server; gives its base URL. Loading takes about half a second."""
+    be_polite()
     import xllamacpp
 
     params = xllamacpp.CommonParams()
@@ -19,7 +21,8 @@ def llama_server(*, slots: int = 4, context_tokens: int = 2048) -> Iterator[str]
     params.n_ctx = slots * context_tokens
     params.hostnames = ["127.0.0.1"]
     params.port = 0
-    params.warmup = False
+    params.warmup = params.fit_params = False
+    params.endpoint_metrics = True
     params.verbosity = -1
     params.ui = False
     params.n_threads_http = 4
@@ -27,6 +30,7 @@ def llama_server(*, slots: int = 4, context_tokens: int = 2048) -> Iterator[str]
     params.cpuparams.n_threads = 1
     params.cpuparams_batch.n_threads = 1
     server = xllamacpp.Server(params)
+    server.handle_metrics()  # its loop runs: from here on it can be closed
     try:
         yield f"{server.listening_address}/v1"
     finally:

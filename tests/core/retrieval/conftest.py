@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from core.providers.registry import open_model
 from core.retrieval.library import Library
 from core.retrieval.records import SyncReport
 from core.runtime import Runtime
-from core.settings import Settings, override
+from core.settings import Settings, load_settings, override
 
 
 class Counting:
@@ -50,6 +51,15 @@ def library(hashed: Runtime, counting: Counting) -> Iterator[Library]:
     opened = Library(hashed.workspace, counting)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def e5(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The embedding model that comes with the install, opened once."""
+    home = tmp_path_factory.mktemp("e5")
+    opened = open_model("embedding", "embedded:e5", load_settings(home, {"TOUCHSTONE_HOME": str(home)}))
+    yield opened
+    asyncio.run(opened.aclose())
 
 
 @pytest.fixture

@@ -1,0 +1,103 @@
+"""The claim checker: what a source carries passes, what it does not is removed, in both languages."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.retrieval.check import check, unmarked
+from core.types import Passage
+
+SOURCES = [
+    ("退货政策", "自签收之日起 15 天内可以无理由退货，运费由买家承担。已拆封的耳塞套不能退货。金羽会员的退货期限延长 5 天，但不适用于 PS-600。", "zh"),
+    ("Warranty", "The KT-210 kettle has a 24-month warranty and the KT-310 has a 36-month warranty. Batteries are covered for 12 months only. Opening the base ends the warranty. A claim needs the receipt and costs nothing.", "en"),
+    ("配送说明", "普通地区满 99 元包邮，不满 99 元收取运费 8 元。16:00 以前付款的，当天发货。包裹丢失请在 7 天内联系客服，我们会在 3 个工作日内答复。", "zh"),
+    ("Delivery", "| Zone | Price | Time |\n| --- | --- | --- |\n| UK | £4.95 | 2 working days |\n| EU | £12.50 | 5 working days |", "en"),
+]  # fmt: skip
+PASSAGES = [
+    Passage(f"p{n}", f"d{n}", text, title, "s", 0, 0, len(text), None, None, language)  # type: ignore[arg-type]
+    for n, (title, text, language) in enumerate(SOURCES)
+]
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "签收后 15 天内可以无理由退货 [1]。",
+        "退货的运费由买家承担。[1]",
+        "签收之日起十五天内都能无理由退货[1]。",
+        "拆封的耳塞套不能退 [1]。",
+        "金羽会员退货期限延长 5 天，PS-600 除外 [1]。",
+        "The KT-310 kettle comes with a 36-month warranty [2].",
+        "Batteries are covered for only 12 months. [2]",
+        "The warranty ends when the base is opened [2].",
+        "A claim costs nothing but needs the receipt [2].",
+        "满 99 元包邮，否则收 8 元运费 [3]。",
+        "16:00 前付款当天发货【3】。",
+        "Delivery to the UK takes 2 working days and costs £4.95 [4].",
+        "寄往 EU 的运费是 £12.50，需要 5 个工作日 [4]。",
+        "签收后 15 天内可以无理由退货。",  # no mark, but one source carries it
+    ],
+)
+def test_faithful_sentences_pass(sentence: str) -> None:
+    outcome = check(sentence, PASSAGES)
+    assert outcome.failed is None, outcome
+    assert outcome.support
+    assert "[" not in outcome.text
+    assert "【" not in outcome.text
+
+
+@pytest.mark.parametrize(
+    ("sentence", "reason"),
+    [
+        ("签收后 30 天内可以无理由退货 [1]。", "number"),
+        ("签收后三十天内可以无理由退货 [1]。", "number"),
+        ("金羽会员的退货期限延长 5 个月 [1]。", "unit"),
+        ("金羽会员的退货期限延长 5 天，也适用于 TW-5 [1]。", "code"),
+        ("已拆封的耳塞套可以退货 [1]。", "negation"),
+        ("退货运费不由买家承担 [1]。", "negation"),
+        ("The KT-310 kettle has a 48-month warranty [2].", "number"),
+        ("The KT-410 kettle has a 24-month warranty [2].", "code"),
+        ("A claim does not need the receipt [2].", "negation"),
+        ("Opening the base does not end the warranty [2].", "negation"),
+        ("Batteries are covered for 12 years only [2].", "unit"),
+        ("The warranty is provided by Samsung and covers batteries [2].", "name"),
+        ("Delivery to the UK costs $4.95 [4].", "unit"),
+        ("保修由 Samsung 提供 [3]。", "name"),
+        ("我们的客服非常友善，随时欢迎您的光临 [3]。", "overlap"),
+        ("Paris is a lovely city in spring.", "uncited"),
+        ("满 99 元包邮 [9]。", None),  # a number out of range: attributed to the source that carries it
+    ],
+)
+def test_unfaithful_sentences_fail(sentence: str, reason: str | None) -> None:
+    outcome = check(sentence, PASSAGES)
+    assert outcome.failed == reason
+    if reason:
+        assert outcome.support == {}
+    else:
+        assert list(outcome.support) == [3]
+
+
+def test_a_wrong_number_beside_a_right_one_is_dropped() -> None:
+    outcome = check("电池只保 12 个月。[1][2]", PASSAGES)
+    assert outcome.failed is None
+    assert 2 in outcome.support
+
+
+def test_the_question_lends_names_but_no_numbers() -> None:
+    assert check("The receipt from Harrods is needed for a claim [2].", PASSAGES).failed == "name"
+    assert (
+        check("The receipt from Harrods is needed for a claim [2].", PASSAGES, "I bought it at Harrods").failed is None
+    )
+    assert check("Claims are free for 60 months [2].", PASSAGES, "is it free for 60 months?").failed == "number"
+
+
+def test_support_is_an_exact_span() -> None:
+    outcome = check("拆封的耳塞套不能退 [1]。", PASSAGES)
+    unit = outcome.support[1]
+    assert unit.text == "已拆封的耳塞套不能退货。"
+    assert PASSAGES[0].text[unit.start : unit.end] == unit.text
+
+
+def test_marks_of_all_kinds() -> None:
+    assert unmarked("a [1, 2] b【3】 c ［4］ d [来源5]。") == ("a b c d。", [1, 2, 3, 4, 5])
+    assert unmarked("see [link] and [12345]") == ("see [link] and [12345]", [])
