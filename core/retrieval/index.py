@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.contracts import EmbeddingModel
 from core.errors import InputError, NotFound, ProviderError, TouchstoneError, code_of
-from core.retrieval import fuse, keyword, load, meaning, split, tokens, vectors
+from core.retrieval import finding, keyword, load, meaning, split, tokens, vectors
 from core.retrieval.evidence import unit_text
 from core.retrieval.meaning import Meaning
 from core.retrieval.records import CollectionInfo, DocumentInfo, FileResult, Found, Progress, SyncReport
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 ProgressCallback = Callable[[Progress], None]
 EMBED_BATCH = 16  # texts per call: small enough that progress moves and a kill loses little
-CANDIDATES = 60  # of each leg, before fusion
 _VERSIONS = (load.VERSION, split.VERSION, tokens.VERSION)
 
 
@@ -155,62 +154,16 @@ class Index:
             terms_from: the text whose content terms count as the question's (default: ``query``); a follow-up
                 question is searched together with the one before it, but judged by its own words.
         """
-        vector, model, notices = await self._query_vector(query)
-        return await asyncio.to_thread(self._find, query, top_k, vector, model, notices, terms_from or query)
+        asked = await self.query_vector(query)
+        return await asyncio.to_thread(self.find_with, query, top_k, asked, terms_from or query)
 
-    async def _query_vector(self, query: str) -> tuple[np.ndarray | None, EmbeddingModel | None, tuple[str, ...]]:
-        if self._embedding is None:
-            return None, None, ()
-        try:
-            model = self._embedding()
-            return (await model.embed([query], kind="query"))[0], model, ()
-        except TouchstoneError:
-            return None, None, ("embedding_down",)
+    async def query_vector(self, query: str) -> finding.QueryVector:
+        """The question's vector, or the notice that there is none. Raises nothing: words go on without it."""
+        return await finding.query_vector(self._embedding, query)
 
-    def _find(
-        self,
-        query: str,
-        top_k: int,
-        vector: np.ndarray | None,
-        model: EmbeddingModel | None,
-        notices: tuple[str, ...],
-        terms_from: str,
-    ) -> Found:
-        collection = self.id()
-        with self.workspace.read() as db:
-            total = db.execute("SELECT count(*) FROM passages WHERE collection_id = ?", (collection,)).fetchone()[0]
-            if not total:
-                return Found(query, (), vector=vector, notices=notices)
-            terms, candidates = tokens.query_terms(query), max(CANDIDATES, top_k)
-            words = dict(keyword.search(db, collection, terms, candidates))
-            ids = self._ids(db, words)
-            by_word = {ids[number]: score for number, score in words.items() if number in ids}
-            by_meaning: dict[str, float] = {}
-            spread = None
-            if vector is not None and model is not None:
-                leg = self._legs(collection, model)
-                by_meaning, spread = leg.search(vector, candidates, also=by_word)
-            fused = fuse.min_max(by_word, by_meaning)
-            best = fuse.ranked(fused)[:top_k]
-            passages = self._passages(db, best)
-            content = tokens.content_terms(terms_from)
-            frequency = keyword.document_frequency(db, collection, content)
-        weights = {term: keyword.idf(frequency[term], total) for term in content}
-        word_ranks = {id_: rank for rank, id_ in enumerate(fuse.ranked(by_word), 1)}
-        meaning_ranks = {id_: rank for rank, id_ in enumerate(fuse.ranked(by_meaning), 1)}
-        hits = tuple(
-            Hit(
-                passage,
-                fused[passage.id],
-                word_ranks.get(passage.id),
-                by_word.get(passage.id),
-                meaning_ranks.get(passage.id),
-                by_meaning.get(passage.id),
-                _matched(passage, content),
-            )
-            for passage in (passages[id_] for id_ in best if id_ in passages)
-        )
-        return Found(query, hits, weights, total, vector, spread, notices)
+    def find_with(self, query: str, top_k: int, asked: finding.QueryVector, terms_from: str) -> Found:
+        """:meth:`find` with a vector that is already there; blocks."""
+        return finding.find(self.workspace, self.id(), self._legs, query, top_k, asked, terms_from)
 
     def meaning(self) -> Meaning | None:
         """The embedding model with its memory of vectors; ``None`` when there is none."""
@@ -246,7 +199,7 @@ class Index:
             NotFound: no such passage in this collection.
         """
         with self.workspace.read() as db:
-            found = self._passages(db, [passage_id])
+            found = finding.passages(db, self.id(), [passage_id])
         if passage_id not in found:
             raise NotFound(kind="passage", value=passage_id)
         return found[passage_id]
@@ -258,7 +211,7 @@ class Index:
                 "SELECT id FROM passages WHERE document_id = ? AND collection_id = ? ORDER BY position",
                 (document_id, self.id()),
             ).fetchall()
-            return list(self._passages(db, [row["id"] for row in rows]).values())
+            return list(finding.passages(db, self.id(), [row["id"] for row in rows]).values())
 
     def info(self) -> CollectionInfo:
         collection = self.id()
@@ -366,7 +319,7 @@ class Index:
         for row in rows:
             keyword.remove(db, self.id(), row["number"])
         db.execute("DELETE FROM passages WHERE document_id = ?", (document_id,))
-        parts = {meaning.key(unit_text(unit)) for row in rows for unit in units(_passage(row))}
+        parts = {meaning.key(unit_text(unit)) for row in rows for unit in units(finding.passage_of(row))}
         return {row["text_hash"] for row in rows} | parts
 
     def _remove_source(self, source: str) -> FileResult:
@@ -428,47 +381,12 @@ class Index:
             for row in rows
         }
 
-    def _ids(self, db: sqlite3.Connection, numbers: Mapping[int, float]) -> dict[int, str]:
-        marks = ",".join("?" * len(numbers))
-        rows = (
-            db.execute(f"SELECT number, id FROM passages WHERE number IN ({marks})", tuple(numbers)) if numbers else ()
-        )
-        return {row["number"]: row["id"] for row in rows}
-
-    def _passages(self, db: sqlite3.Connection, ids: Sequence[str]) -> dict[str, Passage]:
-        """Passages by id, in the order of ``ids``; only those of this collection."""
-        if not ids:
-            return {}
-        marks = ",".join("?" * len(ids))
-        rows = db.execute(
-            "SELECT p.*, d.title, d.source FROM passages p JOIN documents d ON d.id = p.document_id"
-            f" WHERE p.collection_id = ? AND p.id IN ({marks})",
-            (self.id(), *ids),
-        )
-        found = {row["id"]: _passage(row) for row in rows}
-        return {id_: found[id_] for id_ in ids if id_ in found}
-
     def _document_row(self, source: str) -> Any:
         return self._one("SELECT * FROM documents WHERE collection_id = ? AND source = ?", self.id(), source)
 
     def _one(self, sql: str, *values: Any) -> Any:
         with self.workspace.read() as db:
             return db.execute(sql, values).fetchone()
-
-
-def _passage(row: sqlite3.Row) -> Passage:
-    return Passage(
-        row["id"], row["document_id"], row["text"], row["title"], row["source"], row["position"], row["start"],
-        row["end"], row["heading"], row["page"], row["language"], json.loads(row["metadata"]),
-    )  # fmt: skip
-
-
-def _matched(passage: Passage, content: Sequence[str]) -> tuple[str, ...]:
-    """Which of the question's content terms stand in the passage or its context."""
-    there = set(
-        tokens.tokens(f"{split.context(passage.title, passage.heading, dict(passage.metadata))}\n{passage.text}")
-    )
-    return tuple(term for term in content if term in there)
 
 
 def _forget_vectors(db: sqlite3.Connection, hashes: set[str]) -> None:

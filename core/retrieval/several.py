@@ -36,9 +36,9 @@ class Several:
 
     async def find(self, query: str, top_k: int = 8, *, terms_from: str | None = None) -> Found:
         """The best ``top_k`` passages of all collections; ranks and weights are those over all of them."""
-        vector, model, notices = await self.indexes[0]._query_vector(query)
+        asked = await self.indexes[0].query_vector(query)
         parts = [
-            await asyncio.to_thread(index._find, query, CANDIDATES, vector, model, notices, terms_from or query)
+            await asyncio.to_thread(index.find_with, query, CANDIDATES, asked, terms_from or query)
             for index in self.indexes
         ]
         filled = [(index, part) for index, part in zip(self.indexes, parts, strict=True) if part.passages]

@@ -1,0 +1,123 @@
+"""Searching one collection: both legs, fused, with the reason for every hit."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from core.contracts import EmbeddingModel
+from core.errors import TouchstoneError
+from core.retrieval import fuse, keyword, split, tokens
+from core.retrieval.records import Found
+from core.retrieval.search import VectorLeg
+from core.types import Hit, Passage
+from core.workspace import Workspace
+
+if TYPE_CHECKING:
+    import numpy as np
+
+CANDIDATES = 60  # of each leg, before fusion
+
+
+@dataclass(frozen=True, slots=True)
+class QueryVector:
+    """A question's vector and the model that made it, or neither and the notice that says why."""
+
+    vector: np.ndarray | None = None
+    model: EmbeddingModel | None = None
+    notices: tuple[str, ...] = ()
+
+
+async def query_vector(embedding: Callable[[], EmbeddingModel] | None, query: str) -> QueryVector:
+    if embedding is None:
+        return QueryVector()
+    try:
+        model = embedding()
+        return QueryVector((await model.embed([query], kind="query"))[0], model)
+    except TouchstoneError:
+        return QueryVector(notices=("embedding_down",))
+
+
+def find(
+    workspace: Workspace,
+    collection: int,
+    legs: Callable[[int, EmbeddingModel], VectorLeg],
+    query: str,
+    top_k: int,
+    asked: QueryVector,
+    terms_from: str,
+) -> Found:
+    """The best ``top_k`` passages of ``collection``; see :meth:`core.retrieval.index.Index.find`."""
+    with workspace.read() as db:
+        total = db.execute("SELECT count(*) FROM passages WHERE collection_id = ?", (collection,)).fetchone()[0]
+        if not total:
+            return Found(query, (), vector=asked.vector, notices=asked.notices)
+        terms, candidates = tokens.query_terms(query), max(CANDIDATES, top_k)
+        words = dict(keyword.search(db, collection, terms, candidates))
+        ids = _ids(db, words)
+        by_word = {ids[number]: score for number, score in words.items() if number in ids}
+        by_meaning: dict[str, float] = {}
+        spread = None
+        if asked.vector is not None and asked.model is not None:
+            by_meaning, spread = legs(collection, asked.model).search(asked.vector, candidates, also=by_word)
+        fused = fuse.min_max(by_word, by_meaning)
+        best = fuse.ranked(fused)[:top_k]
+        found = passages(db, collection, best)
+        content = tokens.content_terms(terms_from)
+        frequency = keyword.document_frequency(db, collection, content)
+    weights = {term: keyword.idf(frequency[term], total) for term in content}
+    word_ranks = {id_: rank for rank, id_ in enumerate(fuse.ranked(by_word), 1)}
+    meaning_ranks = {id_: rank for rank, id_ in enumerate(fuse.ranked(by_meaning), 1)}
+    hits = tuple(
+        Hit(
+            passage,
+            fused[passage.id],
+            word_ranks.get(passage.id),
+            by_word.get(passage.id),
+            meaning_ranks.get(passage.id),
+            by_meaning.get(passage.id),
+            _matched(passage, content),
+        )
+        for passage in (found[id_] for id_ in best if id_ in found)
+    )
+    return Found(query, hits, weights, total, asked.vector, spread, asked.notices)
+
+
+def passages(db: sqlite3.Connection, collection: int, ids: Sequence[str]) -> dict[str, Passage]:
+    """Passages by id, in the order of ``ids``; only those of ``collection``."""
+    if not ids:
+        return {}
+    marks = ",".join("?" * len(ids))
+    rows = db.execute(
+        "SELECT p.*, d.title, d.source FROM passages p JOIN documents d ON d.id = p.document_id"
+        f" WHERE p.collection_id = ? AND p.id IN ({marks})",
+        (collection, *ids),
+    )
+    found = {row["id"]: passage_of(row) for row in rows}
+    return {id_: found[id_] for id_ in ids if id_ in found}
+
+
+def passage_of(row: sqlite3.Row) -> Passage:
+    """A row of ``passages`` joined with its document's title and source."""
+    return Passage(
+        row["id"], row["document_id"], row["text"], row["title"], row["source"], row["position"], row["start"],
+        row["end"], row["heading"], row["page"], row["language"], json.loads(row["metadata"]),
+    )  # fmt: skip
+
+
+def _ids(db: sqlite3.Connection, numbers: Mapping[int, float]) -> dict[int, str]:
+    if not numbers:
+        return {}
+    marks = ",".join("?" * len(numbers))
+    rows = db.execute(f"SELECT number, id FROM passages WHERE number IN ({marks})", tuple(numbers))
+    return {row["number"]: row["id"] for row in rows}
+
+
+def _matched(passage: Passage, content: Sequence[str]) -> tuple[str, ...]:
+    """Which of the question's content terms stand in the passage or its context."""
+    context = split.context(passage.title, passage.heading, dict(passage.metadata))
+    there = set(tokens.tokens(f"{context}\n{passage.text}"))
+    return tuple(term for term in content if term in there)
