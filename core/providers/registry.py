@@ -39,6 +39,7 @@ ENGINES: dict[str, Engine] = {
     for row in (
         Engine("openai", "core.providers.openai:open_chat", "core.providers.openai:open_embedding", package="openai", about="OpenAI wire format"),
         Engine("gguf", "core.providers.gguf:open_chat", "core.providers.gguf:open_embedding", package="xllamacpp", about="a GGUF file in this process, through llama.cpp"),
+        Engine("transformers", "core.providers.transformers:open_chat", package="transformers", install='pip install "touchstone-llm[local]"', about="a chat model in this process, through torch: hub id, folder or GGUF file"),
         Engine("embedded", "core.providers.embedded:open_chat", "core.providers.embedded:open_embedding", about="models that come with the install"),
         Engine("scripted", "core.providers.scripted:open_chat", "core.providers.scripted:open_embedding", about="answers and faults from a file, for tests and demos"),
     )
