@@ -20,13 +20,14 @@ from core.settings import ROLES, Settings
 
 NONE = ""
 FILES = {"gguf": "~/models/qwen3-4b-q4_k_m.gguf", "scripted": "answers.yaml"}
-ORDER = {"": 0, "embedded": 1, "gguf": 2, "scripted": 99}
+PLACEHOLDERS = {**FILES, "transformers": "Qwen/Qwen3-4B"}
+ORDER = {"": 0, "embedded": 1, "gguf": 2, "transformers": 3, "scripted": 99}
 SIGNS = {True: ":green-badge[:material/check: {}]", False: ":gray-badge[{}]"}
 CAPABILITIES = ("stream", "tools", "schema", "images", "logprobs", "usage", "cancel", "reasoning", "grounded")
 
 
 def provider_label(choice_id: str, rows: dict[str, Choice]) -> str:
-    if choice_id in ("", "embedded", "gguf", "scripted"):
+    if choice_id in ("", "embedded", "gguf", "transformers", "scripted"):
         return t(f"models.engine.{choice_id or 'none'}")
     return rows[choice_id].label
 
@@ -64,7 +65,7 @@ def model_field(role: str, choice: Choice, settings: Settings) -> str:
     if choice.service is None and not choice.models:
         is_file = choice.id in FILES
         return st.text_input(
-            t("models.path" if is_file else "models.model"), value=in_use, placeholder=FILES.get(choice.id), key=key
+            t("models.path" if is_file else "models.model"), value=in_use, placeholder=PLACEHOLDERS.get(choice.id), key=key
         ).strip()
     listed = st.session_state.get(f"models_listed_{choice.id}", ())
     names = list(dict.fromkeys(filter(None, [in_use, *listed, *choice.models])))

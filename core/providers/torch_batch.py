@@ -190,7 +190,7 @@ class Batch:
         for row, text in enumerate(texts):
             tokens[row, width - len(text) :] = torch.tensor(text)
             mask[row, width - len(text) :] = True
-        cache = self._empty_cache(len(texts), width)
+        cache = self._empty_cache(len(texts), width, width)
         self._reading = _Reading(chosen, tokens.to(self._device), mask.to(self._device), cache)
 
     def _read_on(self, reading: _Reading) -> None:
@@ -280,10 +280,10 @@ class Batch:
         self._cache = self._empty_cache(self._slots, self._context)
         trim(self._device)
 
-    def _empty_cache(self, slots: int, limit: int) -> BatchCache:
-        from core.providers.torch_cache import BatchCache
+    def _empty_cache(self, slots: int, limit: int, capacity: int = 0) -> BatchCache:
+        from core.providers.torch_cache import FIRST_COLUMNS, BatchCache
 
-        return BatchCache(self._layers, slots=slots, limit=limit)
+        return BatchCache(self._layers, slots=slots, limit=limit, capacity=capacity or FIRST_COLUMNS)
 
     def _fail(self, error: BaseException) -> None:
         requests = self._rows + (self._reading.requests if self._reading else [])

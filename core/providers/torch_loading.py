@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -144,20 +143,17 @@ def converted(header: GgufHeader, home: Path) -> Path:
     The weights are kept in float16, which holds what a quantized file says. Written beside and renamed: a conversion
     that is killed leaves nothing that could be taken for whole.
     """
+    from filelock import FileLock
+
     place = home / "models" / f"gguf-{_content_hash(header.path)}-{CONVERTED}"
-    if not place.is_dir():
-        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.TemporaryDirectory(
-            prefix=f"{place.name}.", dir=place.parent, ignore_cleanup_errors=True
-        ) as fresh:
-            _convert(header, Path(fresh))
-            try:
-                os.rename(fresh, place)
-            except OSError:
-                if not place.is_dir():  # another process was faster otherwise
-                    raise
-            else:
-                Path(fresh).mkdir()  # so that cleaning up finds its folder
+    place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with FileLock(f"{place}.lock"):  # two processes do not do the same work
+        if not place.is_dir():
+            with tempfile.TemporaryDirectory(prefix=f"{place.name}.", dir=place.parent) as fresh:
+                whole = Path(fresh) / "whole"
+                whole.mkdir()
+                _convert(header, whole)
+                whole.rename(place)
     return place
 
 
