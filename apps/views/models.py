@@ -65,7 +65,10 @@ def model_field(role: str, choice: Choice, settings: Settings) -> str:
     if choice.service is None and not choice.models:
         is_file = choice.id in FILES
         return st.text_input(
-            t("models.path" if is_file else "models.model"), value=in_use, placeholder=PLACEHOLDERS.get(choice.id), key=key
+            t("models.path" if is_file else "models.model"),
+            value=in_use,
+            placeholder=PLACEHOLDERS.get(choice.id),
+            key=key,
         ).strip()
     listed = st.session_state.get(f"models_listed_{choice.id}", ())
     names = list(dict.fromkeys(filter(None, [in_use, *listed, *choice.models])))

@@ -24,10 +24,12 @@ class Alone:
     def __init__(self, model: Any, *, threads: int = 0, name: str = "") -> None:
         self._model, self._threads, self._name = model, threads, name
         self._running: threading.Thread | None = None
+        self._request: Request | None = None
 
     held_bytes = 0  # a cache lives as long as its request
 
     def submit(self, request: Request) -> None:
+        self._request = request
         self._running = threading.Thread(
             target=self._answer, args=(request,), name=f"touchstone-torch {self._name}", daemon=True
         )
@@ -35,6 +37,10 @@ class Alone:
 
     def cancel(self, request: Request) -> None:
         request.cancelled = True
+
+    def cancel_all(self) -> None:
+        if self._request is not None:
+            self._request.cancelled = True
 
     def close(self) -> None:
         self._model = None

@@ -102,6 +102,11 @@ class Batch:
             request.cancelled = True
             self._news.notify()
 
+    def cancel_all(self) -> None:
+        with self._news:
+            for request in [*self._waiting, *self._rows, *(self._reading.requests if self._reading else ())]:
+                request.cancelled = True
+
     def close(self) -> None:
         """End the thread once the requests under way are done."""
         with self._news:

@@ -83,6 +83,10 @@ class Paged:
             self._manager.cancel_request(key)
         request.ended()
 
+    def cancel_all(self) -> None:
+        for request in list(self._requests.values()):
+            self.cancel(request)
+
     def close(self) -> None:
         """Stop once the requests under way are done."""
         with self._lock:

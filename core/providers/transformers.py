@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from core.providers.torch_text import Detokenizer
 
 CONTEXT_TOKENS = 4096  # of a call, where the settings choose nothing
+UNLOAD_S = 10.0  # closing waits this long for the memory at most
 EXTRAS = ("top_k", "ignore_eos", "chat_template_kwargs")
 _BYTES = {"": 4, "float32": 4, "bfloat16": 2, "float16": 2}
 
@@ -183,9 +184,9 @@ class TransformersChat:
 
     async def aclose(self) -> None:
         """Give the memory back; waits for it where no call is under way."""
-        running = self.engine.release()
-        if running is not None and not QUEUE.running(self.name):
-            await asyncio.to_thread(running.join, 5.0)
+        unloading = self.engine.release()
+        if unloading is not None and not QUEUE.running(self.name):
+            await asyncio.to_thread(unloading.join, UNLOAD_S)
 
     # --- asking
 
