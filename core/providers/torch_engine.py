@@ -11,7 +11,6 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from core.errors import TouchstoneError
 from core.providers.llama import Shape
 from core.providers.openmp import be_polite
 from core.providers.torch_batch import Batch, Request
@@ -22,7 +21,6 @@ from core.providers.torch_loading import load_model, load_tokenizer, prepare, we
 from core.providers.torch_memory import BOOK, Entry
 from core.settings import Settings
 
-BATCHED_LAYERS = {"full_attention", "sliding_attention", "chunked_attention"}
 _END_S = 5.0
 
 
@@ -149,7 +147,7 @@ class Engine:
     def _load(self, loading: Future[Running]) -> None:
         try:
             found = self._open()
-        except (TouchstoneError, OSError, MemoryError, ImportError) as error:  # raised again where the callers wait
+        except BaseException as error:  # noqa: BLE001  raised again where the callers wait
             with self._lock:
                 if self._loading is loading:
                     self._loading = None
@@ -170,8 +168,7 @@ class Engine:
         cache = files.cache_values_per_token() * dtype.itemsize * self.shape.slots * self.shape.context_tokens
         entry = BOOK.reserve(files.name, device, weights + cache, provider=self._provider)
         try:
-            tokenizer = load_tokenizer(folder)
-            processor = _processor(folder) if files.sees else None
+            tokenizer, processor = load_tokenizer(folder, sees=files.sees)
             model = self._weights(files, folder, device, dtype, quantization)
             entry.held = weights
             return self._lanes_of(model, files, tokenizer, processor, device, entry)
@@ -184,7 +181,7 @@ class Engine:
     ) -> Running:
         threads, shape, name = self._settings.values["local.threads"], self.shape, files.name
         batch = paged = alone = None
-        if batches(model, files):
+        if files.batches and not model._is_stateful:
             size: dict[str, Any] = {"slots": shape.slots, "context_tokens": shape.context_tokens, "name": name}
             batch = Batch(model, threads=threads, **size)
             if device.kind == "cuda" and not files.adapter:
@@ -214,26 +211,11 @@ class Engine:
         )
 
 
-def batches(model: Any, files: ModelFiles) -> bool:
-    """Whether keys and values are all the state the model has, so that a padded batch can hold it."""
-    text = files.text
-    kinds = set(text.get("layer_types") or ()) - BATCHED_LAYERS
-    rope = text.get("rope_parameters") or text.get("rope_scaling") or {}
-    in_space = isinstance(rope, dict) and "mrope_section" in rope
-    return not (kinds or in_space or files.sees or getattr(model, "_is_stateful", False))
-
-
 def end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
     """Tokens that end an answer, by the model's generation configuration and its tokenizer."""
     found = model.generation_config.eos_token_id
     listed = found if isinstance(found, list) else [found]
     return frozenset(int(token) for token in [*listed, tokenizer.eos_token_id] if token is not None and token >= 0)
-
-
-def _processor(folder: Any) -> Any:
-    from transformers import AutoProcessor
-
-    return AutoProcessor.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
 
 
 def _close(loading: Future[Running]) -> None:
