@@ -153,6 +153,13 @@ def test_surroundings_are_read_without_markdown_signs_and_cut_words() -> None:
     )
 
 
+def test_a_quoted_row_of_a_table_is_shown_as_its_cells() -> None:
+    shown = marked("", "| KT-310 kettle | 36 months |", "")
+    assert "KT" in shown
+    assert " · 36 months" in shown
+    assert "|" not in shown
+
+
 def test_a_quote_cannot_leave_its_mark() -> None:
     shown = marked("", "a] :red[b", "")
     assert shown == ":primary-background[a\\] \\:" + JOINER + "red\\[b]"
