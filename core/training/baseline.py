@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from core.training.fit import KEPT, UNKNOWN
+from core.training.fit import KEPT, UNKNOWN, labeled, need_scikit_learn
 from core.types import Example
 
 if TYPE_CHECKING:
@@ -40,18 +40,20 @@ def fit_tfidf_svm(
     """Train on the labeled ``examples``; the threshold comes from ``validation``, else from a fifth of them."""
     import numpy as np
 
-    known = [e for e in examples if e.label != UNKNOWN]
+    need_scikit_learn()
+    known = labeled(examples)
     held = [e for e in validation if e.label != UNKNOWN]
-    learned = known
+    model = _fitted(known, seed)
+    judge = model
     if not held:
         chosen = np.random.default_rng(seed).random(len(known)) < 0.2
         held = [e for e, out in zip(known, chosen, strict=True) if out]
-        learned = [e for e, out in zip(known, chosen, strict=True) if not out]
-    margins = _margins(_fitted(learned), [e.text for e in held]).max(axis=1)
-    return TfidfSvm(_fitted(known), float(np.quantile(margins, 1 - kept)))
+        judge = _fitted([e for e, out in zip(known, chosen, strict=True) if not out], seed)
+    margins = _margins(judge, [e.text for e in held]).max(axis=1)
+    return TfidfSvm(model, float(np.quantile(margins, 1 - kept)))
 
 
-def _fitted(examples: Sequence[Example]) -> Any:
+def _fitted(examples: Sequence[Example], seed: int) -> Any:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.pipeline import make_pipeline, make_union
     from sklearn.svm import LinearSVC
@@ -60,7 +62,9 @@ def _fitted(examples: Sequence[Example]) -> Any:
         TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b"),  # noqa: S106  (words of one letter count)
         TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True),
     )
-    return make_pipeline(features, LinearSVC()).fit([e.text for e in examples], [e.label for e in examples])
+    return make_pipeline(features, LinearSVC(random_state=seed)).fit(
+        [e.text for e in examples], [e.label for e in examples]
+    )
 
 
 def _margins(pipeline: Any, texts: Sequence[str]) -> np.ndarray:

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from core.contracts import EmbeddingModel
@@ -50,10 +51,9 @@ async def fit(
     """
     import numpy as np
 
-    known = sorted((e for e in examples if e.label != UNKNOWN), key=lambda e: e.label)
+    need_scikit_learn()
+    known = labeled(examples)
     labels = tuple(dict.fromkeys(e.label for e in known))
-    if len(labels) < 2:
-        raise InputError(reason="bad_value", name="labels", value=", ".join(labels), allowed="2 …")
     rest = [*validation, *(e for e in examples if e.label == UNKNOWN)]
     texts = [e.text for e in known]
     started = time.perf_counter()
@@ -83,6 +83,28 @@ async def fit(
         "seed": seed,
     }
     return Head(labels, embedding.name, vocabulary, views, mix, scope, about)
+
+
+def need_scikit_learn() -> None:
+    """
+    Raises:
+        MissingPackage: scikit-learn is not installed; a trained head is used without it.
+    """
+    if find_spec("sklearn") is None:
+        install = 'pip install "touchstone-llm[train]"'
+        raise MissingPackage(package="scikit-learn", needed_for="training", install=install)
+
+
+def labeled(examples: Sequence[Example]) -> list[Example]:
+    """The examples that belong to a label, sorted by it.
+
+    Raises:
+        InputError: fewer than two labels.
+    """
+    known = sorted((e for e in examples if e.label != UNKNOWN), key=lambda e: e.label)
+    if len(labels := {e.label for e in known}) < 2:
+        raise InputError(reason="bad_value", name="labels", value=", ".join(labels), allowed="2 …")
+    return known
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +143,10 @@ def _views(examples: _Texts, own: _Texts, k: int) -> tuple[Vocabulary, Views]:
 
     train = examples.sorted_with(own)
 
-    try:
-        from scipy.sparse import csr_matrix
-        from sklearn.linear_model import LogisticRegression
-        from sklearn.svm import LinearSVC
-    except ModuleNotFoundError as error:
-        raise MissingPackage(
-            package="scikit-learn", needed_for="training", install='pip install "touchstone-llm"'
-        ) from error
+    from scipy.sparse import csr_matrix
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.svm import LinearSVC
+
     vocabulary = learn(train.texts)
     indptr, indices, values = vocabulary.rows(train.texts)
     matrix = csr_matrix((values, indices, indptr), shape=(len(train.texts), len(vocabulary.terms)))

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.errors import InputError, MissingFile, code_of
+from core.errors import InputError, MissingFile, MissingPackage, code_of
 from core.providers.registry import open_model
 from core.settings import Settings
-from core.training.fit import fit
+from core.training.baseline import fit_tfidf_svm
+from core.training.fit import fit, spoken
 from core.training.heads import Head, load
 from core.training.ngrams import grams, learn
 from core.types import Example
@@ -148,3 +149,25 @@ def test_another_embedding_model_is_refused(embedding, settings: Settings) -> No
     other.name = "scripted:other"
     with pytest.raises(InputError):
         asyncio.run(head.predict(["x"], other))
+
+
+def test_training_without_scikit_learn_says_what_to_install(embedding, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr("core.training.fit.find_spec", lambda name: None)
+    with pytest.raises(MissingPackage) as raised:
+        trained(embedding)
+    assert "touchstone-llm[train]" in raised.value.text("en")
+    with pytest.raises(MissingPackage):
+        fit_tfidf_svm(EXAMPLES)
+
+
+def test_names_of_labels_are_examples() -> None:
+    assert [spoken(x) for x in ("card_arrival", "refundStatus", "退货", "A17", "7", "x-y")] == [
+        "card arrival", "refund Status", "退货", "", "", "",
+    ]  # fmt: skip
+
+
+def test_the_baseline_learns_and_declines() -> None:
+    model = fit_tfidf_svm(EXAMPLES, validation=EXAMPLES, kept=1.0)
+    assert [label for label, _ in model.predict(["我要退货", "track my delivery"])] == ["return", "delivery"]
+    assert all(inside for _, inside in model.predict([e.text for e in EXAMPLES]))
+    assert not fit_tfidf_svm(EXAMPLES, validation=EXAMPLES, kept=0.9).predict(["zzzz"])[0][1]
