@@ -179,12 +179,15 @@ class Engine:
     def _lanes_of(
         self, model: Any, files: ModelFiles, tokenizer: Any, processor: Any, device: Device, entry: Entry
     ) -> Running:
+        ends = end_tokens(model, tokenizer)
+        vocabulary = int(model.get_output_embeddings().weight.shape[0])
+        grammars = Grammars(tokenizer, vocabulary, ends, provider=self._provider, model=self._model)
         threads, shape, name = self._settings.values["local.threads"], self.shape, files.name
         batch = paged = alone = None
         if files.batches and not model._is_stateful:
             size: dict[str, Any] = {"slots": shape.slots, "context_tokens": shape.context_tokens, "name": name}
             batch = Batch(model, threads=threads, **size)
-            if device.kind == "cuda" and not files.adapter:
+            if device.kind == "cuda":
                 from core.providers.torch_paged import Paged
 
                 wished = model.generation_config
@@ -193,9 +196,6 @@ class Engine:
             from core.providers.torch_alone import Alone
 
             alone = Alone(model, threads=threads, name=name)
-        ends = end_tokens(model, tokenizer)
-        vocabulary = int(model.get_output_embeddings().weight.shape[0])
-        grammars = Grammars(tokenizer, vocabulary, ends, provider=self._provider, model=self._model)
         return Running(
             tokenizer,
             processor,

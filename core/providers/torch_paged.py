@@ -132,7 +132,7 @@ class Paged:
 
     def _read(self, manager: Any) -> None:
         """Hand results on until the loop has ended or the lane was closed and is empty."""
-        while True:
+        while threading.main_thread().is_alive():  # the loop's own thread would keep the process from ending
             result = manager.get_result(timeout=_POLL_S)
             if result is not None:
                 self._hand_on(result)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import textwrap
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -262,6 +267,39 @@ def test_paged_takes_plain_requests_only(paged: Paged) -> None:
     assert not paged.serves(Sampler(temperature=0.7, top_p=0.9))
     assert not paged.serves(Sampler(seed=1))
     assert not paged.serves(Sampler(top_logprobs=2))
+
+
+def test_a_process_ends_although_answers_are_under_way(tmp_path: Path) -> None:
+    write_text_model(tmp_path / "text")
+    code = """
+    import asyncio, sys, threading
+    from pathlib import Path
+    from core.providers.torch_batch import Request
+    from core.providers.torch_paged import Paged
+    from core.providers.torch_sampling import Sampler
+    from core.providers.transformers import open_chat
+    from core.settings import load_settings
+    from core.types import Options, user
+    chat = open_chat("text", engine="transformers", settings=load_settings(Path(sys.argv[1]), {"TOUCHSTONE_FIRST_TOKEN_S": "300"}))
+    stream = chat.stream([user("hi")], Options(max_tokens=4000, extra={"ignore_eos": True}))
+    model = []
+    async def begin():
+        model.append((await chat.engine.running()).batch._model)
+        await anext(stream)
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(begin())
+    begun = threading.Event()
+    Paged(model[0], slots=2, context_tokens=512, filters=False).submit(
+        Request([1, 2, 3], 400, frozenset(), Sampler(), lambda item: begun.set(), lambda: None))
+    assert begun.wait(60)
+    print("left")
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), str(tmp_path)], capture_output=True, text=True, check=False,
+        timeout=200, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.stdout.strip() == "left", done.stderr
+    assert done.returncode == 0, done.stderr
 
 
 def test_paged_goes_on_after_its_loop_was_ended_by_an_error(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
