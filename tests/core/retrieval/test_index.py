@@ -147,7 +147,7 @@ def test_what_is_removed_leaves_no_vector(library: Library, folder: Path, hashed
         left = db.execute("SELECT count(*) FROM vectors").fetchone()[0]
         anchors = 48  # the scale of a model that is not listed
         assert left == anchors
-        for table in ("documents", "passages", f"keyword_{library.collection().id()}"):
+        for table in ("documents", "passages", "keyword_fresh", "keyword_segments", "keyword_blocks"):
             assert db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] == 0
 
 
