@@ -125,6 +125,14 @@ def passages(db: sqlite3.Connection, collection_id: int) -> int:
         return segments.view(db, collection_id).passages
 
 
+def numbers(db: sqlite3.Connection, collection_id: int) -> list[int]:
+    """The passages that are indexed, ascending: what a check of the store compares with the documents' own."""
+    _make_current(db, collection_id)
+    with segments.snapshot(db):
+        parts = segments.view(db, collection_id).parts
+    return sorted(int(number) for part in parts for number in part.segment.numbers[part.lives()])
+
+
 def idf(frequency: int, passages: int) -> float:
     """BM25's inverse document frequency, never below zero: how much a term tells in this collection."""
     return math.log(1 + (passages - frequency + 0.5) / (frequency + 0.5))
