@@ -38,3 +38,28 @@ CREATE TRIGGER keyword_segment_gone AFTER DELETE ON keyword_segments BEGIN
     DELETE FROM keyword_blocks
     WHERE number >= old.first_block AND number < old.first_block + length(old.firsts) / 8;
 END;
+
+-- Which passages to look at again: new, deleted, or with a vector that has come since. Readers that keep vectors in
+-- memory follow it instead of reading everything at each generation; who is behind its beginning reads everything.
+CREATE TABLE passage_changes (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    collection_id INTEGER NOT NULL,
+    number INTEGER NOT NULL
+);
+CREATE TRIGGER passage_came AFTER INSERT ON passages BEGIN
+    INSERT INTO passage_changes (collection_id, number) VALUES (new.collection_id, new.number);
+END;
+CREATE TRIGGER passage_went AFTER DELETE ON passages BEGIN
+    INSERT INTO passage_changes (collection_id, number) VALUES (old.collection_id, old.number);
+END;
+CREATE TRIGGER vector_came AFTER INSERT ON vectors BEGIN
+    INSERT INTO passage_changes (collection_id, number)
+    SELECT collection_id, number FROM passages WHERE text_hash = new.text_hash;
+END;
+CREATE TRIGGER vector_went AFTER DELETE ON vectors BEGIN
+    INSERT INTO passage_changes (collection_id, number)
+    SELECT collection_id, number FROM passages WHERE text_hash = old.text_hash;
+END;
+CREATE TRIGGER passage_changes_kept_short AFTER INSERT ON passage_changes WHEN new.seq % 1000 = 0 BEGIN
+    DELETE FROM passage_changes WHERE seq <= new.seq - 100000;
+END;

@@ -52,7 +52,7 @@ def find(
 ) -> Found:
     """The best ``top_k`` passages of ``collection``; see :meth:`core.retrieval.index.Index.find`."""
     with workspace.read() as db:
-        total = db.execute("SELECT count(*) FROM passages WHERE collection_id = ?", (collection,)).fetchone()[0]
+        total = keyword.passages(db, collection)
         if not total:
             return Found(query, (), vector=asked.vector, notices=asked.notices)
         terms, candidates = tokens.query_terms(query), max(CANDIDATES, top_k)

@@ -64,7 +64,7 @@ def search(
     terms: Sequence[str],
     limit: int,
     *,
-    allowed: Iterable[int] | None = None,
+    allowed: Iterable[int] | np.ndarray | None = None,
 ) -> list[tuple[int, float]]:
     """``(passage number, score)`` of the best ``limit`` passages that hold any of ``terms``, best first.
 

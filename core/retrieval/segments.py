@@ -394,9 +394,11 @@ def _keep(key: int, stamp: int, found: View) -> None:
             del sizes[gone]
 
 
-def numbers_of(numbers: Iterable[int]) -> np.ndarray:
+def numbers_of(numbers: Iterable[int] | np.ndarray) -> np.ndarray:
     import numpy as np
 
+    if isinstance(numbers, np.ndarray):
+        return numbers.astype(np.int64)
     return np.fromiter(numbers, dtype=np.int64)
 
 
