@@ -43,15 +43,13 @@ def add(db: sqlite3.Connection, collection_id: int, number: int, context: Iterab
     """Index the terms of passage ``number``."""
     import numpy as np
 
-    counts: Counter[str] = Counter()
-    length = 0
-    for terms, weight in ((context, round(CONTEXT_WEIGHT * TENTHS)), (body, TENTHS)):
-        for term, count in Counter(terms).items():
-            counts[term] += weight * count
-            length += count
-    hashes = np.fromiter(map(hashed, counts), dtype=np.uint64, count=len(counts))
-    frequencies = np.minimum(np.fromiter(counts.values(), dtype=np.int64, count=len(counts)), 255)
-    segments.add(db, collection_id, number, hashes, frequencies, length)
+    title, text = Counter(context), Counter(body)
+    counts = {term: TENTHS * count for term, count in text.items()}
+    for term, count in title.items():
+        counts[term] = counts.get(term, 0) + round(CONTEXT_WEIGHT * TENTHS * count)
+    hashes = np.array([hashed(term) for term in counts], dtype=np.uint64)
+    frequencies = np.minimum(np.array(list(counts.values()), dtype=np.int64), 255)
+    segments.add(db, collection_id, number, hashes, frequencies, title.total() + text.total())
 
 
 def remove(db: sqlite3.Connection, collection_id: int, number: int) -> None:
@@ -100,15 +98,32 @@ def scores(
     if view is not None and held:
         weights, wanted = _weights(view, held), segments.numbers_of(asked)
         for part, lists in zip(view.parts, held, strict=True):
-            where, ordinals = part.segment.ordinals(wanted)
-            lives = ~np.isin(ordinals, part.dead)
-            where, ordinals = where[lives], ordinals[lives]
+            where, ordinals = _living(part, wanted)
             norms, _ = part.segment.norms(view.average, K1, B)
             for weight, postings in zip(weights, lists, strict=True):
                 if postings is not None and len(ordinals):
                     at, hit = _positions(postings[0], ordinals)
                     found[where[hit]] += _parts(weight, postings[1][at], norms[ordinals[hit]])
     return dict(zip(asked, _rounded(found).tolist(), strict=True))
+
+
+def matched(
+    db: sqlite3.Connection, collection_id: int, terms: Sequence[str], numbers: Iterable[int]
+) -> dict[int, tuple[str, ...]]:
+    """Which of ``terms`` each passage of ``numbers`` holds, context included, in the order of ``terms``."""
+    asked, distinct = list(dict.fromkeys(numbers)), list(dict.fromkeys(terms))
+    found: dict[int, list[str]] = {number: [] for number in asked}
+    view, held = _held(db, collection_id, distinct) if asked else (None, [])
+    if view is not None:
+        wanted = segments.numbers_of(asked)
+        for part, lists in zip(view.parts, held, strict=False):
+            where, ordinals = _living(part, wanted)
+            for term, postings in zip(distinct, lists, strict=True):
+                if postings is not None and len(ordinals):
+                    for i in where[_positions(postings[0], ordinals)[1]].tolist():
+                        found[asked[i]].append(term)
+    order = {term: i for i, term in enumerate(distinct)}
+    return {number: tuple(sorted(there, key=order.__getitem__)) for number, there in found.items()}
 
 
 def document_frequency(db: sqlite3.Connection, collection_id: int, terms: Iterable[str]) -> dict[str, int]:
@@ -147,6 +162,17 @@ def _held(db: sqlite3.Connection, collection_id: int, terms: Sequence[str]) -> t
     with segments.snapshot(db):
         view = segments.view(db, collection_id)
         return view, [part.segment.lookup(db, hashes) for part in view.parts] if len(hashes) else []
+
+
+def _living(part: Live, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``(positions in numbers, ordinals)`` of the passages of ``numbers`` that are in this part and not deleted."""
+    import numpy as np
+
+    where, ordinals = part.segment.ordinals(numbers)
+    if not len(part.dead):
+        return where, ordinals
+    lives = ~np.isin(ordinals, part.dead)
+    return where[lives], ordinals[lives]
 
 
 def _frequencies(view: View, held: Sequence[Sequence[Held | None]], terms: int) -> list[int]:

@@ -140,12 +140,12 @@ def parsed(block: bytes) -> Postings:
 
 
 def joined(parts: Sequence[Postings]) -> Postings:
-    """The postings of consecutive blocks."""
+    """The postings of consecutive blocks; passages without a term have none."""
     import numpy as np
 
     return Postings(
-        np.concatenate([part.hashes for part in parts]),
-        np.concatenate([part.counts for part in parts]),
-        np.concatenate([part.ordinals for part in parts]),
-        np.concatenate([part.frequencies for part in parts]),
+        np.concatenate([np.empty(0, np.uint64), *(part.hashes for part in parts)]),
+        np.concatenate([np.empty(0, np.uint32), *(part.counts for part in parts)]),
+        np.concatenate([np.empty(0, np.uint16), *(part.ordinals for part in parts)]),
+        np.concatenate([np.empty(0, np.uint8), *(part.frequencies for part in parts)]),
     )
