@@ -28,6 +28,8 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of public data")
     parser.add_argument("--sizes", default="10000,100000,1000000", help="of growth, in passages")
     parser.add_argument("--real", type=int, default=1000, help="sentences that growth embeds; the others are mixed of them")
+    parser.add_argument("--passages", type=int, default=20_000, help="of retrieval")
+    parser.add_argument("--embedding", default="embedded:e5", help="model of retrieval")
     parser.add_argument("--peers", default=sys.executable, help="the Python that has the packages of peers.txt")
     given = parser.parse_args()
     unknown = set(given.names) - set(there)
