@@ -40,8 +40,8 @@ class _State:
     dead: int = 0
     sketches: np.ndarray | None = None  # (words, capacity) uint64
     mean: np.ndarray | None = None
-    moments: tuple[np.ndarray, np.ndarray] | None = None  # mean and second moments of a sample
-    sorter: list[np.ndarray] = field(default_factory=list)  # filled at the first lookup
+    moments: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)  # filled at the first search
+    sorted: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)  # numbers and rows, at the first lookup
 
 
 class Memory:
@@ -66,7 +66,7 @@ class Memory:
             state.alive[a:b] = True
             if state.sketches is not None:
                 state.sketches[:, a:b] = _sketched(state.vectors[a:b].astype("float32") - state.mean)
-            self._state = replace(state, size=b, sorter=[])
+            self._state = replace(state, size=b, sorted=[])
 
     def drop(self, numbers: np.ndarray) -> None:
         """Forget ``numbers``; unknown ones are ignored."""
@@ -150,10 +150,9 @@ class Memory:
             return None
         if everything is not None:
             return float(everything.mean()), float(everything.std())
-        if state.moments is None:
-            state = self._state = replace(state, moments=_moments(state))
-        assert state.moments is not None  # noqa: S101
-        mean, second = state.moments
+        if not state.moments:
+            state.moments.append(_moments(state))
+        mean, second = state.moments[0]
         center = float(mean @ vector)
         return center, max(0.0, float(vector @ second @ vector) - center * center) ** 0.5
 
@@ -161,16 +160,16 @@ class Memory:
         """``(positions in numbers, rows)`` of those of ``numbers`` that are here."""
         import numpy as np
 
-        if not state.sorter:
+        if not state.sorted:
             alive = np.flatnonzero(state.alive[: state.size])
-            state.sorter.append(alive[np.argsort(state.numbers[alive], kind="stable")])
-        sorter = state.sorter[0]
-        if not len(sorter):
+            order = np.argsort(state.numbers[alive], kind="stable")
+            state.sorted.append((state.numbers[alive[order]], alive[order]))
+        known, rows = state.sorted[0]
+        if not len(known):
             return np.empty(0, np.int64), np.empty(0, np.int64)
-        at = np.searchsorted(state.numbers[: state.size], numbers, sorter=sorter)
-        rows = sorter[np.minimum(at, len(sorter) - 1)]
-        where = np.flatnonzero(state.numbers[rows] == numbers)
-        return where, rows[where]
+        at = np.minimum(np.searchsorted(known, numbers), len(known) - 1)
+        where = np.flatnonzero(known[at] == numbers)
+        return where, rows[at[where]]
 
     def _without(self, state: _State, numbers: np.ndarray) -> _State:
         _, rows = self._rows(state, numbers)
@@ -178,7 +177,7 @@ class Memory:
             return state
         alive = state.alive.copy()
         alive[rows] = False
-        return replace(state, alive=alive, dead=state.dead + len(rows), sorter=[])
+        return replace(state, alive=alive, dead=state.dead + len(rows), sorted=[])
 
     def _grown(self, state: _State, more: int, coming: np.ndarray | None) -> _State:
         """The living rows in new arrays with room for ``more``, with sketches when there are many."""
