@@ -56,7 +56,9 @@ def run(given: argparse.Namespace) -> Result:
     return _result(rows, len(made), given.real)
 
 
-async def _embedded(folder: Path, made: list[tuple[str, str]], asked: list[str], count: int) -> tuple[np.ndarray, np.ndarray]:
+async def _embedded(
+    folder: Path, made: list[tuple[str, str]], asked: list[str], count: int
+) -> tuple[np.ndarray, np.ndarray]:
     """A vector for every sentence of the pool and for every question."""
     from core.providers.registry import open_model
 

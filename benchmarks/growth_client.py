@@ -74,6 +74,7 @@ def main() -> None:
             keyword.search(db, index.id(), tokens.query_terms(text), 60)
         words.append((time.perf_counter() - started) * 1e3)
         started = time.perf_counter()
+        assert asked_vector.vector is not None
         leg.search(asked_vector.vector, 60)
         meaning.append((time.perf_counter() - started) * 1e3)
     print(

@@ -95,18 +95,20 @@ class _Worker:
     """A system in its own process."""
 
     def __init__(self, python: str, system: str, folder: Path) -> None:
+        self.system = system
         self.process = subprocess.Popen(
             [python, "-W", "ignore", "-m", "benchmarks.retrieval_client", system, str(folder)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=HERE.parent,
         )  # fmt: skip
 
     def ask(self, command: Mapping[str, Any]) -> dict[str, Any]:
-        assert self.process.stdin is not None and self.process.stdout is not None  # noqa: S101
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
         self.process.stdin.write(json.dumps(command) + "\n")
         self.process.stdin.flush()
         line = self.process.stdout.readline()
         if not line:
-            raise RuntimeError(f"{self.process.args} ended")
+            raise RuntimeError(f"{self.system} ended")
         answer: dict[str, Any] = json.loads(line)
         return answer
 

@@ -84,11 +84,14 @@ def langchain(corpus: Corpus) -> System:
             return [corpus.vectors[text].tolist() for text in texts]
 
         def embed_query(self, text: str) -> list[float]:
-            return corpus.asked[text].tolist()  # type: ignore[no-any-return]
+            return corpus.asked[text].tolist()
 
     metadata = [{"id": id_} for id_ in corpus.ids]
     store = Chroma(
-        "bench", Model(), persist_directory=str(corpus.folder / "langchain"), collection_metadata={"hnsw:space": "cosine"}
+        "bench",
+        Model(),
+        persist_directory=str(corpus.folder / "langchain"),
+        collection_metadata={"hnsw:space": "cosine"},
     )
     for a in range(0, len(corpus.whole), 5000):  # Chroma's largest batch
         store.add_texts(corpus.whole[a : a + 5000], metadata[a : a + 5000], corpus.ids[a : a + 5000])
@@ -112,10 +115,10 @@ def llamaindex(corpus: Corpus) -> System:
 
     class Model(BaseEmbedding):
         def _get_text_embedding(self, text: str) -> list[float]:
-            return corpus.vectors[text].tolist()  # type: ignore[no-any-return]
+            return corpus.vectors[text].tolist()
 
         def _get_query_embedding(self, query: str) -> list[float]:
-            return corpus.asked[query].tolist()  # type: ignore[no-any-return]
+            return corpus.asked[query].tolist()
 
         async def _aget_query_embedding(self, query: str) -> list[float]:
             return self._get_query_embedding(query)

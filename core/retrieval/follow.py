@@ -58,7 +58,9 @@ class Followed:
         return found, spread
 
     def _refresh(self, db: sqlite3.Connection) -> None:
-        first, last = db.execute("SELECT (SELECT min(seq) FROM passage_changes), max(seq) FROM passage_changes").fetchone()
+        first, last = db.execute(
+            "SELECT (SELECT min(seq) FROM passage_changes), max(seq) FROM passage_changes"
+        ).fetchone()
         if last is None or last == self._seen:
             return
         with self._lock:

@@ -236,7 +236,7 @@ def _parts(weight: float, frequencies: np.ndarray, norms: np.ndarray | float) ->
     import numpy as np
 
     times = frequencies.astype(np.float32) * np.float32(1 / TENTHS)
-    return np.float32(weight) * times / (times + norms)  # type: ignore[no-any-return]
+    return np.float32(weight) * times / (times + norms)
 
 
 def _positions(ordinals: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

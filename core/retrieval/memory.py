@@ -142,9 +142,7 @@ class Memory:
         nearer = np.flatnonzero(distance < limit)
         return np.concatenate([nearer, np.flatnonzero(distance == limit)[: wanted - len(nearer)]])
 
-    def _spread(
-        self, state: _State, vector: np.ndarray, everything: np.ndarray | None
-    ) -> tuple[float, float] | None:
+    def _spread(self, state: _State, vector: np.ndarray, everything: np.ndarray | None) -> tuple[float, float] | None:
         """From all cosines when they are there, else from the moments of a sample."""
         if state.size - state.dead < _LEAST:
             return None

@@ -41,7 +41,9 @@ class Segment:
 
     __slots__ = ("__weakref__", "_norms", "_sorter", "first_block", "firsts", "id", "lengths", "numbers", "postings")
 
-    def __init__(self, id_: int, numbers: np.ndarray, lengths: np.ndarray, firsts: np.ndarray, first_block: int) -> None:
+    def __init__(
+        self, id_: int, numbers: np.ndarray, lengths: np.ndarray, firsts: np.ndarray, first_block: int
+    ) -> None:
         self.id, self.numbers, self.lengths = id_, numbers, lengths
         self.firsts, self.first_block = firsts, first_block
         self.postings: Postings | None = None

@@ -156,9 +156,7 @@ def test_common_terms_are_not_read_to_the_end_when_rare_ones_decide(
 ) -> None:
     summed: Counter[str] = Counter()
     parts = keyword._parts
-    monkeypatch.setattr(
-        keyword, "_parts", lambda w, f, n: (summed.update({"postings": np.size(f)}), parts(w, f, n))[1]
-    )
+    monkeypatch.setattr(keyword, "_parts", lambda w, f, n: (summed.update({"postings": np.size(f)}), parts(w, f, n))[1])
     rare = [t for t, n in Counter(t for c, b in large.values() for t in {*c, *b}).items() if n == 15][:3]
     with workspace.read() as db:
         everywhere = keyword.document_frequency(db, COLLECTION, ["w1", "w2", "w3"])
@@ -186,14 +184,36 @@ def test_nothing_asked_nothing_found(workspace: Workspace) -> None:
 
 
 def test_what_is_rolled_back_was_never_there(workspace: Workspace) -> None:
-    with pytest.raises(ZeroDivisionError), workspace.write() as db:
-        for number in range(1, 200):
-            keyword.add(db, COLLECTION, number, [], ["gone"])
-        assert len(keyword.search(db, COLLECTION, ["gone"], 500)) == 199
-        raise ZeroDivisionError
+    def dies() -> None:
+        with workspace.write() as db:
+            for number in range(1, 200):
+                keyword.add(db, COLLECTION, number, [], ["gone"])
+            assert len(keyword.search(db, COLLECTION, ["gone"], 500)) == 199
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        dies()
     with workspace.read() as db:
         assert keyword.search(db, COLLECTION, ["gone"], 500) == []
         assert keyword.passages(db, COLLECTION) == 0
+
+
+def test_an_index_of_the_first_format_is_made_anew_from_the_stored_text(workspace: Workspace) -> None:
+    with workspace.write() as db:
+        db.execute("DELETE FROM keyword_indexes")
+        db.execute(f"CREATE VIRTUAL TABLE keyword_{COLLECTION} USING fts5(context, body)")
+        db.execute(
+            "INSERT INTO documents (id, collection_id, tenant, user, source, title, language, media_type, content_hash,"
+            " text, updated_at) VALUES ('d', 1, 'local', 'u', 's', 'Kettle KT-210', 'en', 'text/plain', 'h', '', 0)"
+        )
+        db.execute(
+            'INSERT INTO passages (id, collection_id, document_id, position, start, "end", language, text, text_hash)'
+            " VALUES ('d-1', 1, 'd', 0, 0, 9, 'zh', '七天内可以退货', 'x')"
+        )
+    with workspace.read() as db:
+        for term in ("kt210", "退货"):
+            assert [number for number, _ in keyword.search(db, COLLECTION, [term], 5)] == [1]
+        assert not db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (f"keyword_{COLLECTION}",)).fetchall()
 
 
 def test_readers_see_whole_states_while_another_thread_writes(workspace: Workspace, small: None) -> None:

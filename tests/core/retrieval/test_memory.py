@@ -161,7 +161,8 @@ def test_who_is_far_behind_reads_everything(library: Library, tmp_path: Path) ->
     with library.workspace.write() as db:  # what the log's trigger does after many changes
         db.execute("DELETE FROM passage_changes WHERE seq < (SELECT max(seq) FROM passage_changes)")
     hits = asyncio.run(library.collection().search("code word of item 15"))
-    assert hits[0].passage.title == "Item 15" and hits[0].vector_rank
+    assert hits[0].passage.title == "Item 15"
+    assert hits[0].vector_rank
     assert len(in_memory(library)) == 20
 
 
