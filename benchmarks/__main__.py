@@ -9,20 +9,20 @@ import time
 from importlib import import_module
 from pathlib import Path
 
-from benchmarks.report import HERE, keep, machine, show, write_docs
+from benchmarks.report import keep, machine, show, write_docs
 
 BENCHES = ("overhead", "chunks", "streams", "imports", "gguf", "pages")
 LONG = ("retrieval", "growth")  # run when named: they need public data and a quarter of an hour
 
 
 def main() -> int:
-    there = [name for name in (*BENCHES, *LONG) if (HERE / f"{name}.py").exists()]
+    everything = (*BENCHES, *LONG)
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "names",
         nargs="*",
         metavar="name",
-        help=f"which to run: {', '.join(there)}; all but {' and '.join(LONG)} when none is named",
+        help=f"which to run: {', '.join(everything)}; all but {' and '.join(LONG)} when none is named",
     )
     parser.add_argument("--gate", action="store_true", help="exit with 1 when a target is missed")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of public data")
@@ -35,11 +35,11 @@ def main() -> int:
     parser.add_argument("--embedding", default="embedded:e5", help="model of retrieval")
     parser.add_argument("--peers", default=sys.executable, help="the Python that has the packages of peers.txt")
     given = parser.parse_args()
-    unknown = set(given.names) - set(there)
+    unknown = set(given.names) - set(everything)
     if unknown:
-        parser.error(f"unknown: {', '.join(sorted(unknown))}; choose from {', '.join(there)}")
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; choose from {', '.join(everything)}")
     missed = 0
-    for name in given.names or [name for name in there if name not in LONG]:
+    for name in given.names or BENCHES:
         if name in LONG and not given.data.is_dir():
             parser.error(f"{name} needs public data in {given.data}; give another folder with --data")
         started = time.perf_counter()
