@@ -95,7 +95,7 @@ def passages(db: sqlite3.Connection, collection: int, ids: Sequence[str]) -> dic
     marks = ",".join("?" * len(ids))
     rows = db.execute(
         "SELECT p.*, d.title, d.source FROM passages p JOIN documents d ON d.id = p.document_id"
-        f" WHERE p.collection_id = ? AND p.id IN ({marks})",
+        f" WHERE +p.collection_id = ? AND p.id IN ({marks})",  # +: by id, never through the whole collection
         (collection, *ids),
     )
     found = {row["id"]: passage_of(row) for row in rows}

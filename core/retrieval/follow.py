@@ -105,7 +105,7 @@ _ALL = (
 )
 _SOME = (
     "SELECT p.number, v.vector FROM passages p JOIN vectors v ON v.text_hash = p.text_hash"
-    " WHERE p.collection_id = ? AND p.number IN ({}) AND v.model = ?"
+    " WHERE +p.collection_id = ? AND p.number IN ({}) AND v.model = ?"
 )
 
 

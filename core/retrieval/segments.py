@@ -39,7 +39,18 @@ Held = tuple["np.ndarray", "np.ndarray"]  # ordinals and frequencies of one term
 class Segment:
     """A segment as it is in memory: what is needed at every query, and its postings when the collection is small."""
 
-    __slots__ = ("__weakref__", "_norms", "_sorter", "first_block", "firsts", "id", "lengths", "numbers", "postings")
+    __slots__ = (
+        "__weakref__",
+        "_ends",
+        "_norms",
+        "_sorter",
+        "first_block",
+        "firsts",
+        "id",
+        "lengths",
+        "numbers",
+        "postings",
+    )
 
     def __init__(
         self, id_: int, numbers: np.ndarray, lengths: np.ndarray, firsts: np.ndarray, first_block: int
@@ -47,6 +58,7 @@ class Segment:
         self.id, self.numbers, self.lengths = id_, numbers, lengths
         self.firsts, self.first_block = firsts, first_block
         self.postings: Postings | None = None
+        self._ends: np.ndarray | None = None  # of the postings of each term, when they are in memory
         self._norms: tuple[tuple[float, float, float], np.ndarray, float] | None = None
         self._sorter: np.ndarray | None = None
 
@@ -56,7 +68,8 @@ class Segment:
     @property
     def bytes(self) -> int:
         held = self.postings.bytes if self.postings is not None else 0
-        return held + 20 * len(self.numbers) + 8 * len(self.firsts)
+        ends = 8 * len(self.postings.hashes) if self.postings is not None else 0
+        return held + ends + 20 * len(self.numbers) + 8 * len(self.firsts)
 
     def norms(self, average: float, k1: float, b: float) -> tuple[np.ndarray, float]:
         """BM25's length term of every passage, and the smallest of them."""
@@ -83,7 +96,9 @@ class Segment:
         import numpy as np
 
         if self.postings is not None:
-            return _looked_up(self.postings, terms)
+            if self._ends is None:
+                self._ends = np.cumsum(self.postings.counts, dtype=np.int64)
+            return _looked_up(self.postings, terms, self._ends)
         found: list[Held | None] = [None] * len(terms)
         if not len(self.firsts):
             return found
@@ -95,7 +110,7 @@ class Segment:
         )
         for number, data in rows:
             block, mine = parsed(data), np.flatnonzero(at == number - self.first_block)
-            for i, held in zip(mine, _looked_up(block, terms[mine]), strict=True):
+            for i, held in zip(mine, _looked_up(block, terms[mine], np.cumsum(block.counts)), strict=True):
                 found[i] = held
         return found
 
@@ -367,7 +382,7 @@ def _fresh(db: sqlite3.Connection, collection_id: int) -> Segment | None:
     return segment
 
 
-def _looked_up(postings: Postings, terms: np.ndarray) -> list[Held | None]:
+def _looked_up(postings: Postings, terms: np.ndarray, ends: np.ndarray) -> list[Held | None]:
     import numpy as np
 
     found: list[Held | None] = [None] * len(terms)
@@ -377,7 +392,6 @@ def _looked_up(postings: Postings, terms: np.ndarray) -> list[Held | None]:
     there = np.flatnonzero(postings.hashes[at] == terms)
     if not len(there):
         return found
-    ends = np.cumsum(postings.counts, dtype=np.int64)
     for i in there.tolist():
         high = int(ends[at[i]])
         low = high - int(postings.counts[at[i]])
