@@ -140,6 +140,11 @@ def passages(db: sqlite3.Connection, collection_id: int) -> int:
         return segments.view(db, collection_id).passages
 
 
+def collections(db: sqlite3.Connection) -> list[int]:
+    """The collections that have a keyword index; it goes with its collection, by foreign key."""
+    return [row[0] for row in db.execute("SELECT collection_id FROM keyword_indexes ORDER BY collection_id")]
+
+
 def numbers(db: sqlite3.Connection, collection_id: int) -> list[int]:
     """The passages that are indexed, ascending: what a check of the store compares with the documents' own."""
     _make_current(db, collection_id)

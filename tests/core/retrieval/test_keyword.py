@@ -247,7 +247,9 @@ def test_readers_see_whole_states_while_another_thread_writes(workspace: Workspa
 def test_dropping_a_collection_leaves_no_rows(workspace: Workspace, large: dict[int, Passage]) -> None:
     with workspace.write() as db:
         assert db.execute("SELECT count(*) FROM keyword_blocks").fetchone()[0]
+        assert keyword.collections(db) == [COLLECTION, OTHER]
         db.execute("DELETE FROM collections WHERE id = ?", (COLLECTION,))
+        assert keyword.collections(db) == [OTHER]
         for table in ("keyword_blocks", "keyword_segments", "keyword_fresh"):
             assert db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] == 0
 
