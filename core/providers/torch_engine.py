@@ -21,7 +21,7 @@ from core.providers.torch_loading import load_model, load_tokenizer, prepare, we
 from core.providers.torch_memory import BOOK, Entry
 from core.settings import Settings
 
-_END_S = 5.0
+_END_S = 30.0  # the end of the process waits this long for the computing threads at most
 
 
 class Lane(Protocol):

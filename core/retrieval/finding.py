@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core.contracts import EmbeddingModel
 from core.errors import TouchstoneError
-from core.retrieval import fuse, keyword, split, tokens
+from core.retrieval import fuse, keyword, tokens
 from core.retrieval.records import Found
 from core.retrieval.search import VectorLeg
 from core.types import Hit, Passage
@@ -52,7 +52,7 @@ def find(
 ) -> Found:
     """The best ``top_k`` passages of ``collection``; see :meth:`core.retrieval.index.Index.find`."""
     with workspace.read() as db:
-        total = db.execute("SELECT count(*) FROM passages WHERE collection_id = ?", (collection,)).fetchone()[0]
+        total = keyword.passages(db, collection)
         if not total:
             return Found(query, (), vector=asked.vector, notices=asked.notices)
         terms, candidates = tokens.query_terms(query), max(CANDIDATES, top_k)
@@ -68,6 +68,8 @@ def find(
         found = passages(db, collection, best)
         content = tokens.content_terms(terms_from)
         frequency = keyword.document_frequency(db, collection, content)
+        numbers = _numbers(db, found)
+        matched = keyword.matched(db, collection, content, numbers.values())
     weights = {term: keyword.idf(frequency[term], total) for term in content}
     word_ranks = {id_: rank for rank, id_ in enumerate(fuse.ranked(by_word), 1)}
     meaning_ranks = {id_: rank for rank, id_ in enumerate(fuse.ranked(by_meaning), 1)}
@@ -79,7 +81,7 @@ def find(
             by_word.get(passage.id),
             meaning_ranks.get(passage.id),
             by_meaning.get(passage.id),
-            _matched(passage, content),
+            matched[numbers[passage.id]],
         )
         for passage in (found[id_] for id_ in best if id_ in found)
     )
@@ -93,7 +95,7 @@ def passages(db: sqlite3.Connection, collection: int, ids: Sequence[str]) -> dic
     marks = ",".join("?" * len(ids))
     rows = db.execute(
         "SELECT p.*, d.title, d.source FROM passages p JOIN documents d ON d.id = p.document_id"
-        f" WHERE p.collection_id = ? AND p.id IN ({marks})",
+        f" WHERE +p.collection_id = ? AND p.id IN ({marks})",  # +: by id, never through the whole collection
         (collection, *ids),
     )
     found = {row["id"]: passage_of(row) for row in rows}
@@ -116,8 +118,7 @@ def _ids(db: sqlite3.Connection, numbers: Mapping[int, float]) -> dict[int, str]
     return {row["number"]: row["id"] for row in rows}
 
 
-def _matched(passage: Passage, content: Sequence[str]) -> tuple[str, ...]:
-    """Which of the question's content terms stand in the passage or its context."""
-    context = split.context(passage.title, passage.heading, dict(passage.metadata))
-    there = set(tokens.tokens(f"{context}\n{passage.text}"))
-    return tuple(term for term in content if term in there)
+def _numbers(db: sqlite3.Connection, ids: Iterable[str]) -> dict[str, int]:
+    ids = list(ids)
+    marks = ",".join("?" * len(ids))
+    return dict(db.execute(f"SELECT id, number FROM passages WHERE id IN ({marks})", ids).fetchall())

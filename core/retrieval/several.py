@@ -20,7 +20,7 @@ from core.retrieval.records import Found
 from core.types import Hit, Passage
 
 CANDIDATES = 30  # taken from each collection
-_K1, _B = 1.2, 0.75  # as FTS5 has them
+_K1, _B = keyword.K1, keyword.B
 
 
 class Several:
@@ -87,7 +87,7 @@ def _scores(passages: Sequence[Passage], weights: Mapping[str, float]) -> dict[s
     """BM25 of ``passages`` with the given weights of the query's terms; title and headings count a little less.
 
     Source: Robertson, Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009, with the fields
-    summed as FTS5 does; the average length is that of the candidates.
+    summed as the keyword leg does; the average length is that of the candidates.
     """
     counted: dict[str, tuple[Mapping[str, float], int]] = {}
     for passage in passages:
