@@ -8,10 +8,15 @@ same database as the documents, it is committed with them and readable from ever
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import sqlite3
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _PLAIN = re.compile(r"[0-9a-z\u3400-\u4dbf\u4e00-\u9fff]+")
 CONTEXT_WEIGHT = 0.7  # of title and headings against the passage's own text; chosen on tuning questions
@@ -43,16 +48,31 @@ def remove(db: sqlite3.Connection, collection_id: int, number: int) -> None:
     db.execute(f"DELETE FROM {_table(collection_id)} WHERE rowid = ?", (number,))
 
 
-def search(db: sqlite3.Connection, collection_id: int, terms: Sequence[str], limit: int) -> list[tuple[int, float]]:
-    """``(passage number, score)`` of the best ``limit`` passages that hold any of ``terms``, best first."""
-    if not terms:
+def search(
+    db: sqlite3.Connection,
+    collection_id: int,
+    terms: Sequence[str],
+    limit: int,
+    *,
+    allowed: np.ndarray | None = None,
+) -> list[tuple[int, float]]:
+    """``(passage number, score)`` of the best ``limit`` passages that hold any of ``terms``, best first.
+
+    Args:
+        allowed: ascending numbers of the passages that may be found; the best are taken among them. Their scores
+            are the same as without it.
+    """
+    if not terms or (allowed is not None and not len(allowed)):
         return []
     query = " OR ".join(f'"{escaped(term)}"' for term in terms)
     name = _table(collection_id)
+    restricted, values = "", []
+    if allowed is not None:
+        restricted, values = "AND rowid IN (SELECT value FROM json_each(?)) ", [json.dumps(allowed.tolist())]
     rows = db.execute(
-        f"SELECT rowid, -bm25({name}, {CONTEXT_WEIGHT}, 1.0) AS score FROM {name} WHERE {name} MATCH ? "
+        f"SELECT rowid, -bm25({name}, {CONTEXT_WEIGHT}, 1.0) AS score FROM {name} WHERE {name} MATCH ? {restricted}"
         "ORDER BY score DESC, rowid LIMIT ?",
-        (query, limit),
+        (query, *values, limit),
     )
     return [(row[0], row[1]) for row in rows]
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Mode = Literal["auto", "exact", "chroma"]
 EXACT_BELOW = 20_000  # passages
 LEASE = "chroma"
+_WIDEST = 5000  # neighbors that Chroma is asked for when a filter lets few of them through
 Told = Callable[[int, int], None]
 
 
@@ -45,21 +46,59 @@ class VectorLeg:
     # --- reading ----------------------------------------------------------------------------------
 
     def search(
-        self, vector: np.ndarray, top_k: int, *, also: Mapping[str, float] = {}
+        self,
+        vector: np.ndarray,
+        top_k: int,
+        *,
+        also: Mapping[str, float] = {},
+        allowed: frozenset[str] | None = None,
     ) -> tuple[dict[str, float], tuple[float, float] | None]:
-        """Cosines of the ``top_k`` nearest passages and of those in ``also``, and mean and deviation at large."""
+        """Cosines of the ``top_k`` nearest passages and of those in ``also``, and mean and deviation at large.
+
+        Args:
+            allowed: ids of the passages that may be found; the nearest are taken among them.
+        """
         with self._lock, self.workspace.read() as db:
             self._refresh(db)
-            found = dict(self._exact.search(vector, top_k))
+            found = dict(self._exact.search(vector, top_k, allowed=allowed))
             if self._index_seen is not None:
                 index = self.store.index(self._index_seen[0], self.dim)
-                for id_, score in index.search(vector, top_k + len(self._gone)):
+                applied = (
+                    index.search(vector, top_k + len(self._gone))
+                    if allowed is None
+                    else self._nearest_allowed(db, index, vector, top_k, allowed)
+                )
+                for id_, score in applied:
                     if id_ not in self._gone:
                         found.setdefault(id_, score)
                 found = dict(sorted(found.items(), key=lambda item: -item[1])[:top_k])
             missing = [id_ for id_ in also if id_ not in found]
             found.update(self._scores(db, vector, missing))
             return found, self._exact.spread(vector)
+
+    def _nearest_allowed(
+        self, db: sqlite3.Connection, index: ChromaIndex, vector: np.ndarray, top_k: int, allowed: frozenset[str]
+    ) -> list[tuple[str, float]]:
+        """The nearest of ``allowed`` among what is in Chroma.
+
+        Few are compared exactly, out of SQLite. Of many, the graph is asked for more and more until enough of them
+        are among its nearest: the nearest allowed then are the nearest of all that are allowed.
+        """
+        if len(allowed) > EXACT_BELOW:
+            here, wanted = index.count(), 2 * top_k
+            while wanted < min(here, _WIDEST):
+                near = [
+                    pair for pair in index.search(vector, wanted) if pair[0] in allowed and pair[0] not in self._gone
+                ]
+                if len(near) >= top_k:
+                    return near[:top_k]
+                wanted *= 4
+        scores: dict[str, float] = {}
+        for chunk in vectors.chunks(allowed, 500):
+            scores.update(self._scores(db, vector, chunk))
+            if len(scores) > 20 * top_k:
+                scores = dict(sorted(scores.items(), key=lambda item: -item[1])[:top_k])
+        return sorted(scores.items(), key=lambda item: -item[1])[:top_k]
 
     def _scores(self, db: sqlite3.Connection, vector: np.ndarray, ids: list[str]) -> dict[str, float]:
         scores = self._exact.scores(vector, ids)
