@@ -82,10 +82,14 @@ class Vocabulary:
         return [*found, *self.kept_in(found)]
 
     def query_terms(self, query: str, *, synonyms: bool = True) -> list[str]:
-        """The terms to search for: the question's, its kept words', and those of its synonyms."""
+        """The terms to search for: the question's, its kept words', and those of its synonyms.
+
+        Of a Chinese synonym the pairs are searched, not the single characters: nobody typed them.
+        """
         found = dict.fromkeys([*tokens.query_terms(query), *self.kept(query)])
         for word in self.synonyms(query) if synonyms else ():
-            found.update(dict.fromkeys([*tokens.query_terms(word), *self.kept(word)]))
+            terms = tokens.content_terms(word) or tokens.query_terms(word)
+            found.update(dict.fromkeys([*terms, *self.kept(word)]))
         return list(found)
 
 
