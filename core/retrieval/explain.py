@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from core.i18n import message
 from core.retrieval import allowed, filters, finding, keyword, split, vectors
+from core.retrieval.allowed import AllowedCache
 from core.retrieval.options import MOST
 from core.retrieval.records import Found
 from core.types import Passage
@@ -200,7 +201,9 @@ class View:
             leg = index.leg(asked.vector.model)
             within = let_through.ids if let_through is not None else None
             meaning, _ = leg.search(asked.vector.vector, MOST, allowed=within)
-        candidates = index.find_with(asked.query, asked.vector, asked.terms_from, options.candidates(MOST))
+        candidates = finding.find(
+            index.workspace, collection, lambda _, model: index.leg(model), replace(asked, uncut=True), AllowedCache()
+        )
         return cls(
             index,
             asked,

@@ -38,6 +38,7 @@ class Asked:
     """A question as one collection is asked it.
 
     ``terms_from`` is the text whose content terms count as the question's; ``vector`` is not used in keyword mode.
+    With ``uncut`` all candidates come back, not the first ``options.depth``.
     """
 
     query: str
@@ -45,6 +46,7 @@ class Asked:
     terms_from: str
     options: SearchOptions
     words: vocabulary.Vocabulary = vocabulary.EMPTY
+    uncut: bool = False
 
 
 async def query_vector(embedding: Callable[[], EmbeddingModel] | None, query: str) -> QueryVector:
@@ -90,7 +92,7 @@ def find(
                 given.vector, candidates, also=by_word, allowed=allowed.ids if allowed is not None else None
             )
         fused = fuse.min_max(by_word, by_meaning)
-        best = fuse.ranked(fused)[: options.depth]
+        best = fuse.ranked(fused)[: None if asked.uncut else options.depth]
         found = passages(db, collection, best)
         content = tokens.content_terms(asked.terms_from)
         frequency = keyword.document_frequency(db, collection, content)

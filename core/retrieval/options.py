@@ -10,7 +10,7 @@ from core.errors import InputError
 from core.retrieval import filters
 
 Mode = Literal["hybrid", "keyword", "vector"]
-MODES: tuple[Mode, ...] = ("hybrid", "keyword", "vector")
+MODES: tuple[Mode, ...] = ("keyword", "vector", "hybrid")
 BOOSTED = ("title", "heading")
 MOST = 1000  # hits of one search
 POOL = 60  # candidates that ranking features look at, when more than a cut is asked for
@@ -96,6 +96,17 @@ class SearchOptions:
     def depth(self) -> int:
         """How many of the fused candidates are looked at."""
         return max(POOL, 2 * self.top_k) if self.arranges else self.top_k
+
+    def narrowed(self, where: filters.Filter | Mapping[str, Any] | None) -> SearchOptions:
+        """A copy that ``where`` must let through, too: what comes from outside cannot lift the filter that is set.
+
+        Raises:
+            InputError: bad_filter
+        """
+        if not where:
+            return self
+        given = filters.parse(where)
+        return replace(self, where=given if self.filter is None else filters.Every((self.filter, given)))
 
     def candidates(self, depth: int) -> SearchOptions:
         """The same question to one collection, its ``depth`` candidates in fused order."""

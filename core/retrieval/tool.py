@@ -68,24 +68,14 @@ class SearchTool:
         top_k = changes.get("top_k", 1)
         if isinstance(top_k, int) and top_k > MOST:
             raise InputError(reason="bad_value", name="top_k", value=top_k, allowed=f"1-{MOST}")
-        where = arguments.get("filter")
-        if where:
-            own = self.options.filter
-            changes["where"] = where if own is None else narrowed(own, where)
-        found = await self.library.search(query, self.options, **changes)
+        options = self.options.changed(**changes).narrowed(arguments.get("filter"))
+        found = await self.library.search(query, options)
         return {"query": found.query, "hits": [hit_data(hit) for hit in found.hits], "notices": list(found.notices)}
 
 
 def search_tool(library: Library, options: SearchOptions | None = None) -> SearchTool:
     """The tool over ``library``; ``options`` hold for every call, and their filter cannot be lifted by one."""
     return SearchTool(library, options or SearchOptions())
-
-
-def narrowed(own: Any, where: Any) -> Any:
-    """Both filters together."""
-    from core.retrieval import filters
-
-    return filters.Every((own, filters.parse(where)))
 
 
 def hit_data(hit: Hit) -> dict[str, Any]:
