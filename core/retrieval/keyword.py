@@ -57,6 +57,24 @@ def search(db: sqlite3.Connection, collection_id: int, terms: Sequence[str], lim
     return [(row[0], row[1]) for row in rows]
 
 
+def scores(
+    db: sqlite3.Connection, collection_id: int, terms: Sequence[str], numbers: Iterable[int]
+) -> dict[int, float]:
+    """The exact score of each passage of ``numbers``, on the scale of :func:`search`; 0.0 where no term occurs."""
+    wanted = dict.fromkeys(numbers, 0.0)
+    if not terms or not wanted:
+        return wanted
+    query = " OR ".join(f'"{escaped(term)}"' for term in terms)
+    name = _table(collection_id)
+    marks = ",".join("?" * len(wanted))
+    rows = db.execute(
+        f"SELECT rowid, -bm25({name}, {CONTEXT_WEIGHT}, 1.0) FROM {name} WHERE {name} MATCH ? AND rowid IN ({marks})",
+        (query, *wanted),
+    )
+    wanted.update((row[0], row[1]) for row in rows)
+    return wanted
+
+
 def document_frequency(db: sqlite3.Connection, collection_id: int, terms: Iterable[str]) -> dict[str, int]:
     """In how many passages each term occurs (context counts)."""
     name = f"{_table(collection_id)}_terms"
