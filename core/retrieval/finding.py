@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core.contracts import EmbeddingModel
 from core.errors import TouchstoneError
 from core.retrieval import fuse, keyword, split, tokens
+from core.retrieval.candidates import gather, terms_of
 from core.retrieval.records import Found
 from core.retrieval.search import VectorLeg
 from core.types import Hit, Passage
@@ -18,8 +19,6 @@ from core.workspace import Workspace
 
 if TYPE_CHECKING:
     import numpy as np
-
-CANDIDATES = 60  # of each leg, before fusion
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,35 +54,27 @@ def find(
         total = db.execute("SELECT count(*) FROM passages WHERE collection_id = ?", (collection,)).fetchone()[0]
         if not total:
             return Found(query, (), vector=asked.vector, notices=asked.notices)
-        terms, candidates = tokens.query_terms(query), max(CANDIDATES, top_k)
-        words = dict(keyword.search(db, collection, terms, candidates))
-        ids = _ids(db, words)
-        by_word = {ids[number]: score for number, score in words.items() if number in ids}
-        by_meaning: dict[str, float] = {}
-        spread = None
-        if asked.vector is not None and asked.model is not None:
-            by_meaning, spread = legs(collection, asked.model).search(asked.vector, candidates, also=by_word)
-        fused = fuse.min_max(by_word, by_meaning)
-        best = fuse.ranked(fused)[:top_k]
+        leg = legs(collection, asked.model) if asked.model is not None else None
+        terms = terms_of(query, lambda asking: keyword.document_frequency(db, collection, asking), total)
+        made = gather(db, collection, terms, top_k, leg, asked.vector)
+        best = fuse.ranked(made.fused)[:top_k]
         found = passages(db, collection, best)
         content = tokens.content_terms(terms_from)
         frequency = keyword.document_frequency(db, collection, content)
     weights = {term: keyword.idf(frequency[term], total) for term in content}
-    word_ranks = {id_: rank for rank, id_ in enumerate(fuse.ranked(by_word), 1)}
-    meaning_ranks = {id_: rank for rank, id_ in enumerate(fuse.ranked(by_meaning), 1)}
     hits = tuple(
         Hit(
             passage,
-            fused[passage.id],
-            word_ranks.get(passage.id),
-            by_word.get(passage.id),
-            meaning_ranks.get(passage.id),
-            by_meaning.get(passage.id),
+            made.fused[passage.id],
+            made.word_ranks.get(passage.id),
+            made.by_word.get(passage.id),
+            made.meaning_ranks.get(passage.id),
+            made.by_meaning.get(passage.id),
             _matched(passage, content),
         )
         for passage in (found[id_] for id_ in best if id_ in found)
     )
-    return Found(query, hits, weights, total, asked.vector, spread, asked.notices)
+    return Found(query, hits, weights, total, asked.vector, made.spread, asked.notices)
 
 
 def passages(db: sqlite3.Connection, collection: int, ids: Sequence[str]) -> dict[str, Passage]:
@@ -106,14 +97,6 @@ def passage_of(row: sqlite3.Row) -> Passage:
         row["id"], row["document_id"], row["text"], row["title"], row["source"], row["position"], row["start"],
         row["end"], row["heading"], row["page"], row["language"], json.loads(row["metadata"]),
     )  # fmt: skip
-
-
-def _ids(db: sqlite3.Connection, numbers: Mapping[int, float]) -> dict[int, str]:
-    if not numbers:
-        return {}
-    marks = ",".join("?" * len(numbers))
-    rows = db.execute(f"SELECT number, id FROM passages WHERE number IN ({marks})", tuple(numbers))
-    return {row["number"]: row["id"] for row in rows}
 
 
 def _matched(passage: Passage, content: Sequence[str]) -> tuple[str, ...]:

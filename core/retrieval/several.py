@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from core.retrieval import fuse, keyword, split, tokens
+from core.retrieval.candidates import ranks, terms_of
 from core.retrieval.index import Index
 from core.retrieval.meaning import Meaning
 from core.retrieval.records import Found
@@ -55,18 +56,20 @@ class Several:
 def _merged(query: str, terms_from: str, top_k: int, filled: Sequence[tuple[Index, Found]]) -> Found:
     parts = [part for _, part in filled]
     total = sum(part.passages for part in parts)
-    terms, content = tokens.query_terms(query), tokens.content_terms(terms_from)
+    content = tokens.content_terms(terms_from)
+    asked = dict.fromkeys([*tokens.tokens(query), *tokens.query_terms(query), *content])
     frequency: Counter[str] = Counter()
     with filled[0][0].workspace.read() as db:
         for index, _ in filled:
-            frequency.update(keyword.document_frequency(db, index.id(), dict.fromkeys([*terms, *content])))
+            frequency.update(keyword.document_frequency(db, index.id(), asked))
+    terms = terms_of(query, lambda asking: frequency, total)
     weights = {term: keyword.idf(frequency[term], total) for term in dict.fromkeys([*terms, *content])}
     hits = {hit.passage.id: hit for part in parts for hit in part.hits}
-    by_word = _scores([hit.passage for hit in hits.values() if hit.keyword_rank], {t: weights[t] for t in terms})
+    by_word = _scores([hit.passage for hit in hits.values()], {t: weights[t] for t in terms})
     by_meaning = {id_: hit.vector_score for id_, hit in hits.items() if hit.vector_score is not None}
-    fused = fuse.min_max(by_word, by_meaning)
-    word_ranks = {id_: rank for rank, id_ in enumerate(fuse.ranked(by_word), 1)}
-    meaning_ranks = {id_: rank for rank, id_ in enumerate(fuse.ranked(by_meaning), 1)}
+    fused = fuse.mix(by_word, by_meaning)
+    word_ranks = ranks({id_: score for id_, score in by_word.items() if score > 0})
+    meaning_ranks = ranks(by_meaning)
     best = tuple(
         Hit(
             hits[id_].passage,

@@ -73,6 +73,16 @@ def query_terms(text: str) -> list[str]:
     return [t for t in everything if (t in said or t.isascii()) and not is_stop(t)] or list(everything)
 
 
+def asking_terms(text: str) -> list[str]:
+    """The terms that :func:`query_terms` leaves out. They tell much where documents ask, too: how or why, may or must.
+
+    >>> asking_terms("怎么退货")
+    ['怎', '怎么', '么', '么退']
+    """
+    kept = set(query_terms(text))
+    return [term for term in dict.fromkeys(tokens(text)) if term not in kept]
+
+
 def without_question_words(text: str) -> str:
     """``text`` (normalised) with Chinese question words blanked: 怎么退货 becomes `` 退货``."""
     for word in QUESTION_HAN:

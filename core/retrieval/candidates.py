@@ -1,0 +1,105 @@
+"""What both legs find for a query, each candidate scored by both, fused."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from core.retrieval import fuse, keyword, tokens, vectors
+from core.retrieval.search import VectorLeg
+
+if TYPE_CHECKING:
+    import numpy as np
+
+ASKED_IN = 0.01  # share of the passages that must hold a question word before it counts
+LEAST = fuse.SCALE_OVER  # taken from each leg, so that the scales never depend on how many hits are asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Scores by passage id. ``by_word`` are BM25's, 0 where no term occurs; ``by_meaning`` cosines with the query.
+
+    The ranks are each leg's own; ``spread`` is mean and deviation of the cosines at large.
+    """
+
+    by_word: Mapping[str, float]
+    by_meaning: Mapping[str, float]
+    fused: Mapping[str, float]
+    word_ranks: Mapping[str, int]
+    meaning_ranks: Mapping[str, int]
+    spread: tuple[float, float] | None = None
+
+
+def terms_of(query: str, frequency: Callable[[Sequence[str]], Mapping[str, int]], passages: int) -> list[str]:
+    """The terms a query is searched by: what carries meaning, and question words where the passages ask, too.
+
+    In a manual 怎么 stands nowhere and would weigh most of all; among the questions of a FAQ it tells 怎么关闭 from
+    为什么关闭.
+
+    Args:
+        frequency: in how many passages each term occurs.
+    """
+    asking = tokens.asking_terms(query)
+    held = frequency(asking)
+    return tokens.query_terms(query) + [term for term in asking if held[term] > ASKED_IN * passages]
+
+
+def gather(
+    db: sqlite3.Connection,
+    collection: int,
+    terms: Sequence[str],
+    depth: int,
+    leg: VectorLeg | None = None,
+    vector: np.ndarray | None = None,
+) -> Candidates:
+    """The best ``depth`` passages of each leg, scored by both.
+
+    The vector leg searches twice: what is found best moves the query's vector towards what such passages look
+    like, and the fused order is made with that one.
+    """
+    depth = max(depth, LEAST)
+    numbers = dict(keyword.search(db, collection, terms, depth))
+    by_word = {id_: numbers[number] for number, id_ in _ids(db, numbers).items()}
+    word_ranks = ranks(by_word)
+    if leg is None or vector is None:
+        return Candidates(by_word, {}, fuse.mix(by_word, {}), word_ranks, {})
+    by_meaning, spread = leg.search(vector, depth, also=by_word)
+    by_word |= _scores(db, collection, terms, by_meaning.keys() - by_word.keys())
+    best = fuse.ranked(fuse.mix(by_word, by_meaning))[: fuse.LIKE_QUERY]
+    moved = fuse.moved(vector, [*_vectors(db, leg.model, best).values()])
+    near, _ = leg.search(moved, depth, also=by_word)
+    fresh = sorted(near.keys() - by_word.keys())
+    by_word |= _scores(db, collection, terms, fresh)
+    by_meaning |= {id_: float(stored @ vector) for id_, stored in _vectors(db, leg.model, fresh).items()}
+    return Candidates(by_word, by_meaning, fuse.mix(by_word, near), word_ranks, ranks(by_meaning), spread)
+
+
+def ranks(scores: Mapping[str, float]) -> dict[str, int]:
+    """Ranks from 1."""
+    return {id_: rank for rank, id_ in enumerate(fuse.ranked(scores), 1)}
+
+
+def _scores(db: sqlite3.Connection, collection: int, terms: Sequence[str], ids: Iterable[str]) -> dict[str, float]:
+    numbers = {row["number"]: row["id"] for row in _rows(db, "id", ids)}
+    found = keyword.scores(db, collection, terms, numbers)
+    return {id_: found[number] for number, id_ in numbers.items()}
+
+
+def _ids(db: sqlite3.Connection, numbers: Iterable[int]) -> dict[int, str]:
+    return {row["number"]: row["id"] for row in _rows(db, "number", numbers)}
+
+
+def _vectors(db: sqlite3.Connection, model: str, ids: Iterable[str]) -> dict[str, np.ndarray]:
+    hashes = {row["id"]: row["text_hash"] for row in _rows(db, "id", ids)}
+    stored = vectors.get(db, model, hashes.values())
+    return {id_: stored[hash_] for id_, hash_ in hashes.items() if hash_ in stored}
+
+
+def _rows(db: sqlite3.Connection, column: str, values: Iterable[int | str]) -> Iterator[sqlite3.Row]:
+    asked = list(values)
+    for at in range(0, len(asked), 500):
+        chunk = asked[at : at + 500]
+        marks = ",".join("?" * len(chunk))
+        yield from db.execute(f"SELECT number, id, text_hash FROM passages WHERE {column} IN ({marks})", chunk)
