@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Mode = Literal["keyword", "vector", "hybrid"]
 MODES: tuple[Mode, ...] = ("keyword", "vector", "hybrid")
 Told = Callable[[str, int, int], None]  # stage, done, total
+_FORMAT = 2  # raised when the same documents are indexed otherwise
 _PASSAGES = 1000  # more than the engine ever weighs for one query: all its candidates come back
 
 
@@ -37,8 +38,19 @@ class Corpus:
         self._data_id: dict[str, str] = {}  # by the id that the index gave the document
 
     @classmethod
-    async def open(cls, data: Dataset, runtime: Runtime, mode: Mode = "hybrid", *, told: Told | None = None) -> Corpus:
+    async def open(
+        cls,
+        data: Dataset,
+        runtime: Runtime,
+        mode: Mode = "hybrid",
+        *,
+        embedding: str | None = None,
+        told: Told | None = None,
+    ) -> Corpus:
         """Index what is not indexed yet.
+
+        Args:
+            embedding: the name of a model other than the one that is set.
 
         Raises:
             InputError: the data has no documents.
@@ -49,10 +61,10 @@ class Corpus:
 
         if not data.documents:
             raise InputError(reason="data_no_documents", name=data.name)
-        folder = runtime.settings.home / "evaluation" / checksum((), data.documents)[:16]
+        folder = runtime.settings.home / "evaluation" / f"{checksum((), data.documents)[:16]}-{_FORMAT}"
         workspace = Workspace.open(folder)
-        embedding = None if mode == "keyword" else runtime.embedding
-        corpus = cls(workspace, Library(workspace, embedding), mode)
+        opened = None if mode == "keyword" else lambda: runtime.embedding(embedding)
+        corpus = cls(workspace, Library(workspace, opened), mode)
         try:
             await corpus._index(data, told)
         except BaseException:
@@ -110,7 +122,7 @@ class Corpus:
             source = f"{quote(document.id, safe='')}.txt"
             if source not in there and (document.text or document.title).strip():
                 result = await index.add_text(
-                    document.text or document.title, source, title=document.title or None, embed=False
+                    document.text or document.title, source, title=document.title, embed=False
                 )
                 there[source] = result.document_id or ""
             if source in there:

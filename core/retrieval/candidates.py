@@ -13,7 +13,7 @@ from core.retrieval.search import VectorLeg
 if TYPE_CHECKING:
     import numpy as np
 
-ASKED_IN = 0.01  # share of the passages that must hold a question word before it counts
+ASKED_IN, ASKED_IN_LEAST = 0.01, 20  # share and number of the passages that must hold a question word to make it count
 LEAST = fuse.SCALE_OVER  # taken from each leg, so that the scales never depend on how many hits are asked for
 
 
@@ -42,8 +42,8 @@ def terms_of(query: str, frequency: Callable[[Sequence[str]], Mapping[str, int]]
         frequency: in how many passages each term occurs.
     """
     asking = tokens.asking_terms(query)
-    held = frequency(asking)
-    return tokens.query_terms(query) + [term for term in asking if held[term] > ASKED_IN * passages]
+    held, least = frequency(asking), max(ASKED_IN * passages, ASKED_IN_LEAST)
+    return tokens.query_terms(query) + [term for term in asking if held[term] >= least]
 
 
 def gather(
