@@ -71,7 +71,7 @@ def retrieval(
     found = _read(data, split, sample)
     chosen = MODES if mode == ALL else tuple(m for m in MODES if m == mode)
     files = Files(baseline, gate, save, html, publish)
-    alike = symmetric or data.is_file() and data.suffix in PAIRS
+    alike = symmetric or (data.is_file() and data.suffix in PAIRS)
     _measure(lambda runtime, out: _search(runtime, found, chosen, alike, out, resume), files, json, _against_legs)
 
 
@@ -108,9 +108,9 @@ async def _search(
 ) -> list[Evaluation]:
     from core.evaluation.corpus import Corpus
     from core.evaluation.judges import retrieval_task
-    from core.providers import symmetric as reading
     from core.evaluation.tasks import evaluate
     from core.jobs import Jobs
+    from core.providers import symmetric as reading
 
     found = []
     model = runtime.settings.model("embedding")

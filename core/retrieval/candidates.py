@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from core.retrieval import fuse, keyword, tokens, vectors
+from core.retrieval import fuse, keyword, tokens
 from core.retrieval.search import VectorLeg
 
 if TYPE_CHECKING:
@@ -54,26 +54,23 @@ def gather(
     leg: VectorLeg | None = None,
     vector: np.ndarray | None = None,
 ) -> Candidates:
-    """The best ``depth`` passages of each leg, scored by both.
-
-    The vector leg searches twice: what is found best moves the query's vector towards what such passages look
-    like, and the fused order is made with that one.
-    """
+    """The best ``depth`` passages of each leg, scored by both."""
     depth = max(depth, LEAST)
-    numbers = dict(keyword.search(db, collection, terms, depth))
-    by_word = {id_: numbers[number] for number, id_ in _ids(db, numbers).items()}
+    words = dict(keyword.search(db, collection, terms, depth))
+    rows = list(_rows(db, "number", words))
+    by_word = {row["id"]: words[row["number"]] for row in rows}
     word_ranks = ranks(by_word)
-    if leg is None or vector is None:
-        return Candidates(by_word, {}, fuse.mix(by_word, {}), word_ranks, {})
-    by_meaning, spread = leg.search(vector, depth, also=by_word)
-    by_word |= _scores(db, collection, terms, by_meaning.keys() - by_word.keys())
-    best = fuse.ranked(fuse.mix(by_word, by_meaning))[: fuse.LIKE_QUERY]
-    moved = fuse.moved(vector, [*_vectors(db, leg.model, best).values()])
-    near, _ = leg.search(moved, depth, also=by_word)
-    fresh = sorted(near.keys() - by_word.keys())
-    by_word |= _scores(db, collection, terms, fresh)
-    by_meaning |= {id_: float(stored @ vector) for id_, stored in _vectors(db, leg.model, fresh).items()}
-    return Candidates(by_word, by_meaning, fuse.mix(by_word, near), word_ranks, ranks(by_meaning), spread)
+    by_meaning: dict[str, float] = {}
+    spread = None
+    if leg is not None and vector is not None:
+        by_meaning, spread = leg.search(vector, depth, also=by_word)
+        others = list(_rows(db, "id", by_meaning.keys() - by_word.keys()))
+        scores = keyword.scores(db, collection, terms, [row["number"] for row in others])
+        by_word |= {row["id"]: scores[row["number"]] for row in others}
+        rows += others
+    weight = fuse.keyword_weight([row["length"] for row in rows])
+    fused = fuse.mix(by_word, by_meaning, weight)
+    return Candidates(by_word, by_meaning, fused, word_ranks, ranks(by_meaning), spread)
 
 
 def ranks(scores: Mapping[str, float]) -> dict[str, int]:
@@ -81,25 +78,11 @@ def ranks(scores: Mapping[str, float]) -> dict[str, int]:
     return {id_: rank for rank, id_ in enumerate(fuse.ranked(scores), 1)}
 
 
-def _scores(db: sqlite3.Connection, collection: int, terms: Sequence[str], ids: Iterable[str]) -> dict[str, float]:
-    numbers = {row["number"]: row["id"] for row in _rows(db, "id", ids)}
-    found = keyword.scores(db, collection, terms, numbers)
-    return {id_: found[number] for number, id_ in numbers.items()}
-
-
-def _ids(db: sqlite3.Connection, numbers: Iterable[int]) -> dict[int, str]:
-    return {row["number"]: row["id"] for row in _rows(db, "number", numbers)}
-
-
-def _vectors(db: sqlite3.Connection, model: str, ids: Iterable[str]) -> dict[str, np.ndarray]:
-    hashes = {row["id"]: row["text_hash"] for row in _rows(db, "id", ids)}
-    stored = vectors.get(db, model, hashes.values())
-    return {id_: stored[hash_] for id_, hash_ in hashes.items() if hash_ in stored}
-
-
 def _rows(db: sqlite3.Connection, column: str, values: Iterable[int | str]) -> Iterator[sqlite3.Row]:
     asked = list(values)
     for at in range(0, len(asked), 500):
         chunk = asked[at : at + 500]
         marks = ",".join("?" * len(chunk))
-        yield from db.execute(f"SELECT number, id, text_hash FROM passages WHERE {column} IN ({marks})", chunk)
+        yield from db.execute(
+            f"SELECT number, id, length(text) AS length FROM passages WHERE {column} IN ({marks})", chunk
+        )

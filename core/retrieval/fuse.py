@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from statistics import median
 
-if TYPE_CHECKING:
-    import numpy as np
-
-KEYWORD_WEIGHT = 0.35  # of the keyword leg; chosen on tuning questions, see docs/decisions/0007-fusion.md
+# Chosen on tuning questions, see docs/decisions/0007-fusion.md.
+KEYWORD_WEIGHT = 0.5  # of the keyword leg
+AMONG_SENTENCES = 0.35  # the same where passages are single sentences: how often a word comes tells nothing there
+SENTENCE = 60  # characters of a passage that is no more than a sentence
 SCALE_OVER = 100  # the best of a leg over which its mean and deviation are taken
-LIKE_QUERY = 3  # passages that a query is moved towards
-TOWARDS = 0.3  # how far
 _RRF_K = 60
 
 
@@ -58,6 +56,11 @@ def mix(keyword: Mapping[str, float], vector: Mapping[str, float], weight: float
     return _from_0_to_1(fused)
 
 
+def keyword_weight(lengths: Sequence[int]) -> float:
+    """The keyword leg's weight among passages of these lengths in characters."""
+    return AMONG_SENTENCES if lengths and median(lengths) <= SENTENCE else KEYWORD_WEIGHT
+
+
 def reciprocal_rank(keyword: Mapping[str, float], vector: Mapping[str, float]) -> dict[str, float]:
     """Reciprocal rank fusion, 1 / (60 + rank) summed over the legs.
 
@@ -68,21 +71,6 @@ def reciprocal_rank(keyword: Mapping[str, float], vector: Mapping[str, float]) -
         for rank, id_ in enumerate(ranked(leg), 1):
             fused[id_] = fused.get(id_, 0.0) + 1 / (_RRF_K + rank)
     return fused
-
-
-def moved(query: np.ndarray, best: Sequence[np.ndarray]) -> np.ndarray:
-    """The query's vector, moved towards the mean of the passages that were found best.
-
-    Source: Rocchio, "Relevance feedback in information retrieval", 1971, with the best found taken for relevant.
-
-    Shape: each ``(dim,)``; the result has norm 1.
-    """
-    import numpy as np
-
-    if not best:
-        return query
-    together = query + TOWARDS * np.mean(best, axis=0)
-    return together / max(float(np.linalg.norm(together)), 1e-12)  # type: ignore[no-any-return]
 
 
 def ranked(scores: Mapping[str, float]) -> list[str]:

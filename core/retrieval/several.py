@@ -67,7 +67,8 @@ def _merged(query: str, terms_from: str, top_k: int, filled: Sequence[tuple[Inde
     hits = {hit.passage.id: hit for part in parts for hit in part.hits}
     by_word = _scores([hit.passage for hit in hits.values()], {t: weights[t] for t in terms})
     by_meaning = {id_: hit.vector_score for id_, hit in hits.items() if hit.vector_score is not None}
-    fused = fuse.mix(by_word, by_meaning)
+    weight = fuse.keyword_weight([len(hit.passage.text) for hit in hits.values()])
+    fused = fuse.mix(by_word, by_meaning, weight)
     word_ranks = ranks({id_: score for id_, score in by_word.items() if score > 0})
     meaning_ranks = ranks(by_meaning)
     best = tuple(

@@ -31,7 +31,10 @@ _STOP = """a an the this that these those and or but if then than so as of at by
     please tell know want need get got s t d ll re ve m"""
 STOP_WORDS = frozenset(_STOP.split())
 _STOP_STEMS = STOP_WORDS | {stem(word) for word in STOP_WORDS}
-_ASKING_STEMS = {stem(word) for word in "how what when where which who why can could may must should".split()}
+_ASKING_STEMS = {
+    stem(word)
+    for word in ["how", "what", "when", "where", "which", "who", "why", "can", "could", "may", "must", "should"]
+}
 STOP_HAN = frozenset(
     "的了吗呢吧啊呀么嘛是在有和与及或就都也还又很把被对为于以之其此这那哪谁我你您他她它们请想要能会可得着过给让"
 )

@@ -143,7 +143,9 @@ def test_sentence_pairs_are_embedded_alike(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(HashedEmbedding, "embed", noted)
     pairs = tmp_path / "pairs.txt"
-    pairs.write_text("怎么修改密码\t如何修改密码\t1\n怎么修改密码\t退货运费谁出\t0\n发票什么时候开\t什么时候开发票\t1\n", "utf-8")
+    pairs.write_text(
+        "怎么修改密码\t如何修改密码\t1\n怎么修改密码\t退货运费谁出\t0\n发票什么时候开\t什么时候开发票\t1\n", "utf-8"
+    )
     found = evaluate("retrieval", "--data", str(pairs), "--mode", "hybrid", "--json")
     assert json.loads(found.stdout)["hybrid"]["ndcg@10"] == 1.0
     assert set(kinds) == {"query"}

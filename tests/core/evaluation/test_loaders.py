@@ -116,7 +116,9 @@ def test_sentence_pairs_as_a_search_task(tmp_path: Path) -> None:
     (tmp_path / "dev.txt").write_text("\r\n".join(lines), "utf-8")
     data = load_pairs(tmp_path / "dev.txt")
     assert [d.text for d in data.documents] == ["如何还钱", "还款日是哪天", "开通花呗", "怎样还款"]
-    assert [(r.input, r.relevant) for r in data.records] == [("怎么还款", {"d0": 1.0, "d3": 1.0})]  # identical: left out
+    assert [(r.input, r.relevant) for r in data.records] == [
+        ("怎么还款", {"d0": 1.0, "d3": 1.0})
+    ]  # identical: left out
     assert (data.name, data.split) == (tmp_path.name, "dev")
 
 

@@ -1,8 +1,7 @@
-"""Fusion: each leg on its own scale, whatever its units; and a query moved towards what was found."""
+"""Fusion: each leg on its own scale, whatever its units."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from core.retrieval import fuse
@@ -55,9 +54,6 @@ def test_reciprocal_rank() -> None:
     assert fuse.reciprocal_rank({"a": 1.0}, {"a": 0.5})["a"] == pytest.approx(2 / 61)
 
 
-def test_a_query_moves_towards_the_best_and_stays_of_norm_1() -> None:
-    query, best = np.array([1.0, 0.0]), [np.array([0.0, 1.0]), np.array([0.6, 0.8])]
-    moved = fuse.moved(query, best)
-    assert np.linalg.norm(moved) == pytest.approx(1.0)
-    assert moved == pytest.approx(np.array([1 + 0.3 * 0.3, 0.3 * 0.9]) / np.hypot(1.09, 0.27))
-    assert fuse.moved(query, []) is query
+def test_words_weigh_less_among_single_sentences() -> None:
+    assert fuse.keyword_weight([12, 15, 900]) == fuse.AMONG_SENTENCES
+    assert fuse.keyword_weight([400, 500, 20]) == fuse.KEYWORD_WEIGHT == fuse.keyword_weight([])
