@@ -284,7 +284,11 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A found passage with the reason it was found. Ranks count from 1; ``None``: that leg did not find it."""
+    """A found passage with the reason it was found.
+
+    Ranks count from 1; ``None``: that leg did not find it among its best. Its score there is known all the same.
+    ``score`` is the fused one; ``rerank_score`` is a reranker's, on a scale of its own.
+    """
 
     passage: Passage
     score: float
@@ -293,6 +297,7 @@ class Hit:
     vector_rank: int | None = None
     vector_score: float | None = None
     matched_terms: tuple[str, ...] = ()
+    rerank_score: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

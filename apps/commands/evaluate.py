@@ -124,6 +124,8 @@ async def _search(
                     return await corpus.search(record.input)
 
                 config = {} if mode == "keyword" else {"embedding": model}
+                if mode == "hybrid" and (rerank := runtime.settings.model("rerank")):
+                    config["rerank"] = rerank
                 found.append(
                     await evaluate(
                         retrieval_task(data),

@@ -64,7 +64,8 @@ class Corpus:
         folder = runtime.settings.home / "evaluation" / f"{checksum((), data.documents)[:16]}-{_FORMAT}"
         workspace = Workspace.open(folder)
         opened = None if mode == "keyword" else lambda: runtime.embedding(embedding)
-        corpus = cls(workspace, Library(workspace, opened), mode)
+        reranker = runtime.reranker if mode == "hybrid" else None
+        corpus = cls(workspace, Library(workspace, opened, reranker=reranker), mode)
         try:
             await corpus._index(data, told)
         except BaseException:

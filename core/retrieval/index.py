@@ -15,6 +15,7 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from core.retrieval import finding, keyword, load, meaning, split, tokens, vecto
 from core.retrieval.evidence import unit_text
 from core.retrieval.meaning import Meaning
 from core.retrieval.records import CollectionInfo, DocumentInfo, FileResult, Found, Progress, SyncReport
+from core.retrieval.rerank import FIRST, Rerankers, reranked
 from core.retrieval.search import VectorLeg
 from core.retrieval.units import units
 from core.types import LOCAL, Caller, Hit, Passage
@@ -47,7 +49,9 @@ class Index:
         embedding: Callable[[], EmbeddingModel] | None,
         legs: Callable[[int, EmbeddingModel], VectorLeg],
         caller: Caller = LOCAL,
+        reranker: Rerankers | None = None,
     ) -> None:
+        self.reranker = reranker
         self.workspace, self.name, self.caller = workspace, name, caller
         self._embedding, self._legs = embedding, legs
 
@@ -148,14 +152,17 @@ class Index:
         return list((await self.find(query, top_k)).hits)
 
     async def find(self, query: str, top_k: int = 8, *, terms_from: str | None = None) -> Found:
-        """Search both legs and fuse them.
+        """Search both legs, fuse them, and have the reranker order the best when one is set.
 
         Args:
             terms_from: the text whose content terms count as the question's (default: ``query``); a follow-up
                 question is searched together with the one before it, but judged by its own words.
         """
         asked = await self.query_vector(query)
-        return await asyncio.to_thread(self.find_with, query, top_k, asked, terms_from or query)
+        depth = max(top_k, FIRST) if self.reranker is not None else top_k
+        found = await asyncio.to_thread(self.find_with, query, depth, asked, terms_from or query)
+        found = await reranked(found, self.reranker)
+        return replace(found, hits=found.hits[:top_k])
 
     async def query_vector(self, query: str) -> finding.QueryVector:
         """The question's vector, or the notice that there is none. Raises nothing: words go on without it."""

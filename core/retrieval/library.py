@@ -21,6 +21,7 @@ from core.retrieval.answer import AnswerDone, AnswerEvent
 from core.retrieval.chroma import ChromaStore
 from core.retrieval.index import Index
 from core.retrieval.records import CollectionInfo
+from core.retrieval.rerank import Rerankers
 from core.retrieval.search import Mode, VectorLeg
 from core.types import LOCAL, Answer, Caller, Language, Message
 from core.workspace import Workspace
@@ -44,16 +45,19 @@ class Library:
         caller: Caller = LOCAL,
         *,
         vectors: Mode = "auto",
+        reranker: Rerankers | None = None,
     ) -> None:
         """
         Args:
             embedding: the model, or a function that opens it on first use; ``None`` searches by words alone.
             vectors: ``exact`` in memory, ``chroma``, or ``auto`` (Chroma for large collections).
+            reranker: opens the model that orders the best hits, or says that there is none.
         """
         self.workspace, self.caller, self._mode = workspace, caller, vectors
         self._embedding: Callable[[], EmbeddingModel] | None = (
             None if embedding is None else embedding if callable(embedding) else lambda: embedding
         )
+        self._reranker = reranker
         self._legs: dict[tuple[int, str], VectorLeg] = {}
         self._store = ChromaStore(workspace.folder / "chroma")
         self._lock = threading.Lock()
@@ -62,7 +66,7 @@ class Library:
     def of(cls, runtime: Runtime, caller: Caller = LOCAL) -> Library:
         """The library of a runtime's workspace with its embedding model."""
         mode: Mode = runtime.settings.values.get("retrieval.vectors", "auto")
-        return cls(runtime.workspace, runtime.embedding, caller, vectors=mode)
+        return cls(runtime.workspace, runtime.embedding, caller, vectors=mode, reranker=runtime.reranker)
 
     def for_caller(self, caller: Caller) -> Library:
         """The same library for another caller: caches shared, documents of ``caller.tenant`` only."""
@@ -79,7 +83,7 @@ class Library:
         """
         if not name.strip() or len(name) > 100:
             raise InputError(reason="bad_value", name="collection", value=name[:100], allowed="1-100 characters")
-        return Index(self.workspace, name.strip(), self._embedding, self._leg, self.caller)
+        return Index(self.workspace, name.strip(), self._embedding, self._leg, self.caller, self._reranker)
 
     def collections(self) -> list[CollectionInfo]:
         """This tenant's collections, by name."""

@@ -18,6 +18,7 @@ from core.retrieval.candidates import ranks, terms_of
 from core.retrieval.index import Index
 from core.retrieval.meaning import Meaning
 from core.retrieval.records import Found
+from core.retrieval.rerank import FIRST, reranked
 from core.types import Hit, Passage
 
 CANDIDATES = 30  # taken from each collection
@@ -44,9 +45,11 @@ class Several:
         ]
         filled = [(index, part) for index, part in zip(self.indexes, parts, strict=True) if part.passages]
         if len(filled) < 2:
-            only = filled[0][1] if filled else parts[0]
-            return replace(only, hits=only.hits[:top_k])
-        return await asyncio.to_thread(_merged, query, terms_from or query, top_k, filled)
+            found = filled[0][1] if filled else parts[0]
+        else:
+            found = await asyncio.to_thread(_merged, query, terms_from or query, max(top_k, FIRST), filled)
+        found = await reranked(found, self.indexes[0].reranker)
+        return replace(found, hits=found.hits[:top_k])
 
     def meaning(self) -> Meaning | None:
         """The embedding model of the library; see :meth:`core.retrieval.index.Index.meaning`."""
