@@ -26,7 +26,7 @@ Mode = Literal["keyword", "vector", "hybrid"]
 MODES: tuple[Mode, ...] = ("keyword", "vector", "hybrid")
 Told = Callable[[str, int, int], None]  # stage, done, total
 _FORMAT = 2  # raised when the same documents are indexed otherwise
-_PASSAGES = 1000  # more than the engine ever weighs for one query: all its candidates come back
+_PASSAGES = 300  # enough for 100 documents of several passages each
 
 
 class Corpus:

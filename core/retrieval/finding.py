@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from core.contracts import EmbeddingModel
@@ -102,5 +103,11 @@ def passage_of(row: sqlite3.Row) -> Passage:
 def _matched(passage: Passage, content: Sequence[str]) -> tuple[str, ...]:
     """Which of the question's content terms stand in the passage or its context."""
     context = split.context(passage.title, passage.heading, dict(passage.metadata))
-    there = set(tokens.tokens(f"{context}\n{passage.text}"))
+    there = _terms(f"{context}\n{passage.text}")
     return tuple(term for term in content if term in there)
+
+
+@lru_cache(maxsize=2048)
+def _terms(text: str) -> frozenset[str]:
+    """Terms of a passage; the same passages are found again and again."""
+    return frozenset(tokens.tokens(text))
