@@ -34,7 +34,7 @@ class Row:
     data: str = ""
 
     def arguments(self, folder: Path) -> list[str]:
-        return [part.format(data=folder / self.data) for part in self.command]
+        return [part.replace("{data}", str(folder / self.data)) for part in self.command]
 
 
 def _retrieval(name: str, data: str) -> Row:
