@@ -68,7 +68,7 @@ def scores(
     name = _table(collection_id)
     marks = ",".join("?" * len(wanted))
     rows = db.execute(
-        f"SELECT rowid, -bm25({name}, {CONTEXT_WEIGHT}, 1.0) FROM {name} WHERE {name} MATCH ? AND rowid IN ({marks})",
+        f"SELECT rowid, -bm25({name}, {CONTEXT_WEIGHT}, 1.0) FROM {name} WHERE {name} MATCH ? AND +rowid IN ({marks})",
         (query, *wanted),
     )
     wanted.update((row[0], row[1]) for row in rows)
