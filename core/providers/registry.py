@@ -40,6 +40,7 @@ ENGINES: dict[str, Engine] = {
         Engine("openai", "core.providers.openai:open_chat", "core.providers.openai:open_embedding", package="openai", about="OpenAI wire format"),
         Engine("gguf", "core.providers.gguf:open_chat", "core.providers.gguf:open_embedding", package="xllamacpp", about="a GGUF file in this process, through llama.cpp"),
         Engine("embedded", "core.providers.embedded:open_chat", "core.providers.embedded:open_embedding", about="models that come with the install"),
+        Engine("symmetric", embedding="core.providers.symmetric:open_embedding", about="an embedding model for documents that are queries themselves"),
         Engine("scripted", "core.providers.scripted:open_chat", "core.providers.scripted:open_embedding", about="answers and faults from a file, for tests and demos"),
     )
 }  # fmt: skip
