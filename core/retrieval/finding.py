@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core.contracts import EmbeddingModel
 from core.errors import TouchstoneError
-from core.retrieval import fuse, keyword, split, tokens, vocabulary
+from core.retrieval import fuse, keyword, tokens, vocabulary
 from core.retrieval.allowed import AllowedCache
 from core.retrieval.options import SearchOptions
 from core.retrieval.records import Found
@@ -73,7 +73,7 @@ def find(
     """
     options, given = asked.options, asked.vector
     with workspace.read() as db:
-        total = db.execute("SELECT count(*) FROM passages WHERE collection_id = ?", (collection,)).fetchone()[0]
+        total = keyword.passages(db, collection)
         if not total:
             return Found(asked.query, (), vector=given.vector, notices=given.notices)
         allowed = cache.get(db, collection, options.filter) if options.filter is not None else None
@@ -81,21 +81,23 @@ def find(
         by_word: dict[str, float] = {}
         if options.mode != "vector":
             terms = asked.words.query_terms(asked.query, synonyms=options.synonyms)
-            numbers = allowed.numbers if allowed is not None else None
-            words = dict(keyword.search(db, collection, terms, candidates, allowed=numbers))
+            only = allowed.numbers if allowed is not None else None
+            words = dict(keyword.search(db, collection, terms, candidates, allowed=only))
             ids = _ids(db, words)
             by_word = {ids[number]: score for number, score in words.items() if number in ids}
         by_meaning: dict[str, float] = {}
         spread = None
         if options.mode != "keyword" and given.vector is not None and given.model is not None:
             by_meaning, spread = legs(collection, given.model).search(
-                given.vector, candidates, also=by_word, allowed=allowed.ids if allowed is not None else None
+                given.vector, candidates, also=by_word, allowed=allowed
             )
         fused = fuse.min_max(by_word, by_meaning)
         best = fuse.ranked(fused)[: None if asked.uncut else options.depth]
         found = passages(db, collection, best)
         content = tokens.content_terms(asked.terms_from)
         frequency = keyword.document_frequency(db, collection, content)
+        numbers = _numbers(db, found)
+        matched = keyword.matched(db, collection, content, numbers.values())
     weights = {term: keyword.idf(frequency[term], total) for term in content}
     word_ranks = {id_: rank for rank, id_ in enumerate(fuse.ranked(by_word), 1)}
     meaning_ranks = {id_: rank for rank, id_ in enumerate(fuse.ranked(by_meaning), 1)}
@@ -107,7 +109,7 @@ def find(
             by_word.get(passage.id),
             meaning_ranks.get(passage.id),
             by_meaning.get(passage.id),
-            _matched(passage, content),
+            matched[numbers[passage.id]],
         )
         for passage in (found[id_] for id_ in best if id_ in found)
     )
@@ -122,7 +124,7 @@ def passages(db: sqlite3.Connection, collection: int, ids: Sequence[str]) -> dic
     rows = db.execute(
         "SELECT p.*, d.title, d.source, d.metadata AS document_metadata"
         " FROM passages p JOIN documents d ON d.id = p.document_id"
-        f" WHERE p.collection_id = ? AND p.id IN ({marks})",
+        f" WHERE +p.collection_id = ? AND p.id IN ({marks})",  # +: by id, never through the whole collection
         (collection, *ids),
     )
     found = {row["id"]: passage_of(row) for row in rows}
@@ -145,8 +147,7 @@ def _ids(db: sqlite3.Connection, numbers: Mapping[int, float]) -> dict[int, str]
     return {row["number"]: row["id"] for row in rows}
 
 
-def _matched(passage: Passage, content: Sequence[str]) -> tuple[str, ...]:
-    """Which of the question's content terms stand in the passage or its context."""
-    context = split.context(passage.title, passage.heading, dict(passage.metadata))
-    there = set(tokens.tokens(f"{context}\n{passage.text}"))
-    return tuple(term for term in content if term in there)
+def _numbers(db: sqlite3.Connection, ids: Iterable[str]) -> dict[str, int]:
+    ids = list(ids)
+    marks = ",".join("?" * len(ids))
+    return dict(db.execute(f"SELECT id, number FROM passages WHERE id IN ({marks})", ids).fetchall())

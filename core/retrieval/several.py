@@ -22,7 +22,7 @@ from core.retrieval.vocabulary import Vocabulary
 from core.types import Hit, Passage
 
 CANDIDATES = 30  # taken from each collection
-_K1, _B = 1.2, 0.75  # as FTS5 has them
+_K1, _B = keyword.K1, keyword.B
 
 
 class Several:
@@ -111,7 +111,7 @@ def _scores(passages: Sequence[tuple[Passage, Vocabulary]], weights: Mapping[str
     """BM25 of ``passages`` with the given weights of the query's terms; title and headings count a little less.
 
     Source: Robertson, Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009, with the fields
-    summed as FTS5 does; the average length is that of the candidates.
+    summed as the keyword leg does; the average length is that of the candidates.
     """
     counted: dict[str, tuple[Mapping[str, float], int]] = {}
     for passage, own in passages:
