@@ -12,6 +12,7 @@ from core.i18n import message
 from core.providers.sync import run
 from core.retrieval import rerank
 from core.retrieval.library import Library
+from core.retrieval.options import SearchOptions
 from core.retrieval.records import Found
 from core.retrieval.several import Several
 from core.runtime import Runtime
@@ -94,3 +95,20 @@ def test_several_collections_are_reranked_as_one(hashed: Runtime) -> None:
     found = run(Several([library.collection(), library.collection("own")]).find(QUERY))
     assert titles(found) == ["own", "kettle", "cat", "both"]
     assert len(model.seen) == 4
+
+
+def test_options_switch_it_off_and_boosts_move_its_order(hashed: Runtime) -> None:
+    index = made(hashed, ByLength()).collection()
+    plain = titles(run(index.find(QUERY, options=SearchOptions(rerank=False))))
+    assert plain != ["kettle", "cat", "both"]
+    assert titles(run(index.find(QUERY, options=SearchOptions()))) == ["kettle", "cat", "both"]
+    boosted = run(index.find(QUERY, options=SearchOptions(boosts={"title": 5.0})))
+    assert titles(boosted)[0] == "kettle", "the only title that holds a term of the question"
+    assert set(boosted.hits[1].parts) == {"rerank", "title"}
+
+
+def test_more_is_shown_to_it_than_is_asked_for(hashed: Runtime) -> None:
+    model = ByLength()
+    found = run(made(hashed, model).collection().find(QUERY, 1))
+    assert len(model.seen) == 3
+    assert titles(found) == ["kettle"]
