@@ -44,7 +44,7 @@ ALL = "all"
 BASELINE = "lexical"  # sentences chosen by shared words alone, beside every answering system
 PUBLISHED = {  # of each task, in the scoreboard
     "retrieval": ("ndcg@10", "recall@100"),
-    "answers": ("answered", "supported", "unsupported_at_60%", "refused", "refused_at_10%"),
+    "answers": ("answered", "supported", "unsupported_at_60%", "refused", "refused_at_10%", "ece"),
 }
 
 
@@ -78,6 +78,8 @@ def answers(
     unanswerable: Annotated[
         list[Path] | None, typer.Option("--unanswerable", help="cli.evaluate.answers.unanswerable")
     ] = None,
+    remove: Annotated[str | None, typer.Option("--remove", help="cli.evaluate.answers.remove")] = None,
+    evidence: Annotated[Path | None, typer.Option("--evidence", help="cli.evaluate.answers.evidence")] = None,
     model: Annotated[str | None, typer.Option("--model", "-m", help="cli.evaluate.answers.model")] = None,
     split: Split = "test",
     sample: Sample = None,
@@ -89,10 +91,8 @@ def answers(
     resume: Resume = None,
     json: Json = False,
 ) -> None:
-    found = _read(data, split, sample)
-    if not any(record.answers for record in found.records):
-        raise InputError(reason="data_no_answers", name=found.name)
-    others = [_read(path, split, sample) for path in unanswerable or []]
+    found = _asked(data, split, evidence, remove, sample)
+    others = [_questions(path, split, sample) for path in unanswerable or []]
     files = Files(baseline, gate, save, html, publish)
     _measure(lambda runtime, out: _answer(runtime, found, others, model, out, resume), files, json)
 
@@ -169,6 +169,37 @@ async def _answer(
         await measure("keyword", BASELINE, {})
         await measure("hybrid", model or "extractive", embedding)
     return found
+
+
+def _asked(
+    path: Path, split: str, evidence: Path | None, remove: str | None, sample_size: int | None
+) -> Dataset:
+    """The questions with their answers, or with those taken out that ``remove`` says; then a sample of them."""
+    from core.evaluation.datasets import sample
+    from core.evaluation.loaders import with_evidence
+    from core.evaluation.removed import REMOVALS
+
+    if remove and remove not in REMOVALS:
+        raise InputError(reason="bad_value", name="--remove", value=remove, allowed=", ".join(REMOVALS))
+    data = _read(path, split, None)
+    if evidence:
+        data = with_evidence(data, evidence)
+    if not any(record.answers for record in data.records):
+        raise InputError(reason="data_no_answers", name=data.name)
+    for name, removed in REMOVALS.items():
+        data = removed(data) if name == remove else data
+    return sample(data, sample_size) if sample_size else data
+
+
+def _questions(path: Path, split: str, sample_size: int | None) -> Dataset:
+    """A BEIR folder, a SQuAD file, or questions one a line."""
+    from core.evaluation.datasets import sample
+    from core.evaluation.loaders import load_questions
+
+    if path.is_dir() or path.name.endswith((".json", ".json.gz")):
+        return _read(path, split, sample_size)
+    data = load_questions(path)
+    return sample(data, sample_size) if sample_size else data
 
 
 def _read(path: Path, split: str, sample_size: int | None) -> Dataset:

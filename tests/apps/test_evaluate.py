@@ -156,7 +156,7 @@ def test_the_documents_are_indexed_once_and_apart_from_the_users_own(
     assert len(texts) == len(TEXTS)
     assert evaluate("retrieval", "--data", beir, "--json").stdout == first.stdout
     assert len(texts) == len(TEXTS)
-    (folder,) = (tmp_path / "home" / "evaluation").iterdir()
+    folder = tmp_path / "home" / "evaluation"
     assert (folder / "touchstone.db").is_file()
     asked = CliRunner().invoke(app, ["ask", "warranty?", "--json"])
     assert json.loads(asked.stdout)["error"]["code"] == "input.nothing_indexed"
