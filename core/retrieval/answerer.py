@@ -14,7 +14,7 @@ from core.contracts import ChatModel
 from core.errors import InputError, ProviderError, StreamInterrupted, TouchstoneError, code_of
 from core.i18n import detect_language, message
 from core.prompts.library import PromptLibrary, library
-from core.retrieval import evidence, tokens
+from core.retrieval import calibration, evidence, tokens
 from core.retrieval.answer import QUESTION_LIMIT, AnswerDone, AnswerEvent, Notice, SentenceReady, SourcesFound
 from core.retrieval.check import check
 from core.retrieval.meaning import Meaning
@@ -42,11 +42,9 @@ from core.types import (
 CANDIDATES = 16  # passages whose units are weighed
 MOST_UNITS = 64  # units that are embedded for a question
 QUOTES = 3  # sentences of an extractive answer
-MARGIN = 3.5  # a further quote may score this much less than the first
-REFUSE_BELOW = (
-    0.3  # confidence; see docs/decisions/0004-quotes-before-generation.md for the error rates it was chosen by
-)
-HOPELESS_BELOW = 0.08  # a model is not even asked
+MARGIN = 3.5  # a further quote may score this much less than the first (log-odds)
+REFUSE_BELOW = 0.15  # confidence, where the collection is not calibrated; docs/decisions/0009-answers-that-stand-out.md
+HOPELESS = 0.25  # a model is not even asked below this share of the threshold
 SOURCES = 6  # passages a model is given
 PROMPT = "grounded_answer"
 Mode = Literal["extractive", "generated", "refused"]
@@ -131,7 +129,12 @@ class Answerer:
         weighed = await self.weigh(
             asked, await self.index.find(searched(asked, history), max(top_k, CANDIDATES), terms_from=asked)
         )
-        ranked, judged, hits = weighed.ranked, weighed.evidence, weighed.hits
+        ranked, hits = weighed.ranked, weighed.hits
+        calibrated = await asyncio.to_thread(calibration.in_force, self.index)
+        confidence = weighed.evidence.confidence
+        threshold = REFUSE_BELOW
+        if calibrated is not None:
+            confidence, threshold = calibrated.confidence(confidence), calibrated.threshold
         if weighed.notices:
             draft.notices.extend(weighed.notices)
             yield Notice(weighed.notices[0])
@@ -140,8 +143,8 @@ class Answerer:
             yield AnswerDone(nothing_indexed(draft))
             return
         written: Answer | None = None
-        if self.chat is not None and judged.confidence >= HOPELESS_BELOW:
-            async with aclosing(self._written(draft, hits, judged.confidence)) as events:
+        if self.chat is not None and confidence >= HOPELESS * threshold:
+            async with aclosing(self._written(draft, hits, confidence)) as events:
                 async for event in events:
                     if isinstance(event, AnswerDone):
                         written = event.answer
@@ -151,15 +154,15 @@ class Answerer:
             yield AnswerDone(written)
             return
         if written is not None and written.mode == "refused":
-            yield AnswerDone(refused(draft, ranked, judged.confidence, written))
+            yield AnswerDone(refused(draft, ranked, confidence, written))
             return
-        if judged.confidence < REFUSE_BELOW and not draft.sentences:
-            yield AnswerDone(refused(draft, ranked, judged.confidence))
+        if confidence < threshold and not draft.sentences:
+            yield AnswerDone(refused(draft, ranked, confidence))
             return
         mode: Mode = "generated" if draft.sentences else "extractive"
         for scored, unit in chosen_quotes(ranked, draft.quoted()):
             yield draft.add(ended(unit.shown), [(unit, scored.hit.score)])
-        done = finished(draft, mode, judged.confidence)
+        done = finished(draft, mode, confidence)
         if written is not None and mode == "generated":
             done = replace(done, model=written.model, prompt=written.prompt)
         yield AnswerDone(done)
@@ -167,7 +170,7 @@ class Answerer:
     async def weigh(self, question: str, found: Found) -> Weighed:
         """Weigh the units of what was found: which of them answer the question, and whether any does."""
         ask = evidence.Ask(question, found.weights)
-        pairs = await asyncio.to_thread(_worth_weighing, ask, found.hits)
+        pairs = await asyncio.to_thread(_worth_weighing, ask, found.hits, found.passages)
         meaning = self.index.meaning() if found.vector is not None and pairs else None
         notices = found.notices
         scale = vectors = None
@@ -178,7 +181,7 @@ class Answerer:
                 vectors = await meaning.vectors([evidence.unit_text(unit) for _, unit in pairs])
             except ProviderError:
                 scale, notices = None, ("embedding_down",)
-        ranked = await asyncio.to_thread(evidence.rank, ask, pairs, vectors, found.vector, scale)
+        ranked = await asyncio.to_thread(evidence.rank, ask, pairs, vectors, found.vector, scale, passages=found.passages)
         judged = await asyncio.to_thread(evidence.judge, ask, ranked, found.passages)
         return Weighed(found, reordered(found.hits, ranked), ranked, judged, notices)
 
@@ -276,12 +279,12 @@ _CODE = re.compile(r"\b[A-Za-z]{1,5}-?\d{1,4}\b(?: (?:pro|max|plus|mini)\b)?", r
 # --- the sources ------------------------------------------------------------------------------------
 
 
-def _worth_weighing(ask: evidence.Ask, hits: Sequence[Hit]) -> list[tuple[Hit, Unit]]:
+def _worth_weighing(ask: evidence.Ask, hits: Sequence[Hit], passages: int) -> list[tuple[Hit, Unit]]:
     """The units of the hits; of too many, those of the best passages and those that share most words."""
     pairs = [(hit, unit) for hit in hits for unit in units(hit.passage)]
     if len(pairs) <= MOST_UNITS:
         return pairs
-    rows = evidence.rank(ask, pairs)
+    rows = evidence.rank(ask, pairs, passages=passages)
     kept = {(s.unit.passage.id, s.unit.position) for s in rows[:MOST_UNITS]}
     return [pair for pair in pairs if (pair[1].passage.id, pair[1].position) in kept]
 
