@@ -66,7 +66,7 @@ _DATES = (
     re.compile(r"(?P<year>\d{4})[-/](?P<month>\d{1,2})[-/](?P<day>\d{1,2})"),
     re.compile(rf"\b(?P<name>{_MONTH})\.?\s(?:the\s)?(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\b(?:,?\s(?P<year>\d{{4}}))?(?!\d)", re.IGNORECASE),
     re.compile(rf"\b(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\s(?:of\s)?(?P<name>{_MONTH})\.?(?:,?\s(?P<year>\d{{4}}))?(?!\d)", re.IGNORECASE),
-    re.compile(rf"(?<!\w)(?P<name>(?-i:[A-Z])(?:{'|'.join(n[1:] for n in _MONTHS)}))\b(?!\s(?:not|be|also|only|have)\b)(?:,?\s(?P<year>\d{{4}}))?", re.IGNORECASE),
+    re.compile(rf"(?<!\w)(?P<name>(?-i:{'|'.join(n.capitalize() for n in _MONTHS)}))\b(?!\s(?:not|be|also|only|have)\b)(?:,?\s(?P<year>\d{{4}}))?", re.IGNORECASE),
 )  # fmt: skip
 _CLOCK = re.compile(
     r"(?P<part>上午|早上|早晨|清晨|凌晨|中午|下午|傍晚|晚上|晚间|夜里)?\s?(?P<hour>\d{1,2})(?:[:：](?P<minute>\d{2})(?!\d)|\s?(?:点钟?|时(?![间候段期尚装])|o'clock)(?:\s?(?P<minutes>\d{1,2})\s?分|(?P<half>半))?)?"
@@ -77,19 +77,29 @@ _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday",
 _WEEKDAY = re.compile(rf"\b({'|'.join(_WEEKDAYS)})s?\b|(?:周|星期|礼拜)([一二三四五六日天])", re.IGNORECASE)
 _NOON = re.compile(r"\b(noon|midnight)\b|(正午|午夜|零点)", re.IGNORECASE)
 _HALVES = (
+    (re.compile(r"每(?=个?(?:季度|月|周|星期|礼拜|天|年|小时|分钟|晚))"), "每1"), (re.compile(r"每日"), "每1天"), (re.compile(r"每半年"), "每6个月"), (re.compile(r"每1月"), "每1个月"), (re.compile(r"季度"), "季度"),
+    (re.compile(r"(?i)\b(?:an|1) hour and a half\b"), "90 minutes"), (re.compile(r"(?i)\bhalf past (\d+)\b"), r"\1:30"), (re.compile(r"(?i)\bhalf (?:an )?hour\b"), "30 minutes"), (re.compile(r"(?i)\b(?:a )?quarter of an hour\b"), "15 minutes"),
+    (re.compile(r"(?i)\b(?:every|each|per)(?= (?:second|minute|hour|day|night|week|month|year|quarter)\b)"), "every 1"), (re.compile(r"(?i)\bdaily\b"), "every 1 day"), (re.compile(r"(?i)\bweekly\b"), "every 1 week"),
+    (re.compile(r"(?i)\bmonthly\b"), "every 1 month"), (re.compile(r"(?i)\bquarterly\b"), "every 3 months"), (re.compile(r"(?i)\b(?:annually|yearly)\b"), "every 12 months"), (re.compile(r"(?i)\bevery other (day|week|month|year)\b"), r"every 2 \1s"),
     (re.compile(r"(\d+)个半(小时|月|星期)"), r"\1.5个\2"), (re.compile(r"半年"), "6个月"), (re.compile(r"半个?小时|半个钟头"), "30分钟"), (re.compile(r"半个月"), "15天"), (re.compile(r"半天"), "0.5天"), (re.compile(r"一刻钟"), "15分钟"),
     (re.compile(r"一半|对半|半数|减半"), "50%"), (re.compile(r"(\d+)(年|天|公斤|斤|公里|小时)半"), r"\1.5\2"),
     (re.compile(r"翻了?(?:一番|倍)|加倍|双倍"), "2倍"), (re.compile(r"\d+分之\d+|[一二三四五六七八九十百]+分之[一二三四五六七八九十百]+"), None),
     (re.compile(r"(?<!\d)(\d)折"), r"\g<1>0%"), (re.compile(r"(?<!\d)(\d\d)折"), r"\1%"), (re.compile(r"(?<!\d)(\d\.\d)折"), None),
-    (re.compile(r"(?i)\bhalf an hour\b|\ba half hour\b"), "30 minutes"), (re.compile(r"(?i)\bhalf a year\b"), "6 months"), (re.compile(r"(?i)\b(?:a )?quarter of an hour\b"), "15 minutes"),
+    (re.compile(r"(?i)\bhalf a year\b"), "6 months"),
     (re.compile(r"(?i)\bhalf a day\b"), "0.5 days"), (re.compile(r"(?i)\b(\d+) and a half\b"), r"\1.5"), (re.compile(r"(?i)\bhalf a (kilo|lit(?:er|re)|million|mile)"), r"0.5 \1"),
-    (re.compile(r"(?i)\b(?:by )?half\b|\bhalv(?:e|es|ed|ing)\b"), "50%"), (re.compile(r"(?i)\btwo[- ]thirds?\b|\b2[- ]thirds?\b"), "66.7%"), (re.compile(r"(?i)\b(?:one|a)[- ]third\b"), "33.3%"), (re.compile(r"(?i)\b(?:three|3)[- ]quarters\b"), "75%"),
+    (re.compile(r"(?i)\b(?:by )?half\b|\bhalv(?:e|es|ed|ing)\b"), "50%"), (re.compile(r"(?i)\btwo[- ]thirds?\b|\b2[- ]thirds?\b"), "66.7%"), (re.compile(r"(?i)\b(?:one|a)[- ](?:fifth)\b"), "20%"), (re.compile(r"(?i)\b(?:one|a)[- ]tenth\b"), "10%"), (re.compile(r"(?i)\b(?:one|a)[- ]third\b"), "33.3%"), (re.compile(r"(?i)\b(?:three|3)[- ]quarters\b"), "75%"),
     (re.compile(r"(?i)\b(?:one|a)[- ]quarter\b(?! of (?:a|the) year)"), "25%"), (re.compile(r"(?i)\b(?:two|2)[- ]?fold\b|\bdoubl(?:e|es|ed|ing)\b|\btwice as\b"), "2 fold"), (re.compile(r"(?i)\btripl(?:e|es|ed|ing)\b"), "3 fold"),
     (re.compile(r"(?i)\btwice\b"), "2 times"), (re.compile(r"(?i)\bonce\b(?= (?:a|per|every|each|daily|weekly|monthly)\b)"), "1 times"), (re.compile(r"(?i)\bthrice\b"), "3 times"),
     (re.compile(r"(?i)\ba dozen\b|\bone dozen\b"), "12"), (re.compile(r"(?i)\b(?:an?|one)(?= (?:second|minute|hour|day|night|week|fortnight|month|year|decade|percent|working day|business day|kilo|litre|liter|metre|meter|mile|tablet|cup|teaspoon|tablespoon|box)\b)"), "1"),
 )  # fmt: skip
+_CN = "零〇一二两三四五六七八九十百千万亿"
+_PERCENT = re.compile(rf"百分之([{_CN}]+|\d+(?:\.\d+)?)")
+_PERCENT_RANGE = re.compile(rf"百分之([{_CN}\d.]+)(到|至)(?:百分之)?([{_CN}\d.]+)")
+# A numeral of several characters is a number whatever follows; a single one only where it counts something.
+_LONG_NUMERAL = re.compile(rf"(?<![{_CN}几数第])(?:[一二两三四五六七八九][十百千万亿]|十[一二三四五六七八九])[{_CN}]*|[零〇一二三四五六七八九]{{4}}(?=年)")
+_COUNTED = re.compile(r"(?<![第星期礼拜周初高小大])[二两三四五六七八九十](?=[票册架辆棵头座家所户栋艘门科节讲场届期批轮局盏把支根颗块张页行排层楼级步项款章篇首句字部集季队班组档类样处点局胎口匹扇环股篮桶袋包勺碗盘壶罐遍趟圈%])")
 _RANGE = re.compile(r"^\s?(?:至|到|-|–|~|to|or|或)\s?\d[\d.,]*")
-_FRACTION = re.compile(r"([一二三四五六七八九十百\d]+)分之([一二三四五六七八九十百\d]+)")
+_FRACTION = re.compile(r"([一二三四五六七八九十\d]+)分之([一二三四五六七八九十\d]+)")
 _DISCOUNT = re.compile(r"(?<!\d)(\d\.\d)折")
 _ROUND = re.compile(r"约|近(?=\d)|左右|大约|将近|上下|\babout\b|\baround\b|\bnearly\b|\balmost\b|\broughly\b|\bapproximately\b|\bsome(?= \d)", re.IGNORECASE)
 
@@ -173,14 +183,27 @@ def quantities(text: str) -> Quantities:
 def plain(text: str) -> str:
     """``text`` with numbers in digits and everyday fractions written out."""
     text = unicodedata.normalize("NFKC", text)
+    text = _PERCENT_RANGE.sub(lambda m: f"{_value(m[1])}%{m[2]}{_value(m[3])}%", text)
+    text = _PERCENT.sub(lambda m: f"{_value(m[1])}%", text)
     text = _FRACTION.sub(lambda m: f"{_fraction(m[1], m[2]):.1f}%".replace(".0%", "%"), text)
-    text = english_digits(numerals.with_digits(text))
+    text = _LONG_NUMERAL.sub(_long, text)
+    text = _COUNTED.sub(lambda m: _value(m[0]), numerals.with_digits(text))
+    text = english_digits(text)
     text = re.sub(r"([一二两三四五六七八九])([成折])(?!立|为|功|本|员|人|年|果)", lambda m: f"{int(numerals.chinese_value(m[1]) or 0)}{m[2]}", text)
-    text = re.sub(r"(?<=[上中下晚早午])([一二两三四五六七八九十]+)点", lambda m: f"{int(numerals.chinese_value(m[1]) or 0)}点", text)
     text = _DISCOUNT.sub(lambda m: f"{float(m[1]) * 10:.0f}%", text)
     for pattern, written in _HALVES:
         text = pattern.sub(written, text) if written is not None else text
     return text
+
+
+def _long(match: re.Match[str]) -> str:
+    value = numerals.chinese_value(match[0])
+    return match[0] if value is None else numerals.canonical(value)
+
+
+def _value(written: str) -> str:
+    value = numerals.chinese_value(written)
+    return written if value is None else numerals.canonical(value)
 
 
 def english_digits(text: str) -> str:
@@ -255,7 +278,8 @@ def _measure(match: re.Match[str], text: str) -> Measure:
     rest = _RANGE.sub("", rest)  # the unit of 5 to 7 days is that of both
     for pattern, kind, size, _ in _UNITS:
         if pattern.match(rest):
-            return Measure(kind, number * size, number, match.start())
+            often = bool(re.search(r"(?:每隔?|every )$", text[: match.start()]))
+            return Measure(f"every {kind}" if often else kind, number * size, number, match.start())
     return Measure("", number, number, match.start())
 
 
