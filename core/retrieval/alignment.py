@@ -7,11 +7,12 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from functools import cached_property
 from typing import Literal
 
 from core.i18n import detect_language
-from core.retrieval import polarity, sentences, tokens
+from core.retrieval import numerals, polarity, sentences, tokens
 from core.retrieval.measures import Quantities, plain, quantities
 
 Failure = Literal["name", "negation", "comparison", "attribution"]
@@ -25,6 +26,8 @@ _PERSON = re.compile(rf"(?:^|[由与和、请是师理席长任员者总授士�
 _HEADS = "中心|公司|集团|基金会|委员会|协会|大学|医院|学院|银行|机场|码头|车站|酒店|超市|商场|公园|广场|体育馆|图书馆|博物馆|实验室|研究所|事务所|工厂|厂|局|厅|校|馆|站|路|街|区|市|省|县|镇|村|岛|山|湖|河|寺|桥|港|国|洲|州|班|队|社|店|座|舱|卡|集|奖|号线|药|剂|茶|色"
 _NAMED = re.compile(rf"()({_HEADS})")
 _HAN = re.compile(r"[\u4e00-\u9fff]+")
+_HAN_OR_WORD = re.compile(r"[\u4e00-\u9fff]|[a-z0-9]+(?:[.'-][a-z0-9]+)*")
+_BEFORE_A_NOUN = frozenset("the a an in at on of by with to for from and or".split())
 _POINTING = frozenset("该本此某每各全新旧原同另其这那一二三四五六七八九十两几多数所有任何第")
 _NUMERAL_PAIR = re.compile(r"[一二三四五六七八九][一二三四五六七八九](?=[\u4e00-\u9fff])")
 
@@ -39,7 +42,7 @@ class Clause:
 
     @cached_property
     def denied(self) -> bool:
-        return polarity.denials(self.text) % 2 == 1 or polarity.denials(self.text) > 2
+        return polarity.denies(self.text)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -65,7 +68,7 @@ def failure(claim: str, sources: Sequence[tuple[str, str]], question: str = "") 
     best = nearest(Clause(claim), whole, _weights(whole))
     if best and all(polarity.reversed_axes(claim, sentence.text) for sentence in best):
         return "comparison"
-    if _renamed(claim, "\n".join([text for _, text in sources] + [title for title, _ in sources] + [question])):
+    if replaced(Clause(claim), whole) or _renamed(claim, "\n".join([text for _, text in sources] + [title for title, _ in sources] + [question])):
         return "name"
     if _crossed(said, parts, weights):
         return "attribution"
@@ -77,7 +80,7 @@ def _denied_otherwise(said: Sequence[Clause], parts: Sequence[Clause], weights: 
 
     A claim may cut a clause of the source in two, or draw two together; so a denial may stand in the neighbor.
     """
-    aligned = [_scored(clause, parts, weights) for clause in said]
+    aligned = [[(score, part) for score, part in _scored(c, parts, weights) if not _other_time(c, part)] for c in said]
     for clause, near in zip(said, aligned, strict=True):
         best = near[0][0] if near else 0.0
         if not best:
@@ -91,6 +94,12 @@ def _denied_otherwise(said: Sequence[Clause], parts: Sequence[Clause], weights: 
             if not beside and _denies(part, clause):
                 return True
     return False
+
+
+def _other_time(clause: Clause, part: Clause) -> bool:
+    """Whether both name a time, and none of the one agrees with any of the other."""
+    mine, there = clause.quantities.moments, part.quantities.moments
+    return bool(mine and there) and not any(a.agrees(b) for a in mine for b in there)
 
 
 def _denies(clause: Clause, other: Clause) -> bool:
@@ -116,34 +125,71 @@ def _renamed(claim: str, source: str) -> bool:
 
 
 def _crossed(said: Sequence[Clause], parts: Sequence[Clause], weights: dict[str, float]) -> bool:
-    """Whether a value or a name stands in the source beside other things than in the claim: two facts were crossed."""
+    """Whether a value, a time or a name stands in the source beside other things than in the claim."""
     for clause in said:
         for measure in clause.quantities.measures:
             if measure.kind:
                 same_kind = [(p, [m for m in p.quantities.measures if m.kind == measure.kind]) for p in parts]
                 own = [p for p, found in same_kind if any(abs(m.value - measure.value) < 1e-6 for m in found)]
                 rivals = [p for p, found in same_kind if found and p not in own]
-                if own and rivals and _elsewhere(clause, own, rivals, weights):
+                if _elsewhere(clause, own, rivals, weights, numerals.canonical(measure.number)):
                     return True
+        for moment in clause.quantities.moments:
+            timed = [p for p in parts if p.quantities.moments]
+            own = [p for p in timed if any(moment.agrees(m) for m in p.quantities.moments)]
+            if _elsewhere(clause, own, [p for p in timed if p not in own], weights):
+                return True
         for name in clause.names:
             own = [p for p in parts if name in p.text]
             rivals = [p for p in parts if name not in p.text and any(n not in clause.text for n in p.names)]
-            if own and rivals and _elsewhere(clause, own, rivals, weights):
+            if _elsewhere(clause, own, rivals, weights, name):
                 return True
     return False
 
 
-def _elsewhere(clause: Clause, own: Sequence[Clause], rivals: Sequence[Clause], weights: dict[str, float]) -> bool:
-    """Whether what the clause says is said by one of ``rivals`` and hardly by any of ``own``."""
-    names = {t for name in clause.names for t in tokens.tokens(name)}
-    context = {t for t in clause.terms if not t[0].isdigit() and t not in names}
+def _elsewhere(
+    clause: Clause, own: Sequence[Clause], rivals: Sequence[Clause], weights: dict[str, float], anchor: str = ""
+) -> bool:
+    """Whether what the clause says beside ``anchor`` is said by one of ``rivals`` and hardly by any of ``own``."""
+    if not own or not rivals:
+        return False
+    context = clause.terms - set(tokens.tokens(anchor))
     whole = sum(weights.get(t, 0.0) for t in context)
 
     def shared(parts: Sequence[Clause]) -> float:
         return max(sum(weights.get(t, 0.0) for t in context & p.terms) for p in parts)
 
-    rival = shared(rivals)
-    return rival > _CROSSED * shared(own) and rival > 0.5 * whole
+    rival, mine = shared(rivals), shared(own)
+    return rival > _CROSSED * mine and rival > 0.5 * whole and mine < 0.35 * whole
+
+
+def replaced(claim: Clause, whole: Sequence[Clause]) -> tuple[str, str] | None:
+    """What stands in the claim in the place of something else of the source: repeated words before, other words there.
+
+    >>> replaced(Clause("Bring it to the fire station soon."), [Clause("Bring it to the town hall soon.")])
+    ('fire station', 'town hall')
+    """
+    if detect_language(claim.text) == "zh":
+        return None  # without words and their classes, a synonym looks the same
+    unit = _HAN_OR_WORD.findall
+    mine = unit(tokens.normalized(claim.text))
+    held = set().union(*(sentence.terms for sentence in whole))
+    for sentence in whole:
+        there = unit(tokens.normalized(sentence.text))
+        blocks = [m for m in SequenceMatcher(None, mine, there, autojunk=False).get_opcodes()]
+        for before, block, after in zip(blocks, blocks[1:], [*blocks[2:], ("end", 0, 9, 0, 9)], strict=False):
+            kind, a, b, c, d = block
+            if kind != "replace" or before[0] != "equal" or after[0] not in ("equal", "end"):
+                continue
+            if before[2] - before[1] < 2 or mine[a - 1] not in _BEFORE_A_NOUN or b - a > 3 or d - c > 4:
+                continue
+            if after[0] == "equal" and after[2] - after[1] < 2:
+                continue
+            new, old = " ".join(mine[a:b]), " ".join(there[c:d])
+            fresh = [t for t in tokens.tokens(new) if not tokens.is_stop(t) and len(t) > 1]
+            if fresh and not any(t in held for t in tokens.tokens(new) if not tokens.is_stop(t)) and not any(t in claim.terms for t in tokens.content_terms(old)) and tokens.content_terms(old):
+                return new, old
+    return None
 
 
 def numerals_left(text: str) -> str:

@@ -132,7 +132,7 @@ _LIKE_AN_ARTICLE = ("", "occasions", "people", "boxes", "bottles", "cups", "page
 
 
 def _close(one: float, other: float, rounded: bool) -> bool:
-    return abs(one - other) <= (0.05 if rounded else 0.002) * max(abs(one), abs(other))
+    return abs(one - other) <= (0.05 if rounded else 1e-4) * max(abs(one), abs(other))
 
 
 def _unknown_name(name: str, known: str) -> bool:

@@ -24,11 +24,15 @@ _PHRASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"除非|\bunless\b", "¬¿"), (r"不得不|不能不|必不可少|\bcannot but\b", "必须"),
     )
 )  # fmt: skip
-_NEGATION = re.compile(
-    r"不|没有|没|无法|无须|无需|未|勿|莫|别(?=[再要用])|非(?=\w)|无(?=[^\s])|禁止|严禁|禁用|禁|拒绝|拒|停止|停用|停售|停(?=[课电水业运办])|暂停|中止|终止|取消|撤销|除外|排除|免(?=[除征于])|避免|否认|否决|驳回|缺乏|缺|失效|作废|谢绝|杜绝|¬"
-    r"|\b(?:not|no|never|none|nobody|nothing|neither|nor|cannot|without|except(?:ing)?|unable|exclud\w*|prohibit\w*|forbid\w*|forbade|forbidden|bann?(?:ed|s)?|refus\w*|reject\w*|den(?:y|ies|ied)|lack\w*|fail\w*"
-    r"|stop(?:s|ped)?|ceas\w*|cancel\w*|suspend\w*|discontinu\w*|avoid\w*|exempt\w*|waiv\w*|invalid\w*|void\w*|ineligible|impossible|unavailable|unsuitable|unsafe|instead of|rather than|rule[sd]? out)\b|n't\b",
-)  # fmt: skip
+_PLAINLY = re.compile(
+    r"不|没有|没|无法|无须|无需|未|勿|莫|别(?=[再要用])|非(?=\w)|无(?=[^\s])|¬|\b(?:not|no|never|none|nobody|nothing|neither|nor|cannot|without)\b|n't\b"
+)
+# Verbs that deny: not to forbid is to allow.
+_BY_VERB = re.compile(
+    r"禁止|严禁|禁用|禁|拒绝|拒|停止|停用|停售|停(?=[课电水业运办])|暂停|中止|终止|取消|撤销|除外|排除|免(?=[除征于])|避免|否认|否决|驳回|缺乏|失效|作废|谢绝|杜绝"
+    r"|\b(?:except(?:ing)?|unable|exclud\w*|prohibit\w*|forbid\w*|forbade|forbidden|bann?(?:ed|s)?|refus\w*|reject\w*|den(?:y|ies|ied)|lack\w*|fail\w*"
+    r"|stop(?:s|ped)?|ceas\w*|cancel\w*|suspend\w*|discontinu\w*|avoid\w*|exempt\w*|waiv\w*|invalid\w*|void\w*|ineligible|impossible|unavailable|unsuitable|unsafe|instead of|rule[sd]? out)\b",
+)
 
 _AXES: tuple[tuple[str, str], ...] = (
     (r"≥", r"≤"),
@@ -53,13 +57,14 @@ def spelled(text: str) -> str:
     return text
 
 
-def denials(text: str) -> int:
-    """How often ``text`` denies something.
+def denies(text: str) -> bool:
+    """Whether ``text`` denies something on the whole.
 
-    >>> denials("拆封后不能退货"), denials("运费不超过 8 元"), denials("It never stops.")
-    (1, 0, 2)
+    >>> denies("拆封后不能退货"), denies("运费不超过 8 元"), denies("It never stops."), denies("无违章、无损坏")
+    (True, False, False, True)
     """
-    return len(_NEGATION.findall(spelled(text)))
+    text = spelled(text)
+    return bool(_PLAINLY.search(text)) != (len(_BY_VERB.findall(text)) % 2 == 1)
 
 
 def denied(text: str) -> list[str]:
@@ -69,7 +74,7 @@ def denied(text: str) -> list[str]:
     (['能退货'], [' bring food.'])
     """
     text = spelled(text)
-    return [text[match.end() : match.end() + (7 if match[0] > "\u4e00" else 28)] for match in _NEGATION.finditer(text)]
+    return [text[match.end() : match.end() + (7 if match[0] > "\u4e00" else 28)] for pattern in (_PLAINLY, _BY_VERB) for match in pattern.finditer(text)]
 
 
 def reversed_axes(text: str, source: str) -> bool:
