@@ -14,7 +14,7 @@ from core.contracts import ChatModel
 from core.errors import InputError, ProviderError, StreamInterrupted, TouchstoneError, code_of
 from core.i18n import detect_language, message
 from core.prompts.library import PromptLibrary, library
-from core.retrieval import calibration, evidence, tokens
+from core.retrieval import calibration, conflict, evidence, tokens
 from core.retrieval.answer import QUESTION_LIMIT, AnswerDone, AnswerEvent, Notice, SentenceReady, SourcesFound
 from core.retrieval.check import check
 from core.retrieval.meaning import Meaning
@@ -42,6 +42,7 @@ from core.types import (
 CANDIDATES = 16  # passages whose units are weighed
 MOST_UNITS = 64  # units that are embedded for a question
 QUOTES = 3  # sentences of an extractive answer
+NEAR = 12  # units in which a contradiction of the first is looked for
 MARGIN = 3.5  # a further quote may score this much less than the first (log-odds)
 REFUSE_BELOW = 0.15  # confidence, where the collection is not calibrated; docs/decisions/0009-answers-that-stand-out.md
 HOPELESS = 0.25  # a model is not even asked below this share of the threshold
@@ -83,8 +84,10 @@ class _Draft:
     language: Language
     started: float
     sentences: list[Sentence] = field(default_factory=list)
+    units: dict[int, Unit] = field(default_factory=dict)  # by number of the citation
     citations: dict[tuple[str, int, int], Citation] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
+    differing: tuple[int, int] | None = None  # citations that contradict each other
     removed: int = 0
     first_s: float | None = None
 
@@ -94,6 +97,7 @@ class _Draft:
             key = (unit.passage.id, unit.start, unit.end)
             if key not in self.citations:
                 self.citations[key] = citation(unit, len(self.citations) + 1, score)
+                self.units[len(self.citations)] = unit
                 fresh.append(self.citations[key])
             numbers.append(self.citations[key].number)
         sentence = Sentence(text, tuple(dict.fromkeys(numbers)))
@@ -162,6 +166,8 @@ class Answerer:
         mode: Mode = "generated" if draft.sentences else "extractive"
         for scored, unit in chosen_quotes(ranked, draft.quoted()):
             yield draft.add(ended(unit.shown), [(unit, scored.hit.score)])
+        if notice := differing(draft):
+            yield notice
         done = finished(draft, mode, confidence)
         if written is not None and mode == "generated":
             done = replace(done, model=written.model, prompt=written.prompt)
@@ -227,11 +233,15 @@ class Answerer:
                 code, {"model": self.chat.name, "reason": code_of(error), "detail": error.text(draft.language)}
             )
             if draft.sentences:
+                if notice := differing(draft):
+                    yield notice
                 yield AnswerDone(replace(finished(draft, "generated", confidence), model=model, prompt=prompt.ref))
             return
         if refuses and not draft.sentences:
             yield AnswerDone(replace(finished(draft, "refused", confidence), model=model, prompt=prompt.ref))
         elif draft.sentences:
+            if notice := differing(draft):
+                yield notice
             yield AnswerDone(replace(finished(draft, "generated", confidence), model=model, prompt=prompt.ref))
         else:
             draft.notices.append("nothing_supported")
@@ -318,7 +328,15 @@ def chosen_quotes(
             continue
         chosen.append((scored, unit))
         seen.append(terms)
+    if chosen and (other := _against(chosen[0][1], ranked)) and all(other.unit is not unit for _, unit in chosen):
+        chosen = [*chosen[: QUOTES - 1], (other, other.unit)]
     return chosen
+
+
+def _against(unit: Unit, ranked: Sequence[evidence.Scored]) -> evidence.Scored | None:
+    """The first of the next best units that contradicts ``unit``; it is quoted whatever its score."""
+    near = ranked[1:NEAR]
+    return next((s for s in near if conflict.between([unit, s.unit]) is not None), None)
 
 
 def understandable(unit: Unit) -> Unit:
@@ -389,11 +407,26 @@ async def _within(prompt: str, events: AsyncGenerator[Event, None]) -> AsyncGene
             yield event
 
 
+def differing(draft: _Draft) -> Notice | None:
+    """The notice that two of the cited sources answer with different values; noted in the draft, too."""
+    found = conflict.between(list(draft.units.values()))
+    if found is None:
+        return None
+    one, other = (number for number, unit in draft.units.items() if any(unit is u for u in found))
+    draft.differing = (one, other)
+    draft.notices.append("sources_differ")
+    return Notice("sources_differ", {"one": one, "other": other})
+
+
 def finished(draft: _Draft, mode: Mode, confidence: float) -> Answer:
+    text = framed(draft) if mode == "extractive" else joined(draft)
+    if draft.differing:
+        one, other = draft.differing
+        text = f"{text}\n{message('notice.sources_differ', draft.language, one=one, other=other)}"
     return Answer(
         draft.question,
         mode,
-        framed(draft) if mode == "extractive" else joined(draft),
+        text,
         tuple(draft.sentences),
         tuple(draft.citations.values()),
         round(confidence, 3),
