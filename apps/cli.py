@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from apps.commands import checkup, documents, evaluate, models, pages, setup, talk
+from apps.commands import calibrate, checkup, documents, evaluate, models, pages, setup, talk
 from apps.commands.shell import Command, Group
 from core import __version__
 
@@ -52,6 +52,7 @@ app.command("models", cls=Command, help="cli.models.about")(models.models)
 app.command("chat", cls=Command, help="cli.chat.about")(talk.chat)
 app.command("index", cls=Command, help="cli.index.about")(documents.index)
 app.command("ask", cls=Command, help="cli.ask.about")(documents.ask)
+app.command("calibrate", cls=Command, help="cli.calibrate.about")(calibrate.calibrate)
 app.command("ui", cls=Command, help="cli.ui.about")(pages.ui)
 app.command("usage", cls=Command, help="cli.usage.about")(checkup.usage)
 app.add_typer(evaluate.app)

@@ -19,6 +19,7 @@ from core.workspace import Workspace
 
 if TYPE_CHECKING:
     from core.contracts import ChatModel
+    from core.retrieval.calibration import Calibration
     from core.retrieval.index import Index
     from core.retrieval.library import Library
     from core.runtime import Runtime
@@ -72,6 +73,12 @@ class Corpus:
     async def answer(self, question: str, chat: ChatModel | None = None) -> Answer:
         """The app's answer: quoted, or written by ``chat``."""
         return await self._library.answer(question, collection=self.name, chat=chat)
+
+    async def calibrate(self, *, told: Callable[[int, int], None] | None = None) -> Calibration:
+        """Calibrate the collection on questions made from its sentences, as a user's collection would be."""
+        from core.retrieval.calibration import calibrate
+
+        return await calibrate(self._index_of(), told=told)
 
     async def quote_by_words(self, question: str, quotes: int = 2) -> dict[str, Any]:
         """The baseline that an answering system must beat: sentences that share most with the question.

@@ -40,7 +40,7 @@ from core.types import (
 )
 
 CANDIDATES = 16  # passages whose units are weighed
-MOST_UNITS = 64  # units that are embedded for a question
+MOST_UNITS = 32  # units that are embedded for a question
 QUOTES = 3  # sentences of an extractive answer
 NEAR = 12  # units in which a contradiction of the first is looked for
 MARGIN = 3.5  # a further quote may score this much less than the first (log-odds)

@@ -37,7 +37,7 @@ FALSE_REFUSALS = 0.1  # share of answerable questions that may be refused
 MOST_MADE = 150
 FEWEST = 20  # questions; with fewer a share says nothing
 FEWEST_FOR_CURVE = 50  # questions of a user before the confidence itself is fitted anew
-_KEPT = 0.5  # of a sentence, in the question made from it
+_OWN, _FOREIGN = 4, 1.0  # runs of the sentence in a question made from it, and runs of others for each of them
 _CANDIDATES = 60  # passages found for a question before some are left out
 _PIECE = re.compile(r"[\u3400-\u9fff]|[^\s\u3400-\u9fff]+")
 Told = Callable[[int, int], None]
@@ -184,23 +184,35 @@ def forget(index: Index) -> bool:
 
 
 def made_questions(passages: Sequence[Passage], *, most: int = MOST_MADE, seed: int = 0) -> list[Question]:
-    """Questions out of sentences: the title and a half of a sentence, whose whole is the answer."""
+    """Questions out of sentences: title, a few runs of a sentence, and runs of other sentences.
+
+    A question shares some words with the sentence that answers it; its other words stand anywhere. The shares are
+    those at which made questions of CMRC 2018 trial are as hard as its real ones.
+    """
     draw = random.Random(seed)
+    spoken = [
+        [unit for unit in units(passage) if len(tokens.content_terms(unit.shown)) >= 6]
+        for passage in draw.sample(list(passages), len(passages))
+    ]
+    chosen = [draw.choice(candidates) for candidates in spoken if candidates][:most]
     found = []
-    for passage in draw.sample(list(passages), len(passages)):
-        candidates = [unit for unit in units(passage) if len(tokens.content_terms(unit.shown)) >= 6]
-        if not candidates:
-            continue
-        unit = draw.choice(candidates)
-        pieces = list(_PIECE.finditer(unit.shown))
-        kept = max(4, round(_KEPT * len(pieces)))
-        first = draw.randint(0, max(0, len(pieces) - kept))
-        part = unit.shown[pieces[first].start() : pieces[min(first + kept, len(pieces)) - 1].end()]
-        title = "" if passage.title in part else f"{passage.title} "
-        found.append(Question(f"{title}{part}", (unit.text,)))
-        if len(found) == most:
-            break
+    for place, unit in enumerate(chosen):
+        others = [other for other in (chosen[place - 1], chosen[place - 2]) if other.passage != unit.passage]
+        said = _runs(unit.shown, _OWN, draw)
+        foreign = _runs("\n".join(other.shown for other in others), round(_FOREIGN * len(said)), draw)
+        title = "" if unit.passage.title in unit.shown else f"{unit.passage.title} "
+        found.append(Question(f"{title}{' '.join([*said, *foreign])}", (unit.text,)))
     return found
+
+
+def _runs(text: str, most: int, draw: random.Random) -> list[str]:
+    """Up to ``most`` short runs of ``text`` in their order: three characters of Han, or a word."""
+    pieces = list(_PIECE.finditer(text))
+    size = 3 if sum(len(piece[0]) == 1 for piece in pieces) > len(pieces) / 2 else 1
+    runs = [pieces[at : at + size] for at in range(0, len(pieces), size)]
+    runs = [run for run in runs if tokens.content_terms(text[run[0].start() : run[-1].end()])]
+    kept = sorted(draw.sample(range(len(runs)), min(most, len(runs))))
+    return [text[runs[at][0].start() : runs[at][-1].end()] for at in kept]
 
 
 def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = 10) -> float:
