@@ -95,7 +95,7 @@ async def calibrate(
     basis: Basis = "asked" if questions else "made"
     generation = index.info().generation
     if not generation:
-        raise InputError(reason="nothing_indexed")
+        raise InputError(reason="nothing_indexed", collection=index.name, allowed="–")
     asked = list(questions) or made_questions(_passages(index), seed=seed)
     if len(asked) < FEWEST:
         raise InputError(reason="few_questions", found=len(asked), least=FEWEST)

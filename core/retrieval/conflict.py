@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from core.retrieval import tokens
-from core.retrieval.measures import quantities
+from core.retrieval.measures import plain, quantities
 from core.retrieval.units import Unit
 
 SHARED = 0.7  # of the words of the shorter sentence; what remains may be a condition
@@ -65,5 +65,5 @@ def _products(unit: Unit) -> set[str]:
 
 def _words(unit: Unit) -> set[str]:
     """The words of a unit without its numbers and their units."""
-    text = re.sub(r"\d[\d.,:]*\s?(?:个)?[^\W\d_]{0,2}(?![a-z])", " ", unit.shown)
+    text = re.sub(r"\d[\d.,:]*\s?(?:个)?[^\W\d_]{0,2}(?![a-z])", " ", plain(unit.shown))
     return {term for term in tokens.content_terms(text) if not term[0].isdigit()}
