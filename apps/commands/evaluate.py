@@ -198,9 +198,7 @@ async def _answer(
     return found
 
 
-def _asked(
-    path: Path, split: str, evidence: Path | None, remove: str | None, sample_size: int | None
-) -> Dataset:
+def _asked(path: Path, split: str, evidence: Path | None, remove: str | None, sample_size: int | None) -> Dataset:
     """The questions with their answers, or with those taken out that ``remove`` says; then a sample of them."""
     from core.evaluation.datasets import sample
     from core.evaluation.loaders import with_evidence

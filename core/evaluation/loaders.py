@@ -129,9 +129,7 @@ def with_evidence(data: Dataset, path: Path) -> Dataset:
     beside = path.with_name(f"{_stem(path)}_docs.jsonl")
     lists: dict[str, list[str]] = {}
     if beside.is_file():
-        lists = {
-            str(_cell(row, "_id", where)): _cell(row, "sentences", where) for where, row in _json_lines(beside)
-        }
+        lists = {str(_cell(row, "_id", where)): _cell(row, "sentences", where) for where, row in _json_lines(beside)}
     found: dict[str, tuple[dict[str, float], list[str]]] = {}
     for where, row in _json_lines(path):
         documents, texts = found.setdefault(str(_cell(row, "id", where)), ({}, []))

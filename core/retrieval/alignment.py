@@ -16,20 +16,24 @@ from core.retrieval import numerals, polarity, sentences, tokens
 from core.retrieval.measures import Quantities, plain, quantities
 
 Failure = Literal["name", "negation", "comparison", "attribution"]
-_CLAUSE = re.compile(r"[，,；;：:。！？!?]+(?!\d)|\.(?=\s|$)|\s[-–—]\s|—+|\b(?:and|but|while|whereas|although|though|however)\b|(?<!\d)并且?|但是?|而(?!且)", re.IGNORECASE)
+_CLAUSE = re.compile(
+    r"[，,；;：:。！？!?]+(?!\d)|\.(?=\s|$)|\s[-–—]\s|—+|\b(?:and|but|while|whereas|although|though|however)\b|(?<!\d)并且?|但是?|而(?!且)",
+    re.IGNORECASE,
+)
 _NEAR = 0.8  # a clause this near to the best is as good
-_LOOSELY = 0.3
-_CROSSED = 2.0
+_LOOSELY = 0.3  # a denial so near may be the one that is repeated
+_CROSSED = 2.0  # a rival clause must hold this many times more of what is said
 _CAPITAL = re.compile(r"\b[A-Z][a-z]+(?: [A-Z][a-z]+)*\b")
 _SURNAMES = "王李张刘陈杨黄赵周吴徐孙朱马胡郭林何高梁郑罗宋谢唐韩曹许邓萧冯曾程蔡彭潘袁于董余苏叶吕魏蒋田杜丁沈姜范江傅钟卢汪戴崔任陆廖姚方金邱夏谭韦贾邹石熊孟秦阎薛侯雷白龙段郝孔邵史毛常万顾赖武康贺严尹钱施牛洪龚"
-_PERSON = re.compile(rf"(?:^|[由与和、请是师理席长任员者总授士生官记手人的任命聘同及])([{_SURNAMES}][\u4e00-\u9fff]{{1,2}})(?=[提负说在于因担获以表宣建认指将已也则夺来去是的，。、；为做]|$)")
+_PERSON = re.compile(
+    rf"(?:^|[由与和、请是师理席长任员者总授士生官记手人的任命聘同及])([{_SURNAMES}][\u4e00-\u9fff]{{1,2}})(?=[提负说在于因担获以表宣建认指将已也则夺来去是的，。、；为做]|$)"
+)
 _HEADS = "中心|公司|集团|基金会|委员会|协会|大学|医院|学院|银行|机场|码头|车站|酒店|超市|商场|公园|广场|体育馆|图书馆|博物馆|实验室|研究所|事务所|工厂|厂|局|厅|校|馆|站|路|街|区|市|省|县|镇|村|岛|山|湖|河|寺|桥|港|国|洲|州|班|队|社|店|座|舱|卡|集|奖|号线|药|剂|茶|色"
-_NAMED = re.compile(rf"()({_HEADS})")
+_NAMED = re.compile(_HEADS)
 _HAN = re.compile(r"[\u4e00-\u9fff]+")
 _HAN_OR_WORD = re.compile(r"[\u4e00-\u9fff]|[a-z0-9]+(?:[.'-][a-z0-9]+)*")
-_BEFORE_A_NOUN = frozenset("the a an in at on of by with to for from and or".split())
+_BEFORE_A_NOUN = frozenset(("the", "a", "an", "in", "at", "on", "of", "by", "with", "to", "for", "from", "and", "or"))
 _POINTING = frozenset("该本此某每各全新旧原同另其这那一二三四五六七八九十两几多数所有任何第")
-_NUMERAL_PAIR = re.compile(r"[一二三四五六七八九][一二三四五六七八九](?=[\u4e00-\u9fff])")
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,9 @@ def failure(claim: str, sources: Sequence[tuple[str, str]], question: str = "") 
     best = nearest(Clause(claim), whole, _weights(whole))
     if best and all(polarity.reversed_axes(claim, sentence.text) for sentence in best):
         return "comparison"
-    if replaced(Clause(claim), whole) or _renamed(claim, "\n".join([text for _, text in sources] + [title for title, _ in sources] + [question])):
+    if replaced(Clause(claim), whole) or _renamed(
+        claim, "\n".join([text for _, text in sources] + [title for title, _ in sources] + [question])
+    ):
         return "name"
     if _crossed(said, parts, weights):
         return "attribution"
@@ -86,7 +92,9 @@ def _denied_otherwise(said: Sequence[Clause], parts: Sequence[Clause], weights: 
         if not best:
             continue
         if clause.denied:
-            if not any(part.denied and score >= _LOOSELY * best for score, part in near) and _denies(clause, near[0][1]):
+            if not any(part.denied and score >= _LOOSELY * best for score, part in near) and _denies(
+                clause, near[0][1]
+            ):
                 return True
         elif all(part.denied for score, part in near if score >= _NEAR * best):
             part = near[0][1]
@@ -114,14 +122,19 @@ def _renamed(claim: str, source: str) -> bool:
         return False
     claim, source = tokens.normalized(claim), tokens.normalized(source)
     for match in _NAMED.finditer(claim):
-        head = match[2]
-        before = claim[max(0, match.start(2) - 2) : match.start(2)]
-        if len(before) < 2 or before in source or any(c in tokens.STOP_HAN or c in _POINTING for c in before) or not _HAN.fullmatch(before):
+        head = match[0]
+        before = claim[max(0, match.start() - 2) : match.start()]
+        if (
+            len(before) < 2
+            or before in source
+            or any(c in tokens.STOP_HAN or c in _POINTING for c in before)
+            or not _HAN.fullmatch(before)
+        ):
             continue
         others = [m[1] for m in re.finditer(rf"([\u4e00-\u9fff]{{2}}){head}", source)]
         if others and f"{before[-1]}{head}" not in source and all(other not in claim for other in others):
             return True
-    return any(pair not in source for pair in _NUMERAL_PAIR.findall(numerals_left(claim)))
+    return False
 
 
 def _crossed(said: Sequence[Clause], parts: Sequence[Clause], weights: dict[str, float]) -> bool:
@@ -176,7 +189,7 @@ def replaced(claim: Clause, whole: Sequence[Clause]) -> tuple[str, str] | None:
     held = set().union(*(sentence.terms for sentence in whole))
     for sentence in whole:
         there = unit(tokens.normalized(sentence.text))
-        blocks = [m for m in SequenceMatcher(None, mine, there, autojunk=False).get_opcodes()]
+        blocks = SequenceMatcher(None, mine, there, autojunk=False).get_opcodes()
         for before, block, after in zip(blocks, blocks[1:], [*blocks[2:], ("end", 0, 9, 0, 9)], strict=False):
             kind, a, b, c, d = block
             if kind != "replace" or before[0] != "equal" or after[0] not in ("equal", "end"):
@@ -187,14 +200,14 @@ def replaced(claim: Clause, whole: Sequence[Clause]) -> tuple[str, str] | None:
                 continue
             new, old = " ".join(mine[a:b]), " ".join(there[c:d])
             fresh = [t for t in tokens.tokens(new) if not tokens.is_stop(t) and len(t) > 1]
-            if fresh and not any(t in held for t in tokens.tokens(new) if not tokens.is_stop(t)) and not any(t in claim.terms for t in tokens.content_terms(old)) and tokens.content_terms(old):
+            if (
+                fresh
+                and not any(t in held for t in tokens.tokens(new) if not tokens.is_stop(t))
+                and not any(t in claim.terms for t in tokens.content_terms(old))
+                and tokens.content_terms(old)
+            ):
                 return new, old
     return None
-
-
-def numerals_left(text: str) -> str:
-    """``text`` with the numbers that were understood as numbers in digits."""
-    return plain(text)
 
 
 def clauses(text: str) -> list[Clause]:

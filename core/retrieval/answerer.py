@@ -187,7 +187,9 @@ class Answerer:
                 vectors = await meaning.vectors([evidence.unit_text(unit) for _, unit in pairs])
             except ProviderError:
                 scale, notices = None, ("embedding_down",)
-        ranked = await asyncio.to_thread(evidence.rank, ask, pairs, vectors, found.vector, scale, passages=found.passages)
+        ranked = await asyncio.to_thread(
+            evidence.rank, ask, pairs, vectors, found.vector, scale, passages=found.passages
+        )
         judged = await asyncio.to_thread(evidence.judge, ask, ranked, found.passages)
         return Weighed(found, reordered(found.hits, ranked), ranked, judged, notices)
 

@@ -258,8 +258,7 @@ def _store(index: Index, made: Calibration) -> None:
     values = made.as_dict()
     with index.workspace.write() as db:
         db.execute(
-            f"INSERT OR REPLACE INTO calibrations (collection_id, {', '.join(names)})"
-            f" VALUES (?{', ?' * len(names)})",
+            f"INSERT OR REPLACE INTO calibrations (collection_id, {', '.join(names)}) VALUES (?{', ?' * len(names)})",
             (index.id(), *(values[name] for name in names)),
         )
 

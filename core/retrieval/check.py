@@ -13,7 +13,7 @@ from typing import Literal
 
 from core.i18n import detect_language
 from core.retrieval import alignment, numerals, tokens
-from core.retrieval.measures import quantities
+from core.retrieval.measures import Measure, quantities
 from core.retrieval.stem import stem
 from core.retrieval.units import Unit, units
 from core.types import Passage
@@ -111,17 +111,15 @@ def _quantities_failure(text: str, source: str) -> Reason | None:
     loose = numerals.numbers(source)
     regular = any(measure.kind.startswith("every ") for measure in there.measures)
     for measure in claimed.measures:
-        if measure.number == 1 and measure.kind in _LIKE_AN_ARTICLE or measure.kind.startswith("every ") and not regular:
+        an_article = measure.number == 1 and measure.kind in _LIKE_AN_ARTICLE
+        if an_article or (measure.kind.startswith("every ") and not regular):
             continue
-        same_value = [m for m in there.measures if _close(m.number, measure.number, claimed.rounded)]
-        if any(
-            _close(m.value, measure.value, claimed.rounded) if m.kind == measure.kind else not (m.kind and measure.kind) and m in same_value
-            for m in there.measures
-        ):
+        if any(_same(measure, other, claimed.rounded) for other in there.measures):
             continue
         if not measure.kind and numerals.canonical(measure.number) in loose:
             continue
-        return "unit" if same_value else "number"
+        written = any(_close(other.number, measure.number, claimed.rounded) for other in there.measures)
+        return "unit" if written else "number"
     for moment in claimed.moments:
         if not any(moment.agrees(other) for other in there.moments):
             return "date"
@@ -129,6 +127,13 @@ def _quantities_failure(text: str, source: str) -> Reason | None:
 
 
 _LIKE_AN_ARTICLE = ("", "occasions", "people", "boxes", "bottles", "cups", "pages")  # "one of them", 一次
+
+
+def _same(one: Measure, other: Measure, rounded: bool) -> bool:
+    """The same quantity; a bare number is the same as that number with any unit."""
+    if one.kind == other.kind:
+        return _close(one.value, other.value, rounded)
+    return not (one.kind and other.kind) and _close(one.number, other.number, rounded)
 
 
 def _close(one: float, other: float, rounded: bool) -> bool:

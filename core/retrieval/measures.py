@@ -6,6 +6,7 @@ What is compared when a claim is checked: 一周 is 7 days and 168 hours, 1.5 kg
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -42,7 +43,15 @@ _KINDS: dict[str, dict[str, float]] = {
     "cups": {"杯": 1, "cups?": 1}, "tablets": {"片": 1, "粒": 1, "tablets?": 1, "pills?": 1, "capsules?": 1}, "drops": {"滴": 1, "drops?": 1}, "pages": {"页": 1, "pages?": 1},
     "teaspoons": {"茶匙": 1, "teaspoons?": 1, "tsp": 1}, "tablespoons": {"汤匙": 1, "tablespoons?": 1, "tbsp": 1}, "score": {"积分": 1, "分(?!钟|之|别|店|公司|为|期|批|析|布|享)": 1},
 }  # fmt: skip
-_SIGNS = {"us$": "dollars", "$": "dollars", "£": "pounds", "€": "euros", "¥": "yuan", "￥": "yuan", "hk$": "hong kong dollars"}
+_SIGNS = {
+    "us$": "dollars",
+    "$": "dollars",
+    "£": "pounds",
+    "€": "euros",
+    "¥": "yuan",
+    "￥": "yuan",
+    "hk$": "hong kong dollars",
+}
 _UNITS = [
     (re.compile(rf"\s?-?(?:{unit})" + ("(?![a-z0-9])" if unit[0].isascii() and unit[0].isalnum() else ""), re.IGNORECASE), kind, size, len(unit))
     for kind, table in _KINDS.items()
@@ -51,13 +60,40 @@ _UNITS = [
 _UNITS.sort(key=lambda row: -row[3])
 _ADD_UP = {"minutes", "months"}
 
-_LARGE = {"hundred": 1e2, "thousand": 1e3, "k": 1e3, "million": 1e6, "mn": 1e6, "billion": 1e9, "bn": 1e9, "百": 1e2, "千": 1e3, "万": 1e4, "百万": 1e6, "千万": 1e7, "亿": 1e8}
+_LARGE = {
+    "hundred": 1e2,
+    "thousand": 1e3,
+    "k": 1e3,
+    "million": 1e6,
+    "mn": 1e6,
+    "billion": 1e9,
+    "bn": 1e9,
+    "百": 1e2,
+    "千": 1e3,
+    "万": 1e4,
+    "百万": 1e6,
+    "千万": 1e7,
+    "亿": 1e8,
+}
 _NUMBER = re.compile(
     r"(?P<sign>us\$|hk\$|[$£€¥￥])?\s?(?P<number>(?<![\d.])\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)"
     r"(?:\s?(?P<large>hundred|thousand|million|billion|bn|mn|百万|千万|百|千(?![克米瓦])|万|亿)(?![a-z]))?",
     re.IGNORECASE,
 )
-_MONTHS = ("january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december")
+_MONTHS = (
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+)
 _MONTH = "|".join(f"{name}|{name[:3]}\\b" + ("|sept\\b" if name == "september" else "") for name in _MONTHS)
 _DATES = (
     re.compile(r"(?P<year>\d{4})\s?年(?:\s?(?P<month>\d{1,2})\s?月(?!份?内)(?:\s?(?P<day>\d{1,2})\s?[日号](?!线))?)?"),
@@ -97,12 +133,19 @@ _PERCENT = re.compile(rf"百分之([{_CN}]+|\d+(?:\.\d+)?)")
 _WEEKDAY_NUMERAL = re.compile(rf"((?:周|星期|礼拜)[一二三四五六日天])(?=[{_CN}])")  # 周五九点 is not 59
 _PERCENT_RANGE = re.compile(rf"百分之([{_CN}\d.]+)(到|至)(?:百分之)?([{_CN}\d.]+)")
 # A numeral of several characters is a number whatever follows; a single one only where it counts something.
-_LONG_NUMERAL = re.compile(rf"(?<![{_CN}几数第])(?:[一二两三四五六七八九][十百千万亿]|十[一二三四五六七八九])[{_CN}]*|[零〇一二三四五六七八九]{{4}}(?=年)")
-_COUNTED = re.compile(r"(?<![第星期礼拜周初高小大])[二两三四五六七八九十](?=[票册架辆棵头座家所户栋艘门科节讲场届期批轮局盏把支根颗块张页行排层楼级步项款章篇首句字部集季队班组档类样处点局胎口匹扇环股篮桶袋包勺碗盘壶罐遍趟圈%])")
+_LONG_NUMERAL = re.compile(
+    rf"(?<![{_CN}几数第])(?:[一二两三四五六七八九][十百千万亿]|十[一二三四五六七八九])[{_CN}]*|[零〇一二三四五六七八九]{{4}}(?=年)"
+)
+_COUNTED = re.compile(
+    r"(?<![第星期礼拜周初高小大])[二两三四五六七八九十](?=[票册架辆棵头座家所户栋艘门科节讲场届期批轮局盏把支根颗块张页行排层楼级步项款章篇首句字部集季队班组档类样处点局胎口匹扇环股篮桶袋包勺碗盘壶罐遍趟圈%])"
+)
 _RANGE = re.compile(r"^\s?(?:至|到|-|–|~|to|or|或)\s?\d[\d.,]*")
 _FRACTION = re.compile(r"([一二三四五六七八九十\d]+)分之([一二三四五六七八九十\d]+)")
 _DISCOUNT = re.compile(r"(?<!\d)(\d\.\d)折")
-_ROUND = re.compile(r"约|近(?=\d)|左右|大约|将近|上下|\babout\b|\baround\b|\bnearly\b|\balmost\b|\broughly\b|\bapproximately\b|\bsome(?= \d)", re.IGNORECASE)
+_ROUND = re.compile(
+    r"约|近(?=\d)|左右|大约|将近|上下|\babout\b|\baround\b|\bnearly\b|\balmost\b|\broughly\b|\bapproximately\b|\bsome(?= \d)",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +171,12 @@ class Moment:
 
     def agrees(self, other: Moment) -> bool:
         """Whether both name the same part, and none that contradicts."""
-        pairs = ((self.year, other.year), (self.month, other.month), (self.day, other.day), (self.weekday, other.weekday))
+        pairs = (
+            (self.year, other.year),
+            (self.month, other.month),
+            (self.day, other.day),
+            (self.weekday, other.weekday),
+        )
         if self.minute is not None and other.minute is not None:
             exact = self.half_day_known and other.half_day_known
             return self.minute == other.minute if exact else (self.minute - other.minute) % 720 == 0
@@ -161,7 +209,13 @@ def quantities(text: str) -> Quantities:
 
     for match in _CLOCK.finditer(text):
         found = match.groupdict()
-        if not (found["minute"] or "点" in match[0] or "时" in match[0] or "o'clock" in match[0].lower() or found["half_day"]):
+        if not (
+            found["minute"]
+            or "点" in match[0]
+            or "时" in match[0]
+            or "o'clock" in match[0].lower()
+            or found["half_day"]
+        ):
             continue
         if int(found["hour"]) <= 24 and not re.match(r"\s?(?:小时|倍|%)", text[match.end() :]):
             moments.append(_clock(found))
@@ -176,7 +230,9 @@ def quantities(text: str) -> Quantities:
                 taken.append(match.span())
     for match in _WEEKDAY.finditer(text):
         name = (match[1] or match[2]).lower()
-        moments.append(Moment(weekday=_WEEKDAYS.index(name) if match[1] else "一二三四五六日".find(name.replace("天", "日"))))
+        moments.append(
+            Moment(weekday=_WEEKDAYS.index(name) if match[1] else "一二三四五六日".find(name.replace("天", "日")))
+        )
     measures = [_measure(match, text) for match in _NUMBER.finditer(text) if free(match.span("number"))]
     return Quantities(tuple(_added_up(measures, text)), tuple(moments), bool(_ROUND.search(text)))
 
@@ -191,7 +247,11 @@ def plain(text: str) -> str:
     text = _LONG_NUMERAL.sub(_long, text)
     text = _COUNTED.sub(lambda m: _value(m[0]), numerals.with_digits(text))
     text = english_digits(text)
-    text = re.sub(r"([一二两三四五六七八九])([成折])(?!立|为|功|本|员|人|年|果)", lambda m: f"{int(numerals.chinese_value(m[1]) or 0)}{m[2]}", text)
+    text = re.sub(
+        r"([一二两三四五六七八九])([成折])(?!立|为|功|本|员|人|年|果)",
+        lambda m: f"{int(numerals.chinese_value(m[1]) or 0)}{m[2]}",
+        text,
+    )
     text = _DISCOUNT.sub(lambda m: f"{float(m[1]) * 10:.0f}%", text)
     for pattern, written in _HALVES:
         text = pattern.sub(written, text) if written is not None else text
@@ -252,7 +312,9 @@ def _clock(found: dict[str, str | None]) -> Moment:
     minute = int(found["minute"] or found["minutes"] or (30 if found["half"] else 0))
     part, half = found["part"] or "", (found["half_day"] or "").lower()
     late = part in ("下午", "傍晚", "晚上", "晚间", "夜里") or half.startswith("p") or (part == "中午" and hour < 11)
-    known = bool(part or half) or hour > 12 or hour == 0 or bool(found["minute"] and (found["hour"] or "").startswith("0"))
+    known = (
+        bool(part or half) or hour > 12 or hour == 0 or bool(found["minute"] and (found["hour"] or "").startswith("0"))
+    )
     if late and hour < 12:
         hour += 12
     elif half.startswith("a") and hour == 12:
@@ -261,7 +323,7 @@ def _clock(found: dict[str, str | None]) -> Moment:
 
 
 def _date(found: dict[str, str | None]) -> Moment | None:
-    month = int(found["month"]) if found.get("month") else None
+    month = int(written) if (written := found.get("month")) else None
     if name := found.get("name"):
         month = next(i for i, full in enumerate(_MONTHS, 1) if full.startswith(name.lower().rstrip(".")[:3]))
     year, day = (int(value) if (value := found.get(part)) else None for part in ("year", "day"))
@@ -288,8 +350,14 @@ def _measure(match: re.Match[str], text: str) -> Measure:
 def _added_up(measures: list[Measure], text: str) -> list[Measure]:
     """1 hour 30 minutes is one measure of 90 minutes, beside its two parts."""
     found = list(measures)
-    for one, two in zip(measures, measures[1:], strict=False):
+    for one, two in itertools.pairwise(measures):
         between = text[one.start : two.start]
-        if one.kind == two.kind and one.kind in _ADD_UP and one.value > two.value and len(between) <= 12 and not re.search(r"[,，、;；或至到]|\bor\b|\bto\b", between):
+        if (
+            one.kind == two.kind
+            and one.kind in _ADD_UP
+            and one.value > two.value
+            and len(between) <= 12
+            and not re.search(r"[,，、;；或至到]|\bor\b|\bto\b", between)
+        ):
             found.append(Measure(one.kind, one.value + two.value, one.value + two.value, one.start))
     return found

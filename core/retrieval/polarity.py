@@ -74,7 +74,11 @@ def denied(text: str) -> list[str]:
     (['能退货'], [' bring food.'])
     """
     text = spelled(text)
-    return [text[match.end() : match.end() + (7 if match[0] > "\u4e00" else 28)] for pattern in (_PLAINLY, _BY_VERB) for match in pattern.finditer(text)]
+    return [
+        text[match.end() : match.end() + (7 if match[0] > "\u4e00" else 28)]
+        for pattern in (_PLAINLY, _BY_VERB)
+        for match in pattern.finditer(text)
+    ]
 
 
 def reversed_axes(text: str, source: str) -> bool:
@@ -85,7 +89,10 @@ def reversed_axes(text: str, source: str) -> bool:
     """
     text, source = spelled(text), spelled(source)
     for one, other in _POLES:
-        here, there = (bool(one.search(text)), bool(other.search(text))), (bool(one.search(source)), bool(other.search(source)))
+        here, there = (
+            (bool(one.search(text)), bool(other.search(text))),
+            (bool(one.search(source)), bool(other.search(source))),
+        )
         if here in ((True, False), (False, True)) and there == (here[1], here[0]):
             return True
     return False

@@ -12,7 +12,8 @@ from core.evaluation.removed import without_paragraphs, without_sentences
 
 def data(documents: int = 12) -> Dataset:
     texts = tuple(
-        Document(f"d{n}", f"第{n}号桥建于{1900 + n}年。它长{50 + n}米。这座桥通往{n}号码头。", f"桥{n}") for n in range(documents)
+        Document(f"d{n}", f"第{n}号桥建于{1900 + n}年。它长{50 + n}米。这座桥通往{n}号码头。", f"桥{n}")
+        for n in range(documents)
     )
     records = tuple(
         Record(f"q{n}-{kind}", question, answers=(answer,), relevant={f"d{n}": 1.0})

@@ -12,7 +12,32 @@ from core.retrieval.calibration import Calibration, Question, measured
 from core.retrieval.library import Library
 from core.retrieval.several import Several
 
-TOWNS = "东港 西岭 南塘 北坡 新桥 老街 高墙 石板 青松 白杨 红叶 黄沙 蓝田 金山 银川 铁岭 铜陵 玉门 珠江 宝鸡 龙泉 凤城 虎丘 鹿港".split()  # fmt: skip
+TOWNS = (
+    "东港",
+    "西岭",
+    "南塘",
+    "北坡",
+    "新桥",
+    "老街",
+    "高墙",
+    "石板",
+    "青松",
+    "白杨",
+    "红叶",
+    "黄沙",
+    "蓝田",
+    "金山",
+    "银川",
+    "铁岭",
+    "铜陵",
+    "玉门",
+    "珠江",
+    "宝鸡",
+    "龙泉",
+    "凤城",
+    "虎丘",
+    "鹿港",
+)
 
 
 def filled(library: Library) -> None:

@@ -50,12 +50,18 @@ def test_the_answer_says_so_and_keeps_both(library: Library, language: Language)
     async def asked() -> None:
         collection = library.collection("rules")
         if language == "zh":
-            await collection.add_text("自签收之日起 15 天内可以无理由退货。运费由买家承担。", "甲.txt", title="退货政策")
+            await collection.add_text(
+                "自签收之日起 15 天内可以无理由退货。运费由买家承担。", "甲.txt", title="退货政策"
+            )
             await collection.add_text("自签收之日起 7 天内可以无理由退货。包装要完好。", "乙.txt", title="售后须知")
             question = "几天内可以无理由退货？"
         else:
-            await collection.add_text("Unused goods can be returned within 30 days. Keep the receipt.", "a.txt", title="Returns")
-            await collection.add_text("Unused goods can be returned within 14 days. Ask us first.", "b.txt", title="Help")
+            await collection.add_text(
+                "Unused goods can be returned within 30 days. Keep the receipt.", "a.txt", title="Returns"
+            )
+            await collection.add_text(
+                "Unused goods can be returned within 14 days. Ask us first.", "b.txt", title="Help"
+            )
             question = "Within how many days can unused goods be returned?"
         answer = await library.answer(question, collection="rules")
         assert answer.mode == "extractive"
