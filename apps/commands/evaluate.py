@@ -190,7 +190,7 @@ async def _answer(
             return answer_output(await corpus.answer(question, chat))
 
         mode: Mode = "keyword" if way.mode == "keyword" else "hybrid"
-        config = {"mode": mode}
+        config: dict[str, Any] = {"mode": mode}
         if mode == "hybrid":
             config["embedding"] = runtime.settings.model("embedding") or ""
         await measure(BASELINE, "keyword", lambda corpus, question: corpus.quote_by_words(question), {})
