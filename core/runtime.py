@@ -11,7 +11,7 @@ from core.contracts import ChatModel, DecisionModel, EmbeddingModel, Reranker
 from core.providers.openmp import be_polite
 from core.providers.registry import open_model
 from core.settings import Settings, load_settings
-from core.telemetry.ledger import Ledger, Recorded, RecordedEmbedding
+from core.telemetry.ledger import Ledger, Recorded, RecordedEmbedding, RecordedReranker
 from core.types import Example
 from core.workspace import Workspace
 
@@ -46,7 +46,7 @@ class Runtime:
         return decision_model(self.chat(name) if examples is None else self.embedding(name), examples)
 
     def reranker(self, name: str | None = None) -> Reranker | None:
-        """The reranker, or ``None`` when none is set."""
+        """The reranker ``name``, or the one that is set; ``None`` when none is. Its calls are in the ledger."""
         chosen = name or self.settings.model("rerank")
         return self._model("rerank", chosen) if chosen else None
 
@@ -88,6 +88,8 @@ class Runtime:
                     model = Recorded(model, self.ledger)
                 elif kind == "embedding":
                     model = RecordedEmbedding(model, self.ledger)
+                elif kind == "rerank":
+                    model = RecordedReranker(model, self.ledger)
                 self._models[kind, name] = model
             return model
 

@@ -37,9 +37,12 @@ class Engine:
 ENGINES: dict[str, Engine] = {
     row.name: row
     for row in (
-        Engine("openai", "core.providers.openai:open_chat", "core.providers.openai:open_embedding", package="openai", about="OpenAI wire format"),
-        Engine("gguf", "core.providers.gguf:open_chat", "core.providers.gguf:open_embedding", package="xllamacpp", about="a GGUF file in this process, through llama.cpp"),
-        Engine("embedded", "core.providers.embedded:open_chat", "core.providers.embedded:open_embedding", about="models that come with the install"),
+        Engine("openai", "core.providers.openai:open_chat", "core.providers.openai:open_embedding", "core.providers.openai_rerank:open_reranker", package="openai", about="OpenAI wire format"),
+        Engine("gguf", "core.providers.gguf:open_chat", "core.providers.gguf:open_embedding", "core.providers.gguf_rerank:open_reranker", package="xllamacpp", about="a GGUF file in this process, through llama.cpp"),
+        Engine("embedded", "core.providers.embedded:open_chat", "core.providers.embedded:open_embedding", "core.retrieval.lexical:open_reranker", about="models that come with the install"),
+        Engine("sentence-transformers", None, "core.providers.sentence_transformers:open_embedding", "core.providers.sentence_transformers:open_reranker", package="sentence_transformers", install='pip install "touchstone-llm[local]"', about="embedders and cross-encoders, through torch"),
+        Engine("langchain", "core.providers.langchain:open_chat", "core.providers.langchain:open_embedding", package="langchain", about="any chat or embedding model of LangChain"),
+        Engine("decision", rerank="core.providers.decision_rerank:open_reranker", about="a chat model's decisions, as a reranker"),
         Engine("scripted", "core.providers.scripted:open_chat", "core.providers.scripted:open_embedding", about="answers and faults from a file, for tests and demos"),
     )
 }  # fmt: skip
