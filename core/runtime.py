@@ -38,10 +38,21 @@ class Runtime:
         return self._model("embedding", name or self.settings.model("embedding"))
 
     def decision(
-        self, name: str | None = None, *, examples: Sequence[Example] | Mapping[str, Sequence[Example]] | None = None
+        self,
+        name: str | None = None,
+        *,
+        examples: Sequence[Example] | Mapping[str, Sequence[Example]] | None = None,
+        by: str | None = None,
     ) -> DecisionModel:
-        """Answers typed questions: by ``examples`` on the embedding model, else on the chat model ``name``."""
+        """Answers typed questions: by ``examples`` on the embedding model, else on the chat model ``name``.
+
+        ``by`` asks what was made for decisions instead: ``decisions`` or ``systemone``, the endpoint of that name of
+        a service, or ``pipeline``, the pipeline of transformers.
+        """
         from core.providers.decisions import decision_model
+
+        if by is not None:
+            return self._model(by, name or self.settings.model("chat"))
 
         return decision_model(self.chat(name) if examples is None else self.embedding(name), examples)
 

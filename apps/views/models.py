@@ -20,13 +20,14 @@ from core.settings import ROLES, Settings
 
 NONE = ""
 FILES = {"gguf": "~/models/qwen3-4b-q4_k_m.gguf", "scripted": "answers.yaml"}
-ORDER = {"": 0, "embedded": 1, "gguf": 2, "scripted": 99}
+EXAMPLES = {"decision": "openai:gpt-6-luna"}  # where a model is named by another engine's name
+ORDER = {"": 0, "embedded": 1, "gguf": 2, "sentence-transformers": 3, "langchain": 60, "decision": 61, "scripted": 99}
 SIGNS = {True: ":green-badge[:material/check: {}]", False: ":gray-badge[{}]"}
 CAPABILITIES = ("stream", "tools", "schema", "images", "logprobs", "usage", "cancel", "reasoning", "grounded")
 
 
 def provider_label(choice_id: str, rows: dict[str, Choice]) -> str:
-    if choice_id in ("", "embedded", "gguf", "scripted"):
+    if choice_id in ORDER:
         return t(f"models.engine.{choice_id or 'none'}")
     return rows[choice_id].label
 
@@ -64,11 +65,14 @@ def model_field(role: str, choice: Choice, settings: Settings) -> str:
     if choice.service is None and not choice.models:
         is_file = choice.id in FILES
         return st.text_input(
-            t("models.path" if is_file else "models.model"), value=in_use, placeholder=FILES.get(choice.id), key=key
+            t("models.path" if is_file else "models.model"),
+            value=in_use,
+            placeholder={**FILES, **EXAMPLES}.get(choice.id),
+            key=key,
         ).strip()
     listed = st.session_state.get(f"models_listed_{choice.id}", ())
     names = list(dict.fromkeys(filter(None, [in_use, *listed, *choice.models])))
-    typed = choice.service is not None
+    typed = choice.id != "embedded"
     chosen = st.selectbox(
         t("models.model"), names, index=0 if names else None, accept_new_options=typed, key=key,
         help=t("models.model_help") if typed else None,

@@ -61,7 +61,16 @@ def open_embedding(model: str, *, engine: str, settings: Settings) -> RetryingEm
 
 
 async def list_models(engine: str, settings: Settings) -> list[str]:
-    """The names of the models that the service ``engine`` offers, sorted (GET /models).
+    """The names of the models that the service ``engine`` offers, sorted.
+
+    Raises:
+        ProviderError, ConfigurationError: as for a chat.
+    """
+    return sorted({str(row["id"]) for row in await model_rows(engine, settings)})
+
+
+async def model_rows(engine: str, settings: Settings) -> list[Mapping[str, Any]]:
+    """The models that the service ``engine`` offers, as it describes them (GET /models); each has an ``id``.
 
     Raises:
         ProviderError, ConfigurationError: as for a chat.
@@ -76,7 +85,7 @@ async def list_models(engine: str, settings: Settings) -> list[str]:
         try:
             found = await reply.whole(until, "first_token")
             rows = found["data"] if isinstance(found, Mapping) else found
-            return sorted({str(row["id"]) for row in rows})
+            return [row for row in rows if row["id"]]
         except (KeyError, TypeError) as error:
             raise reply.invalid() from error
         finally:

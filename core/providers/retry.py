@@ -137,7 +137,7 @@ class RetryingEmbedding:
 
     async def embed(self, texts: Sequence[str], *, kind: EmbeddingKind) -> np.ndarray:
         attempts = Attempts(self._attempts, self._wait_s, uniform=self._uniform)
-        return await _until_answered(lambda: self.model.embed(texts, kind=kind), attempts)
+        return await until_answered(lambda: self.model.embed(texts, kind=kind), attempts)
 
     async def aclose(self) -> None:
         await self.model.aclose()
@@ -162,13 +162,14 @@ class RetryingReranker:
 
     async def rerank(self, query: str, passages: Sequence[str]) -> np.ndarray:
         attempts = Attempts(self._attempts, self._wait_s, uniform=self._uniform)
-        return await _until_answered(lambda: self.model.rerank(query, passages), attempts)
+        return await until_answered(lambda: self.model.rerank(query, passages), attempts)
 
     async def aclose(self) -> None:
         await self.model.aclose()
 
 
-async def _until_answered(call: Callable[[], Awaitable[T]], attempts: Attempts) -> T:
+async def until_answered(call: Callable[[], Awaitable[T]], attempts: Attempts) -> T:
+    """The result of ``call``, made again as ``attempts`` allow."""
     while True:
         try:
             return await call()

@@ -55,7 +55,7 @@ def open_embedding(model: str, *, engine: str, settings: Settings) -> SentenceEm
 
         return SentenceTransformer(truncate_dim=dim, **arguments)
 
-    return SentenceEmbedding(_Loaded(load, engine, model), dim=dim or 0)
+    return SentenceEmbedding(Loaded(load, engine, model), dim=dim or 0)
 
 
 def open_reranker(model: str, *, engine: str, settings: Settings) -> CrossEncoderReranker:
@@ -68,7 +68,7 @@ def open_reranker(model: str, *, engine: str, settings: Settings) -> CrossEncode
 
         return CrossEncoder(**arguments)
 
-    return CrossEncoderReranker(_Loaded(load, engine, model))
+    return CrossEncoderReranker(Loaded(load, engine, model))
 
 
 def split_options(model: str, allowed: tuple[str, ...], name: str) -> tuple[str, dict[str, str]]:
@@ -118,7 +118,7 @@ def _arguments(path: str, backend: str | None, settings: Settings, name: str) ->
     }
 
 
-class _Loaded(Generic[T]):
+class Loaded(Generic[T]):
     """A model of torch: loaded once at its first use, computed with in one thread, taken out of memory by ``release``."""
 
     def __init__(self, load: Callable[[], T], engine: str, model: str) -> None:
@@ -165,7 +165,7 @@ class _Loaded(Generic[T]):
                 be_polite()
                 try:
                     self._opened = self._load()
-                except (OSError, ValueError, RuntimeError, KeyError, AttributeError, ImportError) as error:
+                except Exception as error:  # transformers, safetensors, tokenizers and the hub each have their own
                     detail = (str(error).strip() or type(error).__name__).splitlines()[0]
                     raise ConfigurationError(reason="cannot_load", name=self.name, detail=detail) from error
             return self._opened
@@ -178,7 +178,7 @@ class SentenceEmbedding:
     reads, the beginning counts. A model that sees (CLIP and its like) embeds images into the same space.
     """
 
-    def __init__(self, loaded: _Loaded[Any], *, dim: int = 0) -> None:
+    def __init__(self, loaded: Loaded[Any], *, dim: int = 0) -> None:
         self.name = loaded.name
         self.dim = dim
         self._loaded = loaded
@@ -240,7 +240,7 @@ class SentenceEmbedding:
 class CrossEncoderReranker:
     """Scores a query with each passage by a model that reads both together."""
 
-    def __init__(self, loaded: _Loaded[Any]) -> None:
+    def __init__(self, loaded: Loaded[Any]) -> None:
         self.name = loaded.name
         self._loaded = loaded
 

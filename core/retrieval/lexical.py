@@ -6,6 +6,7 @@ additions: the share of the question's meaning that a passage covers, and how ne
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -14,7 +15,6 @@ from typing import TYPE_CHECKING
 from core.errors import UnknownName
 from core.retrieval.tokens import query_terms, tokens
 from core.settings import Settings
-import itertools
 
 if TYPE_CHECKING:
     import numpy as np
