@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from core.contracts import DecisionModel
+from core.errors import ContextTooLong
 from core.i18n import detect_language, message
 from core.settings import Settings
 from core.types import Question
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from core.contracts import ChatModel
 
 AT_ONCE = 8
+LEAST_CHARACTERS = 200  # a passage of this length is not shortened further
 ANSWERS = "answers"
 
 
@@ -33,7 +35,8 @@ def open_reranker(model: str, *, engine: str, settings: Settings) -> DecisionRer
 
 
 class DecisionReranker:
-    """Scores are the probabilities of ``yes``, at most ``AT_ONCE`` passages at a time.
+    """Scores are the probabilities of ``yes``, at most ``AT_ONCE`` passages at a time. Of a passage longer than the
+    model's context, the beginning is read.
 
     Args:
         holds: a model to close with this one.
@@ -52,8 +55,14 @@ class DecisionReranker:
 
         async def one(passage: str) -> float:
             async with turn:
-                state = message("decision.pair", language, query=query, passage=passage)
-                return (await self._model.decide(state, [question]))[ANSWERS].probabilities["yes"]
+                while True:
+                    state = message("decision.pair", language, query=query, passage=passage)
+                    try:
+                        return (await self._model.decide(state, [question]))[ANSWERS].probabilities["yes"]
+                    except ContextTooLong:
+                        if len(passage) < LEAST_CHARACTERS:
+                            raise
+                        passage = passage[: len(passage) // 2]
 
         tasks = [asyncio.ensure_future(one(passage)) for passage in passages]
         try:
