@@ -20,8 +20,11 @@ from core.settings import ROLES, Settings
 
 NONE = ""
 FILES = {"gguf": "~/models/qwen3-4b-q4_k_m.gguf", "scripted": "answers.yaml"}
-EXAMPLES = {"decision": "openai:gpt-6-luna"}  # where a model is named by another engine's name
-ORDER = {"": 0, "embedded": 1, "gguf": 2, "sentence-transformers": 3, "langchain": 60, "decision": 61, "scripted": 99}
+PLACEHOLDERS = {**FILES, "transformers": "Qwen/Qwen3-4B", "decision": "openai:gpt-6-luna"}
+ORDER = {
+    "": 0, "embedded": 1, "gguf": 2, "transformers": 3, "sentence-transformers": 4, "langchain": 60, "decision": 61,
+    "scripted": 99,
+}  # fmt: skip
 SIGNS = {True: ":green-badge[:material/check: {}]", False: ":gray-badge[{}]"}
 CAPABILITIES = ("stream", "tools", "schema", "images", "logprobs", "usage", "cancel", "reasoning", "grounded")
 
@@ -67,7 +70,7 @@ def model_field(role: str, choice: Choice, settings: Settings) -> str:
         return st.text_input(
             t("models.path" if is_file else "models.model"),
             value=in_use,
-            placeholder={**FILES, **EXAMPLES}.get(choice.id),
+            placeholder=PLACEHOLDERS.get(choice.id),
             key=key,
         ).strip()
     listed = st.session_state.get(f"models_listed_{choice.id}", ())

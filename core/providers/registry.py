@@ -42,6 +42,7 @@ ENGINES: dict[str, Engine] = {
     for row in (
         Engine("openai", "core.providers.openai:open_chat", "core.providers.openai:open_embedding", "core.providers.openai_rerank:open_reranker", "core.providers.decision_models:open_decisions", "core.providers.decision_models:open_system_one", package="openai", about="OpenAI wire format"),
         Engine("gguf", "core.providers.gguf:open_chat", "core.providers.gguf:open_embedding", "core.providers.gguf_rerank:open_reranker", package="xllamacpp", about="a GGUF file in this process, through llama.cpp"),
+        Engine("transformers", "core.providers.transformers:open_chat", pipeline="core.providers.decision_models:open_pipeline", package="transformers", install='pip install "touchstone-llm[local]"', about="a chat model in this process, through torch: hub id, folder or GGUF file"),
         Engine("embedded", "core.providers.embedded:open_chat", "core.providers.embedded:open_embedding", "core.retrieval.lexical:open_reranker", about="models that come with the install"),
         Engine("sentence-transformers", None, "core.providers.sentence_transformers:open_embedding", "core.providers.sentence_transformers:open_reranker", package="sentence_transformers", install='pip install "touchstone-llm[local]"', about="embedders and cross-encoders, through torch"),
         Engine("langchain", "core.providers.langchain:open_chat", "core.providers.langchain:open_embedding", package="langchain", about="any chat or embedding model of LangChain"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from core.contracts import ChatModel
@@ -19,6 +21,7 @@ from core.settings import load_settings
 from core.telemetry.ledger import Recorded
 from core.types import Deadlines
 from tests.contracts.chat_model import Subject
+from tests.core.providers.tiny_transformers import write_vision_model
 
 HERE = Path(__file__).parent
 SMOLLM2_ON_A_SERVER = replace(CAPABILITIES, tools=False, images=False, reasoning=False)
@@ -54,11 +57,35 @@ def bridged(model: ChatModel) -> ChatModel:
     return LangChainChat(ChatTouchstone(model=model.name, chat=model), deadlines=Deadlines(5, 600, 600, 600))
 
 
+CONVERTED = HERE.parent.parent / ".pytest_cache" / "touchstone"  # converting SmolLM2 takes a minute: once per checkout
+ONE_THREAD = {"TOUCHSTONE_HOME": str(CONVERTED), "TOUCHSTONE_LOCAL_THREADS": "1"}
+
+
+def transformers(_: Any) -> ChatModel:
+    return named(f"transformers:{find_file(CHAT['smollm2'])}", **ONE_THREAD)
+
+
+def transformers_with_eyes(_: Any) -> ChatModel:
+    return named(f"transformers:{_vision_folder()}", **ONE_THREAD)
+
+
+@cache
+def _vision_folder() -> Path:
+    """A model with random weights; the folder goes with the process."""
+    _keep.append(folder := TemporaryDirectory(prefix="touchstone-vision-"))
+    return write_vision_model(Path(folder.name))
+
+
+_keep: list[TemporaryDirectory[str]] = []
+
+
 SUBJECTS: tuple[Subject, ...] = (
     Subject("openai", openai_at, "wire_url", echoes=True),
     Subject("openai, llama.cpp server", bare_at, "llama_url", forgets=True),
     Subject("openai, llama.cpp server, retrying", retrying_at, "llama_url", forgets=True),
     Subject("gguf", gguf, forgets=True),
+    Subject("transformers", transformers, forgets=True),
+    Subject("transformers, a model that sees", transformers_with_eyes, forgets=True),
     Subject("embedded", lambda _: named("embedded:smollm2"), forgets=True),
     Subject("scripted", lambda _: named("scripted:echo.yaml"), echoes=True),
     Subject("tools by schema, gguf", lambda _: ToolsBySchema(gguf(_)), forgets=True),

@@ -1,0 +1,229 @@
+"""A transformers model in this process: planned, loaded at first use, shared by callers, given back when released."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import threading
+import weakref
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from core.errors import TouchstoneError
+from core.providers.llama import Shape
+from core.providers.openmp import be_polite
+from core.providers.torch_batch import Batch, Request
+from core.providers.torch_device import Device, choose, choose_dtype, trim
+from core.providers.torch_files import ModelFiles, find
+from core.providers.torch_grammar import Grammars
+from core.providers.torch_loading import load_model, load_tokenizer, prepare, weight_bytes
+from core.providers.torch_memory import BOOK, Entry
+from core.settings import Settings
+
+BATCHED_LAYERS = {"full_attention", "sliding_attention", "chunked_attention"}
+_END_S = 5.0
+
+
+class Lane(Protocol):
+    """A way to answer requests; ``close`` lets those under way end."""
+
+    @property
+    def held_bytes(self) -> int: ...
+    def submit(self, request: Request) -> None: ...
+    def cancel(self, request: Request) -> None: ...
+    def close(self) -> None: ...
+    def join(self, timeout_s: float) -> bool: ...
+
+
+@dataclass(slots=True)
+class Running:
+    """A loaded model and its lanes: ``batch`` for text, ``paged`` for plain text on a graphics card, ``alone`` for
+    what no batch can do. ``weights`` is what it held when it was loaded."""
+
+    tokenizer: Any
+    processor: Any
+    grammars: Grammars
+    end_tokens: frozenset[int]
+    defaults: Any  # the model's generation configuration
+    device: Device
+    entry: Entry
+    weights: int
+    batch: Batch | None
+    paged: Any
+    alone: Any
+
+    def lane(self, request: Request) -> Lane:
+        lane: Lane
+        if request.inputs or self.batch is None:
+            lane = self.alone
+        elif self.paged is not None and self.paged.serves(request.sampler):
+            lane = self.paged
+        else:
+            lane = self.batch
+        self.entry.held = self.weights + sum(one.held_bytes for one in self._lanes())
+        return lane
+
+    def close(self) -> None:
+        for lane in self._lanes():
+            lane.close()
+        threading.Thread(target=self._give_back, name="touchstone-torch-unload", daemon=True).start()
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait until the lanes have let go of the model."""
+        return all(lane.join(timeout_s) for lane in self._lanes())
+
+    def _give_back(self) -> None:
+        for lane in self._lanes():
+            lane.join(threading.TIMEOUT_MAX)
+        trim(self.device)
+        BOOK.release(self.entry)
+
+    def _lanes(self) -> list[Lane]:
+        return [lane for lane in (self.batch, self.paged, self.alone) if lane is not None]
+
+
+class Engine:
+    """Loads ``files`` when first asked to; callers of any thread and event loop share it."""
+
+    def __init__(self, files: ModelFiles, shape: Shape, settings: Settings, *, provider: str, model: str) -> None:
+        self.files, self.shape = files, shape
+        self._settings, self._provider, self._model = settings, provider, model
+        self._lock = threading.Lock()
+        self._loading: Future[Running] | None = None
+        _engines.add(self)
+
+    async def running(self) -> Running:
+        """The loaded model.
+
+        Raises:
+            OutOfMemory: no room by the plan, or the device ran out while loading.
+            ConfigurationError: the weights, the adapter or a setting cannot be used.
+        """
+        with self._lock:
+            if self._loading is None:
+                self._loading = Future()
+                self._loading.set_running_or_notify_cancel()  # a caller who gives up does not stop the others
+                threading.Thread(
+                    target=self._load, args=(self._loading,), name="touchstone-torch-load", daemon=True
+                ).start()
+            loading = self._loading
+        return await asyncio.wrap_future(loading)
+
+    @property
+    def loaded(self) -> bool:
+        return self._loading is not None and self._loading.done()
+
+    def release(self) -> Running | None:
+        """Let the memory go once the calls under way have ended; the next use loads again."""
+        with self._lock:
+            loading, self._loading = self._loading, None
+        if loading is None:
+            return None
+        loading.add_done_callback(_close)
+        return loading.result() if loading.done() and loading.exception() is None else None
+
+    def _load(self, loading: Future[Running]) -> None:
+        try:
+            found = self._open()
+        except (TouchstoneError, OSError, MemoryError, ImportError) as error:  # raised again where the callers wait
+            with self._lock:
+                if self._loading is loading:
+                    self._loading = None
+            loading.set_exception(error)
+        else:
+            loading.set_result(found)
+
+    def _open(self) -> Running:
+        be_polite()  # before torch is loaded
+        settings, files = self._settings, self.files
+        device = choose(settings)
+        dtype, quantization = choose_dtype(device, settings), settings.values["local.quantization"]
+        folder = prepare(files, settings.home)
+        if folder != files.folder:  # converted or fetched: now its headers can be read
+            adapter, files = files.adapter, find(str(folder), name=files.name, folder=settings.folder)
+            files = ModelFiles(files.name, folder, files.config, self.files.chat_template, files.tensors, adapter=adapter)  # fmt: skip
+        weights = weight_bytes(files, dtype, quantization)
+        cache = files.cache_values_per_token() * dtype.itemsize * self.shape.slots * self.shape.context_tokens
+        entry = BOOK.reserve(files.name, device, weights + cache, provider=self._provider)
+        try:
+            tokenizer = load_tokenizer(folder)
+            processor = _processor(folder) if files.sees else None
+            model = load_model(files, folder, device, dtype, quantization)
+            entry.held = weights
+            return self._lanes_of(model, files, tokenizer, processor, device, entry)
+        except BaseException:
+            BOOK.release(entry)
+            raise
+
+    def _lanes_of(
+        self, model: Any, files: ModelFiles, tokenizer: Any, processor: Any, device: Device, entry: Entry
+    ) -> Running:
+        threads, shape, name = self._settings.values["local.threads"], self.shape, files.name
+        batch = paged = alone = None
+        if batches(model, files):
+            size: dict[str, Any] = {"slots": shape.slots, "context_tokens": shape.context_tokens, "name": name}
+            batch = Batch(model, threads=threads, **size)
+            if device.kind == "cuda" and not files.adapter:
+                from core.providers.torch_paged import Paged
+
+                wished = model.generation_config
+                paged = Paged(model, filters=bool(wished.do_sample and (wished.top_k or wished.top_p)), **size)
+        if batch is None or processor is not None:
+            from core.providers.torch_alone import Alone
+
+            alone = Alone(model, threads=threads, name=name)
+        ends = end_tokens(model, tokenizer)
+        vocabulary = int(model.get_output_embeddings().weight.shape[0])
+        grammars = Grammars(tokenizer, vocabulary, ends, provider=self._provider, model=self._model)
+        return Running(
+            tokenizer,
+            processor,
+            grammars,
+            ends,
+            model.generation_config,
+            device,
+            entry,
+            entry.held,
+            batch,
+            paged,
+            alone,
+        )
+
+
+def batches(model: Any, files: ModelFiles) -> bool:
+    """Whether keys and values are all the state the model has, so that a padded batch can hold it."""
+    text = files.text
+    kinds = set(text.get("layer_types") or ()) - BATCHED_LAYERS
+    rope = text.get("rope_parameters") or text.get("rope_scaling") or {}
+    in_space = isinstance(rope, dict) and "mrope_section" in rope
+    return not (kinds or in_space or files.sees or getattr(model, "_is_stateful", False))
+
+
+def end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
+    """Tokens that end an answer, by the model's generation configuration and its tokenizer."""
+    found = model.generation_config.eos_token_id
+    listed = found if isinstance(found, list) else [found]
+    return frozenset(int(token) for token in [*listed, tokenizer.eos_token_id] if token is not None and token >= 0)
+
+
+def _processor(folder: Any) -> Any:
+    from transformers import AutoProcessor
+
+    return AutoProcessor.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+
+
+def _close(loading: Future[Running]) -> None:
+    if loading.exception() is None:
+        loading.result().close()
+
+
+_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+
+@atexit.register
+def _release_all() -> None:
+    """Stop the computing threads before the interpreter takes torch apart."""
+    ended = [engine.release() for engine in list(_engines)]
+    for running in filter(None, ended):
+        running.join(_END_S)
