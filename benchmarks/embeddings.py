@@ -14,7 +14,22 @@ from tests.core.providers.tiny_torch import minilm
 
 TEXTS, ROUNDS = 192, 7
 OURS, THEIRS = "sentence-transformers:… (ours)", "SentenceTransformer.encode"
-_WORDS = ["kettle", "return", "parcel", "warranty", "battery", "order", "refund", "shipping", "delivery", "city", "seven", "days", "label", "voucher"]
+_WORDS = [
+    "kettle",
+    "return",
+    "parcel",
+    "warranty",
+    "battery",
+    "order",
+    "refund",
+    "shipping",
+    "delivery",
+    "city",
+    "seven",
+    "days",
+    "label",
+    "voucher",
+]
 
 
 def texts() -> list[str]:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from core.errors import ConfigurationError, InputError, InvalidSetting, MissingPackage, ServerFailed, Unsupported
 from core.i18n import Phrase
 from core.providers.local_queue import QUEUE
+from core.providers.model_options import dimension, split_options
 from core.providers.openmp import be_polite
 from core.settings import Settings
 from core.types import EmbeddingKind, Image
@@ -48,7 +49,7 @@ def open_embedding(model: str, *, engine: str, settings: Settings) -> SentenceEm
     """
     path, options = split_options(model, ("dim", "backend"), f"{engine}:{model}")
     arguments = _arguments(path, options.get("backend"), settings, f"{engine}:{model}")
-    dim = _positive(options["dim"], f"{engine}:{model}") if "dim" in options else None
+    dim = dimension(options, f"{engine}:{model}")
 
     def load() -> Any:
         from sentence_transformers import SentenceTransformer
@@ -69,32 +70,6 @@ def open_reranker(model: str, *, engine: str, settings: Settings) -> CrossEncode
         return CrossEncoder(**arguments)
 
     return CrossEncoderReranker(Loaded(load, engine, model))
-
-
-def split_options(model: str, allowed: tuple[str, ...], name: str) -> tuple[str, dict[str, str]]:
-    """``model?key=value&key=value`` as the model and its options.
-
-    >>> split_options("BAAI/bge-m3?dim=256", ("dim",), "sentence-transformers:BAAI/bge-m3?dim=256")
-    ('BAAI/bge-m3', {'dim': '256'})
-    """
-    path, _, query = model.partition("?")
-    options: dict[str, str] = {}
-    for part in filter(None, query.split("&")):
-        key, _, value = part.partition("=")
-        if key not in allowed or not value:
-            choices = ", ".join(f"?{known}=…" for known in allowed)
-            raise InvalidSetting(
-                name=name, value=part, allowed=Phrase("allowed.one_of", choices=choices), where="engine:model"
-            )
-        options[key] = value
-    return path, options
-
-
-def _positive(value: str, name: str) -> int:
-    if not value.isdecimal() or int(value) < 1:
-        allowed = Phrase("allowed.int_range", low=1, high="…")
-        raise InvalidSetting(name="dim", value=value, allowed=allowed, where=name)
-    return int(value)
 
 
 def _arguments(path: str, backend: str | None, settings: Settings, name: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from core.providers.registry import open_model
 from core.providers.sync import run
 from core.settings import Settings, load_settings
 from core.types import Decision, Example, Question
+from tests.servers.decisions import openai_decisions, system_one
 from tests.servers.json import json_server
 
 URGENT = Question("urgent", "yes_no", "Is an answer needed today?")
@@ -29,40 +30,7 @@ HAPPY = Question("happy", "score", "How happy is the writer?", low=1, high=5)
 ALL = (URGENT, TOPIC, HAPPY)
 
 
-def answered(body: Any) -> dict[str, Any]:
-    """What OpenAI's endpoint answers to a body, as its SDK describes it."""
-    answers = []
-    for number, question in enumerate(body["questions"]):
-        head = {"name": question["name"], "type": question["type"]}
-        if question["type"] == "predicate":
-            answers.append({**head, "probability": 0.8})
-        elif question["type"] == "choice":
-            values = [row["value"] for row in question["choices"]]
-            rows = [{"value": v, "probability": p} for v, p in zip(values, (0.3, 0.7), strict=True)]
-            answers.append({**head, "choice": values[1], "confidence": 0.4, "probabilities": rows[::-1]})
-        else:
-            levels = [row["label"] for row in question["levels"]]
-            rows = [{"label": v, "value": n, "probability": 0.2} for n, v in enumerate(levels)]
-            answers.append({**head, "score": 2.0, "confidence": 0.0, "probabilities": rows})
-        assert question["instructions"] == ALL[number].instructions
-    return {"model": body["model"], "answers": answers, "usage": {"input_tokens": 3}}
-
-
-def system_one(body: Any) -> dict[str, Any]:
-    answers = {}
-    for name, question in body["questions"].items():
-        if question["type"] == "noul":
-            answers[name] = {"type": "noul", "noul": 0.8}
-        elif question["type"] == "choice":
-            shares = dict(zip(question["criteria"], (0.3, 0.7), strict=True))
-            answers[name] = {"type": "choice", "choice": "refund", "confidence": 0.4, "probabilities": shares}
-        else:
-            shares = {str(n): 0.2 for n in range(len(question["criteria"]))}
-            answers[name] = {"type": "score", "score": 2.0, "confidence": 0.0, "probabilities": shares}
-    return {"answers": answers}
-
-
-@pytest.mark.parametrize(("by", "route"), [("decisions", answered), ("systemone", system_one)])
+@pytest.mark.parametrize(("by", "route"), [("decisions", openai_decisions), ("systemone", system_one)])
 def test_an_endpoint_answers_in_our_form(by: str, route: Any, tmp_path: Path) -> None:
     seen: list[tuple[str, Any]] = []
     with json_server({f"POST /v1/{by}": route}, seen) as url:
@@ -75,15 +43,15 @@ def test_an_endpoint_answers_in_our_form(by: str, route: Any, tmp_path: Path) ->
     assert seen[0][1]["model"] == "Qwen/Qwen3-8B"
     assert list(found) == ["urgent", "topic", "happy"]
     assert found["urgent"] == Decision("urgent", "yes", 0.8, {"yes": 0.8, "no": pytest.approx(0.2)}, model.name)  # type: ignore[dict-item]
-    assert (found["topic"].answer, found["topic"].probability) == ("refund", 0.7)
-    assert found["happy"].answer == pytest.approx(3.0)
+    assert (found["topic"].answer, found["topic"].probability) == ("refund", pytest.approx(2 / 3))
+    assert found["happy"].answer == pytest.approx((1 + 4 + 9 + 16 + 25) / 15)
     assert sum(found["happy"].probabilities.values()) == pytest.approx(1)
 
 
 def test_the_runtime_opens_it(tmp_path: Path) -> None:
     from core.runtime import open_runtime
 
-    with json_server({"POST /v1/decisions": answered}) as url:
+    with json_server({"POST /v1/decisions": openai_decisions}) as url:
         variables = {"OPENAI_BASE_URL": f"{url}/v1", "TOUCHSTONE_HOME": str(tmp_path / "home")}
         with open_runtime(load_settings(tmp_path, variables)) as runtime:
             model = runtime.decision("openai:gpt-6-luna", by="decisions")
@@ -142,7 +110,7 @@ def test_an_answer_of_the_sdk_is_read() -> None:
     from openai.types.decision import Decision as Sent
 
     usage = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2, "input_tokens_details": {"cache_write_tokens": 0, "cached_tokens": 0}, "output_tokens_details": {"reasoning_tokens": 0}}  # fmt: skip
-    sent = Sent.model_validate({**answered(openai_body("gpt-6-luna", "x", ALL)), "usage": usage}).model_dump()
+    sent = Sent.model_validate({**openai_decisions(openai_body("gpt-6-luna", "x", ALL)), "usage": usage}).model_dump()
     assert openai_answers(sent, ALL, "openai:gpt-6-luna")["topic"].answer == "refund"
 
 
