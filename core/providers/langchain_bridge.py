@@ -247,6 +247,7 @@ class _Chunks:
             self._shown = True
             yield _chunk(content=event.text)
         elif isinstance(event, ReasoningDelta):
+            self._shown = True
             yield _chunk(content="", additional_kwargs={"reasoning_content": event.text})
         elif isinstance(event, ToolCallDelta):
             self._shown = True

@@ -127,8 +127,9 @@ class ToolsBySchema:
         return tools.get(name), found
 
     async def _arguments(self, messages: Sequence[Message], tool: Tool, plain: Options) -> Completion:
-        asked = _asking(messages, "tools.arguments", name=tool.name, schema=_dumped(tool.parameters))
-        return await complete(self.model, asked, replace(plain, schema=tool.parameters, stop=(), top_logprobs=None))
+        schema = closed(tool.parameters)
+        asked = _asking(messages, "tools.arguments", name=tool.name, schema=_dumped(schema))
+        return await complete(self.model, asked, replace(plain, schema=schema, stop=(), top_logprobs=None))
 
 
 def without_tools(messages: Sequence[Message]) -> list[Message]:
@@ -175,6 +176,20 @@ def _language(messages: Sequence[Message]) -> str:
     """The language of the user's last words."""
     words = next((content_text(m.content) for m in reversed(messages) if m.role == "user"), "")
     return detect_language(words)
+
+
+def closed(schema: Any) -> Any:
+    """``schema`` with every object that lists its properties closed: a small model makes use of any freedom.
+
+    >>> closed({"type": "object", "properties": {"a": {"type": "string"}}})["additionalProperties"]
+    False
+    """
+    if isinstance(schema, Mapping):
+        found = {key: closed(value) for key, value in schema.items()}
+        if isinstance(schema.get("properties"), Mapping):
+            found.setdefault("additionalProperties", False)
+        return found
+    return [closed(item) for item in schema] if isinstance(schema, list | tuple) else schema
 
 
 def _json(text: str) -> Any:

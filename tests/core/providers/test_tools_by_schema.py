@@ -77,7 +77,7 @@ def test_a_tool_is_chosen_and_then_its_arguments_are_written() -> None:
     found = events(with_tools(inner), ASKED, Options(tools=(WEATHER, CLOCK), max_tokens=50))
     (choice, first), (arguments, second) = inner.asked
     assert first.schema == {"type": "string", "enum": ["weather", "clock", "answer"]}
-    assert second.schema == WEATHER.parameters
+    assert second.schema == {**WEATHER.parameters, "additionalProperties": False}
     assert second.max_tokens == 50
     assert not first.tools
     assert not second.tools
