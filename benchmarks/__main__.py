@@ -10,7 +10,7 @@ from importlib import import_module
 
 from benchmarks.report import HERE, keep, machine, show, write_docs
 
-BENCHES = ("overhead", "chunks", "streams", "imports", "gguf", "embeddings", "pages")
+BENCHES = ("overhead", "chunks", "streams", "imports", "gguf", "transformers", "embeddings", "gpu", "pages")
 
 
 def main() -> int:

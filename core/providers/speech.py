@@ -132,7 +132,9 @@ class Speech:
             return [THOUGHT]
         marks = list(self._stop)
         if self._thinks and not self._begun:
-            marks.append(THINK)
+            start = self._held.lstrip()[: len(THINK)]
+            if THINK.startswith(start):  # a thought comes before anything is said
+                marks.append(THINK)
         if self._form is not None:
             marks.append(self._form.opens)
         return marks

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
-from core.providers.torch_batch import Request
+from core.providers.torch_batch import Closed, Request
 from core.providers.torch_sampling import draw
 
 if TYPE_CHECKING:
@@ -19,35 +19,53 @@ if TYPE_CHECKING:
 
 
 class Alone:
-    """One request at a time; whoever submits holds the one slot there is."""
-
-    def __init__(self, model: Any, *, threads: int = 0, name: str = "") -> None:
-        self._model, self._threads, self._name = model, threads, name
-        self._running: threading.Thread | None = None
+    """One request at a time, each on a thread of its own."""
 
     held_bytes = 0  # a cache lives as long as its request
 
+    def __init__(self, model: Any, *, threads: int = 0, name: str = "") -> None:
+        self._model, self._threads, self._name = model, threads, name
+        self._turn = threading.Lock()
+        self._running: dict[Request, threading.Thread] = {}
+
     def submit(self, request: Request) -> None:
-        self._running = threading.Thread(
-            target=self._answer, args=(request,), name=f"touchstone-torch {self._name}", daemon=True
+        thread = threading.Thread(
+            target=self._answer, args=(request, self._model), name=f"touchstone-torch {self._name}", daemon=True
         )
-        self._running.start()
+        self._running[request] = thread
+        thread.start()
 
     def cancel(self, request: Request) -> None:
         request.cancelled = True
+
+    def cancel_all(self) -> None:
+        for request in list(self._running):
+            request.cancelled = True
 
     def close(self) -> None:
         self._model = None
 
     def join(self, timeout_s: float) -> bool:
-        if self._running is not None:
-            self._running.join(timeout_s)
-        return self._running is None or not self._running.is_alive()
+        threads = list(self._running.values())
+        for thread in threads:
+            thread.join(timeout_s)
+        return not any(thread.is_alive() for thread in threads)
 
-    def _answer(self, request: Request) -> None:
+    def _answer(self, request: Request, model: Any) -> None:
+        try:
+            with self._turn:
+                if request.cancelled:
+                    request.ended()
+                elif model is None:
+                    request.finish(Closed())
+                else:
+                    self._generate(request, model)
+        finally:
+            self._running.pop(request, None)
+
+    def _generate(self, request: Request, model: Any) -> None:
         import torch
 
-        model = self._model
         choosing = _Choosing(request)
         try:
             if self._threads:

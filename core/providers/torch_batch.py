@@ -26,6 +26,10 @@ PIECE_TOKENS = 256
 Ending = Literal["stop", "length"]
 
 
+class Closed(RuntimeError):
+    """The model was given back before the request reached it."""
+
+
 @dataclass(eq=False, slots=True)
 class Request:
     """One answer to be made. ``emit`` is called on the computing thread: with each token, then once with the ending
@@ -85,7 +89,7 @@ class Batch:
         self._reading: _Reading | None = None
         self._allowed = slots  # rows at once; fewer after memory ran out, one more with each row that leaves
         self._cache = self._empty_cache(slots, context_tokens)
-        self._closed = False
+        self._closed = self._ended = False
         self._thread = threading.Thread(target=self._run, name=f"touchstone-torch {name}", daemon=True)
         self._thread.start()
 
@@ -93,14 +97,23 @@ class Batch:
 
     def submit(self, request: Request) -> None:
         with self._news:
-            self._waiting.append(request)
-            self._news.notify()
+            ended = self._ended
+            if not ended:
+                self._waiting.append(request)
+                self._news.notify()
+        if ended:
+            request.finish(Closed())
 
     def cancel(self, request: Request) -> None:
         """Drop the request before its next token; one that has ended is not missed."""
         with self._news:
             request.cancelled = True
             self._news.notify()
+
+    def cancel_all(self) -> None:
+        with self._news:
+            for request in [*self._waiting, *self._rows, *(self._reading.requests if self._reading else ())]:
+                request.cancelled = True
 
     def close(self) -> None:
         """End the thread once the requests under way are done."""
@@ -140,6 +153,7 @@ class Batch:
         with self._news:
             while not (self._waiting or self._rows or self._reading):
                 if self._closed:
+                    self._ended = True
                     return False
                 self._news.wait()
         return True

@@ -6,11 +6,11 @@ import asyncio
 import atexit
 import threading
 import weakref
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from core.errors import TouchstoneError
 from core.providers.llama import Shape
 from core.providers.openmp import be_polite
 from core.providers.torch_batch import Batch, Request
@@ -21,7 +21,6 @@ from core.providers.torch_loading import load_model, load_tokenizer, prepare, we
 from core.providers.torch_memory import BOOK, Entry
 from core.settings import Settings
 
-BATCHED_LAYERS = {"full_attention", "sliding_attention", "chunked_attention"}
 _END_S = 5.0
 
 
@@ -32,6 +31,7 @@ class Lane(Protocol):
     def held_bytes(self) -> int: ...
     def submit(self, request: Request) -> None: ...
     def cancel(self, request: Request) -> None: ...
+    def cancel_all(self) -> None: ...
     def close(self) -> None: ...
     def join(self, timeout_s: float) -> bool: ...
 
@@ -61,33 +61,44 @@ class Running:
             lane = self.paged
         else:
             lane = self.batch
-        self.entry.held = self.weights + sum(one.held_bytes for one in self._lanes())
+        self.entry.held = self.weights + sum(one.held_bytes for one in self.lanes())
         return lane
 
-    def close(self) -> None:
-        for lane in self._lanes():
+    def close(self) -> threading.Thread:
+        """Let the calls under way end, then give the memory back; the thread that sees to it is returned."""
+        for lane in self.lanes():
             lane.close()
-        threading.Thread(target=self._give_back, name="touchstone-torch-unload", daemon=True).start()
-
-    def join(self, timeout_s: float) -> bool:
-        """Wait until the lanes have let go of the model."""
-        return all(lane.join(timeout_s) for lane in self._lanes())
+        thread = threading.Thread(target=self._give_back, name="touchstone-torch-unload", daemon=True)
+        _unloading.add(thread)
+        thread.start()
+        return thread
 
     def _give_back(self) -> None:
-        for lane in self._lanes():
+        for lane in self.lanes():
             lane.join(threading.TIMEOUT_MAX)
         trim(self.device)
         BOOK.release(self.entry)
+        _unloading.discard(threading.current_thread())
 
-    def _lanes(self) -> list[Lane]:
+    def lanes(self) -> list[Lane]:
         return [lane for lane in (self.batch, self.paged, self.alone) if lane is not None]
 
 
 class Engine:
-    """Loads ``files`` when first asked to; callers of any thread and event loop share it."""
+    """Loads ``files`` when first asked to; callers of any thread and event loop share it. ``load`` brings the weights
+    into memory; the benchmark gives one that makes them up on the device."""
 
-    def __init__(self, files: ModelFiles, shape: Shape, settings: Settings, *, provider: str, model: str) -> None:
-        self.files, self.shape = files, shape
+    def __init__(
+        self,
+        files: ModelFiles,
+        shape: Shape,
+        settings: Settings,
+        *,
+        provider: str,
+        model: str,
+        load: Callable[..., Any] = load_model,
+    ) -> None:
+        self.files, self.shape, self._weights = files, shape, load
         self._settings, self._provider, self._model = settings, provider, model
         self._lock = threading.Lock()
         self._loading: Future[Running] | None = None
@@ -114,19 +125,29 @@ class Engine:
     def loaded(self) -> bool:
         return self._loading is not None and self._loading.done()
 
-    def release(self) -> Running | None:
-        """Let the memory go once the calls under way have ended; the next use loads again."""
+    def cancel_all(self) -> None:
+        """Drop the requests under way, at the end of the process."""
+        loading = self._loading
+        if loading is not None and loading.done() and loading.exception() is None:
+            for lane in loading.result().lanes():
+                lane.cancel_all()
+
+    def release(self) -> threading.Thread | None:
+        """Let the memory go once the calls under way have ended; the next use loads again. The thread that gives it
+        back is returned, unless the model is still being loaded or was not there."""
         with self._lock:
             loading, self._loading = self._loading, None
         if loading is None:
             return None
+        if loading.done():
+            return loading.result().close() if loading.exception() is None else None
         loading.add_done_callback(_close)
-        return loading.result() if loading.done() and loading.exception() is None else None
+        return None
 
     def _load(self, loading: Future[Running]) -> None:
         try:
             found = self._open()
-        except (TouchstoneError, OSError, MemoryError, ImportError) as error:  # raised again where the callers wait
+        except BaseException as error:  # noqa: BLE001  raised again where the callers wait
             with self._lock:
                 if self._loading is loading:
                     self._loading = None
@@ -147,9 +168,8 @@ class Engine:
         cache = files.cache_values_per_token() * dtype.itemsize * self.shape.slots * self.shape.context_tokens
         entry = BOOK.reserve(files.name, device, weights + cache, provider=self._provider)
         try:
-            tokenizer = load_tokenizer(folder)
-            processor = _processor(folder) if files.sees else None
-            model = load_model(files, folder, device, dtype, quantization)
+            tokenizer, processor = load_tokenizer(folder, sees=files.sees)
+            model = self._weights(files, folder, device, dtype, quantization)
             entry.held = weights
             return self._lanes_of(model, files, tokenizer, processor, device, entry)
         except BaseException:
@@ -161,7 +181,7 @@ class Engine:
     ) -> Running:
         threads, shape, name = self._settings.values["local.threads"], self.shape, files.name
         batch = paged = alone = None
-        if batches(model, files):
+        if files.batches and not model._is_stateful:
             size: dict[str, Any] = {"slots": shape.slots, "context_tokens": shape.context_tokens, "name": name}
             batch = Batch(model, threads=threads, **size)
             if device.kind == "cuda" and not files.adapter:
@@ -191,26 +211,11 @@ class Engine:
         )
 
 
-def batches(model: Any, files: ModelFiles) -> bool:
-    """Whether keys and values are all the state the model has, so that a padded batch can hold it."""
-    text = files.text
-    kinds = set(text.get("layer_types") or ()) - BATCHED_LAYERS
-    rope = text.get("rope_parameters") or text.get("rope_scaling") or {}
-    in_space = isinstance(rope, dict) and "mrope_section" in rope
-    return not (kinds or in_space or files.sees or getattr(model, "_is_stateful", False))
-
-
 def end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
     """Tokens that end an answer, by the model's generation configuration and its tokenizer."""
     found = model.generation_config.eos_token_id
     listed = found if isinstance(found, list) else [found]
     return frozenset(int(token) for token in [*listed, tokenizer.eos_token_id] if token is not None and token >= 0)
-
-
-def _processor(folder: Any) -> Any:
-    from transformers import AutoProcessor
-
-    return AutoProcessor.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
 
 
 def _close(loading: Future[Running]) -> None:
@@ -219,11 +224,14 @@ def _close(loading: Future[Running]) -> None:
 
 
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+_unloading: set[threading.Thread] = set()
 
 
 @atexit.register
 def _release_all() -> None:
-    """Stop the computing threads before the interpreter takes torch apart."""
-    ended = [engine.release() for engine in list(_engines)]
-    for running in filter(None, ended):
-        running.join(_END_S)
+    """Stop the computing threads before the interpreter takes torch apart: one that ends inside it is a crash."""
+    for engine in list(_engines):
+        engine.cancel_all()
+        engine.release()
+    for thread in list(_unloading):
+        thread.join(_END_S)

@@ -22,6 +22,7 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 DESCRIBING = ("*.json", "*.jinja", "*.model", "*.tiktoken", "*.txt")  # small files of a hub model
 WEIGHTS = (*DESCRIBING, "*.safetensors", "*.bin")
 _BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1}  # fmt: skip
+_BATCHED_LAYERS = {"full_attention", "sliding_attention", "chunked_attention"}
 _MAX_HEADER = 100 * 1024 * 1024  # of a safetensors file, as its own library has it
 
 
@@ -59,6 +60,14 @@ class ModelFiles:
         return "vision_config" in self.config and any(
             (self.folder / name).is_file() for name in ("preprocessor_config.json", "processor_config.json")
         )
+
+    @property
+    def batches(self) -> bool:
+        """Whether keys and values are all the state the model has, so that a padded batch can hold its answers."""
+        kinds = set(self.text.get("layer_types") or ()) - _BATCHED_LAYERS
+        rope = self.text.get("rope_parameters") or self.text.get("rope_scaling") or {}
+        in_space = isinstance(rope, Mapping) and "mrope_section" in rope
+        return not (kinds or in_space or self.sees)
 
     @property
     def context_tokens(self) -> int | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,22 +36,28 @@ class Loaded:
 
 def weight_bytes(files: ModelFiles, dtype: torch.dtype, quantization: str) -> int:
     """Bytes the weights will take on the device, as far as the files say before they are loaded."""
-    if files.gguf is not None:
-        count = _gguf_parameters(files.gguf)
-    elif files.tensors is not None:
-        count = files.tensors.parameters
-    else:
+    if files.tensors is None:
         return 0
     each = QUANTIZED_BYTES[quantization] if quantization else dtype.itemsize
-    stored = files.tensors.stored_bytes if files.tensors and files.config.get("quantization_config") else None
-    return int(HEADROOM * (stored or count * each))
+    quantized = files.config.get("quantization_config")  # as its makers left it
+    return int(HEADROOM * (files.tensors.stored_bytes if quantized else files.tensors.parameters * each))
 
 
-def load_tokenizer(folder: Path) -> Any:
-    from transformers import AutoTokenizer
+def load_tokenizer(folder: Path, *, sees: bool) -> tuple[Any, Any]:
+    """The tokenizer, and the processor of a model that sees.
 
-    with _quiet():
-        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    Raises:
+        ConfigurationError: (reason ``bad_model_file``) they are damaged, or need code of their own.
+    """
+    from transformers import AutoProcessor, AutoTokenizer
+
+    safe = {"trust_remote_code": False, "local_files_only": True}
+    try:
+        with _quiet():
+            processor = AutoProcessor.from_pretrained(folder, **safe) if sees else None
+            return AutoTokenizer.from_pretrained(folder, **safe), processor
+    except Exception as error:
+        raise damaged(folder, "torch_refuses", words=_words(error)) from error
 
 
 def prepare(files: ModelFiles, home: Path) -> Path:
@@ -182,26 +187,9 @@ def _convert(header: GgufHeader, target: Path) -> None:
         raise damaged(header.path, "torch_refuses", words=_words(error)) from error
 
 
-def forget_converted(home: Path) -> int:
-    """Remove all converted weights; returns how many models they were. They are made again when asked for."""
-    found = [path for path in (home / "models").glob("gguf-*") if path.is_dir()]
-    for path in found:
-        shutil.rmtree(path)
-    return len(found)
-
-
 def _content_hash(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:32]
-
-
-def _gguf_parameters(header: GgufHeader) -> int:
-    """The number of weights, told by the size of the embedding and the layers the header names."""
-    of = header.of_architecture
-    width, layers = int(header.embedding_length or 0), int(of("block_count", 0) or 0)
-    inner, words = int(of("feed_forward_length", 4 * width) or 0), int(of("vocab_size", 0) or 0)
-    told = 2 * words * width + layers * (4 * width * width + 3 * width * inner)
-    return max(told, header.size * 8 // 5)  # five bits a weight are rare, fewer are rarer
 
 
 # --- helpers ----------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from typing import Any
 
 from transformers import ContinuousBatchingConfig, GenerationConfig
 
-from core.providers.torch_batch import Request
+from core.providers.torch_batch import Closed, Request
 from core.providers.torch_sampling import Drawn, Sampler
 
 PAGE_TOKENS = 256
@@ -56,10 +56,15 @@ class Paged:
     def submit(self, request: Request) -> None:
         """Begin; the manager is started with the first request, and anew after an error has ended it."""
         with self._lock:
+            model = self._model
+        if model is None:
+            request.finish(Closed())
+            return
+        with self._lock:
             key = str(next(self._numbers))
             self._requests[key] = request
             if self._manager is None or not self._manager.is_running():
-                self._start()
+                self._start(model)
             taken = self._manager.add_request(
                 request.prompt,
                 request_id=key,
@@ -71,7 +76,7 @@ class Paged:
             if taken is None:
                 del self._requests[key]
         if taken is None:
-            request.finish(RuntimeError("the generation loop is ending"))
+            request.finish(Closed())
 
     def cancel(self, request: Request) -> None:
         with self._lock:
@@ -82,6 +87,10 @@ class Paged:
             del self._requests[key]
             self._manager.cancel_request(key)
         request.ended()
+
+    def cancel_all(self) -> None:
+        for request in list(self._requests.values()):
+            self.cancel(request)
 
     def close(self) -> None:
         """Stop once the requests under way are done."""
@@ -96,10 +105,10 @@ class Paged:
             reader.join(timeout_s)
         return reader is None or not reader.is_alive()
 
-    def _start(self) -> None:
+    def _start(self, model: Any) -> None:
         config = GenerationConfig(do_sample=True, max_new_tokens=self._context, **(_OTHER if self.filters else {"temperature": _OTHER["temperature"]}))  # fmt: skip
         config.eos_token_id = -1
-        self._manager = self._model.init_continuous_batching(
+        self._manager = model.init_continuous_batching(
             config,
             ContinuousBatchingConfig(
                 page_size=PAGE_TOKENS,

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from core.providers.torch_text import Detokenizer
 
 CONTEXT_TOKENS = 4096  # of a call, where the settings choose nothing
+UNLOAD_S = 10.0  # closing waits this long for the memory at most
 EXTRAS = ("top_k", "ignore_eos", "chat_template_kwargs")
 _BYTES = {"": 4, "float32": 4, "bfloat16": 2, "float16": 2}
 
@@ -100,7 +101,8 @@ class _Size:
 
     def shape(self, settings: Settings) -> Shape:
         wished = settings.values["local.context_tokens"] or CONTEXT_TOKENS
-        return shape_of(self, slots=settings.values["local.slots"], context_tokens=wished)
+        slots = settings.values["local.slots"] if self.files.batches else 1
+        return shape_of(self, slots=slots, context_tokens=wished)
 
 
 @dataclass(slots=True)
@@ -147,9 +149,7 @@ class TransformersChat:
         refuse_unsupported(messages, options, self.capabilities, provider=provider, model=model)
         self._check(options)
         clock = Clock(options.deadlines or self._deadlines, provider, model, pieces=options.stream)
-        alone = _has_images(messages)
-        room = f"{self.name} images" if alone else self.name
-        ticket = QUEUE.enter(room, slots=1 if alone else self.shape.slots, provider=provider)
+        ticket = QUEUE.enter(self.name, slots=self.shape.slots, provider=provider)
         call: _Call | None = None
         try:
             while (position := await clock.wait(ticket.next_position())) is not None:
@@ -183,9 +183,9 @@ class TransformersChat:
 
     async def aclose(self) -> None:
         """Give the memory back; waits for it where no call is under way."""
-        running = self.engine.release()
-        if running is not None and not QUEUE.running(self.name):
-            await asyncio.to_thread(running.join, 5.0)
+        unloading = self.engine.release()
+        if unloading is not None and not QUEUE.running(self.name):
+            await asyncio.to_thread(unloading.join, UNLOAD_S)
 
     # --- asking
 
@@ -353,6 +353,7 @@ class TransformersChat:
 
     def _error(self, error: BaseException, call: _Call, answer: Answer, shown: bool) -> ProviderError:
         """The typed error for what a lane raised; with the text that was shown, if there was any."""
+        from core.providers.torch_batch import Closed
         from core.providers.torch_device import is_out_of_memory
         from core.providers.torch_memory import BOOK, MIB
 
@@ -369,6 +370,8 @@ class TransformersChat:
                 reason="batch", provider=provider, model=model, device=device.name, others="-",
                 needed_mib=-(-needed // MIB), free_mib="?" if free is None else max(0, free) // MIB,
             )  # fmt: skip
+        elif isinstance(error, Closed):
+            found = ServerFailed(provider=provider, model=model, detail=Phrase("local.closed"))
         else:
             words = str(error).strip().partition("\n")[0][:300] or type(error).__name__
             found = ServerFailed(provider=provider, model=model, detail=words)
