@@ -12,7 +12,7 @@ from core.providers.sync import run as wait
 from core.settings import load_settings
 from tests.core.providers.tiny_torch import minilm
 
-TEXTS, ROUNDS = 192, 7
+TEXTS, ROUNDS = 128, 5
 OURS, THEIRS = "sentence-transformers:… (ours)", "SentenceTransformer.encode"
 _WORDS = [
     "kettle",
