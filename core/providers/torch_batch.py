@@ -33,7 +33,7 @@ class Closed(RuntimeError):
 @dataclass(eq=False, slots=True)
 class Request:
     """One answer to be made. ``emit`` is called on the computing thread: with each token, then once with the ending
-    or the error. ``ended`` is called when the request has left the engine, whatever happened."""
+    or the error. ``ended`` is called when the request leaves the engine, whatever happened."""
 
     prompt: list[int]
     max_tokens: int
@@ -59,8 +59,8 @@ class Request:
         return False
 
     def finish(self, how: Ending | BaseException) -> None:
+        self.ended()  # first: who reads the ending finds the slot free
         self.emit(how)
-        self.ended()
 
 
 @dataclass(eq=False, slots=True)

@@ -161,7 +161,7 @@ class Engine:
         device = choose(settings)
         dtype, quantization = choose_dtype(device, settings), settings.values["local.quantization"]
         folder = prepare(files, settings.home)
-        if folder != files.folder:  # converted or fetched: now its headers can be read
+        if files.tensors is None:  # converted or fetched: now its headers can be read
             adapter, files = files.adapter, find(str(folder), name=files.name, folder=settings.folder)
             files = ModelFiles(files.name, folder, files.config, self.files.chat_template, files.tensors, adapter=adapter)  # fmt: skip
         weights = weight_bytes(files, dtype, quantization)

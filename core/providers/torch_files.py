@@ -141,7 +141,7 @@ def fetch(hub: str, patterns: tuple[str, ...], *, name: str, online: bool = True
     why: Exception
     try:
         found = Path(snapshot_download(hub, allow_patterns=list(patterns), local_files_only=True))
-        if any(found.glob("*.safetensors")) or any(found.glob("*.bin")) or "*.safetensors" not in patterns:
+        if "*.safetensors" not in patterns or _has_weights(found):
             return found
         why = FileNotFoundError(f"{found}/*.safetensors")
     except LocalEntryNotFoundError as error:
@@ -225,6 +225,14 @@ def _tensors(folder: Path) -> Tensors:
         size = sum(path.stat().st_size for path in pickled)
         return Tensors(size // 4, size)
     raise damaged(folder, "no_weights")
+
+
+def _has_weights(folder: Path) -> bool:
+    """Whether all weight files are there: a fetch that was broken off leaves some."""
+    for index in folder.glob("*.index.json"):
+        parts = set(read_json(index).get("weight_map", {}).values())
+        return all((folder / part).is_file() for part in parts)
+    return any(folder.glob("*.safetensors")) or any(folder.glob("*.bin"))
 
 
 def _product(shape: tuple[int, ...]) -> int:

@@ -28,8 +28,9 @@ class Asked:
         self.ending: Any = None
         self.over = threading.Event()
         self.begun = threading.Event()
+        self.left = threading.Event()
         self.drawn: list[Drawn] = []
-        self.request = Request(prompt, tokens, frozenset(), Sampler(**how), self._emit, self.over.set)
+        self.request = Request(prompt, tokens, frozenset(), Sampler(**how), self._emit, self.left.set)
 
     def _emit(self, item: Any) -> None:
         if isinstance(item, Drawn):
@@ -37,6 +38,7 @@ class Asked:
             self.begun.set()
         else:
             self.ending = item
+            self.over.set()
 
     @property
     def tokens(self) -> list[int]:
@@ -121,14 +123,15 @@ def test_a_cancelled_request_leaves_between_two_tokens(model: Any, batch: Batch)
     batch.submit(other.request)
     assert endless.begun.wait(30)
     batch.cancel(endless.request)
-    assert endless.over.wait(1.0)
+    assert endless.left.wait(1.0)
     assert endless.ending is None
     assert len(endless.tokens) < 2000
     assert other.over.wait(30)
     assert other.tokens == alone(model, PROMPTS[3], 40)
     waiting = Asked(PROMPTS[0])
     waiting.request.cancelled = True
-    answer(batch, [waiting])
+    batch.submit(waiting.request)
+    assert waiting.left.wait(5)
     assert not waiting.tokens
 
 
@@ -220,7 +223,7 @@ def test_alone_ends_when_it_is_cancelled(model: Any) -> None:
     lane.submit(asked.request)
     assert asked.begun.wait(30)
     lane.cancel(asked.request)
-    assert asked.over.wait(1.0)
+    assert asked.left.wait(1.0)
     assert len(asked.tokens) < 1500
     assert asked.ending is None
 
@@ -247,7 +250,7 @@ def test_paged_lets_a_cancelled_request_go(model: Any, paged: Paged) -> None:
     paged.submit(endless.request)
     assert endless.begun.wait(30)
     paged.cancel(endless.request)
-    assert endless.over.wait(1.0)
+    assert endless.left.wait(1.0)
     after = Asked(PROMPTS[1])
     answer(paged, [after])
     assert after.tokens == alone(model, PROMPTS[1])

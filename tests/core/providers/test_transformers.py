@@ -156,6 +156,14 @@ def test_a_hub_model_in_the_cache_needs_no_network(folder: Path, monkeypatch: py
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     model = opened(folder, "somebody/tiny")
     assert model.name == "transformers:somebody/tiny"
+
+    async def weights() -> int:
+        found = (await model.engine.running()).weights
+        await model.aclose()
+        return found
+
+    size = (folder / "text" / "model.safetensors").stat().st_size
+    assert asyncio.run(weights()) == pytest.approx(1.1 * size, rel=0.05), "the plan counts what was fetched"
     assert ask(model).text == ask(opened(folder, "text")).text
 
 
