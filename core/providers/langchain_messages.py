@@ -71,7 +71,8 @@ def _parts(content: str | list[Any], model: str) -> tuple[tuple[Part, ...], str]
 
 def _image(block: Mapping[str, Any], model: str) -> Image:
     """An image in the forms of OpenAI, Anthropic and LangChain 0.3 and 1."""
-    source = block.get("source") if isinstance(block.get("source"), Mapping) else block
+    inner = block.get("source")
+    source: Mapping[str, Any] = inner if isinstance(inner, Mapping) else block
     url = source.get("url") or source.get("image_url")
     if isinstance(url, Mapping):
         url = url.get("url")

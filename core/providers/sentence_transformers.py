@@ -15,6 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -190,17 +191,15 @@ class SentenceEmbedding:
         vectors = np.zeros((len(inputs), self.dim), np.float32)
         for at in range(0, len(order), PIECE):
             places = order[at : at + PIECE]
-            chosen = [inputs[place] for place in places]
-            rows = await self._loaded.run(
-                lambda model, chosen=chosen: self._rows(model, method, chosen), priority=priority, admitted=at > 0
-            )
+            work = partial(self._rows, method, [inputs[place] for place in places])
+            rows = await self._loaded.run(work, priority=priority, admitted=at > 0)
             if vectors.shape[1] != rows.shape[1]:
                 self.dim = rows.shape[1]
                 vectors = np.zeros((len(inputs), self.dim), np.float32)
             vectors[places] = rows
         return vectors
 
-    def _rows(self, model: Any, method: str, inputs: list[Any]) -> np.ndarray:
+    def _rows(self, method: str, inputs: list[Any], model: Any) -> np.ndarray:
         """Shape: ``(len(inputs), dim)`` float32, L2-normalized."""
         import numpy as np
 
@@ -227,15 +226,13 @@ class CrossEncoderReranker:
         for at in range(0, len(order), PIECE):
             places = order[at : at + PIECE]
             pairs = [(_clean(query), _clean(passages[place])) for place in places]
-            scores[places] = await self._loaded.run(
-                lambda model, pairs=pairs: self._scores(model, pairs), admitted=at > 0
-            )
+            scores[places] = await self._loaded.run(partial(self._scores, pairs), admitted=at > 0)
         return scores
 
     async def aclose(self) -> None:
         self._loaded.release()
 
-    def _scores(self, model: Any, pairs: list[tuple[str, str]]) -> np.ndarray:
+    def _scores(self, pairs: list[tuple[str, str]], model: Any) -> np.ndarray:
         """Shape: ``(len(pairs),)`` float32.
 
         Raises:
