@@ -173,6 +173,8 @@ class TransformersChat:
                                 yield event
                         out.clear()
                         clock.given()
+            call.lane.cancel(call.request)  # a stop text: the lane does not know yet that this is all
+            ticket.leave()  # who reads the end finds the slot free
             timings = Timings(clock.first_token_s, clock.elapsed(), queued_s)
             yield Done(answer.completion(model=model, provider=provider, timings=timings))
         finally:

@@ -436,3 +436,17 @@ def test_calls_that_failed(tmp_path: Path) -> None:
     assert found.status == "warning"
     assert "2 of 4" in said(found)
     assert "rate_limited × 2" in said(found)
+
+
+def test_the_device_of_transformers_models_is_looked_at(tmp_path: Path) -> None:
+    def found(**variables: str) -> list[Finding]:
+        return list(doctor.devices(load_settings(tmp_path, variables)))
+
+    assert not found(), "torch is not imported where no model needs it"
+    [fine] = found(TOUCHSTONE_CHAT="transformers:some/model", TOUCHSTONE_LOCAL_DEVICE="cpu")
+    assert fine.status == "ok"
+    assert "cpu" in fine.text("zh")
+    [missing] = found(TOUCHSTONE_CHAT="transformers:some/model", TOUCHSTONE_LOCAL_DEVICE="cuda:99")
+    assert missing.status == "error"
+    assert missing.next_step is not None
+    assert "cpu" in missing.text("en")

@@ -99,7 +99,7 @@ def write_adapter(folder: Path, *, rank: int = 2, inputs: int = WIDTH, outputs: 
     save_file(weights, folder / "adapter_model.safetensors")
     config = {
         "peft_type": "LORA", "task_type": "CAUSAL_LM", "r": rank, "lora_alpha": 8, "lora_dropout": 0.0, "bias": "none",
-        "target_modules": [path.rpartition(".")[2]], "base_model_name_or_path": "tiny", "inference_mode": True,
+        "target_modules": [path], "base_model_name_or_path": "tiny", "inference_mode": True,
     }  # fmt: skip
     (folder / "adapter_config.json").write_text(json.dumps(config), "utf-8")
     return folder
