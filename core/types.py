@@ -293,6 +293,10 @@ class Hit:
     vector_rank: int | None = None
     vector_score: float | None = None
     matched_terms: tuple[str, ...] = ()
+    sentence: tuple[int, int] | None = None  # the sentence that answers best, in the document's text
+    similar: tuple[Hit, ...] = ()  # near-duplicates folded into this one
+    parts: Mapping[str, float] = field(default_factory=dict)  # what the score is the sum of, when it was moved
+    collection: str = ""
 
 
 @dataclass(frozen=True, slots=True)

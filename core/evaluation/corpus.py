@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from core.errors import ConfigurationError, InputError
 from core.evaluation.datasets import Dataset, checksum
+from core.retrieval.options import MODES, Mode, SearchOptions
 from core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -20,10 +21,9 @@ if TYPE_CHECKING:
     from core.retrieval.index import Index
     from core.retrieval.library import Library
     from core.runtime import Runtime
-    from core.types import Answer, Hit
+    from core.types import Answer
 
-Mode = Literal["keyword", "vector", "hybrid"]
-MODES: tuple[Mode, ...] = ("keyword", "vector", "hybrid")
+__all__ = ["MODES", "Corpus", "Mode"]
 Told = Callable[[str, int, int], None]  # stage, done, total
 _PASSAGES = 1000  # more than the engine ever weighs for one query: all its candidates come back
 
@@ -62,10 +62,11 @@ class Corpus:
 
     async def search(self, query: str, depth: int = 100) -> list[str]:
         """Ids of the best ``depth`` documents, best first; a document is where its best passage is."""
-        found = await self._index_of().find(query, _PASSAGES)
+        options = SearchOptions(_PASSAGES, self.mode, sentences=False)
+        found = await self._index_of().find(query, options=options)
         if found.notices:
             raise ConfigurationError(detail=f"embedding: {', '.join(found.notices)}")
-        best = dict.fromkeys(self._data_id[hit.passage.document_id] for hit in _of_leg(found.hits, self.mode))
+        best = dict.fromkeys(self._data_id[hit.passage.document_id] for hit in found.hits)
         return list(best)[:depth]
 
     async def answer(self, question: str, chat: ChatModel | None = None) -> Answer:
@@ -124,13 +125,3 @@ class Corpus:
         )
         if notices:
             raise ConfigurationError(detail=f"embedding: {', '.join(notices)}")
-
-
-def _of_leg(hits: tuple[Hit, ...], mode: Mode) -> list[Hit]:
-    """The hits in the order of one leg, or of both fused."""
-    if mode == "hybrid":
-        return list(hits)
-    ranked = [(hit.keyword_rank if mode == "keyword" else hit.vector_rank, hit) for hit in hits]
-    return [
-        hit for _, hit in sorted(((rank, hit) for rank, hit in ranked if rank is not None), key=lambda pair: pair[0])
-    ]
