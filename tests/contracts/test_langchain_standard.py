@@ -7,7 +7,7 @@ expected to fail with this one; ``tests/core/providers/test_langchain.py`` holds
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -66,9 +66,16 @@ class TestUnit(Chat, ChatModelUnitTests):
 
 @pytest.mark.usefixtures("engine")
 class TestIntegration(Chat, ChatModelIntegrationTests):
+    @pytest.fixture(autouse=True)
+    async def _connections_end_with_their_loop(self) -> AsyncIterator[None]:
+        """An asynchronous test has an event loop of its own, and with it connections of its own."""
+        yield
+        if held["chat"].name.startswith("openai:"):
+            await held["chat"].aclose()
+
     @property
     def standard_chat_model_params(self) -> dict[str, Any]:
-        return {"temperature": 0, "max_tokens": 100, "timeout": 240, "max_retries": 2}
+        return {"temperature": 0, "max_tokens": 160, "timeout": 240, "max_retries": 2}
 
     @property
     def supports_json_mode(self) -> bool:
