@@ -41,6 +41,7 @@ Page = Annotated[Path | None, typer.Option("--html", help="cli.evaluate.html")]
 Publish = Annotated[Path | None, typer.Option("--publish", help="cli.evaluate.publish")]
 Resume = Annotated[bool | None, typer.Option("--resume/--fresh", help="cli.evaluate.resume", show_default=False)]
 ALL = "all"
+PAIRS = (".txt", ".tsv")  # files of sentence pairs
 BASELINE = "lexical"  # sentences chosen by shared words alone, beside every answering system
 PUBLISHED = {  # of each task, in the scoreboard
     "retrieval": ("ndcg@10", "recall@100"),
@@ -53,6 +54,7 @@ PUBLISHED = {  # of each task, in the scoreboard
 def retrieval(
     data: Data,
     mode: Annotated[str, typer.Option("--mode", help="cli.evaluate.retrieval.mode")] = "hybrid",
+    symmetric: Annotated[bool, typer.Option("--symmetric", help="cli.evaluate.retrieval.symmetric")] = False,
     split: Split = "test",
     sample: Sample = None,
     baseline: Baseline = None,
@@ -70,7 +72,8 @@ def retrieval(
     found = _read(data, split, sample)
     chosen = MODES if mode == ALL else tuple(m for m in MODES if m == mode)
     files = Files(baseline, gate, save, html, publish)
-    _measure(lambda runtime, out: _search(runtime, found, chosen, out, resume), files, json, _against_legs)
+    alike = symmetric or (data.is_file() and data.suffix in PAIRS)
+    _measure(lambda runtime, out: _search(runtime, found, chosen, alike, out, resume), files, json, _against_legs)
 
 
 @app.command("answers", cls=Command, help="cli.evaluate.answers.about")
@@ -102,23 +105,28 @@ def answers(
 
 
 async def _search(
-    runtime: Runtime, data: Dataset, modes: Sequence[Any], out: Out, resume: bool | None
+    runtime: Runtime, data: Dataset, modes: Sequence[Any], symmetric: bool, out: Out, resume: bool | None
 ) -> list[Evaluation]:
     from core.evaluation.corpus import Corpus
     from core.evaluation.judges import retrieval_task
     from core.evaluation.tasks import evaluate
     from core.jobs import Jobs
+    from core.providers import symmetric as reading
 
     found = []
+    model = runtime.settings.model("embedding")
+    model = f"{reading.ENGINE}:{model}" if symmetric else model
     for mode in modes:
         with _bar(out) as bar:
-            corpus = await Corpus.open(data, runtime, mode, told=bar)
+            corpus = await Corpus.open(data, runtime, mode, embedding=model, told=bar)
             with closing(corpus):
 
                 async def search(record: Record, corpus: Corpus = corpus) -> list[str]:
                     return await corpus.search(record.input)
 
-                config = {} if mode == "keyword" else {"embedding": runtime.settings.model("embedding")}
+                config = {} if mode == "keyword" else {"embedding": model}
+                if mode == "hybrid" and (rerank := runtime.settings.model("rerank")):
+                    config["rerank"] = rerank
                 found.append(
                     await evaluate(
                         retrieval_task(data),
@@ -173,13 +181,16 @@ async def _answer(
 
 
 def _read(path: Path, split: str, sample_size: int | None) -> Dataset:
-    """A BEIR folder or a SQuAD file."""
+    """A BEIR folder, a SQuAD file or a file of sentence pairs."""
     from core.evaluation.datasets import sample
-    from core.evaluation.loaders import load_beir, load_squad
+    from core.evaluation.loaders import load_beir, load_pairs, load_squad
 
     if not path.exists():
         raise MissingFile(path=str(path), needed_for="--data")
-    data = load_beir(path, split=split) if path.is_dir() else load_squad(path)
+    if path.is_dir():
+        data = load_beir(path, split=split)
+    else:
+        data = load_pairs(path) if path.suffix in PAIRS else load_squad(path)
     return sample(data, sample_size) if sample_size else data
 
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MODES", "Corpus", "Mode"]
 Told = Callable[[str, int, int], None]  # stage, done, total
-_PASSAGES = 1000  # more than the engine ever weighs for one query: all its candidates come back
+_FORMAT = 2  # raised when the same documents are indexed otherwise
+_PASSAGES = 300  # enough for 100 documents of several passages each
 
 
 class Corpus:
@@ -37,8 +38,19 @@ class Corpus:
         self._data_id: dict[str, str] = {}  # by the id that the index gave the document
 
     @classmethod
-    async def open(cls, data: Dataset, runtime: Runtime, mode: Mode = "hybrid", *, told: Told | None = None) -> Corpus:
+    async def open(
+        cls,
+        data: Dataset,
+        runtime: Runtime,
+        mode: Mode = "hybrid",
+        *,
+        embedding: str | None = None,
+        told: Told | None = None,
+    ) -> Corpus:
         """Index what is not indexed yet.
+
+        Args:
+            embedding: the name of a model other than the one that is set.
 
         Raises:
             InputError: the data has no documents.
@@ -49,10 +61,11 @@ class Corpus:
 
         if not data.documents:
             raise InputError(reason="data_no_documents", name=data.name)
-        folder = runtime.settings.home / "evaluation" / checksum((), data.documents)[:16]
+        folder = runtime.settings.home / "evaluation" / f"{checksum((), data.documents)[:16]}-{_FORMAT}"
         workspace = Workspace.open(folder)
-        embedding = None if mode == "keyword" else runtime.embedding
-        corpus = cls(workspace, Library(workspace, embedding), mode)
+        opened = None if mode == "keyword" else lambda: runtime.embedding(embedding)
+        reranker = runtime.reranker if mode == "hybrid" else None
+        corpus = cls(workspace, Library(workspace, opened, reranker=reranker), mode)
         try:
             await corpus._index(data, told)
         except BaseException:
@@ -111,7 +124,7 @@ class Corpus:
             source = f"{quote(document.id, safe='')}.txt"
             if source not in there and (document.text or document.title).strip():
                 result = await index.add_text(
-                    document.text or document.title, source, title=document.title or None, embed=False
+                    document.text or document.title, source, title=document.title, embed=False
                 )
                 there[source] = result.document_id or ""
             if source in there:

@@ -4,6 +4,7 @@
     load_csv     CSV or TSV, with or without a header
     load_beir    a BEIR folder: corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv
     load_squad   SQuAD 1.1 and 2.0, CMRC 2018, DRCD: paragraphs with questions and answer texts
+    load_pairs   sentence pairs with labels (AFQMC, LCQMC, QQP): which of the second sentences mean the same?
 
 Every loader reads UTF-8 (or GB18030), also as ``.gz``, and returns a :class:`Dataset`. The checksum is of
 the content as read, so the same rows have the same checksum in whatever file format they come.
@@ -140,6 +141,33 @@ def load_squad(path: Path, *, split: str | None = None, name: str | None = None)
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(reason="data_not_squad", where=path.name, detail=repr(error)) from error
     return Dataset(name or _stem(path), split or _stem(path), tuple(records), tuple(documents))
+
+
+def load_pairs(path: Path, *, split: str | None = None, name: str | None = None) -> Dataset:
+    """Read lines of two sentences and a label, 1 for the same meaning, separated by tabs, as a search task.
+
+    Documents are the distinct second sentences, queries the distinct first ones that have a positive pair with
+    another text; all of a query's positives are relevant to it. Lines of other forms, such as a header, are an
+    error.
+
+    Raises:
+        MissingFile, InputError: no such file; a line that is not a pair with a label of 0 or 1.
+    """
+    path = _existing(path)
+    documents: dict[str, str] = {}
+    relevant: dict[str, dict[str, float]] = {}
+    for number, line in enumerate(_text(path).split("\n"), 1):
+        if not line.strip():
+            continue
+        first, second, label = (*line.rstrip("\r").split("\t"), "", "", "")[:3]
+        if label not in ("0", "1") or not first.strip() or not second.strip():
+            raise InputError(reason="data_row", where=f"{path.name}:{number}", detail=line[:80])
+        there = documents.setdefault(second, f"d{len(documents)}")
+        if label == "1" and first != second:
+            relevant.setdefault(first, {})[there] = 1.0
+    records = tuple(Record(f"q{i}", text, relevant=gains) for i, (text, gains) in enumerate(relevant.items()))
+    found = tuple(Document(id_, text) for text, id_ in documents.items())
+    return Dataset(name or path.resolve().parent.name, split or _stem(path), records, found)
 
 
 def _question(qa: Mapping[str, Any], document: str) -> Record:

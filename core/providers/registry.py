@@ -47,6 +47,7 @@ ENGINES: dict[str, Engine] = {
         Engine("sentence-transformers", None, "core.providers.sentence_transformers:open_embedding", "core.providers.sentence_transformers:open_reranker", package="sentence_transformers", install='pip install "touchstone-llm[local]"', about="embedders and cross-encoders, through torch"),
         Engine("langchain", "core.providers.langchain:open_chat", "core.providers.langchain:open_embedding", package="langchain", about="any chat or embedding model of LangChain"),
         Engine("decision", rerank="core.providers.decision_rerank:open_reranker", about="a chat model's decisions, as a reranker"),
+        Engine("symmetric", embedding="core.providers.symmetric:open_embedding", about="an embedding model for documents that are queries themselves"),
         Engine("scripted", "core.providers.scripted:open_chat", "core.providers.scripted:open_embedding", about="answers and faults from a file, for tests and demos"),
     )
 }  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from core.contracts import EmbeddingModel
 from core.errors import TouchstoneError
 from core.retrieval import fuse, keyword, tokens, vocabulary
 from core.retrieval.allowed import AllowedCache
+from core.retrieval.candidates import LEAST, gather, terms_of
 from core.retrieval.options import SearchOptions
 from core.retrieval.records import Found
 from core.retrieval.search import VectorLeg
@@ -21,7 +22,7 @@ from core.workspace import Workspace
 if TYPE_CHECKING:
     import numpy as np
 
-CANDIDATES = 60  # of each leg, before fusion
+CANDIDATES = LEAST  # of each leg, before fusion
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,43 +78,36 @@ def find(
         if not total:
             return Found(asked.query, (), vector=given.vector, notices=given.notices)
         allowed = cache.get(db, collection, options.filter) if options.filter is not None else None
-        candidates = max(CANDIDATES, options.depth)
-        by_word: dict[str, float] = {}
-        if options.mode != "vector":
-            terms = asked.words.query_terms(asked.query, synonyms=options.synonyms)
-            numbers = allowed.numbers if allowed is not None else None
-            words = dict(keyword.search(db, collection, terms, candidates, allowed=numbers))
-            ids = _ids(db, words)
-            by_word = {ids[number]: score for number, score in words.items() if number in ids}
-        by_meaning: dict[str, float] = {}
-        spread = None
-        if options.mode != "keyword" and given.vector is not None and given.model is not None:
-            by_meaning, spread = legs(collection, given.model).search(
-                given.vector, candidates, also=by_word, allowed=allowed
-            )
-        fused = fuse.min_max(by_word, by_meaning)
-        best = fuse.ranked(fused)[: None if asked.uncut else options.depth]
+        terms = search_terms(db, collection, asked, total) if options.mode != "vector" else ()
+        by_meaning = options.mode != "keyword" and given.vector is not None and given.model is not None
+        leg = legs(collection, given.model) if by_meaning and given.model is not None else None
+        made = gather(db, collection, terms, options.depth, leg, given.vector, allowed=allowed)
+        best = fuse.ranked(made.fused)[: None if asked.uncut else options.depth]
         found = passages(db, collection, best)
         content = tokens.content_terms(asked.terms_from)
         frequency = keyword.document_frequency(db, collection, content)
         numbers = _numbers(db, found)
         matched = keyword.matched(db, collection, content, numbers.values())
     weights = {term: keyword.idf(frequency[term], total) for term in content}
-    word_ranks = {id_: rank for rank, id_ in enumerate(fuse.ranked(by_word), 1)}
-    meaning_ranks = {id_: rank for rank, id_ in enumerate(fuse.ranked(by_meaning), 1)}
     hits = tuple(
         Hit(
             passage,
-            fused[passage.id],
-            word_ranks.get(passage.id),
-            by_word.get(passage.id),
-            meaning_ranks.get(passage.id),
-            by_meaning.get(passage.id),
+            made.fused[passage.id],
+            made.word_ranks.get(passage.id),
+            made.by_word.get(passage.id),
+            made.meaning_ranks.get(passage.id),
+            made.by_meaning.get(passage.id),
             matched[numbers[passage.id]],
         )
         for passage in (found[id_] for id_ in best if id_ in found)
     )
-    return Found(asked.query, hits, weights, total, given.vector, spread, given.notices)
+    return Found(asked.query, hits, weights, total, given.vector, made.spread, given.notices)
+
+
+def search_terms(db: sqlite3.Connection, collection: int, asked: Asked, total: int) -> list[str]:
+    """The terms that the keyword leg is asked for: the question's, and those of kept words and synonyms."""
+    own = terms_of(asked.query, lambda asking: keyword.document_frequency(db, collection, asking), total)
+    return list(dict.fromkeys([*own, *asked.words.added_terms(asked.query, synonyms=asked.options.synonyms)]))
 
 
 def passages(db: sqlite3.Connection, collection: int, ids: Sequence[str]) -> dict[str, Passage]:
@@ -137,14 +131,6 @@ def passage_of(row: sqlite3.Row) -> Passage:
         row["id"], row["document_id"], row["text"], row["title"], row["source"], row["position"], row["start"],
         row["end"], row["heading"], row["page"], row["language"], json.loads(row["document_metadata"]) | json.loads(row["metadata"]),
     )  # fmt: skip
-
-
-def _ids(db: sqlite3.Connection, numbers: Mapping[int, float]) -> dict[int, str]:
-    if not numbers:
-        return {}
-    marks = ",".join("?" * len(numbers))
-    rows = db.execute(f"SELECT number, id FROM passages WHERE number IN ({marks})", tuple(numbers))
-    return {row["number"]: row["id"] for row in rows}
 
 
 def _numbers(db: sqlite3.Connection, ids: Iterable[str]) -> dict[str, int]:

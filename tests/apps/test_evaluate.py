@@ -133,6 +133,24 @@ def test_squad_paragraphs_can_be_ranked_and_a_sample_taken(squad: Path, tmp_path
     assert found.value("success@1") == 1.0
 
 
+def test_sentence_pairs_are_embedded_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds = []
+    embed = HashedEmbedding.embed
+
+    async def noted(self: HashedEmbedding, texts: Sequence[str], *, kind: EmbeddingKind) -> Any:
+        kinds.append(kind)
+        return await embed(self, texts, kind=kind)
+
+    monkeypatch.setattr(HashedEmbedding, "embed", noted)
+    pairs = tmp_path / "pairs.txt"
+    pairs.write_text(
+        "怎么修改密码\t如何修改密码\t1\n怎么修改密码\t退货运费谁出\t0\n发票什么时候开\t什么时候开发票\t1\n", "utf-8"
+    )
+    found = evaluate("retrieval", "--data", str(pairs), "--mode", "hybrid", "--json")
+    assert json.loads(found.stdout)["hybrid"]["ndcg@10"] == 1.0
+    assert set(kinds) == {"query"}
+
+
 def test_people_get_a_table_and_how_much_both_legs_help(beir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOUCHSTONE_LANG", "zh")
     done = evaluate("retrieval", "--data", beir, "--mode", "all")

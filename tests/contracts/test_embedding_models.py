@@ -20,6 +20,8 @@ from tests.core.providers.tiny_torch import minilm
 
 MODELS: dict[str, Traits] = {
     "embedded:e5": Traits(kinds_differ=True, bilingual=True),
+    "symmetric:scripted:hash": Traits(),
+    "symmetric:embedded:e5": Traits(bilingual=True),
     "gguf:tiny-e5.gguf": Traits(kinds_differ=True),  # its name has the prefixes of e5, its weights are random
     "gguf:tiny.gguf": Traits(),
     "scripted:hash": Traits(),
