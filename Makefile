@@ -20,8 +20,8 @@ check: $(VENV)/all  ## format, lint and type checks
 format: $(VENV)/all  ## format the code
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-eval: $(VENV)/all  ## measure the quality of every app on its data
-	@$(BIN)/python -m apps.customer_service.evaluate
+eval: $(VENV)/all  ## measure quality on the sample shop and, with DATA=folder, on public sets
+	@$(BIN)/python -m apps.measure $(if $(DATA),--data $(DATA)) $(ARGS)
 
 bench: $(VENV)/all  ## measure speed side by side with peers
 	@$(BIN)/python -m benchmarks $(ARGS)

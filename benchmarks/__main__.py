@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.report import keep, machine, show, write_docs
 
-BENCHES = ("overhead", "chunks", "streams", "imports", "gguf", "transformers", "gpu", "pages")
+BENCHES = ("overhead", "chunks", "streams", "imports", "gguf", "transformers", "embeddings", "gpu", "pages")
 LONG = ("retrieval", "growth")  # run when named: they need public data and a quarter of an hour
 
 

@@ -348,11 +348,12 @@ async def check_model(kind: str, name: str, settings: Settings, role: str | None
 
 
 async def _check_server(code: str, name: str, model: str, row: Service, settings: Settings) -> Finding:
-    from core.providers.openai import list_models
+    from core.providers.openai import model_rows
+    from core.providers.server_kind import server_kind
 
     what, started = Phrase(f"doctor.what.{code}"), time.perf_counter()
     try:
-        offered = await list_models(row.name, settings)
+        rows = await model_rows(row.name, settings)
     except (ModelNotFound, InvalidResponse) as error:
         better = row.base_url.rstrip("/") + "/v1"
         if await _answers(row, better, settings):
@@ -368,8 +369,12 @@ async def _check_server(code: str, name: str, model: str, row: Service, settings
             )
         raise
     seconds = f"{time.perf_counter() - started:.2f}"
+    offered = sorted({str(found["id"]) for found in rows})
     if model in offered or f"{model}:latest" in offered:
-        return Finding("ok", code, what, Phrase("doctor.server_answers", name=name, url=row.base_url, seconds=seconds))
+        said = {"name": name, "url": row.base_url, "seconds": seconds}
+        if kind := await server_kind(row.name, rows, settings):
+            return Finding("ok", code, what, Phrase("doctor.server_of_kind", kind=str(kind), **said))
+        return Finding("ok", code, what, Phrase("doctor.server_answers", **said))
     from difflib import get_close_matches
 
     near = get_close_matches(model, offered, 3, 0.5) or offered[:3]

@@ -97,6 +97,7 @@ FIELDS: tuple[Field, ...] = (
     Field("local.device", "TOUCHSTONE_LOCAL_DEVICE", "", str, "Device of transformers models: cuda, cuda:1, rocm, mps, cpu; empty takes the best there is", "transformers 模型的设备：cuda、cuda:1、rocm、mps、cpu；空则用最好的"),
     Field("local.dtype", "TOUCHSTONE_LOCAL_DTYPE", "", str, "Number format of transformers models; empty takes what the device does best", "transformers 模型的数值格式；空则按设备选择", allowed=("", "float32", "bfloat16", "float16")),
     Field("local.quantization", "TOUCHSTONE_LOCAL_QUANTIZATION", "", str, "Weights of transformers models in 8 or 4 bits (CUDA, needs bitsandbytes)", "transformers 模型的权重用 8 位或 4 位（CUDA，需要 bitsandbytes）", allowed=("", "int8", "int4")),
+    Field("retrieval.synonyms", "TOUCHSTONE_SYNONYMS", "", str, "YAML file of synonyms for all collections; empty for none", "所有集合通用的同义词 YAML 文件，空则不用"),
     Field("server", "TOUCHSTONE_SERVER", "", str, "URL of a Touchstone service; empty runs in this process", "Touchstone 服务的 URL，空则在本进程运行"),
 )  # fmt: skip
 OTHER_VARIABLES: Mapping[str, tuple[str, str]] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -31,6 +31,7 @@ QUOTE = 160  # characters of a quote shown to people
 def index(
     paths: Annotated[list[Path], typer.Argument(help="cli.index.paths", metavar="PATH...")],
     collection: Collection = "default",
+    metadata: Annotated[list[str] | None, typer.Option("--metadata", "-m", help="cli.index.metadata")] = None,
     json: Json = False,
 ) -> None:
     from core.providers.sync import run
@@ -42,7 +43,8 @@ def index(
         library = Library.of(runtime)
         try:
             with progress_bar(out) as progress:
-                report = run(library.collection(collection).sync(paths, progress=progress))
+                given = _metadata(metadata) if metadata is not None else None
+                report = run(library.collection(collection).sync(paths, progress=progress, metadata=given))
         except KeyboardInterrupt:
             out.note(out.t("index.stopped"))
             raise typer.Exit(STOPPED) from None
@@ -64,6 +66,22 @@ def index(
         out.document({"collection": collection, **report.as_dict(out.language)})
         if counts["failed"]:
             raise typer.Exit(1)
+
+
+def _metadata(pairs: Sequence[str]) -> dict[str, Any]:
+    """``year=2025`` is a number, ``open=true`` a truth value, ``tags=[a, b]`` a list, as YAML has them."""
+    import yaml
+
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        name, sign, value = pair.partition("=")
+        try:
+            found[name.strip()] = yaml.safe_load(value) if sign else None
+        except yaml.YAMLError:
+            found[name.strip()] = value
+        if not sign or found[name.strip()] is None:
+            raise InputError(reason="bad_value", name="--metadata", value=pair, allowed="name=value")
+    return found
 
 
 def ask(

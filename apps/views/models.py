@@ -20,14 +20,17 @@ from core.settings import ROLES, Settings
 
 NONE = ""
 FILES = {"gguf": "~/models/qwen3-4b-q4_k_m.gguf", "scripted": "answers.yaml"}
-PLACEHOLDERS = {**FILES, "transformers": "Qwen/Qwen3-4B"}
-ORDER = {"": 0, "embedded": 1, "gguf": 2, "transformers": 3, "scripted": 99}
+PLACEHOLDERS = {**FILES, "transformers": "Qwen/Qwen3-4B", "decision": "openai:gpt-6-luna"}
+ORDER = {
+    "": 0, "embedded": 1, "gguf": 2, "transformers": 3, "sentence-transformers": 4, "langchain": 60, "decision": 61,
+    "scripted": 99,
+}  # fmt: skip
 SIGNS = {True: ":green-badge[:material/check: {}]", False: ":gray-badge[{}]"}
 CAPABILITIES = ("stream", "tools", "schema", "images", "logprobs", "usage", "cancel", "reasoning", "grounded")
 
 
 def provider_label(choice_id: str, rows: dict[str, Choice]) -> str:
-    if choice_id in ("", "embedded", "gguf", "transformers", "scripted"):
+    if choice_id in ORDER:
         return t(f"models.engine.{choice_id or 'none'}")
     return rows[choice_id].label
 
@@ -72,7 +75,7 @@ def model_field(role: str, choice: Choice, settings: Settings) -> str:
         ).strip()
     listed = st.session_state.get(f"models_listed_{choice.id}", ())
     names = list(dict.fromkeys(filter(None, [in_use, *listed, *choice.models])))
-    typed = choice.service is not None
+    typed = choice.id != "embedded"
     chosen = st.selectbox(
         t("models.model"), names, index=0 if names else None, accept_new_options=typed, key=key,
         help=t("models.model_help") if typed else None,

@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from core.retrieval import segments, split, tokens
+from core.retrieval import segments, split, tokens, vocabulary
 from core.retrieval.postings import TENTHS, hashed
 from core.retrieval.segments import Held, Live, View
 
@@ -285,6 +285,8 @@ def rebuild(db: sqlite3.Connection, collection_id: int) -> None:
     for name in (f"keyword_{int(collection_id)}_terms", f"keyword_{int(collection_id)}"):  # of the first format
         db.execute(f"DROP TABLE IF EXISTS {name}")
     create(db, collection_id)
+    owner = db.execute("SELECT tenant, name FROM collections WHERE id = ?", (collection_id,)).fetchone()
+    words = vocabulary.of(db, owner["tenant"], owner["name"]) if owner is not None else vocabulary.EMPTY
     rows = db.execute(
         "SELECT p.number, p.text, p.heading, p.metadata, d.title FROM passages p JOIN documents d"
         " ON d.id = p.document_id WHERE p.collection_id = ? ORDER BY p.number",
@@ -292,4 +294,4 @@ def rebuild(db: sqlite3.Connection, collection_id: int) -> None:
     )
     for row in rows:
         context = split.context(row["title"], row["heading"], json.loads(row["metadata"]))
-        add(db, collection_id, row["number"], tokens.tokens(context), tokens.tokens(row["text"]))
+        add(db, collection_id, row["number"], words.terms(context), words.terms(row["text"]))

@@ -12,16 +12,17 @@ import io
 import os
 import re
 import zipfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from core.errors import InputError, MissingFile, MissingPackage
 from core.i18n import detect_language
-from core.retrieval import formats
+from core.retrieval import formats, metadata
 from core.retrieval.structure import Block
 
-VERSION = 1  # raised when loading changes; documents are then read again at the next sync
+VERSION = 2  # raised when loading changes; documents are then read again at the next sync
 MOST_BYTES = 50 * 2**20
 MOST_CHARACTERS = 20_000_000
 _MOST_UNZIPPED = 300 * 2**20
@@ -48,6 +49,7 @@ class Document:
     media_type: str
     language: str
     content_hash: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)  # the front matter of Markdown
 
 
 def files(paths: Sequence[str | os.PathLike[str]]) -> Iterator[tuple[Path, Path | None]]:
@@ -111,6 +113,7 @@ def load(data: bytes, *, source: str, title: str | None = None, hash_: str = "")
         core.errors.MissingPackage: the reader of this format is not installed.
     """
     name = source.replace("\\", "/").rsplit("/", 1)[-1]
+    front: dict[str, Any] = {}
     suffix = Path(name).suffix.lower()
     if suffix == ".pdf":
         media_type, (text, found, own_title) = "application/pdf", _pdf(data, name)
@@ -120,6 +123,7 @@ def load(data: bytes, *, source: str, title: str | None = None, hash_: str = "")
         written = clean(decode(data, name))
         if suffix in _MARKDOWN:
             media_type, (text, found, own_title) = "text/markdown", formats.from_markdown(written)
+            front = metadata.front_matter(written)
         elif suffix in _HTML:
             media_type, (text, found, own_title) = "text/html", formats.from_html(written)
         elif suffix in (".csv", ".tsv"):
@@ -137,8 +141,9 @@ def load(data: bytes, *, source: str, title: str | None = None, hash_: str = "")
         raise InputError(
             reason="file_too_large", name=name, size_mb=len(text) // 10**6, limit_mb=MOST_CHARACTERS // 10**6
         )
-    chosen = title or own_title or Path(name).stem
-    return Document(source, chosen[:300], text, tuple(found), media_type, detect_language(text[:20_000]), hash_)
+    chosen = title if title is not None else own_title or Path(name).stem
+    language = detect_language(text[:20_000])
+    return Document(source, chosen[:300], text, tuple(found), media_type, language, hash_, front)
 
 
 def decode(data: bytes, name: str) -> str:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 Mode = Literal["auto", "exact", "chroma"]
 EXACT_BELOW = 1_000_000  # passages; see docs/decisions/0012-keyword-postings-and-sketches.md
 LEASE = "chroma"
+_COMPARED = 20_000  # allowed passages that are compared one by one
+_WIDEST = 5000  # neighbors that Chroma is asked for when a filter lets few of them through
 Told = Callable[[int, int], None]
 
 
@@ -75,17 +77,43 @@ class VectorLeg:
         also: Mapping[str, float],
         allowed: Allowed | None,
     ) -> tuple[dict[str, float], tuple[float, float] | None]:
-        if allowed is not None:
-            scores = self._scores(db, vector, list(allowed.ids))
-            found = dict(sorted(scores.items(), key=lambda item: -item[1])[:top_k])
-        else:
-            found = dict(self._exact.search(vector, top_k))
-            for id_, score in self.store.index(name, self.dim).search(vector, top_k + len(self._gone)):
-                if id_ not in self._gone:
-                    found.setdefault(id_, score)
-            found = dict(sorted(found.items(), key=lambda item: -item[1])[:top_k])
+        index, only = self.store.index(name, self.dim), allowed.ids if allowed is not None else None
+        near = dict(self._exact.search(vector, top_k, allowed=only))
+        applied = (
+            index.search(vector, top_k + len(self._gone))
+            if only is None
+            else self._within(db, index, vector, top_k, only)
+        )
+        for id_, score in applied:
+            if id_ not in self._gone:
+                near.setdefault(id_, score)
+        found = dict(sorted(near.items(), key=lambda item: -item[1])[:top_k])
         found.update(self._scores(db, vector, [id_ for id_ in also if id_ not in found]))
         return found, self._exact.spread(vector)
+
+    def _within(
+        self, db: sqlite3.Connection, index: ChromaIndex, vector: np.ndarray, top_k: int, allowed: frozenset[str]
+    ) -> list[tuple[str, float]]:
+        """The nearest of ``allowed`` among what is in Chroma.
+
+        Few are compared exactly, out of SQLite. Of many, the graph is asked for more and more until enough of them
+        are among its nearest: the nearest allowed then are the nearest of all that are allowed.
+        """
+        if len(allowed) > _COMPARED:
+            here, wanted = index.count(), 2 * top_k
+            while wanted < min(here, _WIDEST):
+                near = [
+                    pair for pair in index.search(vector, wanted) if pair[0] in allowed and pair[0] not in self._gone
+                ]
+                if len(near) >= top_k:
+                    return near[:top_k]
+                wanted *= 4
+        scores: dict[str, float] = {}
+        for chunk in vectors.chunks(allowed, 500):
+            scores.update(self._scores(db, vector, chunk))
+            if len(scores) > 20 * top_k:
+                scores = dict(sorted(scores.items(), key=lambda item: -item[1])[:top_k])
+        return sorted(scores.items(), key=lambda item: -item[1])[:top_k]
 
     def _scores(self, db: sqlite3.Connection, vector: np.ndarray, ids: list[str]) -> dict[str, float]:
         scores = self._exact.scores(vector, ids)

@@ -79,11 +79,17 @@ class ExactIndex:
                 self._ids = [self._ids[i] for i in kept]
                 self._row = {id_: i for i, id_ in enumerate(self._ids)}
 
-    def search(self, vector: np.ndarray, top_k: int) -> list[tuple[str, float]]:
+    def search(
+        self, vector: np.ndarray, top_k: int, *, allowed: frozenset[str] | None = None
+    ) -> list[tuple[str, float]]:
+        """See :meth:`VectorIndex.search`; with ``allowed``, the nearest among these ids."""
         import numpy as np
 
         with self._lock:
             ids, matrix = self._ids, self._matrix[: len(self._ids)]
+            if allowed is not None:
+                ids = [id_ for id_ in ids if id_ in allowed]
+                matrix = matrix[[self._row[id_] for id_ in ids]]
             scores = matrix @ vector.astype(np.float32)
             if top_k < len(ids):
                 best = np.argpartition(-scores, top_k)[:top_k]

@@ -9,7 +9,6 @@ import pytest
 
 from core.retrieval import numerals, sentences, tokens
 from core.retrieval.concepts import concepts
-from core.retrieval.fuse import min_max, ranked, reciprocal_rank
 from core.retrieval.postings import hashed
 from core.retrieval.simplified import PAIRS, SIMPLIFIED
 from core.retrieval.stem import stem
@@ -119,13 +118,3 @@ def test_concepts_bridge_words_and_languages() -> None:
         "we refund the difference when the price drops"
     )
     assert concepts("石头剪刀布") == frozenset()
-
-
-def test_fusion() -> None:
-    keyword, vector = {"a": 9.0, "b": 3.0}, {"b": 0.9, "c": 0.8}
-    assert ranked(min_max(keyword, vector, 0.9))[0] == "a"
-    assert ranked(min_max(keyword, vector, 0.1))[0] == "b"
-    assert min_max({}, vector) == {"b": 1.0, "c": 0.0}
-    assert min_max({"x": 2.0}, {}) == {"x": 1.0}
-    assert ranked(reciprocal_rank(keyword, vector))[0] == "b"  # found by both
-    assert reciprocal_rank({"a": 1.0}, {"a": 0.5})["a"] == pytest.approx(2 / 61)
