@@ -24,9 +24,9 @@ TOUCHSTONE = ("-m", "apps.cli", "evaluate")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One measurement: a Python command line that takes ``--publish``. ``{data}`` is the folder of public data.
+    """One measurement: a Python command line that takes ``--publish``. ``{root}`` is the folder of public data.
 
-    ``data`` is what must be there for it, below that folder.
+    ``data`` is what must be there for it, below that folder; ``{data}`` in the command is its path.
     """
 
     name: str
@@ -34,11 +34,11 @@ class Row:
     data: str = ""
 
     def arguments(self, folder: Path) -> list[str]:
-        return [part.replace("{data}", str(folder / self.data)) for part in self.command]
+        return [part.replace("{data}", str(folder / self.data)).replace("{root}", str(folder)) for part in self.command]
 
 
-def _retrieval(name: str, data: str) -> Row:
-    return Row(name, (*TOUCHSTONE, "retrieval", "--data", "{data}", "--mode", "all", "--resume"), data)
+def _retrieval(name: str, data: str, *more: str) -> Row:
+    return Row(name, (*TOUCHSTONE, "retrieval", "--data", "{data}", "--mode", "all", "--resume", *more), data)
 
 
 ROWS = (
@@ -46,6 +46,8 @@ ROWS = (
     _retrieval("scifact", "scifact"),
     _retrieval("cmrc2018", "cmrc2018/cmrc2018_dev.json"),
     _retrieval("afqmc", "zh-pairs/AFQMC/dev.txt"),
+    _retrieval("cmrc2018-among-scifact", "cmrc2018/cmrc2018_dev.json", "--among", "{root}/scifact"),
+    _retrieval("scifact-among-cmrc2018", "scifact", "--among", "{root}/cmrc2018/cmrc2018_dev.json"),
 )
 
 

@@ -45,7 +45,7 @@ ALL = "all"
 PAIRS = (".txt", ".tsv")  # files of sentence pairs
 BASELINE = "lexical"  # sentences chosen by shared words alone, beside every answering system
 PUBLISHED = {  # of each task, in the scoreboard
-    "retrieval": ("ndcg@10", "recall@100"),
+    "retrieval": ("ndcg@10", "success@1", "recall@100"),
     "answers": ("answered", "supported", "unsupported_at_60%", "refused", "refused_at_10%", "ece"),
     "intents": ("accuracy", "in_scope_accuracy", "oos_recall", "oos_precision", "ece"),
 }
@@ -56,6 +56,7 @@ def retrieval(
     data: Data,
     mode: Annotated[str, typer.Option("--mode", help="cli.evaluate.retrieval.mode")] = "hybrid",
     symmetric: Annotated[bool, typer.Option("--symmetric", help="cli.evaluate.retrieval.symmetric")] = False,
+    among: Annotated[list[Path] | None, typer.Option("--among", help="cli.evaluate.retrieval.among")] = None,
     split: Split = "test",
     sample: Sample = None,
     baseline: Baseline = None,
@@ -67,10 +68,13 @@ def retrieval(
     json: Json = False,
 ) -> None:
     from core.evaluation.corpus import MODES
+    from core.evaluation.datasets import among as mixed
 
     if mode not in (*MODES, ALL):
         raise InputError(reason="bad_value", name="--mode", value=mode, allowed=", ".join((*MODES, ALL)))
     found = _read(data, split, sample)
+    if among:
+        found = mixed(found, [_read(path, split, None) for path in among])
     chosen = MODES if mode == ALL else tuple(m for m in MODES if m == mode)
     files = Files(baseline, gate, save, html, publish)
     alike = symmetric or (data.is_file() and data.suffix in PAIRS)

@@ -102,6 +102,18 @@ def test_all_modes_as_json(beir: Path) -> None:
     assert found["keyword"]["ndcg@10"] > 0.9
 
 
+def test_documents_of_another_set_get_in_the_way(beir: Path, squad: Path) -> None:
+    """Only the documents are added, and those of the other set never count as right."""
+    alone = json.loads(evaluate("retrieval", "--data", squad, "--mode", "keyword", "--json").stdout)
+    mixed = evaluate("retrieval", "--data", squad, "--among", beir, "--among", beir, "--mode", "keyword", "--json")
+    assert mixed.exit_code != 0, "the same documents twice"
+    mixed = evaluate("retrieval", "--data", squad, "--among", beir, "--mode", "keyword", "--json")
+    assert mixed.exit_code == 0, mixed.output
+    assert json.loads(mixed.stdout)["keyword"]["success@1"] <= alone["keyword"]["success@1"]
+    told = evaluate("retrieval", "--data", squad, "--among", beir, "--mode", "keyword")
+    assert f"{squad.stem}+{beir.name}" in told.stdout
+
+
 def test_keywords_alone_need_no_embedding_model(beir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOUCHSTONE_EMBEDDING", "openai:none-without-a-key")
     assert evaluate("retrieval", "--data", beir, "--mode", "keyword", "--json").exit_code == 0
