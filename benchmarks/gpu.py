@@ -1,37 +1,43 @@
 """The torch engine on a graphics card: random-weight models of 0.5B and 7B, built on the device from a configuration.
 
-Clients at once through our engine, beside ``generate`` one by one, ``generate_batch``, and vLLM where it is installed (in a
-process of its own, with weights of the same shape); whether memory comes back over load and unload; whether two models share
-the card; how soon a cancelled call frees its slot. Without a card the result says so and nothing is measured.
+Clients at once through our engine, in its batch lane and in its paged lane, beside ``generate`` one by one, ``generate_batch``,
+and vLLM where it is installed (in a process of its own, with weights of the same shape); whether memory comes back over load
+and unload; whether two models share the card; how soon a cancelled call frees its slot; what happens when the card's memory
+runs out in the middle of a batch. Without a card the result says so and nothing is measured.
 
-``python -m benchmarks.gpu vllm FOLDER CLIENTS TOKENS`` is the process that runs vLLM; it prints tokens per second.
+Figures are printed as they come. ``python -m benchmarks.gpu measure --sizes 0.5B --tokens 64 --cycles 3 --keep FILE`` measures
+less and writes all it has to FILE after each step; ``python -m benchmarks.gpu vllm FOLDER CLIENTS TOKENS`` is the process that
+runs vLLM; it prints tokens per second.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks.report import Result, Table, Target
+from benchmarks.report import Result, Table, Target, keep, machine, show
 from benchmarks.transformers import first_token_ms, generate, generate_batch, ours
-from core.errors import OutOfMemory
+from core.errors import OutOfMemory, TouchstoneError
 from core.providers.local_queue import QUEUE
 from core.providers.torch_device import Device, choose, devices, free_bytes, trim
-from core.providers.torch_engine import Engine
+from core.providers.torch_engine import Engine, Running
 from core.providers.torch_files import ModelFiles, Tensors
 from core.providers.torch_memory import BOOK, MIB
+from core.providers.torch_paged import Paged
 from core.providers.transformers import TransformersChat
 from core.settings import Settings, load_settings
-from core.types import Options, user
+from core.types import Done, Options, user
 from tests.core.providers.tiny_transformers import CHATML, write_tokenizer
 
 TITLE = ("Torch engine on a graphics card", "torch 引擎在显卡上")
@@ -39,6 +45,7 @@ CLIENTS = (1, 8, 32)
 TOKENS = 128
 CYCLES = 10
 BACK_MIB = 200.0
+NO_MEMORY_MIB = 400  # above the weights, for a batch that wants several times as much
 # Shapes of Qwen2.5: the vocabulary is theirs too, because its output layer is a good part of the work.
 SIZES: Mapping[str, Mapping[str, int]] = {
     "0.5B": {"hidden_size": 896, "intermediate_size": 4864, "num_hidden_layers": 24, "num_attention_heads": 14, "num_key_value_heads": 2, "vocab_size": 151936},
@@ -54,6 +61,8 @@ class Measured:
     first_ms: float = 0.0
     cancel_s: float = 0.0
     left_mib: list[float] = field(default_factory=list)  # after each unload, above the first
+    lane: str = ""  # which of the two the engine takes by itself for plain requests
+    no_memory: dict[str, Any] = field(default_factory=dict)  # what came of a batch that the card could not hold
 
 
 def run() -> Result:
@@ -64,7 +73,13 @@ def run() -> Result:
 
 
 def measure(
-    sizes: Mapping[str, Mapping[str, int]], *, clients: tuple[int, ...], tokens: int, cycles: int, device: str
+    sizes: Mapping[str, Mapping[str, int]],
+    *,
+    clients: tuple[int, ...],
+    tokens: int,
+    cycles: int,
+    device: str,
+    partial: Path | None = None,
 ) -> Result:
     """Measure models of ``sizes`` on ``device``. A test does so with tiny ones on a CPU."""
     most = max(clients)
@@ -75,36 +90,70 @@ def measure(
         }  # fmt: skip
         settings = load_settings(Path(home), variables)
         place = choose(settings)
+        notes = Notes(partial)
         found = {}
         for name, size in sizes.items():
-            folder = Path(home) / name
-            found[name] = asyncio.run(_one_model(folder, name, size, settings, place, clients, tokens, cycles))
+            folder, found[name] = Path(home) / name, Measured()
+            notes.begin(name, found[name])
+            asyncio.run(_one_model(found[name], notes, folder, size, settings, place, clients, tokens, cycles))
             if (rate := _vllm(folder, most, tokens)) is not None:
                 found[name].rates[f"vLLM, {most} at once"] = rate
         shared = asyncio.run(_two_models(Path(home), sizes, settings, place))
     return _result(found, shared, place, clients, tokens, cycles)
 
 
+class Notes:
+    """Prints each step with its time, and keeps what was measured so far: a run that is cut short is not lost."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path, self._began = path, time.perf_counter()
+        self._models: dict[str, Measured] = {}
+        self._name = ""
+
+    def begin(self, name: str, measured: Measured) -> None:
+        self._name, self._models[name] = name, measured
+
+    def say(self, words: str) -> None:
+        print(f"{time.perf_counter() - self._began:7.1f} s  {self._name}: {words}", file=sys.stderr, flush=True)
+        if self._path is not None:
+            self._path.write_text(json.dumps({n: vars(m) for n, m in self._models.items()}, indent=1), "utf-8")
+
+
 # --- measuring --------------------------------------------------------------------------------
 
 
 async def _one_model(
-    folder: Path, name: str, size: Mapping[str, int], settings: Settings, place: Device, clients: tuple[int, ...], tokens: int, cycles: int
-) -> Measured:  # fmt: skip
-    model, found, most = random_model(folder, name, size, settings), Measured(), max(clients)
+    found: Measured, notes: Notes, folder: Path, size: Mapping[str, int], settings: Settings, place: Device, clients: tuple[int, ...], tokens: int, cycles: int
+) -> None:  # fmt: skip
+    model, most = random_model(folder, folder.name, size, settings), max(clients)
     texts = [f"Write a short story about {i + 2} travelers and the sea." for i in range(most)]
-    await ours(model, texts, 8)  # loads, and warms up all lanes
     running = await model.engine.running()
     assert running.batch is not None
-    raw = running.batch._model
-    prompts = [running.tokenizer.encode(text) for text in texts]
-    for count in clients:
-        found.rates[f"Touchstone, {count} at once"] = await _rate(ours(model, texts[:count], tokens))
+    notes.say("loaded")
+    raw, prompts = running.batch._model, [running.tokenizer.encode(text) for text in texts]
+    found.lane = "paged" if running.paged is not None else "batch"
+
+    async def rate(name: str, work: Any) -> None:
+        started = time.perf_counter()
+        written = await work
+        found.rates[name] = written / (time.perf_counter() - started)
+        notes.say(f"{name}: {found.rates[name]:.1f} tokens/s")
+
+    for lane in ("batch", "paged"):
+        with _only(running, lane, model):
+            await ours(model, texts, 8)  # warm-up
+            for count in clients:
+                await rate(_case(lane, count), ours(model, texts[:count], tokens))
     found.first_ms = min([await first_token_ms(model, texts[0]) for _ in range(5)])
-    found.cancel_s = await _cancelled(model, texts)
-    found.rates["generate, one by one"] = await _rate(_threaded(_serial, raw, prompts[:2], tokens))
+    notes.say(f"first token after {found.first_ms:.1f} ms")
+    await rate("generate, one by one", _threaded(_serial, raw, prompts[:2], tokens))
     generate_batch(raw, prompts, 8)  # warm-up
-    found.rates[f"generate_batch, {most} at once"] = await _rate(_threaded(generate_batch, raw, prompts, tokens))
+    await rate(f"generate_batch, {most} at once", _threaded(generate_batch, raw, prompts, tokens))
+    found.cancel_s = await _cancelled(model, texts)
+    notes.say(f"slots free {found.cancel_s:.3f} s after the cancel")
+    if place.kind == "cuda":
+        found.no_memory = await _no_memory(model, place)
+        notes.say(f"no memory: {found.no_memory}")
     del raw, running
     await model.aclose()
     used = []
@@ -113,7 +162,62 @@ async def _one_model(
         await model.aclose()
         trim(place)
         used.append(_used_mib(place))
-    found.left_mib = [value - used[0] for value in used]
+        found.left_mib = [value - used[0] for value in used]
+        notes.say(f"{used[-1]:.0f} MiB taken after unloading")
+
+
+def _case(lane: str, count: int) -> str:
+    return f"Touchstone, {lane} lane, {count} at once"
+
+
+@contextmanager
+def _only(running: Running, lane: str, model: TransformersChat) -> Iterator[None]:
+    """Send plain requests through one lane, whichever the engine would take."""
+    own = running.paged
+    shape = model.shape
+    running.paged = None
+    if lane == "paged":
+        assert running.batch is not None
+        one = {"slots": shape.slots, "context_tokens": shape.context_tokens}
+        running.paged = own or Paged(running.batch._model, filters=False, **one)
+    try:
+        yield
+    finally:
+        if running.paged is not None and running.paged is not own:
+            running.paged.close()
+            running.paged.join(30.0)
+        running.paged = own
+
+
+async def _no_memory(model: TransformersChat, place: Device) -> dict[str, Any]:
+    """Ask for far more cache than the card is allowed to hold: every call must be answered or end with a typed error,
+    and the engine must serve afterwards."""
+    import torch
+
+    text = "The sea, the sea. " * 80
+    running = await model.engine.running()
+
+    async def one() -> str:
+        try:
+            async for event in model.stream([user(text)], Options(max_tokens=8, temperature=0.0, extra={"ignore_eos": True}, top_logprobs=1)):  # fmt: skip
+                if isinstance(event, Done):
+                    return "answered"
+        except TouchstoneError as error:
+            return type(error).__name__
+        return "ended without an answer"
+
+    assert running.batch is not None
+    running.batch._forget()
+    trim(place)
+    total = torch.cuda.mem_get_info(place.name)[1]
+    allowed = torch.cuda.memory_allocated(place.name) + NO_MEMORY_MIB * MIB
+    torch.cuda.set_per_process_memory_fraction(allowed / total, place.name)
+    try:
+        ends = await asyncio.gather(*(one() for _ in range(model.shape.slots)))
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0, place.name)
+    found: dict[str, Any] = {end: ends.count(end) for end in sorted(set(ends))}
+    found["serves afterwards"] = await one() == "answered"
     return found
 
 
@@ -143,12 +247,6 @@ async def _cancelled(model: TransformersChat, texts: list[str]) -> float:
     while QUEUE.running(model.name):
         await asyncio.sleep(0.001)
     return time.perf_counter() - started
-
-
-async def _rate(work: Any) -> float:
-    started = time.perf_counter()
-    written = await work
-    return float(written / (time.perf_counter() - started))
 
 
 async def _threaded(work: Any, *args: Any) -> int:
@@ -201,6 +299,7 @@ def random_model(folder: Path, name: str, size: Mapping[str, int], settings: Set
     from transformers import Qwen2Config
 
     write_tokenizer(folder, CHATML)
+    _name_every_token(folder / "tokenizer.json", size["vocab_size"])
     config = Qwen2Config(**size, max_position_embeddings=4096, eos_token_id=258, pad_token_id=256, bos_token_id=None)
     config.architectures = ["Qwen2ForCausalLM"]
     config.save_pretrained(folder)
@@ -210,6 +309,14 @@ def random_model(folder: Path, name: str, size: Mapping[str, int], settings: Set
     model = TransformersChat(files, provider="transformers", model=name, settings=settings)
     model.engine = Engine(files, model.shape, settings, provider="transformers", model=name, load=build)
     return model
+
+
+def _name_every_token(path: Path, count: int) -> None:
+    """Give every token of the model a spelling, as real vocabularies have: without text there is nothing to stream."""
+    found = json.loads(path.read_text("utf-8"))
+    taken = len(found["model"]["vocab"]) + len(found["added_tokens"])
+    found["model"]["vocab"] |= {f"Ġw{number}": number for number in range(taken, count)}
+    path.write_text(json.dumps(found, ensure_ascii=False), "utf-8")
 
 
 def build(files: ModelFiles, folder: Path, device: Device, dtype: Any, quantization: str) -> Any:
@@ -235,7 +342,6 @@ def _result(
     found: Mapping[str, Measured], shared: bool, place: Device, clients: tuple[int, ...], tokens: int, cycles: int
 ) -> Result:
     most = max(clients)
-    at_most = f"Touchstone, {most} at once"
     targets = [
         Target(
             ("two models share the card (1 = yes)", "两个模型共用显卡（1 = 是）"),
@@ -248,8 +354,8 @@ def _result(
     for name, m in found.items():
         batch = f"generate_batch, {most} at once"
         targets += [
-            Target((f"{name}: {most} at once / generate one by one", f"{name}：{most} 个并发 / 逐个 generate"), m.rates[at_most] / m.rates["generate, one by one"], 8.0, at_least=True),
-            Target((f"{name}: {most} at once / generate_batch", f"{name}：{most} 个并发 / generate_batch"), m.rates[at_most] / m.rates[batch], 0.9, at_least=True),
+            Target((f"{name}: {most} at once / generate one by one", f"{name}：{most} 个并发 / 逐个 generate"), m.rates[_case(m.lane, most)] / m.rates["generate, one by one"], 8.0, at_least=True),
+            Target((f"{name}: {most} at once / generate_batch", f"{name}：{most} 个并发 / generate_batch"), m.rates[_case(m.lane, most)] / m.rates[batch], 0.9, at_least=True),
             Target((f"{name}: memory left over {cycles} cycles", f"{name}：{cycles} 次加载卸载后多占的内存"), max(m.left_mib), BACK_MIB, unit=" MiB"),
             Target((f"{name}: slots free after {most} cancels", f"{name}：{most} 个取消后空位恢复"), m.cancel_s, 1.0, unit=" s"),
         ]  # fmt: skip
@@ -270,7 +376,28 @@ def _result(
     )  # fmt: skip
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
+    does = parser.add_subparsers(dest="does", required=True)
+    less = does.add_parser("measure")
+    less.add_argument("--sizes", default=",".join(SIZES))
+    less.add_argument("--tokens", type=int, default=TOKENS)
+    less.add_argument("--cycles", type=int, default=CYCLES)
+    less.add_argument("--device", default="cuda")
+    less.add_argument("--keep", type=Path)
+    vllm = does.add_parser("vllm")
+    vllm.add_argument("folder", type=Path)
+    vllm.add_argument("clients", type=int)
+    vllm.add_argument("tokens", type=int)
+    given = parser.parse_args()
+    if given.does == "vllm":
+        print(serve_vllm(given.folder, given.clients, given.tokens))
+        return
+    sizes = {name: SIZES[name] for name in given.sizes.split(",")}
+    where = machine()
+    result = measure(sizes, clients=CLIENTS, tokens=given.tokens, cycles=given.cycles, device=given.device, partial=given.keep)  # fmt: skip
+    show(json.loads(keep(result, where).read_text("utf-8")))
+
+
 if __name__ == "__main__":
-    if sys.argv[1:2] != ["vllm"]:
-        sys.exit("usage: python -m benchmarks gpu, or python -m benchmarks.gpu vllm FOLDER CLIENTS TOKENS")
-    print(serve_vllm(Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])))
+    main()

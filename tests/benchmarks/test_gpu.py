@@ -20,7 +20,8 @@ def test_without_a_card_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_step_runs_on_tiny_models() -> None:
     result = gpu.measure(TINY, clients=(1, 3), tokens=6, cycles=2, device="cpu")
     rates = result.raw["tiny"]["rates"]
-    assert {"Touchstone, 3 at once", "generate, one by one", "generate_batch, 3 at once"} <= set(rates)
+    lanes = {f"Touchstone, {lane} lane, {count} at once" for lane in ("batch", "paged") for count in (1, 3)}
+    assert {*lanes, "generate, one by one", "generate_batch, 3 at once"} == set(rates)
     assert all(rate > 0 for rate in rates.values())
     held = {target.text[0]: target for target in result.targets}
     assert held["two models share the card (1 = yes)"].met
