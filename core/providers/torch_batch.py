@@ -87,8 +87,8 @@ class Batch:
         self._waiting: list[Request] = []
         self._rows: list[Request] = []
         self._reading: _Reading | None = None
-        self._allowed = slots  # rows at once; fewer after memory ran out, one more with each row that leaves
-        self._cache = self._empty_cache(slots, context_tokens)
+        self._allowed = slots  # rows at once; half as many after memory ran out, until nobody is left
+        self._cache = self._empty_cache()
         self._closed = self._ended = False
         self._thread = threading.Thread(target=self._run, name=f"touchstone-torch {name}", daemon=True)
         self._thread.start()
@@ -146,7 +146,7 @@ class Batch:
                 except Exception as error:  # noqa: BLE001  the model's own code: whatever it raises ends these requests, not the engine
                     self._fail(error)
         self._model = None
-        self._cache = self._empty_cache(self._slots, self._context)
+        self._cache = self._empty_cache()
 
     def _wait(self) -> bool:
         """Sleep until there is work; ``False``: the batch was closed and everything is done."""
@@ -185,6 +185,8 @@ class Batch:
         """Take the next prompt, and more as long as all together are one piece."""
         import torch
 
+        from core.providers.torch_cache import BatchCache
+
         with self._news:
             free = self._allowed - len(self._rows)
             chosen: list[Request] = []
@@ -204,7 +206,7 @@ class Batch:
         for row, text in enumerate(texts):
             tokens[row, width - len(text) :] = torch.tensor(text)
             mask[row, width - len(text) :] = True
-        cache = self._empty_cache(len(texts), width, width)
+        cache = BatchCache(self._layers, slots=len(texts), limit=width, rows=len(texts), capacity=width)
         self._reading = _Reading(chosen, tokens.to(self._device), mask.to(self._device), cache)
 
     def _read_on(self, reading: _Reading) -> None:
@@ -274,7 +276,8 @@ class Batch:
         self._rows[row] = self._rows[-1]
         self._rows.pop()
         self._cache.leave(row)
-        self._allowed = min(self._slots, self._allowed + 1)
+        if not self._rows:
+            self._allowed = self._slots
         return request
 
     def _split(self, error: BaseException) -> None:
@@ -289,15 +292,15 @@ class Batch:
             self._waiting[:0] = under_way
 
     def _forget(self) -> None:
-        """Nobody is in the batch any more; its memory goes back to the device."""
+        """Nobody is in the batch any more; its memory goes back to the device, and comes anew row by row."""
         self._rows, self._reading = [], None
-        self._cache = self._empty_cache(self._slots, self._context)
+        self._cache = self._empty_cache()
         trim(self._device)
 
-    def _empty_cache(self, slots: int, limit: int, capacity: int = 0) -> BatchCache:
-        from core.providers.torch_cache import FIRST_COLUMNS, BatchCache
+    def _empty_cache(self) -> BatchCache:
+        from core.providers.torch_cache import BatchCache
 
-        return BatchCache(self._layers, slots=slots, limit=limit, capacity=capacity or FIRST_COLUMNS)
+        return BatchCache(self._layers, slots=self._slots, limit=self._context)
 
     def _fail(self, error: BaseException) -> None:
         requests = self._rows + (self._reading.requests if self._reading else [])

@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     import torch
 
 GROWTH = 1.5
+FIRST_ROWS = 4
 FIRST_COLUMNS = 256
 
 
 class _Layer(CacheLayerMixin):
-    """One model layer's buffers. Shape: ``(slots, heads, capacity, width)``; only the batch's window is in use."""
+    """One model layer's buffers. Shape: ``(rows, heads, capacity, width)``; only the batch's window is in use."""
 
     is_sliding = False
     keys: Any
@@ -30,9 +31,9 @@ class _Layer(CacheLayerMixin):
         self.batch = batch
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
-        slots, capacity = self.batch.slots, self.batch.capacity
-        self.keys = key_states.new_zeros((slots, key_states.shape[1], capacity, key_states.shape[3]))
-        self.values = value_states.new_zeros((slots, value_states.shape[1], capacity, value_states.shape[3]))
+        rows, capacity = self.batch.rows, self.batch.capacity
+        self.keys = key_states.new_zeros((rows, key_states.shape[1], capacity, key_states.shape[3]))
+        self.values = value_states.new_zeros((rows, value_states.shape[1], capacity, value_states.shape[3]))
         self.is_initialized = True
 
     def update(
@@ -58,12 +59,12 @@ class _Layer(CacheLayerMixin):
     def buffers(self) -> tuple[torch.Tensor, torch.Tensor]:
         return self.keys, self.values
 
-    def resize(self, capacity: int, start: int, end: int) -> None:
+    def resize(self, rows: int, capacity: int, start: int, end: int) -> None:
         """Move columns ``start`` to ``end`` to the front of new buffers; one layer at a time is held twice."""
         for name in ("keys", "values"):
             old = getattr(self, name)
-            new = old.new_zeros((*old.shape[:2], capacity, old.shape[3]))
-            new[:, :, : end - start] = old[:, :, start:end]
+            new = old.new_zeros((rows, old.shape[1], capacity, old.shape[3]))
+            new[: old.shape[0], :, : end - start] = old[:, :, start:end]
             setattr(self, name, new)
 
     def shift(self, start: int, end: int, to: int) -> None:
@@ -72,13 +73,14 @@ class _Layer(CacheLayerMixin):
 
 
 class BatchCache(Cache):
-    """The caches of ``slots`` rows, in columns ``start`` to ``end`` of buffers with ``capacity`` columns.
+    """The caches of up to ``slots`` rows, in columns ``start`` to ``end`` of buffers with ``capacity`` columns.
 
-    ``limit``: rows never get longer. ``lengths[i]`` columns before ``end`` belong to row i.
+    The buffers have room for ``rows``, which doubles when more join. ``limit``: rows never get longer. ``lengths[i]`` columns before ``end`` belong to row i.
     """
 
-    def __init__(self, layers: int, *, slots: int, limit: int, capacity: int = FIRST_COLUMNS) -> None:
+    def __init__(self, layers: int, *, slots: int, limit: int, rows: int = FIRST_ROWS, capacity: int = FIRST_COLUMNS) -> None:
         self.slots, self.limit = slots, limit
+        self.rows = min(rows, slots)
         self.capacity = min(capacity, limit + FIRST_COLUMNS)
         self.start = self.end = 0
         self.lengths: list[int] = []
@@ -109,18 +111,22 @@ class BatchCache(Cache):
 
     def join(self, other: BatchCache) -> None:
         """Take the rows of ``other`` in behind those that are there."""
+        first = len(self.lengths)
+        after = first + len(other.lengths)
+        if self.rows < after:
+            self.rows = min(self.slots, max(after, 2 * self.rows))
+            self._resize(max(self.capacity, other.width))
         if self.capacity < other.width:
             self._resize(other.width + FIRST_COLUMNS)
         if self.end < other.width:
             self._move(other.width - self.width)
-        first = len(self.lengths)
         for own, new in zip(self._own, other._own, strict=True):
             for name in ("keys", "values"):
                 source = getattr(new, name)[: len(other.lengths), :, other.start : other.end]
                 if not own.is_initialized:
                     own.lazy_initialization(new.keys, new.values)
                 target = getattr(own, name)
-                target[first : first + len(other.lengths), :, self.end - other.width : self.end] = source
+                target[first:after, :, self.end - other.width : self.end] = source
         self.lengths += other.lengths
         self.start = self.end - max(self.lengths)
 
@@ -140,7 +146,7 @@ class BatchCache(Cache):
 
     def _resize(self, capacity: int) -> None:
         for layer in self._filled():
-            layer.resize(capacity, self.start, self.end)
+            layer.resize(self.rows, capacity, self.start, self.end)
         self.capacity, self.start, self.end = capacity, 0, self.width
 
     def _move(self, to: int) -> None:

@@ -112,13 +112,16 @@ def free_bytes(device: Device) -> int | None:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
 
 
-def trim(device: Device | torch.device) -> None:
-    """Give memory nobody uses any more back to the device and the system."""
+def trim(device: Device | torch.device, *, idle: bool = False) -> None:
+    """Give memory nobody uses any more back to the device and the system. ``idle``: no model computes on it, so that
+    the scratch memory of the matrix library may go too, 32 MiB for each thread and stream that ever multiplied."""
     import torch
 
     gc.collect()
     kind = str(device).partition(":")[0]
     if kind == "cuda":
+        if idle:
+            torch._C._cuda_clearCublasWorkspaces()
         torch.cuda.empty_cache()
     elif kind == "mps":
         torch.mps.empty_cache()

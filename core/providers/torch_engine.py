@@ -21,6 +21,7 @@ from core.providers.torch_loading import load_model, load_tokenizer, prepare, we
 from core.providers.torch_memory import BOOK, Entry
 from core.settings import Settings
 
+_LOADING = threading.Lock()  # transformers sets torch's default dtype, the process's own, while it builds a model
 _END_S = 30.0  # the end of the process waits this long for the computing threads at most
 
 
@@ -76,8 +77,8 @@ class Running:
     def _give_back(self) -> None:
         for lane in self.lanes():
             lane.join(threading.TIMEOUT_MAX)
-        trim(self.device)
         BOOK.release(self.entry)
+        trim(self.device, idle=BOOK.empty(self.device))
         _unloading.discard(threading.current_thread())
 
     def lanes(self) -> list[Lane]:
@@ -169,7 +170,8 @@ class Engine:
         entry = BOOK.reserve(files.name, device, weights + cache, provider=self._provider)
         try:
             tokenizer, processor = load_tokenizer(folder, sees=files.sees)
-            model = self._weights(files, folder, device, dtype, quantization)
+            with _LOADING:
+                model = self._weights(files, folder, device, dtype, quantization)
             entry.held = weights
             return self._lanes_of(model, files, tokenizer, processor, device, entry)
         except BaseException:

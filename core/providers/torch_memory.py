@@ -67,6 +67,11 @@ class MemoryBook:
             if entry in self._entries:
                 self._entries.remove(entry)
 
+    def empty(self, device: Device) -> bool:
+        """Whether no model of this process uses ``device``."""
+        with self._lock:
+            return all(e.device != device for e in self._entries)
+
     def _free(self, device: Device) -> int | None:
         found = free_bytes(device)
         if found is None:

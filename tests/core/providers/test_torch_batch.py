@@ -181,6 +181,25 @@ def test_a_batch_that_does_not_fit_is_split_and_all_are_answered(model: Any) -> 
     batch.close()
 
 
+def test_a_split_batch_takes_less_memory(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The card holds the caches of three rows: without smaller buffers no split would ever help."""
+    began = BatchCache._resize
+
+    def small(cache: BatchCache, capacity: int) -> None:
+        if cache.rows > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+        began(cache, capacity)
+
+    monkeypatch.setattr(BatchCache, "_resize", small)
+    monkeypatch.setattr(BatchCache.__init__, "__kwdefaults__", {**BatchCache.__init__.__kwdefaults__, "rows": 1})
+    batch = Batch(model, slots=6, context_tokens=512)
+    asked = [Asked(prompt, tokens=12) for prompt in PROMPTS[:6]]
+    answer(batch, asked)
+    for one, prompt in zip(asked, PROMPTS, strict=False):
+        assert one.tokens == alone(model, prompt, 12)
+    batch.close()
+
+
 def test_one_that_does_not_fit_alone_fails_and_the_engine_goes_on(model: Any) -> None:
     failing = Failing(model, lambda rows, columns: columns > 40)
     batch = Batch(failing, slots=4, context_tokens=512)
@@ -321,9 +340,9 @@ def test_paged_goes_on_after_its_loop_was_ended_by_an_error(model: Any, monkeypa
 # --- the cache --------------------------------------------------------------------------------
 
 
-def filled(lengths: list[int], marks: list[float], limit: int = 400) -> BatchCache:
+def filled(lengths: list[int], marks: list[float], limit: int = 400, rows: int = 4) -> BatchCache:
     """A cache whose row i holds ``marks[i]`` in each of its columns."""
-    cache = BatchCache(2, slots=max(4, len(lengths)), limit=limit)
+    cache = BatchCache(2, slots=max(4, len(lengths)), limit=limit, rows=max(rows, len(lengths)))
     width = max(lengths)
     for layer in cache._own:
         states = torch.zeros(len(lengths), 1, width, 4)
@@ -359,6 +378,17 @@ def test_rows_keep_their_columns_when_others_join_and_leave() -> None:
     cache.leave(0)
     cache.leave(0)
     assert (cache.width, cache.lengths) == (0, [])
+
+
+def test_room_for_rows_comes_with_the_rows() -> None:
+    cache = filled([5], [1.0], rows=1)
+    assert cache.rows == 1
+    alone_bytes = cache.held_bytes
+    cache.join(filled([9], [2.0]))
+    assert (cache.rows, cache.held_bytes) == (2, 2 * alone_bytes)
+    cache.join(filled([3], [3.0]))
+    assert cache.rows == 4
+    assert rows_of(cache) == [(5, 1.0), (9, 2.0), (3, 3.0)]
 
 
 def test_a_cache_moves_to_the_front_before_it_grows() -> None:
