@@ -146,9 +146,16 @@ async def _one_model(
                 await rate(_case(lane, count), ours(model, texts[:count], tokens))
     found.first_ms = min([await first_token_ms(model, texts[0]) for _ in range(5)])
     notes.say(f"first token after {found.first_ms:.1f} ms")
+    if place.kind == "cuda":
+        with _cudnn():
+            await rate("generate, one by one, with cuDNN's attention", _threaded(_serial, raw, prompts[:2], tokens))
+    generate(raw, prompts[0], 8)  # warm-up
     await rate("generate, one by one", _threaded(_serial, raw, prompts[:2], tokens))
     generate_batch(raw, prompts, 8)  # warm-up
     await rate(f"generate_batch, {most} at once", _threaded(generate_batch, raw, prompts, tokens))
+    if place.kind == "cuda":
+        with _cudnn():
+            await rate(f"generate_batch, {most} at once, with cuDNN's attention", _threaded(generate_batch, raw, prompts, tokens))  # fmt: skip
     found.cancel_s = await _cancelled(model, texts)
     notes.say(f"slots free {found.cancel_s:.3f} s after the cancel")
     if place.kind == "cuda":
@@ -187,6 +194,18 @@ def _only(running: Running, lane: str, model: TransformersChat) -> Iterator[None
             running.paged.close()
             running.paged.join(30.0)
         running.paged = own
+
+
+@contextmanager
+def _cudnn() -> Iterator[None]:
+    """As torch is installed; our engine leaves cuDNN's attention out for everybody in the process."""
+    import torch
+
+    torch.backends.cuda.enable_cudnn_sdp(True)
+    try:
+        yield
+    finally:
+        torch.backends.cuda.enable_cudnn_sdp(False)
 
 
 async def _no_memory(model: TransformersChat, place: Device) -> dict[str, Any]:

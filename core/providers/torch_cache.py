@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
 
 GROWTH = 1.5
-FIRST_ROWS = 4
+FIRST_ROWS = 1
 FIRST_COLUMNS = 256
 
 

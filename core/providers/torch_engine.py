@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from core.providers.llama import Shape
 from core.providers.openmp import be_polite
 from core.providers.torch_batch import Batch, Request
-from core.providers.torch_device import Device, choose, choose_dtype, trim
+from core.providers.torch_device import Device, choose, choose_dtype, prefer_kernels, trim
 from core.providers.torch_files import ModelFiles, find
 from core.providers.torch_grammar import Grammars
 from core.providers.torch_loading import load_model, load_tokenizer, prepare, weight_bytes
@@ -160,6 +160,7 @@ class Engine:
         be_polite()  # before torch is loaded
         settings, files = self._settings, self.files
         device = choose(settings)
+        prefer_kernels(device)
         dtype, quantization = choose_dtype(device, settings), settings.values["local.quantization"]
         folder = prepare(files, settings.home)
         if files.tensors is None:  # converted or fetched: now its headers can be read
