@@ -391,6 +391,7 @@ def _result(
             for name, m in found.items()
         ],
         targets,
+        [_ran_out(name, m) for name, m in found.items() if m.no_memory],
         raw={name: vars(m) for name, m in found.items()} | {"device": place.label, "free_mib": free and free // MIB},
     )  # fmt: skip
 
@@ -416,6 +417,14 @@ def main() -> None:
     where = machine()
     result = measure(sizes, clients=CLIENTS, tokens=given.tokens, cycles=given.cycles, device=given.device, partial=given.keep)  # fmt: skip
     show(json.loads(keep(result, where).read_text("utf-8")))
+
+
+def _ran_out(name: str, m: Measured) -> tuple[str, str]:
+    ends = ", ".join(f"{key} {value}" for key, value in m.no_memory.items())
+    return (
+        f"{name}, {NO_MEMORY_MIB} MiB left for a batch that wants several times as much: {ends}.",
+        f"{name}，批次只剩 {NO_MEMORY_MIB} MiB 而需要数倍：{ends}。",
+    )
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 import threading
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -281,7 +282,10 @@ class Batch:
         return request
 
     def _split(self, error: BaseException) -> None:
-        """Memory ran out, and what is in the buffers is not to be trusted: read everything anew, half as much at once."""
+        """Memory ran out, and what is in the buffers is not to be trusted: read everything anew, half as much at once.
+        The model's frames hang on the error, and on them the tensors of the step that failed."""
+        traceback.clear_frames(error.__traceback__)
+        error.__traceback__ = None
         under_way = self._rows + (self._reading.requests if self._reading else [])
         self._forget()
         if len(under_way) == 1:

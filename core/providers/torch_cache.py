@@ -78,7 +78,9 @@ class BatchCache(Cache):
     The buffers have room for ``rows``, which doubles when more join. ``limit``: rows never get longer. ``lengths[i]`` columns before ``end`` belong to row i.
     """
 
-    def __init__(self, layers: int, *, slots: int, limit: int, rows: int = FIRST_ROWS, capacity: int = FIRST_COLUMNS) -> None:
+    def __init__(
+        self, layers: int, *, slots: int, limit: int, rows: int = FIRST_ROWS, capacity: int = FIRST_COLUMNS
+    ) -> None:
         self.slots, self.limit = slots, limit
         self.rows = min(rows, slots)
         self.capacity = min(capacity, limit + FIRST_COLUMNS)

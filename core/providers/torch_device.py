@@ -106,6 +106,13 @@ def prefer_kernels(device: Device) -> None:
         torch.backends.cuda.enable_cudnn_sdp(False)
 
 
+def has_flash_attention() -> bool:
+    """Whether attention over pages has a kernel of its own here; without one a padded batch is faster (0013)."""
+    from transformers.utils import is_flash_attn_2_available, is_flash_attn_3_available
+
+    return bool(is_flash_attn_2_available() or is_flash_attn_3_available())
+
+
 def free_bytes(device: Device) -> int | None:
     """Memory a new model may take on ``device``; ``None`` where the system does not say."""
     import torch

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from core.providers.llama import Shape
 from core.providers.openmp import be_polite
 from core.providers.torch_batch import Batch, Request
-from core.providers.torch_device import Device, choose, choose_dtype, prefer_kernels, trim
+from core.providers.torch_device import Device, choose, choose_dtype, has_flash_attention, prefer_kernels, trim
 from core.providers.torch_files import ModelFiles, find
 from core.providers.torch_grammar import Grammars
 from core.providers.torch_loading import load_model, load_tokenizer, prepare, weight_bytes
@@ -39,8 +39,8 @@ class Lane(Protocol):
 
 @dataclass(slots=True)
 class Running:
-    """A loaded model and its lanes: ``batch`` for text, ``paged`` for plain text on a graphics card, ``alone`` for
-    what no batch can do. ``weights`` is what it held when it was loaded."""
+    """A loaded model and its lanes: ``batch`` for text, ``paged`` for plain text on a graphics card with flash
+    attention, ``alone`` for what no batch can do. ``weights`` is what it held when it was loaded."""
 
     tokenizer: Any
     processor: Any
@@ -190,7 +190,7 @@ class Engine:
         if files.batches and not model._is_stateful:
             size: dict[str, Any] = {"slots": shape.slots, "context_tokens": shape.context_tokens, "name": name}
             batch = Batch(model, threads=threads, **size)
-            if device.kind == "cuda":
+            if device.kind == "cuda" and has_flash_attention():
                 from core.providers.torch_paged import Paged
 
                 wished = model.generation_config

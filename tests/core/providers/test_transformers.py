@@ -9,6 +9,7 @@ import pickle
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -261,6 +262,30 @@ def test_models_that_share_a_device_know_of_each_other(monkeypatch: pytest.Monke
     book.release(first)
     book.release(first)
     assert book.free(CPU) == 60 * MIB
+
+
+def test_models_are_built_one_at_a_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """transformers sets torch's default number format, the process's own, while it builds one."""
+    first, second = opened(folder, "text"), opened(folder, "text")
+    load, busy, together = first.engine._weights, [0], [0]
+
+    def slow(*args: Any) -> Any:
+        busy[0] += 1
+        together[0] = max(together[0], busy[0])
+        time.sleep(0.1)
+        try:
+            return load(*args)
+        finally:
+            busy[0] -= 1
+
+    async def both() -> None:
+        for model in (first, second):
+            model.engine._weights = slow
+        await asyncio.gather(first.engine.running(), second.engine.running())
+        await asyncio.gather(first.aclose(), second.aclose())
+
+    asyncio.run(both())
+    assert together == [1]
 
 
 def test_running_out_while_loading_is_typed_and_gives_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
