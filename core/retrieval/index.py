@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.contracts import EmbeddingModel
-from core.errors import InputError, NotFound, ProviderError, TouchstoneError, code_of
-from core.retrieval import finding, keyword, load, meaning, split, tokens, vectors
+from core.errors import InputError, MissingPackage, NotFound, ProviderError, TouchstoneError
+from core.retrieval import finding, journal, keyword, load, meaning, reading, split, tokens, vectors
+from core.retrieval.clean import clean
 from core.retrieval.evidence import unit_text
 from core.retrieval.meaning import Meaning
-from core.retrieval.records import CollectionInfo, DocumentInfo, FileResult, Found, Progress, SyncReport
+from core.retrieval.records import CollectionInfo, DocumentInfo, FileResult, Found, Progress, Status, SyncReport
 from core.retrieval.search import VectorLeg
 from core.retrieval.units import units
 from core.types import LOCAL, Caller, Hit, Passage
@@ -59,32 +60,57 @@ class Index:
         *,
         progress: ProgressCallback | None = None,
         embed: bool = True,
+        verify: bool = False,
+        columns: Mapping[str, str] | None = None,
     ) -> SyncReport:
         """Bring the collection in step with files and folders ``paths``.
 
-        Unchanged files cost a read and a hash. Documents whose file vanished from a given folder are removed.
-        A file that cannot be read is reported as ``failed`` and the others go on; its older version stays.
+        A file that looks as it did when it was last read (size, times, inode) is not opened; one that looks
+        otherwise is unchanged when its bytes are. Documents whose file vanished from a given folder are removed.
+        A file that cannot be read is reported as ``failed`` and the others go on; its older version stays. What
+        happened to each file, and why, is kept in the journal (:meth:`journal`).
 
         Args:
             embed: also make the vectors; otherwise call :meth:`embed_pending` when there is time.
+            verify: read every file, however it looks.
+            columns: what the columns of CSV and JSON files are, such as ``{"title": "headline", "text": "body"}``;
+                each row then becomes a section (see :data:`core.retrieval.formats.ROLES`).
 
         Raises:
             MissingFile: a path that is not there and was never indexed.
             StoreError: the workspace cannot be written.
         """
         started = time.perf_counter()
-        found, gone = await asyncio.to_thread(self._listed, paths)
+        found, gone, skipped = await asyncio.to_thread(self._listed, paths)
         results: list[FileResult] = []
-        for done, path in enumerate(found, 1):
-            results.append(await asyncio.to_thread(self._sync_file, path))
-            _tell(progress, Progress("files", done, len(found), path.name))
-        for source in gone:
-            results.append(await asyncio.to_thread(self._remove_source, source))
-        embedded, notices = await self.embed_pending(progress=progress) if embed else (0, ())
+        embedded, notices = 0, ("stopped",)
+        log = await asyncio.to_thread(journal.Journal, self.workspace, self._created())
+        try:
+            same = {} if verify else await asyncio.to_thread(self._looks_the_same, found, columns)
+            for done, path in enumerate(found, 1):
+                result = same.get(path)
+                if result is None:
+                    result = await asyncio.to_thread(self._sync_file, path, log, columns)
+                else:
+                    log.note(result)
+                results.append(result)
+                _tell(progress, Progress("files", done, len(found), path.name))
+            for result in skipped:
+                log.note(result)
+                results.append(result)
+            for source in gone:
+                results.append(await asyncio.to_thread(self._remove_source, source, log))
+            embedded, notices = await self.embed_pending(progress=progress) if embed else (0, ())
+        finally:
+            await asyncio.to_thread(log.end, embedded, notices)
         changed = sum(r.passages for r in results if r.status in ("added", "updated"))
         return SyncReport(
             tuple(results), embedded, max(0, changed - embedded), time.perf_counter() - started, tuple(notices)
         )
+
+    def journal(self, limit: int = 1) -> list[journal.Run]:
+        """The last syncs, the newest first: what happened to each file, and why."""
+        return journal.runs(self.workspace, self.id(), limit)
 
     async def add_bytes(self, data: bytes, name: str, *, title: str | None = None, embed: bool = True) -> FileResult:
         """Add or replace the document ``name`` (an upload). Its suffix says how it is read.
@@ -93,9 +119,8 @@ class Index:
             InputError: binary_file, bad_encoding, empty_file, file_too_large, unreadable_file, bad_json.
         """
         if len(data) > load.MOST_BYTES:
-            size = round(len(data) / 2**20, 1)
-            raise InputError(reason="file_too_large", name=name, size_mb=size, limit_mb=load.MOST_BYTES // 2**20)
-        source = load.clean(name).replace("\\", "/").rsplit("/", 1)[-1].strip() or "document.txt"
+            raise load.too_large(name, len(data))
+        source = clean(name).replace("\\", "/").rsplit("/", 1)[-1].strip() or "document.txt"
         result = await asyncio.to_thread(self._store, data, source, title)
         if embed:
             await self.embed_pending()
@@ -247,28 +272,66 @@ class Index:
                 )
         return self.id()
 
-    def _sync_file(self, path: Path) -> FileResult:
+    def _sync_file(self, path: Path, log: journal.Journal, columns: Mapping[str, str] | None) -> FileResult:
         try:
-            return self._store(load.read(path), str(path), None)
-        except (InputError, TouchstoneError) as error:
-            if not isinstance(error, InputError) and not code_of(error).startswith("missing_package"):
-                raise
-            return FileResult(str(path), "failed", error=error)
+            data, stamp = load.read_stamped(path)
+            return self._store(data, str(path), None, columns=columns, log=log, stamp=stamp)
+        except (InputError, MissingPackage) as error:
+            status: Status = "skipped" if error.reason in ("file_changing", "skipped_special") else "failed"
+            result = FileResult(str(path), status, error=error)
+            log.note(result)
+            return result
 
-    def _store(self, data: bytes, source: str, title: str | None) -> FileResult:
-        """Load, split and commit one document, unless its bytes are already there."""
-        hash_ = load.content_hash(data, *_VERSIONS)
+    def _looks_the_same(
+        self, found: Sequence[Path], columns: Mapping[str, str] | None
+    ) -> dict[Path, FileResult]:
+        """The files whose stamp is that of their last reading."""
+        versions = _versions(columns)
+        with self.workspace.read() as db:
+            known = journal.known(db, self.id())
+        same: dict[Path, FileResult] = {}
+        for path in found:
+            row = known.get(str(path))
+            if row is None or row.versions != versions:
+                continue
+            try:
+                looks = load.Stamp.of(path.stat())
+            except OSError:
+                continue  # reading it will say why
+            if looks == row.stamp:
+                same[path] = FileResult(str(path), "unchanged", row.document_id, row.title)
+        return same
+
+    def _store(
+        self,
+        data: bytes,
+        source: str,
+        title: str | None,
+        *,
+        columns: Mapping[str, str] | None = None,
+        log: journal.Journal | None = None,
+        stamp: load.Stamp | None = None,
+    ) -> FileResult:
+        """Load, split and commit one document with its entry in the journal, unless its bytes are already there."""
+        versions = _versions(columns)
+        hash_ = load.content_hash(data, *_VERSIONS, *((sorted(columns.items()),) if columns else ()))
         before = self._document_row(source)
         if before is not None and before["content_hash"] == hash_ and title in (None, before["title"]):
-            return FileResult(source, "unchanged", before["id"], before["title"])
-        document = load.load(data, source=source, title=title, hash_=hash_)
+            same = FileResult(source, "unchanged", before["id"], before["title"])
+            if log is not None:
+                log.note(same, stamp, versions)
+            return same
+        document = reading.read_document(data, source=source, title=title, hash_=hash_, columns=columns)
         pieces = split.split(document.text, list(document.blocks), title=document.title)
         collection = self._created()
         document_id = hashlib.sha256(f"{collection}\n{source}".encode()).hexdigest()[:16]
         with self.workspace.write() as db:
             there = db.execute("SELECT content_hash, title FROM documents WHERE id = ?", (document_id,)).fetchone()
             if there is not None and there["content_hash"] == hash_ and title in (None, there["title"]):
-                return FileResult(source, "unchanged", document_id, there["title"])  # another process was faster
+                same = FileResult(source, "unchanged", document_id, there["title"])  # another process was faster
+                if log is not None:
+                    log.enter(db, same, stamp, versions)
+                return same
             old = self._delete_passages(db, document_id)
             db.execute("DELETE FROM documents WHERE id = ?", (document_id,))
             db.execute(
@@ -281,7 +344,12 @@ class Index:
             new = self._insert_passages(db, collection, document_id, document, pieces)
             _forget_vectors(db, old - new)
             self._raise_generation(db)
-        return FileResult(source, "updated" if there else "added", document_id, document.title, len(pieces))
+            journal.forget(db, collection, source)
+            status: Status = "updated" if there else "added"
+            result = FileResult(source, status, document_id, document.title, len(pieces))
+            if log is not None:
+                log.enter(db, result, stamp, versions)
+        return result
 
     def _insert_passages(
         self,
@@ -322,7 +390,7 @@ class Index:
         parts = {meaning.key(unit_text(unit)) for row in rows for unit in units(finding.passage_of(row))}
         return {row["text_hash"] for row in rows} | parts
 
-    def _remove_source(self, source: str) -> FileResult:
+    def _remove_source(self, source: str, log: journal.Journal | None = None) -> FileResult:
         with self.workspace.write() as db:
             row = db.execute(
                 "SELECT id, title FROM documents WHERE collection_id = ? AND source = ?", (self.id(), source)
@@ -332,20 +400,33 @@ class Index:
                 db.execute("DELETE FROM documents WHERE id = ?", (row["id"],))
                 _forget_vectors(db, hashes)
                 self._raise_generation(db)
-        return FileResult(source, "removed", row["id"] if row else None, row["title"] if row else "")
+            journal.forget(db, self.id(), source)
+            result = FileResult(source, "removed", row["id"] if row else None, row["title"] if row else "")
+            if log is not None:
+                log.enter(db, result, None, "")
+        return result
 
-    def _listed(self, paths: Sequence[str | os.PathLike[str]]) -> tuple[list[Path], list[str]]:
-        """The files under ``paths``, and the sources that are indexed and no longer there."""
+    def _listed(self, paths: Sequence[str | os.PathLike[str]]) -> tuple[list[Path], list[str], list[FileResult]]:
+        """The files under ``paths``, the sources that are indexed and no longer there, and what is not read."""
         full = [Path(path).expanduser() for path in paths]
         gone = [str(p.resolve()) for p in full if not p.exists() and self._document_row(str(p.resolve()))]
         present = [p for p in full if str(p.resolve()) not in gone]
-        found = [path for path, _ in load.files(present)]
+        listing = load.files(present)
         roots = [p.resolve() for p in present if p.is_dir()]
         with self.workspace.read() as db:
             rows = db.execute("SELECT source FROM documents WHERE collection_id = ?", (self.id(),)).fetchall()
-        there = {str(path) for path in found}
-        gone += [s for (s,) in rows if s not in there and any(Path(s).is_relative_to(root) for root in roots)]
-        return found, gone
+        there = {str(path) for path, _ in listing.files}
+        unknown = [folder.resolve() for folder in listing.unreadable]  # nobody can say what is gone from there
+        for (source,) in rows:
+            path = Path(source)
+            inside = source not in there and path.is_absolute() and any(path.is_relative_to(root) for root in roots)
+            if inside and source not in gone and not any(path.is_relative_to(folder) for folder in unknown):
+                gone.append(source)
+        skipped = [
+            FileResult(name, "failed" if error.reason == "unreadable_file" else "skipped", error=error)
+            for name, error in listing.skipped.items()
+        ]
+        return [path for path, _ in listing.files], gone, skipped
 
     def _raise_generation(self, db: sqlite3.Connection) -> None:
         db.execute("UPDATE collections SET generation = generation + 1 WHERE id = ?", (self.id(),))
@@ -387,6 +468,11 @@ class Index:
     def _one(self, sql: str, *values: Any) -> Any:
         with self.workspace.read() as db:
             return db.execute(sql, values).fetchone()
+
+
+def _versions(columns: Mapping[str, str] | None) -> str:
+    """What a file was read with: when this changes it is read again, though it looks the same."""
+    return json.dumps([*_VERSIONS, sorted((columns or {}).items())], ensure_ascii=False)
 
 
 def _forget_vectors(db: sqlite3.Connection, hashes: set[str]) -> None:

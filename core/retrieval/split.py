@@ -50,21 +50,26 @@ def split(text: str, blocks: list[Block], *, title: str = "", most: int = MOST) 
         heading = " › ".join(name for _, name in path if name and name != title) or None
         if block.kind == "faq":
             close()
-            pieces.append(Piece(block.start, block.end, heading, block.page, {"question": block.title}))
+            pieces.append(Piece(block.start, block.end, heading, block.page, {**block.metadata, "question": block.title}))
             continue
         for part in _parts(text, block, most):
             fits = open_piece is not None and weight(text[open_piece.start : part.end]) <= most
-            if open_piece is not None and fits and open_piece.page == part.page:
+            if open_piece is not None and fits and open_piece.page == part.page and _same_row(open_piece, part):
                 open_piece = replace(open_piece, end=part.end)
                 continue
             close()
-            metadata = {"table_header": part.header} if part.header else {}
-            open_piece = Piece(part.start, part.end, heading, part.page, metadata)
+            header = {"table_header": part.header} if part.header else {}
+            open_piece = Piece(part.start, part.end, heading, part.page, {**part.metadata, **header})
     close()
     kept = [piece for piece in pieces if not _only_rules(text[piece.start : piece.end])]
     if not kept and not _only_rules(text):  # a document of headings alone
         kept = [Piece(blocks[0].start, blocks[-1].end, page=blocks[0].page)] if blocks else []
     return kept
+
+
+def _same_row(piece: Piece, block: Block) -> bool:
+    """Whether both come from the same row of a data file, or from none."""
+    return {name: value for name, value in piece.metadata.items() if name != "table_header"} == block.metadata
 
 
 def context(title: str, heading: str | None, metadata: dict[str, Any]) -> str:
