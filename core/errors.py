@@ -23,6 +23,7 @@
     │   └── EngineBusy              the queue of a local engine is full                      retryable
     ├── StoreError                  the workspace could not be read or written
     │   ├── StoreBusy               another process holds it; ``holder`` says which
+    │   ├── StoreUnreachable        the Chroma server that holds the vector index does not answer
     │   ├── StoreDamaged            a file of the store is damaged; says how to rebuild
     │   └── StoreTooNew             written by a newer version
     ├── InputError                  the input cannot be used: empty, too large, unreadable file
@@ -251,6 +252,12 @@ class StoreBusy(StoreError):
     """params: path, holder, waited_s"""
 
     code = "store_busy"
+
+
+class StoreUnreachable(StoreError):
+    """params: path (a URL), detail"""
+
+    code = "store_unreachable"
 
 
 class StoreDamaged(StoreError):

@@ -79,6 +79,21 @@ class Workspace:
             yield self.connection()
 
     @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Reads that all see one state, whatever others commit meanwhile."""
+        with self._translated():
+            db = self.connection()
+            if db.in_transaction:
+                yield db
+                return
+            db.execute("BEGIN")
+            try:
+                yield db
+            finally:
+                if db.in_transaction:
+                    db.execute("COMMIT")
+
+    @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """One transaction: committed at the end of the block, rolled back when it raises."""
         with self._translated():
@@ -117,14 +132,8 @@ class Workspace:
             self._local = threading.local()
 
     def release(self) -> None:
-        """Close this thread's connection; using it again opens another. For threads that end early."""
-        db = getattr(self._local, "connection", None)
-        if db is not None:
-            del self._local.connection
-            with self._lock:
-                if db in self._connections:
-                    self._connections.remove(db)
-            db.close()
+        """Hand this thread's connection on; using it again takes another. For threads that end early."""
+        self._local.__dict__.pop("lease", None)
 
     def schema_version(self) -> int:
         return int(self.connection().execute("PRAGMA user_version").fetchone()[0])

@@ -67,3 +67,9 @@ CREATE TABLE leases (
     process_start TEXT NOT NULL,
     heartbeat REAL NOT NULL
 );
+
+-- What this workspace is, such as the name under which a shared Chroma server knows it.
+CREATE TABLE facts (
+    name TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+);

@@ -7,15 +7,17 @@ what is not applied yet (the tail) is searched exactly beside it, so nothing wai
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
-from core.errors import StoreDamaged
+from core.errors import StoreDamaged, StoreUnreachable
 from core.retrieval import vectors
-from core.retrieval.chroma import BATCH, ChromaIndex, ChromaStore
-from core.retrieval.lease import hold
+from core.retrieval.applied import GONE, Applied, Told
+from core.retrieval.chroma import ChromaStore
 from core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -23,8 +25,8 @@ if TYPE_CHECKING:
 
 Mode = Literal["auto", "exact", "chroma"]
 EXACT_BELOW = 20_000  # passages
-LEASE = "chroma"
-Told = Callable[[int, int], None]
+_RETRY_S = 30.0
+_log = logging.getLogger(__name__)
 
 
 class VectorLeg:
@@ -35,11 +37,14 @@ class VectorLeg:
     ) -> None:
         self.workspace, self.store = workspace, store
         self.collection_id, self.model, self.dim, self.mode = collection_id, model, dim, mode
+        self.applied = Applied(workspace, store, collection_id, model, dim)
         self.wait_s = 60.0
+        self.notices: tuple[str, ...] = ()  # why Chroma was not asked: index_damaged, index_unreachable
         self._exact = vectors.ExactIndex(dim)  # everything, or the tail when Chroma has the rest
         self._gone: set[str] = set()  # in Chroma, but deleted since
         self._seen: tuple[int, int] | None = None  # generations of collection and index at the last refresh
         self._index_seen: tuple[str, int] | None = None
+        self._retry_at = float("inf")  # when a server that did not answer is asked again
         self._lock = threading.RLock()
 
     # --- reading ----------------------------------------------------------------------------------
@@ -48,7 +53,17 @@ class VectorLeg:
         self, vector: np.ndarray, top_k: int, *, also: Mapping[str, float] = {}
     ) -> tuple[dict[str, float], tuple[float, float] | None]:
         """Cosines of the ``top_k`` nearest passages and of those in ``also``, and mean and deviation at large."""
-        with self._lock, self.workspace.read() as db:
+        with self._lock:
+            try:
+                return self._search(vector, top_k, also)
+            except (StoreDamaged, StoreUnreachable) as error:
+                self._without_index(error)
+                return self._search(vector, top_k, also)
+
+    def _search(
+        self, vector: np.ndarray, top_k: int, also: Mapping[str, float]
+    ) -> tuple[dict[str, float], tuple[float, float] | None]:
+        with self.workspace.snapshot() as db:
             self._refresh(db)
             found = dict(self._exact.search(vector, top_k))
             if self._index_seen is not None:
@@ -60,6 +75,16 @@ class VectorLeg:
             missing = [id_ for id_ in also if id_ not in found]
             found.update(self._scores(db, vector, missing))
             return found, self._exact.spread(vector)
+
+    def _without_index(self, error: StoreDamaged | StoreUnreachable) -> None:
+        """Search everything exactly from here on: slower, and nothing is missing."""
+        _log.warning("%s", error)
+        damaged = isinstance(error, StoreDamaged)
+        self.notices = ("index_damaged",) if damaged else ("index_unreachable",)
+        self._retry_at = float("inf") if damaged else time.monotonic() + _RETRY_S
+        self._seen = self._index_seen = None
+        if damaged:
+            self.applied.mark(str(error.params["detail"]))
 
     def _scores(self, db: sqlite3.Connection, vector: np.ndarray, ids: list[str]) -> dict[str, float]:
         scores = self._exact.scores(vector, ids)
@@ -74,25 +99,30 @@ class VectorLeg:
     def _refresh(self, db: sqlite3.Connection) -> None:
         """Bring memory in step with SQLite when a generation moved."""
         row = db.execute(
-            "SELECT c.generation AS generation, i.id AS id, i.name AS name, i.generation AS applied FROM collections c"
+            "SELECT c.generation AS generation, i.id AS id, i.name AS name, i.generation AS applied,"
+            " i.place AS place, i.damage AS damage FROM collections c"
             " LEFT JOIN vector_indexes i ON i.collection_id = c.id AND i.model = ? WHERE c.id = ?",
             (self.model, self.collection_id),
         ).fetchone()
         if row is None:
             return
         generations = (row["generation"], row["applied"] or 0)
-        if generations == self._seen:
+        if generations == self._seen and time.monotonic() < self._retry_at:
             return
-        use_chroma = self.mode != "exact" and row["id"] is not None and self._wanted(db)
+        usable = row["id"] is not None and row["place"] == self.store.place and self._wanted(db)
+        use_chroma = self.mode != "exact" and usable and row["damage"] is None and not self._waits()
+        if use_chroma and self._index_seen != (row["name"], row["applied"]):
+            self.store.reopen()
+            self.applied.check(db, row["id"], row["name"])
+        self.notices = () if use_chroma or not usable or self.mode == "exact" else self.notices or ("index_damaged",)
         sql, values = "SELECT id, text_hash FROM passages p WHERE p.collection_id = ?", [self.collection_id]
         if use_chroma:
             sql += " AND NOT EXISTS (SELECT 1 FROM vector_applied a WHERE a.index_id = ? AND a.passage_id = p.id)"
             values.append(row["id"])
         wanted: dict[str, str] = dict(db.execute(sql, values).fetchall())
         if use_chroma:
-            self._gone = {id_ for (id_,) in db.execute(_GONE, (row["id"],))}
-            if self._index_seen is not None and self._index_seen != (row["name"], row["applied"]):
-                self.store.reopen()
+            self._gone = {id_ for (id_,) in db.execute(GONE, (row["id"],))}
+            self._retry_at = float("inf")
             self._index_seen = (row["name"], row["applied"])
         else:
             self._gone, self._index_seen = set(), None
@@ -106,6 +136,10 @@ class VectorLeg:
                 self._exact.upsert(ready, _stacked([stored[missing[id_]] for id_ in ready]))
         self._seen = generations
 
+    def _waits(self) -> bool:
+        """Whether a server that did not answer is left alone for now."""
+        return "index_unreachable" in self.notices and time.monotonic() < self._retry_at
+
     def _wanted(self, db: sqlite3.Connection) -> bool:
         """Whether this collection is to be in Chroma."""
         if self.mode != "auto":
@@ -116,139 +150,16 @@ class VectorLeg:
     # --- writing ----------------------------------------------------------------------------------
 
     def apply(self, told: Told | None = None) -> int:
-        """Bring Chroma in step with SQLite where it is to be used; returns how many vectors were written.
-
-        Every batch is written to Chroma first and then entered in its manifest, so that a kill between the
-        two only repeats a write.
-
-        Raises:
-            StoreBusy: another process holds the right to write and did not finish in time.
-            StoreDamaged: Chroma cannot be written, not even anew.
-        """
+        """Bring Chroma in step with SQLite where it is to be used; see :meth:`core.retrieval.applied.Applied.apply`."""
         with self.workspace.read() as db:
-            if not self._wanted(db) or self._in_step(db):
+            if not self._wanted(db) or self.applied.in_step(db):
                 return 0
-        with hold(self.workspace, LEASE, wait_s=self.wait_s) as lease:
-            self.store.reopen()  # another process may have written since
-            index_id, index = self._sound_index()
-            written = 0
-            while gone := self._batch(_GONE, index_id):
-                index.delete(gone)
-                self._enter(index_id, removed=gone)
-                lease.beat()
-            with self.workspace.read() as db:
-                total = db.execute(_COUNT_UNAPPLIED, (index_id, self.collection_id, self.model)).fetchone()[0]
-            while rows := self._unapplied(index_id):
-                index.upsert(list(rows), _stacked(list(rows.values())))
-                self._enter(index_id, added=list(rows))
-                lease.beat()
-                written += len(rows)
-                if told is not None:
-                    told(min(written, total), total)
-        return written
+        return self.applied.apply(told, wait_s=self.wait_s)
 
     def rebuild(self, told: Told | None = None) -> int:
         """Write Chroma anew from the vectors in SQLite; nothing is embedded again."""
-        with hold(self.workspace, LEASE, wait_s=self.wait_s):
-            self._forget_index()
+        self.applied.forget(wait_s=self.wait_s)
         return self.apply(told)
-
-    def _in_step(self, db: sqlite3.Connection) -> bool:
-        row = db.execute(
-            "SELECT id FROM vector_indexes WHERE collection_id = ? AND model = ?", (self.collection_id, self.model)
-        ).fetchone()
-        if row is None:
-            return False
-        unapplied = db.execute(_COUNT_UNAPPLIED, (row["id"], self.collection_id, self.model)).fetchone()[0]
-        return not unapplied and db.execute(_GONE + " LIMIT 1", (row["id"],)).fetchone() is None
-
-    def _sound_index(self) -> tuple[int, ChromaIndex]:
-        """The index to write, its number of vectors checked against the manifest; a new one when they differ."""
-        index_id, name = self._entry()
-        try:
-            index = self.store.index(name, self.dim)
-            if index.count() == self._manifest_count(index_id):
-                return index_id, index
-        except StoreDamaged:
-            self.store.close()
-        self._forget_index()
-        index_id, name = self._entry()
-        index = self.store.index(name, self.dim)
-        index.count()
-        return index_id, index
-
-    def _entry(self) -> tuple[int, str]:
-        key = (self.collection_id, self.model)
-        with self.workspace.write() as db:
-            row = db.execute(
-                "SELECT id, name FROM vector_indexes WHERE collection_id = ? AND model = ?", key
-            ).fetchone()
-            if row is None:
-                number = db.execute(
-                    "INSERT INTO vector_indexes (collection_id, model, dim, name) VALUES (?, ?, ?, '')",
-                    (*key, self.dim),
-                ).lastrowid
-                name = f"touchstone-{self.collection_id}-{number}"  # a name is never used twice
-                db.execute("UPDATE vector_indexes SET name = ? WHERE id = ?", (name, number))
-                return int(number or 0), name
-        return int(row["id"]), str(row["name"])
-
-    def _forget_index(self) -> None:
-        """Drop the Chroma collection and its manifest; a folder that cannot be opened is set aside."""
-        with self.workspace.read() as db:
-            row = db.execute(
-                "SELECT id, name FROM vector_indexes WHERE collection_id = ? AND model = ?",
-                (self.collection_id, self.model),
-            ).fetchone()
-        if row is None:
-            return
-        try:
-            self.store.drop(row["name"])
-        except StoreDamaged:
-            self.store.set_aside()
-            with self.workspace.write() as db:  # every index lived in that folder
-                db.execute("DELETE FROM vector_indexes")
-        with self.workspace.write() as db:
-            db.execute("DELETE FROM vector_indexes WHERE id = ?", (row["id"],))
-
-    def _manifest_count(self, index_id: int) -> int:
-        with self.workspace.read() as db:
-            return int(db.execute("SELECT count(*) FROM vector_applied WHERE index_id = ?", (index_id,)).fetchone()[0])
-
-    def _batch(self, sql: str, *values: object) -> list[str]:
-        with self.workspace.read() as db:
-            return [row[0] for row in db.execute(f"{sql} LIMIT {BATCH}", values)]
-
-    def _unapplied(self, index_id: int) -> dict[str, np.ndarray]:
-        import numpy as np
-
-        with self.workspace.read() as db:
-            rows = db.execute(_UNAPPLIED + f" LIMIT {BATCH}", (self.model, index_id, self.collection_id)).fetchall()
-        return {row[0]: np.frombuffer(row[1], dtype=np.float16).astype(np.float32) for row in rows}
-
-    def _enter(self, index_id: int, *, added: list[str] = [], removed: list[str] = []) -> None:  # noqa: B006
-        with self.workspace.write() as db:
-            db.executemany("INSERT OR IGNORE INTO vector_applied VALUES (?, ?)", [(index_id, id_) for id_ in added])
-            db.executemany(
-                "DELETE FROM vector_applied WHERE index_id = ? AND passage_id = ?", [(index_id, id_) for id_ in removed]
-            )
-            db.execute("UPDATE vector_indexes SET generation = generation + 1 WHERE id = ?", (index_id,))
-
-
-_GONE = (
-    "SELECT passage_id FROM vector_applied a WHERE a.index_id = ? AND NOT EXISTS"
-    " (SELECT 1 FROM passages p WHERE p.id = a.passage_id)"
-)
-_UNAPPLIED = (
-    "SELECT p.id, v.vector FROM passages p JOIN vectors v ON v.model = ? AND v.text_hash = p.text_hash"
-    " WHERE NOT EXISTS (SELECT 1 FROM vector_applied a WHERE a.index_id = ? AND a.passage_id = p.id)"
-    " AND p.collection_id = ?"
-)
-_COUNT_UNAPPLIED = (
-    "SELECT count(*) FROM passages p WHERE NOT EXISTS"
-    " (SELECT 1 FROM vector_applied a WHERE a.index_id = ? AND a.passage_id = p.id) AND p.collection_id = ?"
-    " AND EXISTS (SELECT 1 FROM vectors v WHERE v.model = ? AND v.text_hash = p.text_hash)"
-)
 
 
 def _stacked(rows: list[np.ndarray]) -> np.ndarray:
