@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from core.errors import StoreBusy, StoreDamaged, StoreError, StoreTooNew
@@ -112,10 +112,21 @@ class Workspace:
         folder = self.folder / "backups"
         folder.mkdir(exist_ok=True)
         target = folder / f"touchstone-{time.strftime('%Y%m%d-%H%M%S')}-{reason}.db"
-        with sqlite3.connect(target) as copy:
-            self.connection().backup(copy)
-        copy.close()
+        self.copy_to(target)
         return target
+
+    def copy_to(self, target: Path) -> None:
+        """Copy the database as it is now into the new file ``target``; what others commit meanwhile is left out."""
+        with self._translated(), closing(sqlite3.connect(target)) as copy:
+            source = self._connect()  # one with an open snapshot: SQLite would start over at every foreign write
+            try:
+                source.execute("BEGIN")
+                source.execute("SELECT count(*) FROM sqlite_master").fetchone()
+                source.backup(copy)
+            finally:
+                with self._lock:
+                    self._connections.remove(source)
+                source.close()
 
     def close(self) -> None:
         """Close all connections once the reads and writes under way in other threads have ended.

@@ -36,15 +36,6 @@ CREATE TABLE sync_entries (
     PRIMARY KEY (run_id, source)
 ) WITHOUT ROWID;
 
--- The embedding model that was chosen for a collection in place of the one in the settings.
-CREATE TABLE embedding_choices (
-    collection_id INTEGER PRIMARY KEY REFERENCES collections (id) ON DELETE CASCADE,
-    model TEXT NOT NULL,
-    previous TEXT NOT NULL,                 -- rolled back to
-    setting TEXT NOT NULL,                  -- what the settings named then; once they name another, they win
-    at REAL NOT NULL
-);
-
 -- Up to which generation every passage of a collection is known to have its vector.
 CREATE TABLE embedded_up_to (
     collection_id INTEGER NOT NULL REFERENCES collections (id) ON DELETE CASCADE,
@@ -68,7 +59,8 @@ CREATE TABLE leases (
     heartbeat REAL NOT NULL
 );
 
--- What this workspace is, such as the name under which a shared Chroma server knows it.
+-- What this workspace is: the name under which a shared Chroma server knows it, the embedding model that was
+-- chosen in place of the one in the settings.
 CREATE TABLE facts (
     name TEXT PRIMARY KEY,
     value TEXT NOT NULL

@@ -45,7 +45,9 @@ class Applied:
         gone = _count(db, f"SELECT count(*) FROM ({GONE})", index_id)
         if not listed - gone <= held <= listed + BATCH:
             raise self._damaged(f"{held} vectors where the manifest lists {listed}")
-        rows = db.execute(_CANARIES, (index_id, self.model, CANARIES)).fetchall()
+        pivot = secrets.token_hex(8)  # ids begin with a hash: other canaries at every opening
+        rows = db.execute(_CANARIES, (index_id, pivot, self.model, CANARIES)).fetchall()
+        rows = rows or db.execute(_CANARIES, (index_id, "", self.model, CANARIES)).fetchall()
         stored = vectors.get(db, self.model, [row["text_hash"] for row in rows])
         for row in rows:
             vector = stored[row["text_hash"]]
@@ -209,10 +211,9 @@ _COUNT_UNAPPLIED = (
     " (SELECT 1 FROM vector_applied a WHERE a.index_id = ? AND a.passage_id = p.id) AND p.collection_id = ?"
     " AND EXISTS (SELECT 1 FROM vectors v WHERE v.model = ? AND v.text_hash = p.text_hash)"
 )
-# Other ones at every opening: the manifest is walked from a random place on.
 _CANARIES = (
     "SELECT p.id, p.text_hash FROM vector_applied a JOIN passages p ON p.id = a.passage_id"
-    " WHERE a.index_id = ? AND a.passage_id >= lower(hex(randomblob(8)))"
+    " WHERE a.index_id = ? AND a.passage_id >= ?"
     " AND EXISTS (SELECT 1 FROM vectors v WHERE v.model = ? AND v.text_hash = p.text_hash) LIMIT ?"
 )
 

@@ -15,12 +15,13 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.contracts import EmbeddingModel
-from core.errors import InputError, MissingPackage, NotFound, ProviderError, TouchstoneError
-from core.retrieval import finding, journal, keyword, load, meaning, reading, split, tokens, vectors
+from core.errors import InputError, MissingPackage, NotFound, ProviderError, StoreUnreachable, TouchstoneError
+from core.retrieval import finding, journal, keyword, load, meaning, pending, reading, split, tokens, vectors
 from core.retrieval.clean import clean
 from core.retrieval.evidence import unit_text
 from core.retrieval.meaning import Meaning
@@ -153,6 +154,8 @@ class Index:
             model = self._embedding()
         except TouchstoneError:
             return 0, ("embedding_down",)
+        if await asyncio.to_thread(pending.nothing, self.workspace, self.id(), model.name):
+            return 0, await asyncio.to_thread(self._apply, model, progress)
         embedded, total = 0, await asyncio.to_thread(self._count_pending, model.name)
         while batch := await asyncio.to_thread(self._pending, model.name, secrets.token_hex(16)):
             try:
@@ -162,9 +165,16 @@ class Index:
             await asyncio.to_thread(self._put_vectors, model.name, dict(zip(batch, made, strict=True)))
             embedded += len(batch)
             _tell(progress, Progress("vectors", min(embedded, total), total))
-        leg = self._legs(self.id(), model)
-        await asyncio.to_thread(leg.apply, lambda done, of: _tell(progress, Progress("index", done, of)))
-        return embedded, ()
+        await asyncio.to_thread(pending.record, self.workspace, self.id(), model.name)
+        return embedded, await asyncio.to_thread(self._apply, model, progress)
+
+    def _apply(self, model: EmbeddingModel, progress: ProgressCallback | None) -> tuple[str, ...]:
+        """Bring the vector index in step. A server that is down leaves it behind; nothing is lost by that."""
+        try:
+            self._legs(self.id(), model).apply(lambda done, of: _tell(progress, Progress("index", done, of)))
+        except StoreUnreachable:
+            return ("index_unreachable",)
+        return ()
 
     # --- searching --------------------------------------------------------------------------------
 
@@ -188,7 +198,13 @@ class Index:
 
     def find_with(self, query: str, top_k: int, asked: finding.QueryVector, terms_from: str) -> Found:
         """:meth:`find` with a vector that is already there; blocks."""
-        return finding.find(self.workspace, self.id(), self._legs, query, top_k, asked, terms_from)
+        found = finding.find(self.workspace, self.id(), self._legs, query, top_k, asked, terms_from)
+        if asked.model is None or not found.passages:
+            return found
+        notices = self._legs(self.id(), asked.model).notices
+        if pending.some(self.workspace, self.id(), asked.model.name):
+            notices = (*notices, "embedding_pending")
+        return replace(found, notices=tuple(dict.fromkeys((*found.notices, *notices)))) if notices else found
 
     def meaning(self) -> Meaning | None:
         """The embedding model with its memory of vectors; ``None`` when there is none."""
@@ -343,7 +359,7 @@ class Index:
             )  # fmt: skip
             new = self._insert_passages(db, collection, document_id, document, pieces)
             _forget_vectors(db, old - new)
-            self._raise_generation(db)
+            pending.raise_generation(db, collection, complete=False)
             journal.forget(db, collection, source)
             status: Status = "updated" if there else "added"
             result = FileResult(source, status, document_id, document.title, len(pieces))
@@ -399,7 +415,7 @@ class Index:
                 hashes = self._delete_passages(db, row["id"])
                 db.execute("DELETE FROM documents WHERE id = ?", (row["id"],))
                 _forget_vectors(db, hashes)
-                self._raise_generation(db)
+                pending.raise_generation(db, self.id(), complete=True)
             journal.forget(db, self.id(), source)
             result = FileResult(source, "removed", row["id"] if row else None, row["title"] if row else "")
             if log is not None:
@@ -428,22 +444,13 @@ class Index:
         ]
         return [path for path, _ in listing.files], gone, skipped
 
-    def _raise_generation(self, db: sqlite3.Connection) -> None:
-        db.execute("UPDATE collections SET generation = generation + 1 WHERE id = ?", (self.id(),))
-
     def _put_vectors(self, model: str, made: Mapping[str, np.ndarray]) -> None:
         with self.workspace.write() as db:
             vectors.put(db, model, made)
-            self._raise_generation(db)
+            pending.raise_generation(db, self.id(), complete=True)
 
     def _count_pending(self, model: str) -> int:
-        row = self._one(
-            "SELECT count(DISTINCT text_hash) FROM passages p WHERE collection_id = ? AND NOT EXISTS"
-            " (SELECT 1 FROM vectors v WHERE v.model = ? AND v.text_hash = p.text_hash)",
-            self.id(),
-            model,
-        )
-        return int(row[0]) if row else 0
+        return pending.count(self.workspace, self.id(), model)
 
     def _pending(self, model: str, pivot: str) -> dict[str, str]:
         """Text by hash for the next batch. It starts at ``pivot``, so that two processes rarely do the same work."""

@@ -43,6 +43,17 @@ def remove(db: sqlite3.Connection, collection_id: int, number: int) -> None:
     db.execute(f"DELETE FROM {_table(collection_id)} WHERE rowid = ?", (number,))
 
 
+def collections(db: sqlite3.Connection) -> list[int]:
+    """The collections that have a keyword index, whether they still exist or not."""
+    rows = db.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name GLOB 'keyword_[0-9]*'").fetchall()
+    return sorted({int(name) for (found,) in rows if (name := found.removeprefix("keyword_")).isdigit()})
+
+
+def numbers(db: sqlite3.Connection, collection_id: int) -> list[int]:
+    """The passages that the keyword index of a collection holds."""
+    return [row[0] for row in db.execute(f"SELECT rowid FROM {_table(collection_id)}")]
+
+
 def search(db: sqlite3.Connection, collection_id: int, terms: Sequence[str], limit: int) -> list[tuple[int, float]]:
     """``(passage number, score)`` of the best ``limit`` passages that hold any of ``terms``, best first."""
     if not terms:
