@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from apps.commands import checkup, documents, evaluate, models, pages, setup, talk
+from apps.commands import checkup, documents, evaluate, models, pages, setup, talk, upkeep
 from apps.commands.shell import Command, Group
 from core import __version__
 
@@ -54,6 +54,12 @@ app.command("index", cls=Command, help="cli.index.about")(documents.index)
 app.command("ask", cls=Command, help="cli.ask.about")(documents.ask)
 app.command("ui", cls=Command, help="cli.ui.about")(pages.ui)
 app.command("usage", cls=Command, help="cli.usage.about")(checkup.usage)
+app.command("journal", cls=Command, help="cli.journal.about")(upkeep.journal)
+app.command("rebuild", cls=Command, help="cli.rebuild.about")(upkeep.rebuild)
+app.command("vacuum", cls=Command, help="cli.vacuum.about")(upkeep.vacuum)
+app.command("backup", cls=Command, help="cli.backup.about")(upkeep.backup)
+app.command("restore", cls=Command, help="cli.restore.about")(upkeep.restore)
+app.add_typer(upkeep.migrate)
 app.add_typer(evaluate.app)
 
 

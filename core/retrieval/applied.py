@@ -93,6 +93,9 @@ class Applied:
 
     def forget(self, *, wait_s: float = 60.0) -> None:
         """Drop the index; the next :meth:`apply` writes it anew."""
+        with self.workspace.read() as db:
+            if self._row(db) is None:
+                return
         with hold(self.workspace, LEASE, wait_s=wait_s):
             try:
                 with self.store.writing():

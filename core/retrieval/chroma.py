@@ -87,13 +87,11 @@ class ChromaStore:
         with self._lock:
             self.close()
             self.seal.check()
-            self.folder.mkdir(parents=True, exist_ok=True)
             self.seal.open()
         yield
         with self._lock:  # not after an error: what a writer left unfinished stays in doubt
             self.close()
-            if self.folder.exists():
-                self.seal.close()
+            self.seal.close()
 
     def set_aside(self) -> Path | None:
         """Move the folder away, so that a new one begins; returns where the damaged one lies.

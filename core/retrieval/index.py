@@ -28,6 +28,7 @@ from core.retrieval.meaning import Meaning
 from core.retrieval.records import CollectionInfo, DocumentInfo, FileResult, Found, Progress, Status, SyncReport
 from core.retrieval.search import VectorLeg
 from core.retrieval.units import units
+from core.safety.fetch import fetch
 from core.types import LOCAL, Caller, Hit, Passage
 from core.workspace import Workspace
 
@@ -64,7 +65,7 @@ class Index:
         verify: bool = False,
         columns: Mapping[str, str] | None = None,
     ) -> SyncReport:
-        """Bring the collection in step with files and folders ``paths``.
+        """Bring the collection in step with files, folders and pages (``https://…``) ``paths``.
 
         A file that looks as it did when it was last read (size, times, inode) is not opened; one that looks
         otherwise is unchanged when its bytes are. Documents whose file vanished from a given folder are removed.
@@ -82,7 +83,9 @@ class Index:
             StoreError: the workspace cannot be written.
         """
         started = time.perf_counter()
-        found, gone, skipped = await asyncio.to_thread(self._listed, paths)
+        pages = [path for path in paths if isinstance(path, str) and path.startswith(("http://", "https://"))]
+        local = [path for path in paths if path not in pages]
+        found, gone, skipped = await asyncio.to_thread(self._listed, local)
         results: list[FileResult] = []
         embedded, notices = 0, ("stopped",)
         log = await asyncio.to_thread(journal.Journal, self.workspace, self._created())
@@ -96,6 +99,8 @@ class Index:
                     log.note(result)
                 results.append(result)
                 _tell(progress, Progress("files", done, len(found), path.name))
+            for page in pages:
+                results.append(await asyncio.to_thread(self._sync_page, page, log))
             for result in skipped:
                 log.note(result)
                 results.append(result)
@@ -298,6 +303,16 @@ class Index:
             log.note(result)
             return result
 
+    def _sync_page(self, url: str, log: journal.Journal) -> FileResult:
+        """Fetch a page of the public internet; a failed fetch leaves its older version."""
+        try:
+            page = fetch(url)
+            return self._store(page.data, url, None, suffix=page.suffix, log=log)
+        except (InputError, MissingPackage) as error:
+            result = FileResult(url, "failed", error=error)
+            log.note(result)
+            return result
+
     def _looks_the_same(
         self, found: Sequence[Path], columns: Mapping[str, str] | None
     ) -> dict[Path, FileResult]:
@@ -325,6 +340,7 @@ class Index:
         title: str | None,
         *,
         columns: Mapping[str, str] | None = None,
+        suffix: str | None = None,
         log: journal.Journal | None = None,
         stamp: load.Stamp | None = None,
     ) -> FileResult:
@@ -337,7 +353,7 @@ class Index:
             if log is not None:
                 log.note(same, stamp, versions)
             return same
-        document = reading.read_document(data, source=source, title=title, hash_=hash_, columns=columns)
+        document = reading.read_document(data, source=source, title=title, hash_=hash_, columns=columns, suffix=suffix)
         pieces = split.split(document.text, list(document.blocks), title=document.title)
         collection = self._created()
         document_id = hashlib.sha256(f"{collection}\n{source}".encode()).hexdigest()[:16]

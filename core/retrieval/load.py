@@ -189,8 +189,9 @@ def load(
     title: str | None = None,
     hash_: str = "",
     columns: Mapping[str, str] | None = None,
+    suffix: str | None = None,
 ) -> Document:
-    """Read ``data`` by the suffix of ``source``; an unknown suffix is read as plain text.
+    """Read ``data`` by ``suffix``, or by that of ``source``; an unknown suffix is read as plain text.
 
     Files of strangers are read through :func:`core.retrieval.reading.read_document`, which sets limits.
 
@@ -203,7 +204,7 @@ def load(
         core.errors.MissingPackage: the reader of this format is not installed.
     """
     name = source.replace("\\", "/").rsplit("/", 1)[-1]
-    suffix = Path(name).suffix.lower()
+    suffix = suffix or Path(name).suffix.lower()
     if suffix == ".pdf":
         media_type, (text, found, own_title) = "application/pdf", _pdf(data, name)
     elif suffix in _OFFICE:

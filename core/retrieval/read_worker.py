@@ -53,10 +53,7 @@ def _head(into: BinaryIO) -> dict[str, Any]:
 def _reply(data: bytes, head: dict[str, Any]) -> dict[str, Any]:
     name = head["source"].replace("\\", "/").rsplit("/", 1)[-1]
     try:
-        document = load.load(
-            data, source=head["source"], title=head["title"], hash_=head["hash"], columns=head["columns"]
-        )
-        return {"document": asdict(document)}
+        return {"document": asdict(load.load(data, **head))}
     except (InputError, MissingPackage) as error:
         told = {"kind": type(error).__name__, "reason": error.reason, "params": error.params}
     except MemoryError:

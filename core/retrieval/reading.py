@@ -49,6 +49,7 @@ def read_document(
     title: str | None = None,
     hash_: str = "",
     columns: Mapping[str, str] | None = None,
+    suffix: str | None = None,
     limits: Limits | None = None,
 ) -> Document:
     """:func:`core.retrieval.load.load`, in a limited process where that is needed.
@@ -57,10 +58,10 @@ def read_document(
         InputError: as ``load``; reader_slow, reader_memory, reader_died when the file was too much for its reader.
         MissingPackage: the reader of this format is not installed.
     """
-    suffix = Path(source.replace("\\", "/").rsplit("/", 1)[-1]).suffix.lower()
+    suffix = suffix or Path(source.replace("\\", "/").rsplit("/", 1)[-1]).suffix.lower()
     if suffix not in load.RISKY and len(data) <= SMALL_BYTES:
-        return load.load(data, source=source, title=title, hash_=hash_, columns=columns)
-    asked = {"source": source, "title": title, "hash": hash_, "columns": dict(columns or {})}
+        return load.load(data, source=source, title=title, hash_=hash_, columns=columns, suffix=suffix)
+    asked = {"source": source, "title": title, "hash_": hash_, "columns": dict(columns or {}), "suffix": suffix}
     return _readers.read(data, asked, limits or Limits())
 
 

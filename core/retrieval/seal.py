@@ -113,7 +113,8 @@ class Seal:
             raise self._damaged(f"opening it in a process of its own ended with {how}")
 
     def _files(self) -> Iterator[tuple[str, Path]]:
-        yield DATABASE, self.folder / DATABASE
+        if (self.folder / DATABASE).exists():
+            yield DATABASE, self.folder / DATABASE
         for marker in sorted(self.folder.glob(f"*/{_PERSISTED}")):
             for path in sorted(marker.parent.iterdir()):
                 yield f"{marker.parent.name}/{path.name}", path
