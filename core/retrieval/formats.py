@@ -171,10 +171,28 @@ def from_rows(rows: Iterable[Mapping[str, Any]], sample: str) -> Loaded:
 
 def from_html(markup: str) -> Loaded:
     reader = _Reader()
-    reader.feed(markup)
+    reader.feed(_without_comments(markup))
     reader.close()
     text, found, heading = from_markdown(reader.text())
     return text, found, " ".join(clean(reader.title).split()) or heading
+
+
+def _without_comments(markup: str) -> str:
+    """The markup without comments, declarations and processing instructions.
+
+    The parser fails over malformed ones, and searches each unfinished one to the end of the text.
+    """
+    kept, at = [], 0
+    for found in _DECLARATION.finditer(markup):
+        start = found.start()
+        if start < at:
+            continue
+        kept.append(markup[at:start])
+        end, length = (markup.find("-->", start), 3) if found[0] == "<!--" else (markup.find(">", start), 1)
+        if end < 0:
+            return "".join(kept)
+        at = end + length
+    return "".join(kept) + markup[at:]
 
 
 def _cell(value: Any) -> str:
@@ -233,6 +251,7 @@ def _front_matter(text: str) -> tuple[dict[str, str], int]:
     return {key.strip().lower(): value.strip().strip("\"'") for key, colon, value in pairs if colon}, match.end()
 
 
+_DECLARATION = re.compile(r"<!--|<!|<\?")
 _SKIPPED = {
     "script",
     "style",

@@ -38,8 +38,14 @@ class Limits:
     """What reading one file may take."""
 
     memory_mb: int = 2048  # that the child may write to, its libraries included
-    cpu_s: int = 60
-    wall_s: float = 120.0
+    cpu_s: int = 20
+    wall_s: float = 60.0
+
+    @classmethod
+    def of(cls, size: int) -> Limits:
+        """For a file of ``size`` bytes: a large one may take its time."""
+        cpu_s = min(300, 20 + 10 * size // 10**6)
+        return cls(cpu_s=cpu_s, wall_s=3.0 * cpu_s)
 
 
 def read_document(
@@ -62,7 +68,7 @@ def read_document(
     if suffix not in load.RISKY and len(data) <= SMALL_BYTES:
         return load.load(data, source=source, title=title, hash_=hash_, columns=columns, suffix=suffix)
     asked = {"source": source, "title": title, "hash_": hash_, "columns": dict(columns or {}), "suffix": suffix}
-    return _readers.read(data, asked, limits or Limits())
+    return _readers.read(data, asked, limits or Limits.of(len(data)))
 
 
 class Readers:
@@ -76,12 +82,12 @@ class Readers:
     def read(self, data: bytes, asked: Mapping[str, Any], limits: Limits) -> Document:
         with self._slots:
             with self._lock:
-                child = next((c for c in self._idle if c.limits == limits and c.runs()), None)
+                child = next((c for c in self._idle if c.memory_mb == limits.memory_mb and c.runs()), None)
                 if child is not None:
                     self._idle.remove(child)
-            child = child or _Child(limits)
+            child = child or _Child(limits.memory_mb)
             try:
-                reply = child.ask(data, asked)
+                reply = child.ask(data, asked, limits)
             except BaseException:
                 child.kill()
                 raise
@@ -100,11 +106,11 @@ class Readers:
 
 
 class _Child:
-    def __init__(self, limits: Limits) -> None:
-        self.limits, self.served, self._pid = limits, 0, os.getpid()
+    def __init__(self, memory_mb: int) -> None:
+        self.memory_mb, self.served, self._pid = memory_mb, 0, os.getpid()
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "SYSTEMROOT", "TEMP") if name in os.environ}
         self._process = subprocess.Popen(  # noqa: S603  # this interpreter and a module of this package
-            [sys.executable, "-B", "-W", "ignore", "-m", "core.retrieval.read_worker", str(limits.memory_mb), str(limits.cpu_s)],
+            [sys.executable, "-B", "-W", "ignore", "-m", "core.retrieval.read_worker", str(memory_mb)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -116,7 +122,7 @@ class _Child:
     def runs(self) -> bool:
         return self._pid == os.getpid() and self._process.poll() is None
 
-    def ask(self, data: bytes, asked: Mapping[str, Any]) -> dict[str, Any]:
+    def ask(self, data: bytes, asked: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
         name = str(asked["source"]).replace("\\", "/").rsplit("/", 1)[-1]
         late = threading.Event()
 
@@ -124,13 +130,15 @@ class _Child:
             late.set()
             self._process.kill()
 
-        timer = threading.Timer(self.limits.wall_s, stop)
+        timer = threading.Timer(limits.wall_s, stop)
         timer.daemon = True
         started = time.monotonic()
         timer.start()
         try:
-            reply = self._exchange(data, asked)
+            reply = self._exchange(data, {**asked, "cpu_s": limits.cpu_s})
         except (OSError, EOFError, ValueError) as error:
+            if isinstance(error, ValueError):  # it runs on, and says what is not of the agreed form
+                self._process.kill()
             code = self._process.wait()
             if late.is_set() or code == -24:  # SIGXCPU: its processor time is used up
                 raise InputError(

@@ -51,8 +51,8 @@ class Seal:
             return
         if writer is not None or "files" not in told:
             self._try_it()
-            return
-        self._compare(told["files"])
+        else:
+            self._compare(told["files"])
 
     def open(self) -> None:
         """Break the seal: from now on this process writes."""
@@ -80,7 +80,7 @@ class Seal:
                 self._check_database(path)
             elif status.st_size != size or _digest(path) != digest:
                 raise self._damaged(f"{name} is not as it was written")
-        if there:  # files that this program has not sealed
+        if there:  # files that this program did not seal
             self._try_it()
 
     def _check_database(self, path: Path) -> None:
@@ -111,6 +111,7 @@ class Seal:
             last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or [""]
             how = f"signal {-done.returncode}" if done.returncode < 0 else last[0][:200]
             raise self._damaged(f"opening it in a process of its own ended with {how}")
+        self.close()  # the next opening need not doubt it
 
     def _files(self) -> Iterator[tuple[str, Path]]:
         if (self.folder / DATABASE).exists():

@@ -7,6 +7,7 @@ the header of its table) is its context: indexed and embedded with it, never par
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,6 +17,7 @@ from core.retrieval.structure import Block
 
 VERSION = 1  # raised when the cut changes; documents are then split again at the next sync
 MOST = 600  # weight of the longest passage: Han characters, or about 165 English words
+_HAN = re.compile("[\u2e80-\u9fff\uf901-\U0010ffff]")
 _LONGEST_SENTENCE = 2000  # characters; what is longer is no sentence (a log line, minified data)
 
 
@@ -85,7 +87,7 @@ def text_hash(text: str) -> str:
 
 def weight(text: str) -> int:
     """Length in reading terms: a Han character counts 1, any other 0.6."""
-    han = sum(1 for c in text if "\u2e80" <= c <= "\u9fff" or c > "\uf900")
+    han = len(_HAN.findall(text))
     return int(han + 0.6 * (len(text) - han))
 
 
