@@ -37,6 +37,7 @@ def split(text: str, blocks: list[Block], *, title: str = "", most: int = MOST) 
     pieces: list[Piece] = []
     path: list[tuple[int, str]] = []
     open_piece: Piece | None = None
+    han = 0  # characters of it, counted along: weighing the whole piece for every part would be quadratic
 
     def close() -> None:
         nonlocal open_piece
@@ -55,11 +56,13 @@ def split(text: str, blocks: list[Block], *, title: str = "", most: int = MOST) 
             pieces.append(Piece(block.start, block.end, heading, block.page, {**block.metadata, "question": block.title}))
             continue
         for part in _parts(text, block, most):
-            fits = open_piece is not None and weight(text[open_piece.start : part.end]) <= most
+            grown = han + _count(text, open_piece.end, part.end) if open_piece is not None else 0
+            fits = open_piece is not None and _weight(grown, part.end - open_piece.start) <= most
             if open_piece is not None and fits and open_piece.page == part.page and _same_row(open_piece, part):
-                open_piece = replace(open_piece, end=part.end)
+                open_piece, han = replace(open_piece, end=part.end), grown
                 continue
             close()
+            han = _count(text, part.start, part.end)
             header = {"table_header": part.header} if part.header else {}
             open_piece = Piece(part.start, part.end, heading, part.page, {**part.metadata, **header})
     close()
@@ -87,8 +90,15 @@ def text_hash(text: str) -> str:
 
 def weight(text: str) -> int:
     """Length in reading terms: a Han character counts 1, any other 0.6."""
-    han = len(_HAN.findall(text))
-    return int(han + 0.6 * (len(text) - han))
+    return _weight(_count(text, 0, len(text)), len(text))
+
+
+def _weight(han: int, length: int) -> int:
+    return int(han + 0.6 * (length - han))
+
+
+def _count(text: str, start: int, end: int) -> int:
+    return len(_HAN.findall(text, start, end))
 
 
 def _parts(text: str, block: Block, most: int) -> Iterator[Block]:
@@ -97,11 +107,13 @@ def _parts(text: str, block: Block, most: int) -> Iterator[Block]:
         yield block
         return
     start = end = block.start
+    han = 0
     for a, b in sentences.spans(text[block.start : block.end]):
         for c, d in _bounded(a + block.start, b + block.start):
-            if end > start and weight(text[start:d]) > most:
+            han += _count(text, end, d)
+            if end > start and _weight(han, d - start) > most:
                 yield replace(block, start=start, end=end)
-                start = c
+                start, han = c, _count(text, c, d)
             end = d
     if end > start:
         yield replace(block, start=start, end=end)
