@@ -10,7 +10,7 @@ from importlib import import_module
 
 from benchmarks.report import HERE, keep, machine, show, write_docs
 
-BENCHES = ("overhead", "chunks", "streams", "imports", "gguf", "pages")
+BENCHES = ("overhead", "chunks", "streams", "imports", "gguf", "pages", "durability")
 
 
 def main() -> int:

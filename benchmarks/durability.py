@@ -436,6 +436,11 @@ def _read_beside(home: Path, docs: Path, acknowledged: Path, documents: int) -> 
                 found["silent"] += 1
                 found["notes"].append(f"item {asked} was acknowledged and is not found by both legs")
             found["answered"] += library.leg(index.id(), model)._index_seen is not None
+        time.sleep(1.0)  # the writer has ended: from now on Chroma is asked
+        found["silent"] += _unfound(library, found["notes"])
+        if library.leg(index.id(), model)._index_seen is None or library.leg(index.id(), model).notices:
+            found["silent"] += 1
+            found["notes"].append("Chroma is not asked after the writer has ended")
     return found
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from core.errors import StoreDamaged
 from core.retrieval import vectors
 from core.retrieval.chroma import BATCH, ChromaIndex, ChromaStore
-from core.retrieval.lease import Lease, hold
+from core.retrieval.lease import Lease, held, hold
 from core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -63,6 +63,13 @@ class Applied:
                 "UPDATE vector_indexes SET damage = ? WHERE collection_id = ? AND model = ?",
                 (detail, self.collection_id, self.model),
             )
+
+    def moves(self, seen: tuple[str | None, int | None]) -> bool:
+        """Whether the index is being written, or was since its name and generation were ``seen``."""
+        with self.workspace.read() as db:
+            row = self._row(db)
+        now = (row["name"], row["generation"]) if row is not None else (None, None)
+        return now != seen or held(self.workspace, LEASE)
 
     def in_step(self, db: sqlite3.Connection) -> bool:
         """Whether there is nothing to write, as far as the manifest knows."""

@@ -77,13 +77,11 @@ def _take(lease: Lease) -> str | None:
     return None
 
 
-def holder(workspace: Workspace, name: str) -> str | None:
-    """Who holds the right ``name`` now: a living process of which this one is not the holder, or nobody."""
+def held(workspace: Workspace, name: str) -> bool:
+    """Whether a living process, perhaps this one, holds the right ``name`` now."""
     with workspace.read() as db:
         row = db.execute("SELECT * FROM leases WHERE name = ?", (name,)).fetchone()
-    if row is None or (row["host"], row["pid"]) == (host(), os.getpid()) or not _alive(row):
-        return None
-    return _named(row)
+    return row is not None and _alive(row)
 
 
 def _named(row: sqlite3.Row) -> str:

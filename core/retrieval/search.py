@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 Mode = Literal["auto", "exact", "chroma"]
 EXACT_BELOW = 20_000  # passages
-_RETRY_S = 30.0
+_RETRY_S = 30.0  # until a server that did not answer is asked again
+_MOVING_S = 0.5  # until an index that another process is writing is looked at again
 _log = logging.getLogger(__name__)
 
 
@@ -42,9 +43,12 @@ class VectorLeg:
         self.notices: tuple[str, ...] = ()  # why Chroma was not asked: index_damaged, index_unreachable
         self._exact = vectors.ExactIndex(dim)  # everything, or the tail when Chroma has the rest
         self._gone: set[str] = set()  # in Chroma, but deleted since
-        self._seen: tuple[int, int] | None = None  # generations of collection and index at the last refresh
+        # Generation of the collection, and name and generation of the index, at the last refresh.
+        self._seen: tuple[int, str | None, int | None] | None = None
+        self._index_row: tuple[str | None, int | None] = (None, None)
+        self._listed = 0  # vectors that Chroma must have: those of the manifest that are still wanted
         self._index_seen: tuple[str, int] | None = None
-        self._retry_at = float("inf")  # when a server that did not answer is asked again
+        self._retry_at = float("inf")  # when an index that could not be asked is tried again
         self._lock = threading.RLock()
 
     # --- reading ----------------------------------------------------------------------------------
@@ -68,7 +72,12 @@ class VectorLeg:
             found = dict(self._exact.search(vector, top_k))
             if self._index_seen is not None:
                 index = self.store.index(self._index_seen[0], self.dim)
-                for id_, score in index.search(vector, top_k + len(self._gone)):
+                wanted = top_k + len(self._gone)
+                nearest = index.search(vector, wanted)
+                if len(nearest) < min(wanted, self._listed):
+                    detail = f"{len(nearest)} vectors found where the manifest lists {self._listed}"
+                    raise StoreDamaged(path=self.store.place or str(self.store.folder), detail=detail)
+                for id_, score in nearest:
                     if id_ not in self._gone:
                         found.setdefault(id_, score)
                 found = dict(sorted(found.items(), key=lambda item: -item[1])[:top_k])
@@ -77,13 +86,18 @@ class VectorLeg:
             return found, self._exact.spread(vector)
 
     def _without_index(self, error: StoreDamaged | StoreUnreachable) -> None:
-        """Search everything exactly from here on: slower, and nothing is missing."""
-        _log.warning("%s", error)
-        damaged = isinstance(error, StoreDamaged)
-        self.notices = ("index_damaged",) if damaged else ("index_unreachable",)
-        self._retry_at = float("inf") if damaged else time.monotonic() + _RETRY_S
+        """Search everything exactly from here on: slower, and nothing is missing.
+
+        While another process writes, what it has not yet entered or sealed looks like damage: that passes.
+        """
         self._seen = self._index_seen = None
-        if damaged:
+        if isinstance(error, StoreUnreachable):
+            self.notices, self._retry_at = ("index_unreachable",), time.monotonic() + _RETRY_S
+        elif self.applied.moves(self._index_row):
+            self.notices, self._retry_at = (), time.monotonic() + _MOVING_S
+        else:
+            _log.warning("%s", error)
+            self.notices, self._retry_at = ("index_damaged",), float("inf")
             self.applied.mark(str(error.params["detail"]))
 
     def _scores(self, db: sqlite3.Connection, vector: np.ndarray, ids: list[str]) -> dict[str, float]:
@@ -106,7 +120,8 @@ class VectorLeg:
         ).fetchone()
         if row is None:
             return
-        generations = (row["generation"], row["applied"] or 0)
+        generations = (row["generation"], row["name"], row["applied"])
+        self._index_row = (row["name"], row["applied"])
         if generations == self._seen and time.monotonic() < self._retry_at:
             return
         usable = row["id"] is not None and row["place"] == self.store.place and self._wanted(db)
@@ -114,7 +129,10 @@ class VectorLeg:
         if use_chroma and self._index_seen != (row["name"], row["applied"]):
             self.store.reopen()
             self.applied.check(db, row["id"], row["name"])
-        self.notices = () if use_chroma or not usable or self.mode == "exact" else self.notices or ("index_damaged",)
+        if use_chroma or not usable or self.mode == "exact":
+            self.notices = ()
+        elif row["damage"] is not None:
+            self.notices = ("index_damaged",)
         sql, values = "SELECT id, text_hash FROM passages p WHERE p.collection_id = ?", [self.collection_id]
         if use_chroma:
             sql += " AND NOT EXISTS (SELECT 1 FROM vector_applied a WHERE a.index_id = ? AND a.passage_id = p.id)"
@@ -122,6 +140,8 @@ class VectorLeg:
         wanted: dict[str, str] = dict(db.execute(sql, values).fetchall())
         if use_chroma:
             self._gone = {id_ for (id_,) in db.execute(GONE, (row["id"],))}
+            listed = db.execute("SELECT count(*) FROM vector_applied WHERE index_id = ?", (row["id"],)).fetchone()[0]
+            self._listed = listed - len(self._gone)
             self._retry_at = float("inf")
             self._index_seen = (row["name"], row["applied"])
         else:
@@ -137,8 +157,8 @@ class VectorLeg:
         self._seen = generations
 
     def _waits(self) -> bool:
-        """Whether a server that did not answer is left alone for now."""
-        return "index_unreachable" in self.notices and time.monotonic() < self._retry_at
+        """Whether an index that could not be asked just now is left alone for a while."""
+        return self._index_seen is None and time.monotonic() < self._retry_at < float("inf")
 
     def _wanted(self, db: sqlite3.Connection) -> bool:
         """Whether this collection is to be in Chroma."""
