@@ -31,14 +31,26 @@ if TYPE_CHECKING:
 POINTS = 200
 SEED = 20261125
 DOCUMENTS = 14
-_context = multiprocessing.get_context("forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn")
-_context.set_forkserver_preload(["core.retrieval.library", "core.retrieval.seal", "core.providers.scripted", "chromadb", "numpy"])
+_context = multiprocessing.get_context(
+    "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+)
+_context.set_forkserver_preload(
+    ["core.retrieval.library", "core.retrieval.seal", "core.providers.scripted", "chromadb", "numpy"]
+)
 
 
 def run() -> Result:
     parts = [kills(POINTS), *(writers(n) for n in (3,)), readers(), damages(), database_damages(), disk_full()]
     rows: list[list[str | float | None]] = [
-        [part.name, str(part.trials), str(part.lost), str(part.partial), str(part.silent), str(part.untyped), part.detail]
+        [
+            part.name,
+            str(part.trials),
+            str(part.lost),
+            str(part.partial),
+            str(part.silent),
+            str(part.untyped),
+            part.detail,
+        ]
         for part in parts
     ]
     total = {name: sum(getattr(part, name) for part in parts) for name in ("lost", "partial", "silent", "untyped")}
@@ -131,7 +143,7 @@ def _reporting(there: Any, work: Callable[..., Any], *arguments: Any) -> None:
         there.send(work(*arguments))
     except TouchstoneError as error:
         there.send({"error": type(error).__name__, "message": str(error)})
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001  # it is what is looked for
         there.send({"untyped": 1, "notes": [f"{work.__name__}{arguments}: {type(error).__name__}: {error}"]})
 
 
@@ -187,7 +199,9 @@ def _edit(docs: Path, chance: random.Random, trial: int) -> None:
         path = docs / f"{n}.md"
         if not path.exists() or chance.random() < 0.4:
             word = f"w{trial}x{n}y"
-            path.write_text(f"# Item {n}\n\nThe code word of item {n} is {word}.\n\n## More of {n}\n\nSecond part {word}.\n")
+            path.write_text(
+                f"# Item {n}\n\nThe code word of item {n} is {word}.\n\n## More of {n}\n\nSecond part {word}.\n"
+            )
     if chance.random() < 0.5:
         (docs / f"{chance.randrange(DOCUMENTS)}.md").unlink(missing_ok=True)
 
@@ -201,7 +215,8 @@ def _wait_for(path: Path, process: Any) -> None:
 def _index_until_killed(home: Path, docs: Path, acknowledged: Path, vectors: str, nth: int) -> None:
     _quiet()
     from core import workspace
-    from core.retrieval import applied, chroma, index, keyword, seal, vectors as stored
+    from core.retrieval import applied, chroma, index, keyword, seal
+    from core.retrieval import vectors as stored
 
     seen = 0
 
@@ -306,7 +321,7 @@ def _unfound(library: Library, notes: list[str]) -> int:
     from core.retrieval import vectors
 
     index, model = library.collection(), library.embedding_model()
-    assert model is not None  # noqa: S101
+    assert model is not None
     leg = library.leg(index.id(), model)
     missing = 0
     with library.workspace.read() as db:
@@ -352,7 +367,9 @@ def writers(count: int, documents: int = 40) -> Outcome:
 def _folder(folder: Path, count: int, word: str) -> Path:
     folder.mkdir()
     for n in range(count):
-        (folder / f"{n}.md").write_text(f"# {word} {n}\n\nThe code word of {word} {n} is {word}x{n}y.\n\n## More\n\nPart two of {word} {n}.\n")
+        (folder / f"{n}.md").write_text(
+            f"# {word} {n}\n\nThe code word of {word} {n} is {word}x{n}y.\n\n## More\n\nPart two of {word} {n}.\n"
+        )
     return folder
 
 
@@ -375,7 +392,7 @@ def _all_there(home: Path, folders: list[Path]) -> dict[str, Any]:
         found["partial"] += len(there.keys() - expected.keys())
         found["silent"] += _unfound(library, found["notes"])
         index, model = library.collection(), library.embedding_model()
-        assert model is not None  # noqa: S101
+        assert model is not None
         if library.leg(index.id(), model).notices:
             found["silent"] += 1
             found["notes"].append("Chroma was not used, so that its vectors were not looked at")
@@ -424,7 +441,7 @@ def _read_beside(home: Path, docs: Path, acknowledged: Path, documents: int) -> 
     deadline = time.monotonic() + 240
     with opened(home) as library:
         index, model = library.collection(), library.embedding_model()
-        assert model is not None  # noqa: S101
+        assert model is not None
         done: list[str] = []
         while len(done) < documents and time.monotonic() < deadline:
             done = acknowledged.read_text().split()
@@ -467,14 +484,20 @@ def damages(kinds: tuple[str, ...] = tuple(KINDS), files: tuple[str, ...] = (), 
     chance = random.Random(seed)
     with tempfile.TemporaryDirectory() as folder:
         whole, home = Path(folder) / "whole", Path(folder) / "home"
-        rows = "".join(f"What is the code of part {n}?,The code of part {n} is c{n * 7919 % 10007}x{n}.\n" for n in range(1300))
+        rows = "".join(
+            f"What is the code of part {n}?,The code of part {n} is c{n * 7919 % 10007}x{n}.\n" for n in range(1300)
+        )
         (Path(folder) / "parts.csv").write_text(f"question,answer\n{rows}")
         outcome.add(apart(_index_whole, whole, Path(folder) / "parts.csv"))
         there = sorted(p.relative_to(whole / "chroma").as_posix() for p in (whole / "chroma").rglob("*") if p.is_file())
         names = [name for name in there if not files or Path(name).name in files]
         cases = [(name, kind) for name in names for kind in kinds]
         if not files:
-            cases += [(str(Path(names[0]).parent), "folder deleted"), ("../chroma.seal.json", "4 KB overwritten"), ("../chroma.seal.json", "deleted")]
+            cases += [
+                (str(Path(names[0]).parent), "folder deleted"),
+                ("../chroma.seal.json", "4 KB overwritten"),
+                ("../chroma.seal.json", "deleted"),
+            ]
         noticed = 0
         for name, kind in cases:
             shutil.rmtree(home, ignore_errors=True)
@@ -526,8 +549,8 @@ def _ask_damaged(home: Path) -> dict[str, Any]:
         noticed, wrong = _ask(library)
         asyncio.run(upkeep.rebuild(library))
         after, still = _ask(library)
-        index, model = library.collection(), library.embedding_model()
-        assert model is not None  # noqa: S101
+        _index, model = library.collection(), library.embedding_model()
+        assert model is not None
         held = library.store.index(_name(library), model.dim).count()
     lost = (held != 1300) + after
     notes = [f"after rebuild: {held} vectors, notice {after}, {still} wrong"] if lost or still else []

@@ -32,7 +32,14 @@ from core.workspace import Workspace, migrations
 DATABASE = "touchstone.db"
 MANIFEST = "manifest.json"
 FORMAT = 1
-_LEFT_OUT = ("chroma", "backups", "evaluation", "replaced-", "restoring-", f"{DATABASE}-")  # beginnings; made anew, or old
+_LEFT_OUT = (
+    "chroma",
+    "backups",
+    "evaluation",
+    "replaced-",
+    "restoring-",
+    f"{DATABASE}-",
+)  # beginnings; made anew, or old
 _MOST_MANIFEST = 50 * 2**20
 _CHUNK = 2**20
 
@@ -192,7 +199,16 @@ def _unpacked(path: Path, folder: Path) -> dict[str, Any]:
                     _copy_checked(source, into, row, path, name)
     except FileNotFoundError as error:
         raise _bad(path, "there is no such file") from error
-    except (zipfile.BadZipFile, KeyError, TypeError, ValueError, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
+    except (
+        zipfile.BadZipFile,
+        KeyError,
+        TypeError,
+        ValueError,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        zlib.error,
+    ) as error:
         raise _bad(path, f"{type(error).__name__}: {error}") from error
     schema, _ = _examined(folder / DATABASE, str(path))
     if schema > max(migrations()):
@@ -283,7 +299,11 @@ def _claim(database: Path) -> None:
 
 def _swap(home: Path, fresh: Path, aside: Path, names: list[str]) -> bool:
     """Put the files of ``fresh`` in place, the database last; whether anything was there before."""
-    old = [path for path in home.iterdir() if path != fresh and not path.name.startswith(("backups", "replaced-", "restoring-"))]
+    old = [
+        path
+        for path in home.iterdir()
+        if path != fresh and not path.name.startswith(("backups", "replaced-", "restoring-"))
+    ]
     if old:
         aside.mkdir()
     for path in old:
@@ -304,9 +324,7 @@ def _swap(home: Path, fresh: Path, aside: Path, names: list[str]) -> bool:
 def _told(path: Path, manifest: dict[str, Any], replaced: Path | None = None) -> Backup:
     files = manifest["files"]
     size = sum(row["bytes"] for row in files.values())
-    return Backup(
-        path, manifest["created_at"], manifest["schema"], len(files), size, manifest["documents"], replaced
-    )
+    return Backup(path, manifest["created_at"], manifest["schema"], len(files), size, manifest["documents"], replaced)
 
 
 def _bad(path: Path, detail: str) -> InputError:

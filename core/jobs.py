@@ -34,7 +34,6 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from core.errors import InputError, NotFound, StoreBusy, UnknownName

@@ -32,7 +32,9 @@ def index(
     collection: Collection = "default",
     watch: Annotated[bool, typer.Option("--watch", "-w", help="cli.index.watch")] = False,
     verify: Annotated[bool, typer.Option("--verify", help="cli.index.verify")] = False,
-    columns: Annotated[str | None, typer.Option("--columns", help="cli.index.columns", metavar="ROLE=COLUMN,...")] = None,
+    columns: Annotated[
+        str | None, typer.Option("--columns", help="cli.index.columns", metavar="ROLE=COLUMN,...")
+    ] = None,
     json: Json = False,
 ) -> None:
     from core.providers.sync import iterate, run

@@ -13,7 +13,14 @@ from apps.commands.documents import Collection, progress_bar
 from apps.commands.shell import Command, Group, Out, out_of, plain, table
 from core.i18n import message
 
-migrate = typer.Typer(name="migrate", cls=Group, help="cli.migrate.about", no_args_is_help=True, rich_markup_mode=None, add_completion=False)
+migrate = typer.Typer(
+    name="migrate",
+    cls=Group,
+    help="cli.migrate.about",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+)
 
 
 def journal(
@@ -141,7 +148,9 @@ def start(model: Model, json: Json = False) -> None:
 
 
 @migrate.command("status", cls=Command, help="cli.migrate.status")
-def status(model: Annotated[str | None, typer.Argument(help="cli.migrate.model", metavar="MODEL")] = None, json: Json = False) -> None:
+def status(
+    model: Annotated[str | None, typer.Argument(help="cli.migrate.model", metavar="MODEL")] = None, json: Json = False
+) -> None:
     with _migration(model, json, serving=True) as (out, migration):
         _tell_standing(out, migration, {})
 
@@ -159,7 +168,15 @@ def compare(
     with _migration(model, json) as (out, migration):
         asked = read_queries(queries) if queries else ()
         found = run(migration.compare(asked, collection=collection))
-        out.say(out.t("migrate.compared", old=found.old, new=found.new, queries=found.queries, overlap=f"{100 * found.overlap:.0f}"))
+        out.say(
+            out.t(
+                "migrate.compared",
+                old=found.old,
+                new=found.new,
+                queries=found.queries,
+                overlap=f"{100 * found.overlap:.0f}",
+            )
+        )
         if found.ndcg_old is not None and found.ndcg_new is not None:
             values = {"old": f"{found.ndcg_old:.3f}", "new": f"{found.ndcg_new:.3f}"}
             out.say(out.t("migrate.judged", judged=found.judged, **values))

@@ -64,9 +64,12 @@ class ChromaStore:
     def names(self) -> list[str]:
         with self._lock:
             names: list[str] = []
-            while page := self._call(lambda c: c.list_collections(limit=500, offset=len(names))):
-                names += [collection.name for collection in page]
+            while page := self._page(len(names)):
+                names += page
             return names
+
+    def _page(self, offset: int) -> list[str]:
+        return [found.name for found in self._call(lambda c: c.list_collections(limit=500, offset=offset))]
 
     def drop(self, name: str) -> None:
         with self._lock:
@@ -115,6 +118,8 @@ class ChromaStore:
             client, self._client = self._client, None
             if client is not None:
                 client.close()
+                if self.url:
+                    _hang_up(client)
 
     def _call(self, work: Any) -> Any:
         return _translated(self.url or self.folder, lambda: work(self.client()))
@@ -207,6 +212,14 @@ class ChromaIndex:
             configuration={"hnsw": {"space": "cosine", "ef_search": _SEARCH_EF}},
             embedding_function=None,
         )
+
+
+def _hang_up(client: Any) -> None:
+    """Close the connections of a server's client; Chroma itself leaves them open."""
+    for part in (client, getattr(client, "_admin_client", None)):
+        session = getattr(getattr(part, "_server", None), "_session", None)
+        if session is not None:
+            session.close()
 
 
 def _translated(where: Path | str, work: Any) -> Any:

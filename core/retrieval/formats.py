@@ -120,7 +120,9 @@ def from_sections(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str])
             found.append(Block("heading", len(text), len(text) + len(heading), 2, title=title))
             text += f"{heading}\n\n"
         inner = blocks(body, markdown=True, offset=len(text))
-        found.extend(replace(block, metadata={role: value for role, value in facts.items() if value}) for block in inner)
+        found.extend(
+            replace(block, metadata={role: value for role, value in facts.items() if value}) for block in inner
+        )
         text += f"{body}\n\n"
     return text, found, None
 

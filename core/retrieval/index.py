@@ -313,9 +313,7 @@ class Index:
             log.note(result)
             return result
 
-    def _looks_the_same(
-        self, found: Sequence[Path], columns: Mapping[str, str] | None
-    ) -> dict[Path, FileResult]:
+    def _looks_the_same(self, found: Sequence[Path], columns: Mapping[str, str] | None) -> dict[Path, FileResult]:
         """The files whose stamp is that of their last reading."""
         versions = _versions(columns)
         with self.workspace.read() as db:

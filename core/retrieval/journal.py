@@ -166,7 +166,9 @@ def runs(workspace: Workspace, collection: int, limit: int = 1) -> list[Run]:
             "SELECT * FROM sync_runs WHERE collection_id = ? ORDER BY id DESC LIMIT ?", (collection, limit)
         ).fetchall()
         entries = {
-            row["id"]: db.execute("SELECT * FROM sync_entries WHERE run_id = ? ORDER BY source", (row["id"],)).fetchall()
+            row["id"]: db.execute(
+                "SELECT * FROM sync_entries WHERE run_id = ? ORDER BY source", (row["id"],)
+            ).fetchall()
             for row in rows
         }
     return [

@@ -38,7 +38,10 @@ def some(workspace: Workspace, collection: int, model: str) -> bool:
             return False
         key = (str(workspace.path), collection, model)
         if _seen.get(key, (-1, False))[0] != generation:
-            _seen[key] = generation, db.execute(f"SELECT 1 {_MISSING} LIMIT 1", (collection, model)).fetchone() is not None
+            _seen[key] = (
+                generation,
+                db.execute(f"SELECT 1 {_MISSING} LIMIT 1", (collection, model)).fetchone() is not None,
+            )
         return _seen[key][1]
 
 

@@ -60,7 +60,7 @@ def _reply(data: bytes, head: dict[str, Any]) -> dict[str, Any]:
         told = {"kind": type(error).__name__, "reason": error.reason, "params": error.params}
     except MemoryError:
         told = {"kind": "InputError", "reason": "reader_memory", "params": {"name": name}}
-    except Exception as error:  # whatever a library raises over a hostile file is that file's failure
+    except Exception as error:  # noqa: BLE001  # whatever a library raises over a hostile file is that file's failure
         detail = f"{type(error).__name__}: {error}"[:300]
         told = {"kind": "InputError", "reason": "unreadable_file", "params": {"name": name, "detail": detail}}
     return {"error": json.loads(json.dumps(told, default=str))}
@@ -85,7 +85,9 @@ class _Guard:
             raise PermissionError(13, f"not allowed while reading a document: {event}")
 
     def _may_read(self, path: str) -> bool:
-        return path in ("/dev/null", "/dev/urandom") or os.path.abspath(path).startswith((*self._plain, *self._readable))
+        return path in ("/dev/null", "/dev/urandom") or os.path.abspath(path).startswith(
+            (*self._plain, *self._readable)
+        )
 
 
 def _libraries() -> list[str]:

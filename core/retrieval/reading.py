@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,9 @@ class Readers:
 class _Child:
     def __init__(self, memory_mb: int) -> None:
         self.memory_mb, self.served, self._pid = memory_mb, 0, os.getpid()
-        kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "SYSTEMROOT", "TEMP") if name in os.environ}
+        kept = {
+            name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "SYSTEMROOT", "TEMP") if name in os.environ
+        }
         self._process = subprocess.Popen(  # noqa: S603  # this interpreter and a module of this package
             [sys.executable, "-B", "-W", "ignore", "-m", "core.retrieval.read_worker", str(memory_mb)],
             stdin=subprocess.PIPE,
@@ -168,10 +171,8 @@ class _Child:
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
-                try:
+                with suppress(OSError):  # bytes that the dead child did not take
                     pipe.close()
-                except OSError:
-                    pass  # bytes that the dead child did not take
 
 
 def _exactly(pipe: Any, size: int) -> bytes:

@@ -53,7 +53,9 @@ def split(text: str, blocks: list[Block], *, title: str = "", most: int = MOST) 
         heading = " › ".join(name for _, name in path if name and name != title) or None
         if block.kind == "faq":
             close()
-            pieces.append(Piece(block.start, block.end, heading, block.page, {**block.metadata, "question": block.title}))
+            pieces.append(
+                Piece(block.start, block.end, heading, block.page, {**block.metadata, "question": block.title})
+            )
             continue
         for part in _parts(text, block, most):
             grown = han + _count(text, open_piece.end, part.end) if open_piece is not None else 0

@@ -146,9 +146,7 @@ def vacuum(library: Library, *, other_models: bool = False) -> Vacuumed:
     with workspace.read() as db:
         db.execute("VACUUM")
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return Vacuumed(
-        vectors, rows, tables, collections, folders, stamps, before, size_of(workspace.folder)
-    )
+    return Vacuumed(vectors, rows, tables, collections, folders, stamps, before, size_of(workspace.folder))
 
 
 def _forget_vectors(db: sqlite3.Connection) -> int:
@@ -204,7 +202,9 @@ def _forget_chroma(library: Library) -> tuple[int, int]:
     with hold(workspace, applied.LEASE), store.writing():
         with workspace.write() as db:
             ours = applied.prefix(db)
-            used = {row["name"] for row in db.execute("SELECT name FROM vector_indexes WHERE place = ?", (store.place,))}
+            used = {
+                row["name"] for row in db.execute("SELECT name FROM vector_indexes WHERE place = ?", (store.place,))
+            }
         for name in store.names():
             if name not in used and (name.startswith(f"{ours}-") or not store.url):
                 store.drop(name)
@@ -229,5 +229,3 @@ def _unused_folders(folder: Path) -> list[Path]:
 
 def size_of(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-
-

@@ -70,7 +70,7 @@ def resolve(name: str, port: int) -> Sequence[str]:
     return [str(row[4][0]) for row in socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)]
 
 
-def fetch(url: str, *, limits: Limits = Limits(), resolver: Resolve = resolve) -> Fetched:  # noqa: B008  # frozen
+def fetch(url: str, *, limits: Limits = Limits(), resolver: Resolve = resolve) -> Fetched:  # frozen
     """Fetch ``url``; blocks.
 
     Raises:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import json
 import os
@@ -110,10 +111,10 @@ def test_an_external_entity_is_not_read(tmp_path: Path) -> None:
         '<w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"><w:body><w:p><w:r><w:t>'
         "seen &x;</w:t></w:r></w:p></w:body></w:document>"
     ).encode()
-    try:
-        assert "TOP-SECRET" not in read_document(word(body), source="x.docx").text
-    except InputError as error:
-        assert error.reason == "unreadable_file"
+    with pytest.raises(InputError) as caught:
+        read_document(word(body), source="x.docx")
+    assert caught.value.reason == "unreadable_file"
+    assert "TOP-SECRET" not in str(caught.value)
 
 
 def test_pdfs_that_harm() -> None:
@@ -156,10 +157,14 @@ def test_a_megabyte_of_anything_is_read_or_refused_in_bounded_time(name: str, da
     """What is read in this process must not hold it: load, split and index together."""
     assert len(data) <= reading.SMALL_BYTES
     started = time.process_time()
-    try:
-        asyncio.run(library.collection().add_bytes(data, name, embed=False))
-    except InputError as error:
-        assert error.reason in ("empty_file", "unreadable_file", "bad_json", "reader_slow")
+    reason = None
+    with contextlib.suppress(InputError):
+        try:
+            asyncio.run(library.collection().add_bytes(data, name, embed=False))
+        except InputError as error:
+            reason = error.reason
+            raise
+    assert reason in (None, "empty_file", "unreadable_file", "bad_json")
     assert time.process_time() - started < 20
 
 
@@ -177,8 +182,12 @@ def test_memory_is_limited() -> None:
 
 
 def test_markup_that_trips_the_parser() -> None:
-    for markup in ("<![if x]><p>shown</p>", "<!DOCTYPE html><p>shown</p>", "<?xml version='1.0'?><p>shown</p>", "<p>shown</p><!--"):
-
+    for markup in (
+        "<![if x]><p>shown</p>",
+        "<!DOCTYPE html><p>shown</p>",
+        "<?xml version='1.0'?><p>shown</p>",
+        "<p>shown</p><!--",
+    ):
         assert read_document(markup.encode(), source="a.html").text == "shown\n"
     assert read_document(b"<p>a<!-- hidden --> b</p><!-- <p>no</p> -->", source="a.html").text == "a b\n"
 
@@ -194,8 +203,8 @@ def test_a_reader_that_hangs_or_dies_fails_its_file_alone(monkeypatch: pytest.Mo
             patch.setattr(
                 reading.subprocess, "Popen", lambda command, code=code, **k: original([command[0], "-c", code], **k)
             )
+            asked = {"source": "a.html", "title": None, "hash_": "", "columns": {}, "suffix": None}
             with pytest.raises(InputError) as caught:
-                asked = {"source": "a.html", "title": None, "hash_": "", "columns": {}, "suffix": None}
                 readers.read(b"<p>x</p>", asked, Limits(wall_s=1.5))
         assert caught.value.reason == expected
         assert readers._idle == []
@@ -265,7 +274,14 @@ def test_names_and_links(library: Library, tmp_path: Path) -> None:
     docs.mkdir()
     outside.mkdir()
     (outside / "secret.md").write_text("# Secret\n\nThe password is swordfish.\n")
-    good = {"two\nlines.md": "alpha", "CON.md": "bravo", "rtl\u202egnp.md": "charlie", "x" * 240 + ".md": "delta", "A.md": "echo", "a.md": "foxtrot"}
+    good = {
+        "two\nlines.md": "alpha",
+        "CON.md": "bravo",
+        "rtl\u202egnp.md": "charlie",
+        "x" * 240 + ".md": "delta",
+        "A.md": "echo",
+        "a.md": "foxtrot",
+    }
     for name, text in good.items():
         (docs / name).write_text(f"{text} is here.\n")
     (docs / "link.md").symlink_to(outside / "secret.md")
@@ -280,7 +296,13 @@ def test_names_and_links(library: Library, tmp_path: Path) -> None:
     report = sync(library, docs, embed=False)
     assert time.monotonic() - started < 10  # a pipe without a writer is not waited for
     reasons = {Path(row.source).name: row.error.reason for row in report.files if row.error}
-    assert reasons == {"link.md": "skipped_link", "loop.md": "unreadable_file", "null.md": "skipped_link", "pipe.md": "skipped_special", "\ufffd\ufffd.md": "skipped_name"}
+    assert reasons == {
+        "link.md": "skipped_link",
+        "loop.md": "unreadable_file",
+        "null.md": "skipped_link",
+        "pipe.md": "skipped_special",
+        "\ufffd\ufffd.md": "skipped_name",
+    }
     assert report.count("added") == len(good)
     assert "swordfish" not in str([library.collection().document_text(d.id) for d in library.collection().documents()])
     for text in good.values():
@@ -291,7 +313,9 @@ def test_names_and_links(library: Library, tmp_path: Path) -> None:
     assert journal["two\nlines.md"] == "added"
 
 
-@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "..\\..\\windows\\system.ini", "a\x00b.txt", "", "  ", "C:\\x.txt"])
+@pytest.mark.parametrize(
+    "name", ["../../etc/passwd", "/etc/passwd", "..\\..\\windows\\system.ini", "a\x00b.txt", "", "  ", "C:\\x.txt"]
+)
 def test_names_of_uploads_stay_names(library: Library, name: str, tmp_path: Path) -> None:
     result = asyncio.run(library.collection().add_bytes(b"some text", name, embed=False))
     assert "/" not in result.source
@@ -312,9 +336,7 @@ def test_a_device_or_a_link_put_in_a_files_place_is_not_read(tmp_path: Path) -> 
     assert caught.value.reason == "skipped_special"
 
 
-def test_a_file_that_is_being_written_waits(
-    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_is_being_written_waits(library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     docs = tmp_path / "docs"
     docs.mkdir()
     (docs / "a.md").write_text("first part")
@@ -363,10 +385,7 @@ def test_pages_of_the_own_network_are_not_fetched(library: Library) -> None:
         server.settimeout(0.2)
         url = f"http://127.0.0.1:{server.getsockname()[1]}/"
         report = asyncio.run(library.collection().sync([url, "http://169.254.169.254/latest/meta-data/"]))
-        try:
+        with contextlib.suppress(TimeoutError):
             hits.append(server.accept())
-        except TimeoutError:
-            pass
     assert [row.error.reason for row in report.files if row.error] == ["url_refused", "url_refused"]
     assert hits == []
-

@@ -177,7 +177,9 @@ def test_walk_skips_what_is_hidden_and_what_leads_out(tmp_path: Path) -> None:
     os.symlink(inside / "a.md", inside / "same.md")
     listing = load.files([inside, inside / "a.md"])
     assert [path.name for path, _ in listing.files] == ["a.md", "b.txt"]
-    assert {Path(name).name: error.reason for name, error in listing.skipped.items()} == {"leads-out.md": "skipped_link"}
+    assert {Path(name).name: error.reason for name, error in listing.skipped.items()} == {
+        "leads-out.md": "skipped_link"
+    }
     with pytest.raises(MissingFile):
         load.files([tmp_path / "nowhere"])
 
