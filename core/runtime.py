@@ -53,9 +53,11 @@ class Runtime:
     def reload(self, settings: Settings | None = None) -> None:
         """Take new settings. They are read and checked first; on error everything stays as it was.
 
+        Without ``settings`` the files are read anew; what was set for this run only, such as a key, still counts.
+
         Models are reopened on their next use; a call under way keeps the model it began with.
         """
-        fresh = settings or load_settings(self.settings.folder)
+        fresh = settings or load_settings(self.settings.folder).with_values(**self.settings.this_run)
         workspace = self.workspace if fresh.home == self.settings.home else Workspace.open(fresh.home)
         with self._lock:
             old, self._models = self._models, {}

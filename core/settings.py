@@ -120,6 +120,7 @@ class Settings:
     services: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)  # path -> where its value came from
     folder: Path = Path()  # where .env and touchstone.yaml were looked for
+    this_run: Mapping[str, str] = field(default_factory=dict, repr=False)  # variables set by ``with_values``
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{path}={value!r}" for path, value in self.values.items())
@@ -163,7 +164,8 @@ class Settings:
                 values[f.path] = check(f, given, f.variable) if given else f.default
                 sources[f.path] = "this run" if given else "default"
         environment = _Environment({**self.environment, **variables})
-        return replace(self, values=values, sources=sources, environment=environment)
+        this_run = _Environment({**self.this_run, **variables})
+        return replace(self, values=values, sources=sources, environment=environment, this_run=this_run)
 
 
 def load_settings(folder: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
@@ -181,7 +183,7 @@ def build_settings(environment: dict[str, str], folder: Path) -> Settings:
     """The snapshot of ``environment`` and the two files in ``folder``."""
     origin = {name: f"environment {name}" for name in environment}
     for name, (value, line) in read_env(folder / ".env").items():
-        if name not in environment:
+        if not environment.get(name):  # empty counts as not set
             environment[name], origin[name] = value, f".env:{line}"
     _remember_secrets(environment)
     from_yaml, services = read_yaml(config_path(environment, folder), tuple(_BY_PATH))

@@ -20,6 +20,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 import apps.i18n  # noqa: F401  (its import registers the catalogue)
+from apps.commands.usage_errors import hint, told
 from core.errors import (
     ConfigurationError,
     InputError,
@@ -141,10 +142,10 @@ def run(work: Any, as_json: bool) -> int:
                     {"code": "internal", "message": secret_free(f"{type(error).__name__}: {error}")}, True, "en"
                 )
             raise
-        if as_json:
-            _tell_error({"code": "usage", "message": error.format_message()}, True, "en")  # type: ignore[attr-defined]  # of its base
-        else:
-            error.show()  # type: ignore[attr-defined]  # of its base
+        language = current_language()
+        if not as_json:
+            sys.stderr.write(hint(error, language))
+        _tell_error({"code": "usage", "message": told(error, language)}, as_json, language)
         return 2
 
 

@@ -135,6 +135,28 @@ def test_importing_the_command_line_is_light() -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("nosuch",), "没有这个命令：nosuch。"),
+        (("ask", "a", "b"), "多余的参数：b。"),
+        (("ask", "--nosuch", "a"), "没有这个选项：--nosuch。"),
+        (("usage", "--days", "x"), "--days 需要一个数字。"),
+        (("ui", "--port", "99999999"), "--port 最大为 65535。"),
+        (("index",), "缺少：PATH...。"),
+        (("ask", "a", "--model"), "--model 需要一个值。"),
+    ],
+)
+def test_a_wrong_command_line_is_told_in_chinese(
+    arguments: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOUCHSTONE_LANG", "zh")
+    result = touchstone(*arguments)
+    assert result.exit_code == 2
+    assert result.stderr.endswith(f"错误： {said}\n")
+    assert "用法：touchstone" in result.stderr or arguments[-1] == "--model"
+
+
+@pytest.mark.parametrize(
     ("arguments", "code", "exit_code"),
     [
         (("nosuch",), "usage", 2),

@@ -148,9 +148,14 @@ def test_surroundings_are_read_without_markdown_signs_and_cut_words() -> None:
             "- `x`\n电池**除外**，",
         )
     )
-    assert (
-        shown == ":gray[… a word Warranty Product Months KT] :primary-background[| KT-310 | 36 |] :gray[x 电池除外， …]"
-    )
+    assert shown == ":gray[… a word Warranty Product Months KT] :primary-background[KT-310 · 36] :gray[x 电池除外， …]"
+
+
+def test_a_quoted_row_of_a_table_is_shown_as_its_cells() -> None:
+    shown = marked("", "| KT-310 kettle | 36 months |", "")
+    assert "KT" in shown
+    assert " · 36 months" in shown
+    assert "|" not in shown
 
 
 def test_a_quote_cannot_leave_its_mark() -> None:

@@ -122,6 +122,17 @@ def test_reload_without_settings_reads_the_files_again(tmp_path: Path, monkeypat
         assert runtime.settings.model("chat") == "scripted:two"
 
 
+def test_reload_keeps_what_was_set_for_this_run(tmp_path: Path) -> None:
+    with open_runtime(folder=tmp_path) as runtime:
+        runtime.reload(runtime.settings.with_values(DEEPSEEK_API_KEY="sk-for-this-run-only", TOUCHSTONE_JUDGE="a:b"))
+        (tmp_path / "touchstone.yaml").write_text("models: {chat: 'scripted:two'}\n")
+        runtime.reload()
+        assert runtime.settings.model("chat") == "scripted:two"
+        assert runtime.settings.model("judge") == "a:b"
+        assert runtime.settings.get("DEEPSEEK_API_KEY") == "sk-for-this-run-only"
+        assert "this-run-only" not in repr(runtime.settings)
+
+
 def test_an_answer_under_way_is_finished_over_a_reload(scripted: Settings, script: str) -> None:
     async def ask_and_reload(runtime: Runtime) -> str:
         text = ""

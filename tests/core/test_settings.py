@@ -69,6 +69,8 @@ def test_an_empty_variable_is_not_set(tmp_path: Path) -> None:
     assert found.model("chat") == "a:b"
     assert found.get("OPENAI_API_KEY") is None
     assert found.with_values(TOUCHSTONE_CHAT="").model("chat") == "embedded:smollm2"
+    (tmp_path / ".env").write_text("TOUCHSTONE_CHAT=from:env-file\n", "utf-8")
+    assert settings_of(tmp_path, TOUCHSTONE_CHAT="").model("chat") == "from:env-file"
 
 
 def test_the_judge_is_the_chat_model_unless_it_is_set(tmp_path: Path) -> None:
