@@ -42,18 +42,20 @@ def index(
     from core.retrieval.watch import watch as watching
     from core.runtime import open_runtime
 
-    options = {"verify": verify, "columns": mapping(columns)}
+    roles = mapping(columns)
     with open_runtime() as runtime:
         out = out_of(runtime.settings, json)
         library = Library.of(runtime)
         try:
             if watch:
                 out.note(out.t("index.watching"))
-                for report in iterate(watching(library.collection(collection), paths, **options)):
+                for report in iterate(watching(library.collection(collection), paths, verify=verify, columns=roles)):
                     tell(report, collection, out)
                 return
             with progress_bar(out) as progress:
-                report = run(library.collection(collection).sync(paths, progress=progress, **options))
+                report = run(
+                    library.collection(collection).sync(paths, progress=progress, verify=verify, columns=roles)
+                )
         except KeyboardInterrupt:
             out.note(out.t("index.stopped"))
             raise typer.Exit(STOPPED) from None

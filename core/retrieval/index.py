@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from core.contracts import EmbeddingModel
 from core.errors import InputError, MissingPackage, NotFound, ProviderError, StoreUnreachable, TouchstoneError
-from core.retrieval import finding, journal, keyword, load, meaning, pending, reading, split, tokens, vectors
+from core.retrieval import finding, keyword, load, meaning, pending, reading, split, tokens, vectors
+from core.retrieval import journal as journals
 from core.retrieval.clean import clean
 from core.retrieval.evidence import unit_text
 from core.retrieval.meaning import Meaning
@@ -87,8 +88,9 @@ class Index:
         local = [path for path in paths if path not in pages]
         found, gone, skipped = await asyncio.to_thread(self._listed, local)
         results: list[FileResult] = []
-        embedded, notices = 0, ("stopped",)
-        log = await asyncio.to_thread(journal.Journal, self.workspace, self._created())
+        embedded = 0
+        notices: tuple[str, ...] = ("stopped",)
+        log = await asyncio.to_thread(journals.Journal, self.workspace, self._created())
         try:
             same = {} if verify else await asyncio.to_thread(self._looks_the_same, found, columns)
             for done, path in enumerate(found, 1):
@@ -114,9 +116,9 @@ class Index:
             tuple(results), embedded, max(0, changed - embedded), time.perf_counter() - started, tuple(notices)
         )
 
-    def journal(self, limit: int = 1) -> list[journal.Run]:
+    def journal(self, limit: int = 1) -> list[journals.Run]:
         """The last syncs, the newest first: what happened to each file, and why."""
-        return journal.runs(self.workspace, self.id(), limit)
+        return journals.runs(self.workspace, self.id(), limit)
 
     async def add_bytes(self, data: bytes, name: str, *, title: str | None = None, embed: bool = True) -> FileResult:
         """Add or replace the document ``name`` (an upload). Its suffix says how it is read.
@@ -293,7 +295,7 @@ class Index:
                 )
         return self.id()
 
-    def _sync_file(self, path: Path, log: journal.Journal, columns: Mapping[str, str] | None) -> FileResult:
+    def _sync_file(self, path: Path, log: journals.Journal, columns: Mapping[str, str] | None) -> FileResult:
         try:
             data, stamp = load.read_stamped(path)
             return self._store(data, str(path), None, columns=columns, log=log, stamp=stamp)
@@ -303,7 +305,7 @@ class Index:
             log.note(result)
             return result
 
-    def _sync_page(self, url: str, log: journal.Journal) -> FileResult:
+    def _sync_page(self, url: str, log: journals.Journal) -> FileResult:
         """Fetch a page of the public internet; a failed fetch leaves its older version."""
         try:
             page = fetch(url)
@@ -317,7 +319,7 @@ class Index:
         """The files whose stamp is that of their last reading."""
         versions = _versions(columns)
         with self.workspace.read() as db:
-            known = journal.known(db, self.id())
+            known = journals.known(db, self.id())
         same: dict[Path, FileResult] = {}
         for path in found:
             row = known.get(str(path))
@@ -339,7 +341,7 @@ class Index:
         *,
         columns: Mapping[str, str] | None = None,
         suffix: str | None = None,
-        log: journal.Journal | None = None,
+        log: journals.Journal | None = None,
         stamp: load.Stamp | None = None,
     ) -> FileResult:
         """Load, split and commit one document with its entry in the journal, unless its bytes are already there."""
@@ -374,7 +376,7 @@ class Index:
             new = self._insert_passages(db, collection, document_id, document, pieces)
             _forget_vectors(db, old - new)
             pending.raise_generation(db, collection, complete=False)
-            journal.forget(db, collection, source)
+            journals.forget(db, collection, source)
             status: Status = "updated" if there else "added"
             result = FileResult(source, status, document_id, document.title, len(pieces))
             if log is not None:
@@ -420,7 +422,7 @@ class Index:
         parts = {meaning.key(unit_text(unit)) for row in rows for unit in units(finding.passage_of(row))}
         return {row["text_hash"] for row in rows} | parts
 
-    def _remove_source(self, source: str, log: journal.Journal | None = None) -> FileResult:
+    def _remove_source(self, source: str, log: journals.Journal | None = None) -> FileResult:
         with self.workspace.write() as db:
             row = db.execute(
                 "SELECT id, title FROM documents WHERE collection_id = ? AND source = ?", (self.id(), source)
@@ -430,7 +432,7 @@ class Index:
                 db.execute("DELETE FROM documents WHERE id = ?", (row["id"],))
                 _forget_vectors(db, hashes)
                 pending.raise_generation(db, self.id(), complete=True)
-            journal.forget(db, self.id(), source)
+            journals.forget(db, self.id(), source)
             result = FileResult(source, "removed", row["id"] if row else None, row["title"] if row else "")
             if log is not None:
                 log.enter(db, result, None, "")

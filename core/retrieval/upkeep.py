@@ -158,7 +158,7 @@ def _forget_vectors(db: sqlite3.Connection) -> int:
     if db.execute(f"SELECT 1 {stray} LIMIT 1").fetchone() is None:
         return 0
     texts = [text for row in meaning.anchors() for pair in row.values() if isinstance(pair, list) for text in pair]
-    keys = {meaning.key(text, kind) for text in texts for kind in ("query", "document")}  # type: ignore[arg-type]
+    keys = {meaning.key(text, kind) for text in texts for kind in ("query", "document")}
     db.executemany("INSERT OR IGNORE INTO live VALUES (?)", [(key,) for key in keys])
     after = 0
     while rows := db.execute(

@@ -884,7 +884,10 @@ def test_a_migration_from_the_command_line(tmp_path: Path) -> None:
     (tmp_path / "q.jsonl").write_text('{"query": "how long do returns take", "relevant": ["d.md"]}\n')
     compared = said(touchstone("migrate", "compare", "embedded:e5", "-q", str(tmp_path / "q.jsonl"), "--json"))
     assert compared["ndcg@10"] == {"old": 1.0, "new": 1.0}
-    assert said(touchstone("migrate", "switch", "embedded:e5", "--json")) == {"model": "embedded:e5", "previous": "scripted:hash"}
+    assert said(touchstone("migrate", "switch", "embedded:e5", "--json")) == {
+        "model": "embedded:e5",
+        "previous": "scripted:hash",
+    }
     assert said(touchstone("migrate", "status", "--json"))["serving"] == "embedded:e5"
     assert said(touchstone("migrate", "rollback", "--json"))["model"] == "scripted:hash"
 
