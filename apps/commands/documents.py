@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
@@ -35,6 +35,7 @@ def index(
     columns: Annotated[
         str | None, typer.Option("--columns", help="cli.index.columns", metavar="ROLE=COLUMN,...")
     ] = None,
+    metadata: Annotated[list[str] | None, typer.Option("--metadata", "-m", help="cli.index.metadata")] = None,
     json: Json = False,
 ) -> None:
     from core.providers.sync import iterate, run
@@ -43,19 +44,19 @@ def index(
     from core.runtime import open_runtime
 
     roles = mapping(columns)
+    given = _metadata(metadata) if metadata is not None else None
+    options: dict[str, Any] = {"metadata": given, "verify": verify, "columns": roles}
     with open_runtime() as runtime:
         out = out_of(runtime.settings, json)
         library = Library.of(runtime)
         try:
             if watch:
                 out.note(out.t("index.watching"))
-                for report in iterate(watching(library.collection(collection), paths, verify=verify, columns=roles)):
+                for report in iterate(watching(library.collection(collection), paths, **options)):
                     tell(report, collection, out)
                 return
             with progress_bar(out) as progress:
-                report = run(
-                    library.collection(collection).sync(paths, progress=progress, verify=verify, columns=roles)
-                )
+                report = run(library.collection(collection).sync(paths, progress=progress, **options))
         except KeyboardInterrupt:
             out.note(out.t("index.stopped"))
             raise typer.Exit(STOPPED) from None
@@ -89,6 +90,22 @@ def mapping(columns: str | None) -> dict[str, str] | None:
     if not all(role.strip() and column.strip() for role, _, column in pairs):
         raise InputError(reason="bad_value", name="--columns", value=columns, allowed="title=COLUMN,text=COLUMN")
     return {role.strip(): column.strip() for role, _, column in pairs}
+
+
+def _metadata(pairs: Sequence[str]) -> dict[str, Any]:
+    """``year=2025`` is a number, ``open=true`` a truth value, ``tags=[a, b]`` a list, as YAML has them."""
+    import yaml
+
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        name, sign, value = pair.partition("=")
+        try:
+            found[name.strip()] = yaml.safe_load(value) if sign else None
+        except yaml.YAMLError:
+            found[name.strip()] = value
+        if not sign or found[name.strip()] is None:
+            raise InputError(reason="bad_value", name="--metadata", value=pair, allowed="name=value")
+    return found
 
 
 def ask(

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core.contracts import EmbeddingModel
 from core.errors import TouchstoneError
-from core.retrieval import fuse, keyword, split, tokens
+from core.retrieval import fuse, keyword, tokens, vocabulary
+from core.retrieval.allowed import AllowedCache
+from core.retrieval.candidates import LEAST, gather, terms_of
+from core.retrieval.options import SearchOptions
 from core.retrieval.records import Found
 from core.retrieval.search import VectorLeg
 from core.types import Hit, Passage
@@ -19,7 +22,7 @@ from core.workspace import Workspace
 if TYPE_CHECKING:
     import numpy as np
 
-CANDIDATES = 60  # of each leg, before fusion
+CANDIDATES = LEAST  # of each leg, before fusion
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,22 @@ class QueryVector:
     vector: np.ndarray | None = None
     model: EmbeddingModel | None = None
     notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question as one collection is asked it.
+
+    ``terms_from`` is the text whose content terms count as the question's; ``vector`` is not used in keyword mode.
+    With ``uncut`` all candidates come back, not the first ``options.depth``.
+    """
+
+    query: str
+    vector: QueryVector
+    terms_from: str
+    options: SearchOptions
+    words: vocabulary.Vocabulary = vocabulary.EMPTY
+    uncut: bool = False
 
 
 async def query_vector(embedding: Callable[[], EmbeddingModel] | None, query: str) -> QueryVector:
@@ -45,45 +64,50 @@ def find(
     workspace: Workspace,
     collection: int,
     legs: Callable[[int, EmbeddingModel], VectorLeg],
-    query: str,
-    top_k: int,
-    asked: QueryVector,
-    terms_from: str,
+    asked: Asked,
+    cache: AllowedCache,
 ) -> Found:
-    """The best ``top_k`` passages of ``collection``; see :meth:`core.retrieval.index.Index.find`."""
+    """The best passages of ``collection`` in fused order, ``options.depth`` of them.
+
+    A filter restricts both legs before each takes its best: what it lets through competes as if nothing else were
+    there, with the scores it has in the whole collection.
+    """
+    options, given = asked.options, asked.vector
     with workspace.read() as db:
-        total = db.execute("SELECT count(*) FROM passages WHERE collection_id = ?", (collection,)).fetchone()[0]
+        total = keyword.passages(db, collection)
         if not total:
-            return Found(query, (), vector=asked.vector, notices=asked.notices)
-        terms, candidates = tokens.query_terms(query), max(CANDIDATES, top_k)
-        words = dict(keyword.search(db, collection, terms, candidates))
-        ids = _ids(db, words)
-        by_word = {ids[number]: score for number, score in words.items() if number in ids}
-        by_meaning: dict[str, float] = {}
-        spread = None
-        if asked.vector is not None and asked.model is not None:
-            by_meaning, spread = legs(collection, asked.model).search(asked.vector, candidates, also=by_word)
-        fused = fuse.min_max(by_word, by_meaning)
-        best = fuse.ranked(fused)[:top_k]
+            return Found(asked.query, (), vector=given.vector, notices=given.notices)
+        allowed = cache.get(db, collection, options.filter) if options.filter is not None else None
+        terms = search_terms(db, collection, asked, total) if options.mode != "vector" else ()
+        by_meaning = options.mode != "keyword" and given.vector is not None and given.model is not None
+        leg = legs(collection, given.model) if by_meaning and given.model is not None else None
+        made = gather(db, collection, terms, options.depth, leg, given.vector, allowed=allowed)
+        best = fuse.ranked(made.fused)[: None if asked.uncut else options.depth]
         found = passages(db, collection, best)
-        content = tokens.content_terms(terms_from)
+        content = tokens.content_terms(asked.terms_from)
         frequency = keyword.document_frequency(db, collection, content)
+        numbers = _numbers(db, found)
+        matched = keyword.matched(db, collection, content, numbers.values())
     weights = {term: keyword.idf(frequency[term], total) for term in content}
-    word_ranks = {id_: rank for rank, id_ in enumerate(fuse.ranked(by_word), 1)}
-    meaning_ranks = {id_: rank for rank, id_ in enumerate(fuse.ranked(by_meaning), 1)}
     hits = tuple(
         Hit(
             passage,
-            fused[passage.id],
-            word_ranks.get(passage.id),
-            by_word.get(passage.id),
-            meaning_ranks.get(passage.id),
-            by_meaning.get(passage.id),
-            _matched(passage, content),
+            made.fused[passage.id],
+            made.word_ranks.get(passage.id),
+            made.by_word.get(passage.id),
+            made.meaning_ranks.get(passage.id),
+            made.by_meaning.get(passage.id),
+            matched[numbers[passage.id]],
         )
         for passage in (found[id_] for id_ in best if id_ in found)
     )
-    return Found(query, hits, weights, total, asked.vector, spread, asked.notices)
+    return Found(asked.query, hits, weights, total, given.vector, made.spread, given.notices)
+
+
+def search_terms(db: sqlite3.Connection, collection: int, asked: Asked, total: int) -> list[str]:
+    """The terms that the keyword leg is asked for: the question's, and those of kept words and synonyms."""
+    own = terms_of(asked.query, lambda asking: keyword.document_frequency(db, collection, asking), total)
+    return list(dict.fromkeys([*own, *asked.words.added_terms(asked.query, synonyms=asked.options.synonyms)]))
 
 
 def passages(db: sqlite3.Connection, collection: int, ids: Sequence[str]) -> dict[str, Passage]:
@@ -92,8 +116,9 @@ def passages(db: sqlite3.Connection, collection: int, ids: Sequence[str]) -> dic
         return {}
     marks = ",".join("?" * len(ids))
     rows = db.execute(
-        "SELECT p.*, d.title, d.source FROM passages p JOIN documents d ON d.id = p.document_id"
-        f" WHERE p.collection_id = ? AND p.id IN ({marks})",
+        "SELECT p.*, d.title, d.source, d.metadata AS document_metadata"
+        " FROM passages p JOIN documents d ON d.id = p.document_id"
+        f" WHERE +p.collection_id = ? AND p.id IN ({marks})",  # +: by id, never through the whole collection
         (collection, *ids),
     )
     found = {row["id"]: passage_of(row) for row in rows}
@@ -101,23 +126,14 @@ def passages(db: sqlite3.Connection, collection: int, ids: Sequence[str]) -> dic
 
 
 def passage_of(row: sqlite3.Row) -> Passage:
-    """A row of ``passages`` joined with its document's title and source."""
+    """A row of ``passages`` joined with its document's title, source and metadata; the passage's own keys win."""
     return Passage(
         row["id"], row["document_id"], row["text"], row["title"], row["source"], row["position"], row["start"],
-        row["end"], row["heading"], row["page"], row["language"], json.loads(row["metadata"]),
+        row["end"], row["heading"], row["page"], row["language"], json.loads(row["document_metadata"]) | json.loads(row["metadata"]),
     )  # fmt: skip
 
 
-def _ids(db: sqlite3.Connection, numbers: Mapping[int, float]) -> dict[int, str]:
-    if not numbers:
-        return {}
-    marks = ",".join("?" * len(numbers))
-    rows = db.execute(f"SELECT number, id FROM passages WHERE number IN ({marks})", tuple(numbers))
-    return {row["number"]: row["id"] for row in rows}
-
-
-def _matched(passage: Passage, content: Sequence[str]) -> tuple[str, ...]:
-    """Which of the question's content terms stand in the passage or its context."""
-    context = split.context(passage.title, passage.heading, dict(passage.metadata))
-    there = set(tokens.tokens(f"{context}\n{passage.text}"))
-    return tuple(term for term in content if term in there)
+def _numbers(db: sqlite3.Connection, ids: Iterable[str]) -> dict[str, int]:
+    ids = list(ids)
+    marks = ",".join("?" * len(ids))
+    return dict(db.execute(f"SELECT id, number FROM passages WHERE id IN ({marks})", ids).fetchall())

@@ -21,14 +21,33 @@ from typing import TYPE_CHECKING, Any
 
 from core.contracts import EmbeddingModel
 from core.errors import InputError, MissingPackage, NotFound, ProviderError, StoreUnreachable, TouchstoneError
-from core.retrieval import finding, keyword, load, meaning, pending, reading, split, tokens, vectors
+from core.retrieval import (
+    arrange,
+    finding,
+    keyword,
+    load,
+    meaning,
+    metadata,
+    pending,
+    reading,
+    split,
+    tokens,
+    vectors,
+    vocabulary,
+)
 from core.retrieval import journal as journals
+from core.retrieval.allowed import AllowedCache
 from core.retrieval.clean import clean
 from core.retrieval.evidence import unit_text
 from core.retrieval.meaning import Meaning
+from core.retrieval.options import SearchOptions
 from core.retrieval.records import CollectionInfo, DocumentInfo, FileResult, Found, Progress, Status, SyncReport
+from core.retrieval.rerank import FIRST, Rerankers, reranked
 from core.retrieval.search import VectorLeg
+from core.retrieval.section import MOST as SECTION
+from core.retrieval.section import Section, widened
 from core.retrieval.units import units
+from core.retrieval.vocabulary import Vocabulary
 from core.safety.fetch import fetch
 from core.types import LOCAL, Caller, Hit, Passage
 from core.workspace import Workspace
@@ -51,9 +70,20 @@ class Index:
         embedding: Callable[[], EmbeddingModel] | None,
         legs: Callable[[int, EmbeddingModel], VectorLeg],
         caller: Caller = LOCAL,
+        *,
+        allowed: AllowedCache | None = None,
+        synonyms: Path | None = None,
+        reranker: Rerankers | None = None,
     ) -> None:
+        """
+        Args:
+            synonyms: a YAML file of synonyms for every collection; see :func:`core.retrieval.vocabulary.read`.
+            reranker: opens the model that orders the best hits, or says that there is none.
+        """
+        self.reranker = reranker
         self.workspace, self.name, self.caller = workspace, name, caller
         self._embedding, self._legs = embedding, legs
+        self._allowed, self._synonyms = allowed or AllowedCache(), synonyms
 
     # --- indexing ---------------------------------------------------------------------------------
 
@@ -63,6 +93,7 @@ class Index:
         *,
         progress: ProgressCallback | None = None,
         embed: bool = True,
+        metadata: Mapping[str, Any] | None = None,
         verify: bool = False,
         columns: Mapping[str, str] | None = None,
     ) -> SyncReport:
@@ -75,15 +106,19 @@ class Index:
 
         Args:
             embed: also make the vectors; otherwise call :meth:`embed_pending` when there is time.
+            metadata: what every one of these documents carries, beside the front matter of its file; ``None``
+                leaves what was given before.
             verify: read every file, however it looks.
             columns: what the columns of CSV and JSON files are, such as ``{"title": "headline", "text": "body"}``;
                 each row then becomes a section (see :data:`core.retrieval.formats.ROLES`).
 
         Raises:
+            InputError: bad_metadata
             MissingFile: a path that is not there and was never indexed.
             StoreError: the workspace cannot be written.
         """
         started = time.perf_counter()
+        given = _given(metadata)
         pages = [path for path in paths if isinstance(path, str) and path.startswith(("http://", "https://"))]
         local = [path for path in paths if path not in pages]
         found, gone, skipped = await asyncio.to_thread(self._listed, local)
@@ -92,17 +127,17 @@ class Index:
         notices: tuple[str, ...] = ("stopped",)
         log = await asyncio.to_thread(journals.Journal, self.workspace, self._created())
         try:
-            same = {} if verify else await asyncio.to_thread(self._looks_the_same, found, columns)
+            same = {} if verify else await asyncio.to_thread(self._looks_the_same, found, given, columns)
             for done, path in enumerate(found, 1):
                 result = same.get(path)
                 if result is None:
-                    result = await asyncio.to_thread(self._sync_file, path, log, columns)
+                    result = await asyncio.to_thread(self._sync_file, path, given, log, columns)
                 else:
                     log.note(result)
                 results.append(result)
                 _tell(progress, Progress("files", done, len(found), path.name))
             for page in pages:
-                results.append(await asyncio.to_thread(self._sync_page, page, log))
+                results.append(await asyncio.to_thread(self._sync_page, page, given, log))
             for result in skipped:
                 log.note(result)
                 results.append(result)
@@ -120,23 +155,43 @@ class Index:
         """The last syncs, the newest first: what happened to each file, and why."""
         return journals.runs(self.workspace, self.id(), limit)
 
-    async def add_bytes(self, data: bytes, name: str, *, title: str | None = None, embed: bool = True) -> FileResult:
+    async def add_bytes(
+        self,
+        data: bytes,
+        name: str,
+        *,
+        title: str | None = None,
+        embed: bool = True,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> FileResult:
         """Add or replace the document ``name`` (an upload). Its suffix says how it is read.
 
+        Args:
+            metadata: texts, numbers, true or false, dates, or lists of them, to filter by and to show; ``None``
+                leaves what was given before. The front matter of Markdown is read beside it.
+
         Raises:
-            InputError: binary_file, bad_encoding, empty_file, file_too_large, unreadable_file, bad_json.
+            InputError: bad_metadata, binary_file, bad_encoding, empty_file, file_too_large, unreadable_file, bad_json.
         """
         if len(data) > load.MOST_BYTES:
             raise load.too_large(name, len(data))
         source = clean(name).replace("\\", "/").rsplit("/", 1)[-1].strip() or "document.txt"
-        result = await asyncio.to_thread(self._store, data, source, title)
+        result = await asyncio.to_thread(self._store, data, source, title, _given(metadata))
         if embed:
             await self.embed_pending()
         return result
 
-    async def add_text(self, text: str, source: str, *, title: str | None = None, embed: bool = True) -> FileResult:
-        """Add or replace the document ``source`` with ``text``."""
-        return await self.add_bytes(text.encode("utf-8"), source, title=title, embed=embed)
+    async def add_text(
+        self,
+        text: str,
+        source: str,
+        *,
+        title: str | None = None,
+        embed: bool = True,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> FileResult:
+        """Add or replace the document ``source`` with ``text``; see :meth:`add_bytes`."""
+        return await self.add_bytes(text.encode("utf-8"), source, title=title, embed=embed, metadata=metadata)
 
     async def remove(self, document_id: str) -> None:
         """Forget a document, its passages and those of its vectors that no other passage uses.
@@ -185,33 +240,76 @@ class Index:
 
     # --- searching --------------------------------------------------------------------------------
 
-    async def search(self, query: str, top_k: int = 8) -> list[Hit]:
-        """The best ``top_k`` passages, best first."""
-        return list((await self.find(query, top_k)).hits)
+    async def search(self, query: str, top_k: int = 8, **options: Any) -> list[Hit]:
+        """The best ``top_k`` passages, best first; ``options`` as in :class:`~core.retrieval.options.SearchOptions`.
 
-    async def find(self, query: str, top_k: int = 8, *, terms_from: str | None = None) -> Found:
-        """Search both legs and fuse them.
+        Raises:
+            InputError: an option or a filter that is not allowed.
+        """
+        return list((await self.find(query, options=SearchOptions(top_k).changed(**options))).hits)
+
+    async def find(
+        self, query: str, top_k: int = 8, *, terms_from: str | None = None, options: SearchOptions | None = None
+    ) -> Found:
+        """Search both legs, fuse them, and have the reranker order the best when one is set.
 
         Args:
             terms_from: the text whose content terms count as the question's (default: ``query``); a follow-up
                 question is searched together with the one before it, but judged by its own words.
+            options: everything else that can be asked for; its ``top_k`` stands in place of ``top_k``, and its
+                ``collections`` are not looked at, because this is one.
         """
-        asked = await self.query_vector(query)
-        return await asyncio.to_thread(self.find_with, query, top_k, asked, terms_from or query)
+        chosen = options or SearchOptions(top_k, sentences=False)
+        asked = await self.query_vector(query, chosen)
+        found = await asyncio.to_thread(self.find_with, query, asked, terms_from or query, self.deep(chosen))
+        return await self.ordered(found, chosen)
 
-    async def query_vector(self, query: str) -> finding.QueryVector:
+    async def query_vector(self, query: str, options: SearchOptions | None = None) -> finding.QueryVector:
         """The question's vector, or the notice that there is none. Raises nothing: words go on without it."""
+        if options is not None and options.mode == "keyword":
+            return finding.QueryVector()
         return await finding.query_vector(self._embedding, query)
 
-    def find_with(self, query: str, top_k: int, asked: finding.QueryVector, terms_from: str) -> Found:
-        """:meth:`find` with a vector that is already there; blocks."""
-        found = finding.find(self.workspace, self.id(), self._legs, query, top_k, asked, terms_from)
-        if asked.model is None or not found.passages:
-            return found
-        notices = self._legs(self.id(), asked.model).notices
-        if pending.some(self.workspace, self.id(), asked.model.name):
-            notices = (*notices, "embedding_pending")
-        return replace(found, notices=tuple(dict.fromkeys((*found.notices, *notices)))) if notices else found
+    def find_with(self, query: str, vector: finding.QueryVector, terms_from: str, options: SearchOptions) -> Found:
+        """The fused candidates, with a vector that is already there; blocks."""
+        asked = finding.Asked(query, vector, terms_from, options, self.vocabulary())
+        found = finding.find(self.workspace, self.id(), self._legs, asked, self._allowed)
+        notices = (*found.notices, *self._notices(vector.model)) if found.passages else found.notices
+        hits = tuple(replace(hit, collection=self.name) for hit in found.hits)
+        return replace(found, hits=hits, notices=tuple(dict.fromkeys(notices)))
+
+    def _notices(self, model: EmbeddingModel | None) -> tuple[str, ...]:
+        """What a search by meaning had to do without."""
+        if model is None:
+            return ()
+        missing = ("embedding_pending",) if pending.some(self.workspace, self.id(), model.name) else ()
+        return (*self._legs(self.id(), model).notices, *missing)
+
+    def deep(self, options: SearchOptions) -> SearchOptions:
+        """``options`` with as many candidates as the reranker is shown, when there is one."""
+        if self.reranker is None or options.rerank is False:
+            return options
+        return replace(options, top_k=max(options.top_k, FIRST))
+
+    async def ordered(self, found: Found, options: SearchOptions) -> Found:
+        """Fused candidates as hits: the reranker's order, then everything else that ``options`` ask for."""
+        if options.rerank is not False:
+            found = await reranked(found, self.reranker)
+        return await asyncio.to_thread(self._arranged, found, options)
+
+    def _arranged(self, found: Found, options: SearchOptions) -> Found:
+        """Boosts, recency, duplicates, diversity, the cut; blocks."""
+        model = self._embedding().name if options.diversity and self._embedding is not None else None
+        return arrange.arranged(self.workspace, found, options, model)
+
+    def leg(self, model: EmbeddingModel) -> VectorLeg:
+        """The vector leg of this collection for ``model``."""
+        return self._legs(self.id(), model)
+
+    def vocabulary(self) -> Vocabulary:
+        """Synonyms and kept words of this collection."""
+        with self.workspace.read() as db:
+            return vocabulary.of(db, self.caller.tenant, self.name, self._synonyms)
 
     def meaning(self) -> Meaning | None:
         """The embedding model with its memory of vectors; ``None`` when there is none."""
@@ -261,6 +359,19 @@ class Index:
             ).fetchall()
             return list(finding.passages(db, self.id(), [row["id"] for row in rows]).values())
 
+    def section(self, passage_id: str, *, most: int = SECTION) -> Section:
+        """The section a passage stands in: what lies around it under the same heading.
+
+        Args:
+            most: characters; a longer section is cut at passages, with the passage asked for in its middle.
+
+        Raises:
+            NotFound: no such passage in this collection.
+        """
+        passage = self.passage(passage_id)
+        around = [p for p in self.passages(passage.document_id) if p.heading == passage.heading]
+        return widened(passage, around, self.document_text(passage.document_id), most)
+
     def info(self) -> CollectionInfo:
         collection = self.id()
         model = self._embedding().name if self._embedding else ""
@@ -295,35 +406,39 @@ class Index:
                 )
         return self.id()
 
-    def _sync_file(self, path: Path, log: journals.Journal, columns: Mapping[str, str] | None) -> FileResult:
+    def _sync_file(
+        self, path: Path, given: dict[str, Any] | None, log: journals.Journal, columns: Mapping[str, str] | None
+    ) -> FileResult:
         try:
             data, stamp = load.read_stamped(path)
-            return self._store(data, str(path), None, columns=columns, log=log, stamp=stamp)
+            return self._store(data, str(path), None, given, columns=columns, log=log, stamp=stamp)
         except (InputError, MissingPackage) as error:
             status: Status = "skipped" if error.reason in ("file_changing", "skipped_special") else "failed"
             result = FileResult(str(path), status, error=error)
             log.note(result)
             return result
 
-    def _sync_page(self, url: str, log: journals.Journal) -> FileResult:
+    def _sync_page(self, url: str, given: dict[str, Any] | None, log: journals.Journal) -> FileResult:
         """Fetch a page of the public internet; a failed fetch leaves its older version."""
         try:
             page = fetch(url)
-            return self._store(page.data, url, None, suffix=page.suffix, log=log)
+            return self._store(page.data, url, None, given, suffix=page.suffix, log=log)
         except (InputError, MissingPackage) as error:
             result = FileResult(url, "failed", error=error)
             log.note(result)
             return result
 
-    def _looks_the_same(self, found: Sequence[Path], columns: Mapping[str, str] | None) -> dict[Path, FileResult]:
-        """The files whose stamp is that of their last reading."""
+    def _looks_the_same(
+        self, found: Sequence[Path], given: dict[str, Any] | None, columns: Mapping[str, str] | None
+    ) -> dict[Path, FileResult]:
+        """The files whose stamp is that of their last reading, and whose document carries what is ``given`` now."""
         versions = _versions(columns)
         with self.workspace.read() as db:
             known = journals.known(db, self.id())
         same: dict[Path, FileResult] = {}
         for path in found:
             row = known.get(str(path))
-            if row is None or row.versions != versions:
+            if row is None or row.versions != versions or (given is not None and given != json.loads(row.given)):
                 continue
             try:
                 looks = load.Stamp.of(path.stat())
@@ -338,6 +453,7 @@ class Index:
         data: bytes,
         source: str,
         title: str | None,
+        given: dict[str, Any] | None,
         *,
         columns: Mapping[str, str] | None = None,
         suffix: str | None = None,
@@ -348,7 +464,7 @@ class Index:
         versions = _versions(columns)
         hash_ = load.content_hash(data, *_VERSIONS, *((sorted(columns.items()),) if columns else ()))
         before = self._document_row(source)
-        if before is not None and before["content_hash"] == hash_ and title in (None, before["title"]):
+        if _same(before, hash_, title, given):
             same = FileResult(source, "unchanged", before["id"], before["title"])
             if log is not None:
                 log.note(same, stamp, versions)
@@ -358,19 +474,22 @@ class Index:
         collection = self._created()
         document_id = hashlib.sha256(f"{collection}\n{source}".encode()).hexdigest()[:16]
         with self.workspace.write() as db:
-            there = db.execute("SELECT content_hash, title FROM documents WHERE id = ?", (document_id,)).fetchone()
-            if there is not None and there["content_hash"] == hash_ and title in (None, there["title"]):
+            there = db.execute("SELECT * FROM documents WHERE id = ?", (document_id,)).fetchone()
+            if _same(there, hash_, title, given):
                 same = FileResult(source, "unchanged", document_id, there["title"])  # another process was faster
                 if log is not None:
                     log.enter(db, same, stamp, versions)
                 return same
+            kept = given if given is not None else json.loads(there["given"]) if there is not None else {}
             old = self._delete_passages(db, document_id)
             db.execute("DELETE FROM documents WHERE id = ?", (document_id,))
             db.execute(
-                "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO documents (id, collection_id, tenant, user, source, title, language, media_type,"
+                " content_hash, text, updated_at, metadata, given) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     document_id, collection, self.caller.tenant, self.caller.user, source, document.title,
                     document.language, document.media_type, hash_, document.text, time.time(),
+                    json.dumps({**document.metadata, **kept}, ensure_ascii=False), json.dumps(kept, ensure_ascii=False),
                 ),
             )  # fmt: skip
             new = self._insert_passages(db, collection, document_id, document, pieces)
@@ -392,6 +511,7 @@ class Index:
         pieces: Sequence[split.Piece],
     ) -> set[str]:
         hashes: dict[str, int] = {}
+        words = vocabulary.of(db, self.caller.tenant, self.name)
         for position, piece in enumerate(pieces):
             text = document.text[piece.start : piece.end]
             context = split.context(document.title, piece.heading, piece.metadata)
@@ -407,13 +527,14 @@ class Index:
                 ),
             ).lastrowid  # fmt: skip
             assert number is not None  # an INSERT has a row id  # noqa: S101
-            keyword.add(db, collection, number, tokens.tokens(context), tokens.tokens(text))
+            keyword.add(db, collection, number, words.terms(context), words.terms(text))
         return set(hashes)
 
     def _delete_passages(self, db: sqlite3.Connection, document_id: str) -> set[str]:
         """Delete the passages of a document from the tables; returns the keys of their vectors and their units'."""
         rows = db.execute(
-            "SELECT p.*, d.title, d.source FROM passages p JOIN documents d ON d.id = p.document_id WHERE document_id = ?",
+            "SELECT p.*, d.title, d.source, d.metadata AS document_metadata"
+            " FROM passages p JOIN documents d ON d.id = p.document_id WHERE document_id = ?",
             (document_id,),
         ).fetchall()
         for row in rows:
@@ -496,6 +617,20 @@ class Index:
 def _versions(columns: Mapping[str, str] | None) -> str:
     """What a file was read with: when this changes it is read again, though it looks the same."""
     return json.dumps([*_VERSIONS, sorted((columns or {}).items())], ensure_ascii=False)
+
+
+def _given(metadata_: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    return None if metadata_ is None else metadata.checked(metadata_)
+
+
+def _same(row: Any, hash_: str, title: str | None, given: dict[str, Any] | None) -> bool:
+    """Whether the document ``row`` is there as it is to be stored."""
+    return (
+        row is not None
+        and row["content_hash"] == hash_
+        and title in (None, row["title"])
+        and (given is None or given == json.loads(row["given"]))
+    )
 
 
 def _forget_vectors(db: sqlite3.Connection, hashes: set[str]) -> None:

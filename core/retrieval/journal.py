@@ -147,16 +147,18 @@ class Known:
     versions: str
     document_id: str
     title: str
+    given: str  # the metadata it was given, as JSON
 
 
 def known(db: sqlite3.Connection, collection: int) -> dict[str, Known]:
     """By source, what of ``collection`` need not be opened while it looks the same."""
     rows = db.execute(
-        "SELECT f.source, f.size, f.mtime_ns, f.ctime_ns, f.inode, f.versions, d.id, d.title FROM files f"
+        "SELECT f.source, f.size, f.mtime_ns, f.ctime_ns, f.inode, f.versions, d.id, d.title, d.given"
+        " FROM files f"
         " JOIN documents d ON d.collection_id = f.collection_id AND d.source = f.source WHERE f.collection_id = ?",
         (collection,),
     )
-    return {row[0]: Known(Stamp(row[1], row[2], row[3], row[4]), row[5], row[6], row[7]) for row in rows}
+    return {row[0]: Known(Stamp(row[1], row[2], row[3], row[4]), row[5], row[6], row[7], row[8]) for row in rows}
 
 
 def runs(workspace: Workspace, collection: int, limit: int = 1) -> list[Run]:

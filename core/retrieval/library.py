@@ -9,22 +9,32 @@ answer = await library.answer("几天内可以退货？")
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from core.contracts import ChatModel, EmbeddingModel
 from core.errors import InputError, InvalidSetting, NotFound
 from core.i18n import Phrase
-from core.retrieval import choice, keyword
+from core.retrieval import choice, finding, keyword
+from core.retrieval.allowed import AllowedCache
 from core.retrieval.answer import AnswerDone, AnswerEvent
 from core.retrieval.chroma import ChromaStore
+from core.retrieval.explain import Explanation, Verdict, View, explain, resolve
 from core.retrieval.index import Index
-from core.retrieval.records import CollectionInfo
+from core.retrieval.options import SearchOptions
+from core.retrieval.records import CollectionInfo, Found
+from core.retrieval.rerank import Rerankers
 from core.retrieval.search import Mode, VectorLeg
-from core.types import LOCAL, Answer, Caller, Language, Message
+from core.retrieval.several import Several
+from core.retrieval.vocabulary import ALL
+from core.retrieval.words import Words
+from core.types import LOCAL, Answer, Caller, Language, Message, Passage
 from core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -47,20 +57,26 @@ class Library:
         *,
         vectors: Mode = "auto",
         chroma_url: str = "",
+        synonyms: Path | None = None,
+        reranker: Rerankers | None = None,
     ) -> None:
         """
         Args:
             embedding: the model, or a function that opens it on first use; ``None`` searches by words alone.
             vectors: ``exact`` in memory, ``chroma``, or ``auto`` (Chroma for large collections).
             chroma_url: of a Chroma server; empty keeps the vector index in the workspace.
+            synonyms: a YAML file that holds for every collection; see :func:`core.retrieval.vocabulary.read`.
+            reranker: opens the model that orders the best hits, or says that there is none.
         """
         self.workspace, self.caller, self._mode = workspace, caller, vectors
         self._embedding: Callable[[], EmbeddingModel] | None = (
             None if embedding is None else embedding if callable(embedding) else lambda: embedding
         )
+        self._reranker = reranker
         self._legs: dict[tuple[int, str], VectorLeg] = {}
         self._store = ChromaStore(workspace.folder / "chroma", chroma_url)
         self._lock = threading.Lock()
+        self._allowed, self._synonyms = AllowedCache(), synonyms
 
     @classmethod
     def of(cls, runtime: Runtime, caller: Caller = LOCAL) -> Library:
@@ -69,16 +85,27 @@ class Library:
         Raises:
             InvalidSetting: ``retrieval.chroma_url`` is no address.
         """
-        mode: Mode = runtime.settings.values["retrieval.vectors"]
-        url = runtime.settings.values["retrieval.chroma_url"]
+        values = runtime.settings.values
+        mode: Mode = values["retrieval.vectors"]
+        url = values["retrieval.chroma_url"]
         if url and not (url.startswith(("http://", "https://")) and urlsplit(url).hostname):
             where = runtime.settings.sources.get("retrieval.chroma_url", "")
             raise InvalidSetting(name="retrieval.chroma_url", value=url, allowed=Phrase("allowed.url"), where=where)
+        named = values["retrieval.synonyms"]
+        synonyms = runtime.settings.folder / Path(named).expanduser() if named else None
 
         def embedding() -> EmbeddingModel:
             return runtime.embedding(choice.serving(runtime.workspace, runtime.settings.model("embedding")))
 
-        return cls(runtime.workspace, embedding, caller, vectors=mode, chroma_url=url)
+        return cls(
+            runtime.workspace,
+            embedding,
+            caller,
+            vectors=mode,
+            chroma_url=url,
+            synonyms=synonyms,
+            reranker=runtime.reranker,
+        )
 
     def with_embedding(self, embedding: EmbeddingModel) -> Library:
         """The same library as ``embedding`` would serve it: caches shared, vectors of that model only."""
@@ -119,7 +146,16 @@ class Library:
         """
         if not name.strip() or len(name) > 100:
             raise InputError(reason="bad_value", name="collection", value=name[:100], allowed="1-100 characters")
-        return Index(self.workspace, name.strip(), self._embedding, self._leg, self.caller)
+        return Index(
+            self.workspace,
+            name.strip(),
+            self._embedding,
+            self._leg,
+            self.caller,
+            allowed=self._allowed,
+            synonyms=self._synonyms,
+            reranker=self._reranker,
+        )
 
     def collections(self) -> list[CollectionInfo]:
         """This tenant's collections, by name."""
@@ -149,6 +185,81 @@ class Library:
                 (row["id"], row["id"]),
             )
             db.execute("DELETE FROM collections WHERE id = ?", (row["id"],))
+
+    async def search(self, query: str, options: SearchOptions | None = None, **changes: Any) -> Found:
+        """Search the collections of ``options`` as one; ``changes`` are options by name.
+
+            found = await library.search("几天可以退货", collections=("shop", "mine"), where={"year": {"$gte": 2025}})
+
+        Raises:
+            InputError: empty_question, question_too_long, an option or filter that is not allowed.
+        """
+        from core.retrieval.answerer import checked_question
+
+        asked, chosen = checked_question(query), (options or SearchOptions()).changed(**changes)
+        indexes = {name: self.collection(name) for name in dict.fromkeys(chosen.collections)}
+        vector = await indexes[chosen.collections[0]].query_vector(asked, chosen)
+        found = await Several(tuple(indexes.values())).find(asked, options=chosen, vector=vector)
+        if not chosen.explain:
+            return found
+        return await asyncio.to_thread(self._with_reasons, asked, vector, chosen, found, indexes)
+
+    async def explain(
+        self, query: str, about: str, options: SearchOptions | None = None, **changes: Any
+    ) -> Explanation:
+        """Why ``about`` was found by this search, or was not.
+
+        Args:
+            about: a passage or document id, a source, a path, a file name or a title, in the collections of
+                ``options``. What belongs to another tenant is ``not_here``, as what is not indexed at all.
+
+        Raises:
+            InputError: as for :meth:`search`.
+        """
+        from core.retrieval.answerer import checked_question
+
+        asked, chosen = checked_question(query), (options or SearchOptions()).changed(**changes)
+        there = await asyncio.to_thread(self._named, about)
+        inside = [name for name in chosen.collections if name in there]
+        if not inside:
+            verdict: Verdict = "elsewhere" if there else "not_here"
+            return Explanation(asked, about, verdict, chosen.top_k, elsewhere=tuple(there))
+        indexes = [self.collection(name) for name in dict.fromkeys(chosen.collections)]
+        vector = await indexes[0].query_vector(asked, chosen)
+        final = await Several(indexes).find(asked, options=chosen, vector=vector)
+        index = self.collection(inside[0])
+        view = await asyncio.to_thread(_view, asked, vector, chosen, final, index)
+        return await asyncio.to_thread(explain, view, about, there[inside[0]])
+
+    def _named(self, about: str) -> dict[str, list[Passage]]:
+        """The passages that ``about`` names, by collection of this tenant."""
+        found: dict[str, list[Passage]] = {}
+        with self.workspace.read() as db:
+            rows = db.execute(
+                "SELECT id, name FROM collections WHERE tenant = ? ORDER BY name", (self.caller.tenant,)
+            ).fetchall()
+            for row in rows:
+                if ids := resolve(db, row["id"], about):
+                    found[row["name"]] = list(finding.passages(db, row["id"], ids).values())
+        return found
+
+    @staticmethod
+    def _with_reasons(
+        query: str,
+        vector: finding.QueryVector,
+        options: SearchOptions,
+        found: Found,
+        indexes: Mapping[str, Index],
+    ) -> Found:
+        views = {
+            name: _view(query, vector, options, found, indexes[name]) for name in {hit.collection for hit in found.hits}
+        }
+        reasons = [explain(views[hit.collection], hit.passage.id, [hit.passage]) for hit in found.hits]
+        return replace(found, explanations=tuple(reasons))
+
+    def words(self, collection: str = ALL) -> Words:
+        """Synonyms and the user dictionary of ``collection``, or of all this tenant's collections."""
+        return Words(self.workspace, self.caller, collection)
 
     def ask(
         self,
@@ -206,3 +317,7 @@ class Library:
                     self.workspace, self._store, collection_id, model.name, model.dim, self._mode
                 )
             return self._legs[key]
+
+
+def _view(query: str, vector: finding.QueryVector, options: SearchOptions, final: Found, index: Index) -> View:
+    return View.of(index, finding.Asked(query, vector, query, options, index.vocabulary()), final)

@@ -13,16 +13,17 @@ import os
 import stat
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from core.errors import InputError, MissingFile, MissingPackage
 from core.i18n import detect_language
-from core.retrieval import formats
+from core.retrieval import formats, metadata
 from core.retrieval.clean import clean
 from core.retrieval.structure import Block
 
-VERSION = 2  # raised when loading changes; documents are then read again at the next sync
+VERSION = 3  # raised when loading changes; documents are then read again at the next sync
 MOST_BYTES = 50 * 2**20
 MOST_CHARACTERS = 20_000_000
 # A link that was put in the file's place is not followed, and a pipe that nobody writes to is not waited for.
@@ -49,6 +50,7 @@ class Document:
     media_type: str
     language: str
     content_hash: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)  # the front matter of Markdown
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +206,7 @@ def load(
         core.errors.MissingPackage: the reader of this format is not installed.
     """
     name = source.replace("\\", "/").rsplit("/", 1)[-1]
+    front: dict[str, Any] = {}
     suffix = suffix or Path(name).suffix.lower()
     if suffix == ".pdf":
         media_type, (text, found, own_title) = "application/pdf", _pdf(data, name)
@@ -213,6 +216,7 @@ def load(
         written = clean(decode(data, name))
         if suffix in _MARKDOWN:
             media_type, (text, found, own_title) = "text/markdown", formats.from_markdown(written)
+            front = metadata.front_matter(written)
         elif suffix in _HTML:
             media_type, (text, found, own_title) = "text/html", formats.from_html(written)
         elif suffix in (".csv", ".tsv"):
@@ -230,8 +234,9 @@ def load(
         raise InputError(
             reason="file_too_large", name=name, size_mb=len(text) // 10**6, limit_mb=MOST_CHARACTERS // 10**6
         )
-    chosen = title or own_title or clean(Path(name).stem).replace("\n", " ")
-    return Document(source, chosen[:300], text, tuple(found), media_type, detect_language(text[:20_000]), hash_)
+    chosen = title if title is not None else own_title or clean(Path(name).stem).replace("\n", " ")
+    language = detect_language(text[:20_000])
+    return Document(source, chosen[:300], text, tuple(found), media_type, language, hash_, front)
 
 
 def decode(data: bytes, name: str) -> str:

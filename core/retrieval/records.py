@@ -12,6 +12,8 @@ from core.types import Hit, Language
 if TYPE_CHECKING:
     import numpy as np
 
+    from core.retrieval.explain import Explanation
+
 Status = Literal["added", "updated", "unchanged", "removed", "failed", "skipped"]
 Stage = Literal["files", "vectors", "index"]
 
@@ -111,3 +113,4 @@ class Found:
     vector: np.ndarray | None = field(default=None, repr=False)
     spread: tuple[float, float] | None = None
     notices: tuple[str, ...] = ()
+    explanations: tuple[Explanation, ...] = ()  # one for each hit, when they were asked for

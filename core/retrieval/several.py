@@ -10,13 +10,16 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import lru_cache
 
 from core.retrieval import fuse, keyword, split, tokens
+from core.retrieval.candidates import ranks, terms_of
+from core.retrieval.finding import QueryVector
 from core.retrieval.index import Index
 from core.retrieval.meaning import Meaning
+from core.retrieval.options import SearchOptions
 from core.retrieval.records import Found
+from core.retrieval.vocabulary import Vocabulary
 from core.types import Hit, Passage
 
 CANDIDATES = 30  # taken from each collection
@@ -34,39 +37,62 @@ class Several:
             raise ValueError("no collection to search")
         self.indexes = tuple(indexes)
 
-    async def find(self, query: str, top_k: int = 8, *, terms_from: str | None = None) -> Found:
-        """The best ``top_k`` passages of all collections; ranks and weights are those over all of them."""
-        asked = await self.indexes[0].query_vector(query)
-        parts = [
-            await asyncio.to_thread(index.find_with, query, CANDIDATES, asked, terms_from or query)
-            for index in self.indexes
-        ]
+    async def find(
+        self,
+        query: str,
+        top_k: int = 8,
+        *,
+        terms_from: str | None = None,
+        options: SearchOptions | None = None,
+        vector: QueryVector | None = None,
+    ) -> Found:
+        """The best passages of all collections; ranks and weights are those over all of them.
+
+        Args:
+            vector: the question's, when it is there already; the others as in
+                :meth:`core.retrieval.index.Index.find`.
+        """
+        chosen = options or SearchOptions(top_k, sentences=False)
+        first, terms = self.indexes[0], terms_from or query
+        vector = vector or await first.query_vector(query, chosen)
+        if len(self.indexes) == 1:
+            found = await asyncio.to_thread(first.find_with, query, vector, terms, first.deep(chosen))
+            return await first.ordered(found, chosen)
+        one = chosen.candidates(max(CANDIDATES, chosen.depth))
+        parts = [await asyncio.to_thread(index.find_with, query, vector, terms, one) for index in self.indexes]
         filled = [(index, part) for index, part in zip(self.indexes, parts, strict=True) if part.passages]
         if len(filled) < 2:
-            only = filled[0][1] if filled else parts[0]
-            return replace(only, hits=only.hits[:top_k])
-        return await asyncio.to_thread(_merged, query, terms_from or query, top_k, filled)
+            merged = filled[0][1] if filled else parts[0]
+        else:
+            merged = await asyncio.to_thread(_merged, query, terms, first.deep(chosen), filled)
+        return await first.ordered(merged, chosen)
 
     def meaning(self) -> Meaning | None:
         """The embedding model of the library; see :meth:`core.retrieval.index.Index.meaning`."""
         return self.indexes[0].meaning()
 
 
-def _merged(query: str, terms_from: str, top_k: int, filled: Sequence[tuple[Index, Found]]) -> Found:
+def _merged(query: str, terms_from: str, options: SearchOptions, filled: Sequence[tuple[Index, Found]]) -> Found:
     parts = [part for _, part in filled]
     total = sum(part.passages for part in parts)
-    terms, content = tokens.query_terms(query), tokens.content_terms(terms_from)
+    words = [index.vocabulary() for index, _ in filled]
+    added = [term for w in words for term in w.added_terms(query, synonyms=options.synonyms)]
+    content = tokens.content_terms(terms_from)
+    asked = dict.fromkeys([*tokens.tokens(query), *tokens.query_terms(query), *added, *content])
     frequency: Counter[str] = Counter()
     with filled[0][0].workspace.read() as db:
         for index, _ in filled:
-            frequency.update(keyword.document_frequency(db, index.id(), dict.fromkeys([*terms, *content])))
+            frequency.update(keyword.document_frequency(db, index.id(), asked))
+    terms = [*terms_of(query, lambda asking: frequency, total), *added] if options.mode != "vector" else []
     weights = {term: keyword.idf(frequency[term], total) for term in dict.fromkeys([*terms, *content])}
     hits = {hit.passage.id: hit for part in parts for hit in part.hits}
-    by_word = _scores([hit.passage for hit in hits.values() if hit.keyword_rank], {t: weights[t] for t in terms})
+    own = {index.name: w for (index, _), w in zip(filled, words, strict=True)}
+    by_word = _scores([(hit.passage, own[hit.collection]) for hit in hits.values()], {t: weights[t] for t in terms})
     by_meaning = {id_: hit.vector_score for id_, hit in hits.items() if hit.vector_score is not None}
-    fused = fuse.min_max(by_word, by_meaning)
-    word_ranks = {id_: rank for rank, id_ in enumerate(fuse.ranked(by_word), 1)}
-    meaning_ranks = {id_: rank for rank, id_ in enumerate(fuse.ranked(by_meaning), 1)}
+    weight = fuse.keyword_weight([len(hit.passage.text) for hit in hits.values()])
+    fused = fuse.mix(by_word if terms else {}, by_meaning, weight)
+    word_ranks = ranks({id_: score for id_, score in by_word.items() if score > 0})
+    meaning_ranks = ranks(by_meaning)
     best = tuple(
         Hit(
             hits[id_].passage,
@@ -76,24 +102,26 @@ def _merged(query: str, terms_from: str, top_k: int, filled: Sequence[tuple[Inde
             meaning_ranks.get(id_),
             by_meaning.get(id_),
             hits[id_].matched_terms,
+            collection=hits[id_].collection,
         )
-        for id_ in fuse.ranked(fused)[:top_k]
+        for id_ in fuse.ranked(fused)[: options.depth]
     )
     notices = tuple(dict.fromkeys(code for part in parts for code in part.notices))
     return Found(query, best, {t: weights[t] for t in content}, total, parts[0].vector, _spread(parts), notices)
 
 
-def _scores(passages: Sequence[Passage], weights: Mapping[str, float]) -> dict[str, float]:
+def _scores(passages: Sequence[tuple[Passage, Vocabulary]], weights: Mapping[str, float]) -> dict[str, float]:
     """BM25 of ``passages`` with the given weights of the query's terms; title and headings count a little less.
 
     Source: Robertson, Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009, with the fields
     summed as FTS5 does; the average length is that of the candidates.
     """
     counted: dict[str, tuple[Mapping[str, float], int]] = {}
-    for passage in passages:
+    for passage, own in passages:
         counts: dict[str, float] = {}
         context = _terms(split.context(passage.title, passage.heading, dict(passage.metadata)))
         body = _terms(passage.text)
+        context, body = (*context, *own.kept_in(context)), (*body, *own.kept_in(body))
         for words, weight in ((context, keyword.CONTEXT_WEIGHT), (body, 1.0)):
             for term in words:
                 if term in weights:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import StoreDamaged
-from core.retrieval import applied, finding, journal, keyword, meaning, split, tokens
+from core.retrieval import applied, finding, journal, keyword, meaning, split
 from core.retrieval.evidence import unit_text
 from core.retrieval.lease import hold
 from core.retrieval.library import Library
@@ -94,21 +94,19 @@ async def rebuild(library: Library, progress: Told | None = None) -> Rebuilt:
 def _reindex(library: Library, collection: int) -> tuple[int, list[str]]:
     """The keyword index of one collection anew, in one transaction; passages, and sources of damaged documents."""
     damaged: dict[str, str] = {}
-    done, after = 0, 0
+    done = 0
     with library.workspace.write() as db:
-        keyword.drop(db, collection)
-        keyword.create(db, collection)
-        while rows := db.execute(
-            "SELECT p.*, d.title, d.source FROM passages p JOIN documents d ON d.id = p.document_id"
-            " WHERE p.collection_id = ? AND p.number > ? ORDER BY p.number LIMIT ?",
-            (collection, after, _PAGE),
-        ).fetchall():
-            for row in rows:
-                context = split.context(row["title"], row["heading"], json.loads(row["metadata"]))
-                keyword.add(db, collection, row["number"], tokens.tokens(context), tokens.tokens(row["text"]))
-                if split.text_hash(f"{context}\n{row['text']}") != row["text_hash"]:
-                    damaged[row["document_id"]] = row["source"]
-            done, after = done + len(rows), rows[-1]["number"]
+        keyword.rebuild(db, collection)
+        rows = db.execute(
+            "SELECT p.document_id, p.text, p.heading, p.metadata, p.text_hash, d.title, d.source FROM passages p"
+            " JOIN documents d ON d.id = p.document_id WHERE p.collection_id = ?",
+            (collection,),
+        )
+        for row in rows:
+            done += 1
+            context = split.context(row["title"], row["heading"], json.loads(row["metadata"]))
+            if split.text_hash(f"{context}\n{row['text']}") != row["text_hash"]:
+                damaged[row["document_id"]] = row["source"]
         for document, source in damaged.items():
             db.execute("UPDATE documents SET content_hash = '' WHERE id = ?", (document,))
             journal.forget(db, collection, source)
@@ -162,8 +160,8 @@ def _forget_vectors(db: sqlite3.Connection) -> int:
     db.executemany("INSERT OR IGNORE INTO live VALUES (?)", [(key,) for key in keys])
     after = 0
     while rows := db.execute(
-        "SELECT p.*, d.title, d.source FROM passages p JOIN documents d ON d.id = p.document_id"
-        " WHERE p.number > ? ORDER BY p.number LIMIT ?",
+        "SELECT p.*, d.title, d.source, d.metadata AS document_metadata FROM passages p"
+        " JOIN documents d ON d.id = p.document_id WHERE p.number > ? ORDER BY p.number LIMIT ?",
         (after, _PAGE),
     ).fetchall():
         parts = {meaning.key(unit_text(unit)) for row in rows for unit in units(finding.passage_of(row))}
@@ -173,20 +171,18 @@ def _forget_vectors(db: sqlite3.Connection) -> int:
 
 
 def _forget_terms(db: sqlite3.Connection) -> tuple[int, int]:
-    """Delete keyword rows without a passage, and keyword indexes without a collection; how many of each."""
-    there = {row["id"] for row in db.execute("SELECT id FROM collections")}
-    rows = tables = 0
+    """Delete keyword rows without a passage, and indexes of the first format; how many of each."""
+    rows = 0
     for collection in keyword.collections(db):
-        if collection not in there:
-            keyword.drop(db, collection)
-            tables += 1
-            continue
         known = {r[0] for r in db.execute("SELECT number FROM passages WHERE collection_id = ?", (collection,))}
         for number in keyword.numbers(db, collection):
             if number not in known:
                 keyword.remove(db, collection, number)
                 rows += 1
-    return rows, tables
+    old = keyword.first_format(db)
+    for collection in old:
+        keyword.drop_first_format(db, collection)
+    return rows, len(old)
 
 
 def _forget_chroma(library: Library) -> tuple[int, int]:

@@ -11,12 +11,14 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from core.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
+
+T = TypeVar("T")
 
 
 class VectorIndex(Protocol):
@@ -77,11 +79,17 @@ class ExactIndex:
                 self._ids = [self._ids[i] for i in kept]
                 self._row = {id_: i for i, id_ in enumerate(self._ids)}
 
-    def search(self, vector: np.ndarray, top_k: int) -> list[tuple[str, float]]:
+    def search(
+        self, vector: np.ndarray, top_k: int, *, allowed: frozenset[str] | None = None
+    ) -> list[tuple[str, float]]:
+        """See :meth:`VectorIndex.search`; with ``allowed``, the nearest among these ids."""
         import numpy as np
 
         with self._lock:
             ids, matrix = self._ids, self._matrix[: len(self._ids)]
+            if allowed is not None:
+                ids = [id_ for id_ in ids if id_ in allowed]
+                matrix = matrix[[self._row[id_] for id_ in ids]]
             scores = matrix @ vector.astype(np.float32)
             if top_k < len(ids):
                 best = np.argpartition(-scores, top_k)[:top_k]
@@ -163,7 +171,7 @@ def import_file(db: sqlite3.Connection, path: Path, model: str) -> int:
     return len(hashes)
 
 
-def chunks(items: Iterable[str], size: int) -> Iterator[list[str]]:
+def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
     iterator = iter(items)
     while chunk := list(islice(iterator, size)):
         yield chunk

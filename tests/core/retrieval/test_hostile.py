@@ -68,9 +68,11 @@ def test_a_document_comes_back_from_its_process_as_it_was_read() -> None:
         "c.docx": docx("Returns within 15 days."),
     }.items():
         assert read_document(data, source=name, hash_="h") == load.load(data, source=name, hash_="h")
-    large = ("# 一\n\n" + "很长的一段文字。" * 100_000).encode()
+    large = ("---\n年份: 2025\ntags: [a, b]\nat: 2026-01-01\n---\n\n# 一\n\n" + "很长的一段文字。" * 100_000).encode()
     assert len(large) > reading.SMALL_BYTES
-    assert read_document(large, source="l.md") == load.load(large, source="l.md")
+    read = read_document(large, source="l.md")
+    assert read == load.load(large, source="l.md")
+    assert dict(read.metadata) == {"年份": 2025, "tags": ["a", "b"], "at": "2026-01-01"}
 
 
 def test_one_process_reads_many_files() -> None:

@@ -13,9 +13,10 @@ import pytest
 
 from core.errors import InputError
 from core.providers.scripted import HashedEmbedding
-from core.retrieval import choice, journal, load, upkeep
+from core.retrieval import choice, journal, keyword, load, upkeep
 from core.retrieval.library import Library
 from core.retrieval.migrate import Migration, Query, read_queries
+from core.retrieval.options import SearchOptions
 from core.retrieval.watch import watch
 from core.runtime import Runtime
 from core.types import Caller
@@ -164,6 +165,25 @@ def test_a_new_mapping_of_columns_reads_again(
         assert row.error.reason == reason
 
 
+def test_other_metadata_is_given_to_files_that_look_the_same(
+    library: Library, folder: Path, unopened: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "RACY_S", 0.0)
+
+    def given(metadata: dict[str, Any] | None) -> tuple[int, list[Any]]:
+        unopened.clear()
+        report = asyncio.run(library.collection().sync([folder], metadata=metadata))
+        years = [dict(library.collection().passages(d.id)[0].metadata) for d in library.collection().documents()]
+        return report.count("updated"), [found.get("year") for found in years]
+
+    given({"year": 2025})
+    assert given(None) == (0, [2025] * 3)
+    assert given({"year": 2025}) == (0, [2025] * 3)
+    assert unopened == []
+    assert given({"year": 2026}) == (3, [2026] * 3)
+    assert given({}) == (3, [None] * 3)
+
+
 def test_ten_thousand_unchanged_documents(library: Library, tmp_path: Path, counting: Counting) -> None:
     """The first sync writes 2,000 only, to be quick; the second looks at all of 10,000 names in the same way."""
     many = tmp_path / "many"
@@ -190,10 +210,13 @@ def test_rebuild_mends_the_keyword_index_and_names_damaged_texts(
     sync(chroma, folder)
     embedded, number = counting.documents, chroma.collection().id()
     with chroma.workspace.write() as db:
-        db.execute(f"DELETE FROM keyword_{number} WHERE rowid % 2 = 0")
+        db.execute("DELETE FROM keyword_fresh WHERE collection_id = ? AND number % 2 = 0", (number,))
+        db.execute("UPDATE keyword_indexes SET stamp = stamp + 1")
         db.execute(
             "UPDATE passages SET text = 'Bit rot struck here.' WHERE id = (SELECT id FROM passages LIMIT 1 OFFSET 3)"
         )
+    with chroma.workspace.read() as db:
+        assert len(keyword.numbers(db, number)) == 4
     done = asyncio.run(upkeep.rebuild(chroma))
     assert (done.collections, done.passages, done.vectors) == (1, 8, 8)
     assert counting.documents == embedded
@@ -218,7 +241,7 @@ def test_vacuum_takes_what_nothing_points_to_and_no_more(chroma: Library, tmp_pa
     with chroma.workspace.write() as db:
         db.execute("INSERT INTO vectors VALUES ('scripted:hash', 'stray', x'00')")
         db.execute("CREATE VIRTUAL TABLE keyword_99 USING fts5(context, body)")
-        db.execute(f"INSERT INTO keyword_{chroma.collection().id()} (rowid, context, body) VALUES (9999, 'a', 'b')")
+        keyword.add(db, chroma.collection().id(), 9999, ["a"], ["b"])
     (chroma.workspace.folder / "chroma-damaged-20200101-000000").mkdir()
     embedded = counting.documents
     done = upkeep.vacuum(chroma)
@@ -337,7 +360,7 @@ def test_a_migration_from_start_to_roll_back(hashed: Runtime, tmp_path: Path, ve
 def used(library: Library) -> str:
     asked = asyncio.run(library.collection().query_vector("item"))
     assert asked.model is not None
-    found = library.collection().find_with("item", 5, asked, "item")
+    found = library.collection().find_with("item", asked, "item", SearchOptions(5))
     assert found.notices == ()
     assert all(hit.vector_score is not None for hit in found.hits)
     return asked.model.name

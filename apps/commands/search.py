@@ -1,0 +1,204 @@
+"""``touchstone search`` and ``touchstone explain``: passages found, and why one was not."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from apps.commands.checkup import Json
+from apps.commands.documents import demand_documents
+from apps.commands.shell import Out, out_of, table
+from core.errors import InputError
+from core.i18n import message
+
+if TYPE_CHECKING:
+    from core.retrieval.explain import Explanation
+    from core.retrieval.options import SearchOptions
+    from core.retrieval.records import Found
+    from core.types import Hit
+
+Collections = Annotated[list[str] | None, typer.Option("--collection", "-c", help="cli.search.collection")]
+SearchMode = Annotated[str, typer.Option("--mode", help="cli.search.mode")]
+Filters = Annotated[list[str] | None, typer.Option("--filter", "-f", help="cli.search.filter")]
+TopK = Annotated[int, typer.Option("--top-k", "-k", help="cli.search.top_k")]
+Diversity = Annotated[float, typer.Option("--diversity", help="cli.search.diversity")]
+HalfLife = Annotated[float | None, typer.Option("--half-life", help="cli.search.half_life")]
+Date = Annotated[str, typer.Option("--date", help="cli.search.date")]
+Boosts = Annotated[list[str] | None, typer.Option("--boost", help="cli.search.boost")]
+Collapse = Annotated[float | None, typer.Option("--collapse", help="cli.search.collapse")]
+SHOWN = 240  # characters of a passage shown to people
+
+
+def search(
+    query: Annotated[str | None, typer.Argument(help="cli.search.query", metavar="QUERY")] = None,
+    collection: Collections = None,
+    mode: SearchMode = "hybrid",
+    filter: Filters = None,
+    top_k: TopK = 8,
+    diversity: Diversity = 0.0,
+    half_life: HalfLife = None,
+    date: Date = "updated_at",
+    boost: Boosts = None,
+    collapse: Collapse = None,
+    explain: Annotated[bool, typer.Option("--explain", help="cli.search.explain")] = False,
+    json: Json = False,
+) -> None:
+    from core.providers.sync import run
+    from core.retrieval.library import Library
+    from core.retrieval.tool import hit_data
+    from core.runtime import open_runtime
+
+    if query is None:
+        if sys.stdin.isatty():
+            raise InputError(reason="empty_question")
+        query = sys.stdin.read()
+    options = _options(collection, mode, filter, top_k, diversity, half_life, date, boost, collapse)
+    with open_runtime() as runtime:
+        out = out_of(runtime.settings, json)
+        library = Library.of(runtime)
+        try:
+            if not any(info.documents for info in library.collections() if info.name in options.collections):
+                demand_documents(library, options.collections[0])
+            found = run(library.search(query, options, explain=explain))
+        finally:
+            library.close()
+        for code in found.notices:
+            out.note(message(f"notice.{code}", out.language))
+        _show(out, found)
+        out.document(
+            {
+                "query": found.query,
+                "hits": [hit_data(hit) for hit in found.hits],
+                "passages": found.passages,
+                "notices": list(found.notices),
+                **({"explanations": [why.as_dict() for why in found.explanations]} if explain else {}),
+            }
+        )
+
+
+def explain(
+    query: Annotated[str, typer.Argument(help="cli.search.query", metavar="QUERY")],
+    about: Annotated[str, typer.Argument(help="cli.explain.document", metavar="DOCUMENT")],
+    collection: Collections = None,
+    mode: SearchMode = "hybrid",
+    filter: Filters = None,
+    top_k: TopK = 8,
+    diversity: Diversity = 0.0,
+    half_life: HalfLife = None,
+    date: Date = "updated_at",
+    boost: Boosts = None,
+    collapse: Collapse = None,
+    json: Json = False,
+) -> None:
+    from core.providers.sync import run
+    from core.retrieval.library import Library
+    from core.runtime import open_runtime
+
+    options = _options(collection, mode, filter, top_k, diversity, half_life, date, boost, collapse)
+    with open_runtime() as runtime:
+        out = out_of(runtime.settings, json)
+        library = Library.of(runtime)
+        try:
+            why = run(library.explain(query, about, options))
+        finally:
+            library.close()
+        for code in why.notices:
+            out.note(message(f"notice.{code}", out.language))
+        out.say(why.text(out.language))
+        _show_reasons(out, [why])
+        out.document({"message": why.text(out.language), **why.as_dict()})
+
+
+def _options(
+    collections: Sequence[str] | None,
+    mode: str,
+    conditions: Sequence[str] | None,
+    top_k: int,
+    diversity: float,
+    half_life: float | None,
+    date: str,
+    boosts: Sequence[str] | None,
+    collapse: float | None,
+) -> SearchOptions:
+    from core.retrieval.filters import from_text
+    from core.retrieval.options import Recency, SearchOptions
+
+    chosen: Any = mode
+    return SearchOptions(
+        top_k=top_k,
+        mode=chosen,
+        where=from_text(conditions) if conditions else None,
+        diversity=diversity,
+        recency=Recency(half_life, date=date) if half_life is not None else None,
+        boosts=dict(map(_boost, boosts or ())),
+        collapse=collapse,
+        collections=tuple(collections or ("default",)),
+    )
+
+
+def _boost(text: str) -> tuple[str, float]:
+    name, _, weight = text.partition("=")
+    try:
+        return name.strip(), float(weight or "0.3")
+    except ValueError as error:
+        raise InputError(reason="bad_value", name="--boost", value=text, allowed="title=0.3, heading=0.3") from error
+
+
+def _show(out: Out, found: Found) -> None:
+    if not found.hits:
+        out.say(out.t("search.nothing"))
+    for number, hit in enumerate(found.hits, 1):
+        passage = hit.passage
+        place = " › ".join(part for part in (passage.title, passage.heading) if part)
+        page = out.t("search.page", page=passage.page) if passage.page is not None else ""
+        out.say(f"{number}. {place}{page}  ({hit.score:.3f})")
+        out.say(f"   {_shown(hit)}")
+        out.say(f"   {passage.source}")
+        if hit.similar:
+            out.say(f"   {out.t('search.similar', count=len(hit.similar))}")
+    if found.explanations:
+        _show_reasons(out, found.explanations)
+
+
+def _shown(hit: Hit) -> str:
+    """The sentence that answers best, or where the passage begins."""
+    passage = hit.passage
+    text = passage.text
+    if hit.sentence is not None:
+        text = text[hit.sentence[0] - passage.start : hit.sentence[1] - passage.start]
+    line = " ".join(text.split())
+    return line if len(line) <= SHOWN else line[:SHOWN].rstrip() + "…"
+
+
+def _show_reasons(out: Out, explanations: Sequence[Explanation]) -> None:
+    """A table of figures for each passage, and one of terms for the first."""
+    reasons = [reason for why in explanations for reason in why.passages]
+    if not reasons:
+        return
+    figures = table(*(out.t(f"explain.{name}") for name in ("passage", "verdict", "fused", "words", "meaning")))
+    for reason in reasons:
+        figures.add_row(
+            reason.passage.heading or reason.passage.title,
+            message(f"cli.explain.verdicts.{reason.verdict}", out.language),
+            _ranked(reason.fused_rank, reason.fused_score),
+            _ranked(reason.keyword_rank, reason.keyword_score),
+            out.t("explain.pending") if reason.pending else _ranked(reason.vector_rank, reason.cosine),
+        )
+    out.show(figures)
+    if len(explanations) == 1:
+        terms = table(*(out.t(f"explain.{name}") for name in ("term", "idf", "in_passages", "in_text", "in_context")))
+        for term in reasons[0].terms:
+            mark = f" ({out.t('explain.synonym')})" if term.synonym else ""
+            terms.add_row(
+                f"{term.term}{mark}", f"{term.idf:.2f}", str(term.passages), str(term.in_text), str(term.in_context)
+            )
+        out.show(terms)
+
+
+def _ranked(rank: int | None, score: float | None) -> str:
+    if score is None:
+        return "–"
+    return f"{rank or '–'} ({score:.3f})"

@@ -1,0 +1,225 @@
+"""From fused candidates to the hits that are shown: boosts, recency, near-duplicates folded, diversity, the cut.
+
+Scores are moved in units of the candidates' spread (best minus worst), so that a weight means the same whatever
+fusion or reranker made them. Only the first ``SearchOptions.depth`` candidates are looked at: what neither leg
+found cannot be boosted into the result.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from core.retrieval import filters, sentences, tokens, vectors
+from core.retrieval.options import Recency, SearchOptions
+from core.retrieval.records import Found
+from core.types import Hit
+from core.workspace import Workspace
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_SHINGLE = 3  # terms in a row that likeness is counted over
+_DAY = 86_400.0
+
+
+def arranged(workspace: Workspace, found: Found, options: SearchOptions, model: str | None) -> Found:
+    """The hits of ``found``, which are candidates in fused order, as ``options`` want them.
+
+    Args:
+        model: the embedding model's name, for the vectors that diversity compares; without it terms are compared.
+    """
+    hits = list(found.hits)
+    if options.boosts or options.recency:
+        hits = _moved(workspace, hits, found.weights, options)
+    if options.collapse is not None:
+        hits = collapsed(hits, options.collapse, options.top_k if not options.diversity else len(hits))
+    if options.diversity and len(hits) > 1:
+        hits = diverse(hits, _likeness(workspace, hits, model), options.diversity, options.top_k)
+    hits = hits[: options.top_k]
+    if options.sentences:
+        hits = [
+            replace(hit, sentence=best_sentence(hit.passage.text, found.weights, hit.passage.start)) for hit in hits
+        ]
+    return replace(found, hits=tuple(hits))
+
+
+# --- boosts and recency -------------------------------------------------------------------------
+
+
+def _moved(
+    workspace: Workspace, hits: Sequence[Hit], weights: Mapping[str, float], options: SearchOptions
+) -> list[Hit]:
+    if not hits:
+        return []
+    scores = _ordering(hits)
+    unit = max(scores) - min(scores) or 1.0
+    moments = _moments(workspace, hits, options.recency) if options.recency else {}
+    moved = []
+    for hit, score in zip(hits, scores, strict=True):
+        parts = {"fused" if hit.rerank_score is None else "rerank": score}
+        for name, weight in options.boosts.items():
+            text = hit.passage.title if name == "title" else hit.passage.heading or ""
+            parts[name] = unit * weight * coverage(text, weights)
+        if options.recency is not None:
+            fresh = freshness(moments.get(hit.passage.document_id), options.recency)
+            parts["recency"] = unit * options.recency.weight * fresh
+        moved.append(replace(hit, score=sum(parts.values()), parts=parts))
+    return sorted(moved, key=lambda hit: (-hit.score, hit.passage.id))
+
+
+def _ordering(hits: Sequence[Hit]) -> list[float]:
+    """What the hits are ordered by: the reranker's scores, and below them those it was not shown."""
+    shown = [hit.rerank_score for hit in hits if hit.rerank_score is not None]
+    rest = [hit.score for hit in hits if hit.rerank_score is None]
+    lift = min(shown) - max(rest) if shown and rest else 0.0
+    return [hit.score + lift if hit.rerank_score is None else hit.rerank_score for hit in hits]
+
+
+def coverage(text: str, weights: Mapping[str, float]) -> float:
+    """The share of the question's content terms, by their weight, that stand in ``text``."""
+    whole = sum(weights.values())
+    there = set(_terms(text))
+    return sum(weight for term, weight in weights.items() if term in there) / whole if whole else 0.0
+
+
+def freshness(moment: float | None, recency: Recency) -> float:
+    """0.5 ^ (age / half-life): 1 for now and what is dated ahead, 0.5 without a date."""
+    if moment is None:
+        return 0.5
+    now = time.time() if recency.now is None else recency.now
+    return float(0.5 ** (max(0.0, now - moment) / (recency.half_life_days * _DAY)))
+
+
+def _moments(workspace: Workspace, hits: Sequence[Hit], recency: Recency) -> dict[str, float]:
+    """Seconds since 1970 by document id; documents without a date are left out."""
+    import json
+
+    wanted = {hit.passage.document_id for hit in hits}
+    found: dict[str, float] = {}
+    with workspace.read() as db:
+        for chunk in vectors.chunks(sorted(wanted), 500):
+            marks = ",".join("?" * len(chunk))
+            rows = db.execute(f"SELECT id, updated_at, metadata FROM documents WHERE id IN ({marks})", chunk)
+            for row in rows:
+                if recency.date == "updated_at":
+                    found[row["id"]] = float(row["updated_at"])
+                    continue
+                value = json.loads(row["metadata"]).get(recency.date.removeprefix("metadata."))
+                moment = filters.moment(value) if isinstance(value, str) else None
+                if moment is not None:
+                    found[row["id"]] = moment
+    return found
+
+
+# --- near-duplicates ----------------------------------------------------------------------------
+
+
+def collapsed(hits: Sequence[Hit], likeness: float, top_k: int) -> list[Hit]:
+    """The first ``top_k`` hits that do not repeat a better one; what is folded stands in ``Hit.similar``.
+
+    Likeness is the Jaccard index of the passages' term triples, exact: over some sixty candidates that is cheaper
+    than the signatures (MinHash, SimHash) that estimate it.
+    """
+    kept: list[tuple[Hit, frozenset[tuple[str, ...]], list[Hit]]] = []
+    for hit in hits:
+        shingles = _shingles(hit.passage.text)
+        for _, there, folded in kept:
+            if _jaccard(shingles, there, likeness) >= likeness:
+                folded.append(hit)
+                break
+        else:
+            if len(kept) < top_k:  # go on: a later one may repeat one of these
+                kept.append((hit, shingles, []))
+    return [replace(hit, similar=tuple(folded)) if folded else hit for hit, _, folded in kept]
+
+
+def _jaccard(a: frozenset[tuple[str, ...]], b: frozenset[tuple[str, ...]], wanted: float) -> float:
+    small, large = sorted((len(a), len(b)))
+    if not large or small < wanted * large:  # cannot reach what is wanted
+        return 0.0
+    both = len(a & b)
+    return both / (len(a) + len(b) - both)
+
+
+@lru_cache(maxsize=4096)
+def _shingles(text: str) -> frozenset[tuple[str, ...]]:
+    terms = _terms(text)
+    return frozenset(terms[i : i + _SHINGLE] for i in range(max(1, len(terms) - _SHINGLE + 1)))
+
+
+# --- diversity ----------------------------------------------------------------------------------
+
+
+def diverse(hits: Sequence[Hit], likeness: np.ndarray, diversity: float, top_k: int) -> list[Hit]:
+    """Maximal marginal relevance: each next hit is the one with the most score and the least likeness to those above.
+
+    Shape of ``likeness``: ``(len(hits), len(hits))``.
+    Source: Carbonell, Goldstein, "The Use of MMR, Diversity-Based Reranking for Reordering Documents and Producing
+    Summaries", SIGIR 1998, with λ = 1 - ``diversity``; scores and likenesses are scaled to [0, 1] over the
+    candidates, because cosines of one embedding model lie within a narrow band.
+    """
+    import numpy as np
+
+    relevance = _scaled(np.array([hit.score for hit in hits]))
+    others = likeness[~np.eye(len(hits), dtype=bool)]
+    low, high = float(others.min()), float(others.max())
+    alike = (likeness - low) / (high - low) if high > low else np.zeros_like(likeness)
+    chosen: list[int] = []
+    nearest = np.zeros(len(hits))  # likeness to the most alike of the chosen
+    while len(chosen) < min(top_k, len(hits)):
+        value = (1 - diversity) * relevance - diversity * nearest
+        value[chosen] = -np.inf
+        best = int(np.argmax(value))  # of equals, the better ranked
+        chosen.append(best)
+        nearest = np.maximum(nearest, alike[best])
+    return [hits[i] for i in chosen]
+
+
+def _likeness(workspace: Workspace, hits: Sequence[Hit], model: str | None) -> np.ndarray:
+    """Pairwise cosines of the stored vectors; of term sets where a passage has none yet."""
+    import numpy as np
+
+    ids = [hit.passage.id for hit in hits]
+    if model is not None:
+        with workspace.read() as db:
+            marks = ",".join("?" * len(ids))
+            hashes = dict(db.execute(f"SELECT id, text_hash FROM passages WHERE id IN ({marks})", ids).fetchall())
+            stored = vectors.get(db, model, set(hashes.values()))
+        if all(hashes.get(id_) in stored for id_ in ids):
+            matrix = np.stack([stored[hashes[id_]] for id_ in ids])
+            return np.asarray(matrix @ matrix.T)
+    sets = [set(_terms(hit.passage.text)) for hit in hits]
+    return np.array([[len(a & b) / (len(a) * len(b)) ** 0.5 if a and b else 0.0 for b in sets] for a in sets])
+
+
+def _scaled(values: np.ndarray) -> np.ndarray:
+    import numpy as np
+
+    low, high = float(values.min()), float(values.max())
+    return (values - low) / (high - low) if high > low else np.ones_like(values)
+
+
+# --- the sentence to look at --------------------------------------------------------------------
+
+
+def best_sentence(text: str, weights: Mapping[str, float], offset: int = 0) -> tuple[int, int] | None:
+    """Where the sentence with the largest share of the question's terms stands, moved by ``offset``.
+
+    ``None`` when no sentence has any. Of equals the shorter one, then the first.
+    """
+    best: tuple[float, int, int, int] | None = None
+    for start, end in sentences.spans(text):
+        share = coverage(text[start:end], weights)
+        if share and (best is None or (-share, end - start) < best[:2]):
+            best = (-share, end - start, start, end)
+    return (best[2] + offset, best[3] + offset) if best else None
+
+
+@lru_cache(maxsize=8192)
+def _terms(text: str) -> tuple[str, ...]:
+    """Terms of a text; the same passages are candidates again and again."""
+    return tuple(tokens.tokens(text))
