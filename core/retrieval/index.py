@@ -14,6 +14,7 @@ import os
 import secrets
 import sqlite3
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -56,7 +57,11 @@ if TYPE_CHECKING:
     import numpy as np
 
 ProgressCallback = Callable[[Progress], None]
-EMBED_BATCH = 16  # texts per call: small enough that progress moves and a kill loses little
+# Texts, and characters, after which a call is full: enough for a local model to compute in bulk
+# (core.providers.embedded.BULK_BYTES) and for a service to be sent several requests at once; little enough that
+# progress moves and a kill loses seconds.
+EMBED_BATCH, EMBED_CHARACTERS = 512, 16_000
+_WAITING = 20_000  # passages without a vector that are listed at a time
 _VERSIONS = (load.VERSION, split.VERSION, tokens.VERSION)
 
 
@@ -219,14 +224,18 @@ class Index:
         if await asyncio.to_thread(pending.nothing, self.workspace, self.id(), model.name):
             return 0, await asyncio.to_thread(self._apply, model, progress)
         embedded, total = 0, await asyncio.to_thread(self._count_pending, model.name)
-        while batch := await asyncio.to_thread(self._pending, model.name, secrets.token_hex(16)):
-            try:
-                made = await model.embed(list(batch.values()), kind="document")
-            except ProviderError:
-                return embedded, ("embedding_down",)
-            await asyncio.to_thread(self._put_vectors, model.name, dict(zip(batch, made, strict=True)))
-            embedded += len(batch)
-            _tell(progress, Progress("vectors", min(embedded, total), total))
+        while waiting := await asyncio.to_thread(self._waiting, model.name, secrets.token_hex(16)):
+            while waiting:
+                batch = await asyncio.to_thread(self._batch, model.name, waiting)
+                if not batch:
+                    break  # another process was faster
+                try:
+                    made = await model.embed(list(batch.values()), kind="document")
+                except ProviderError:
+                    return embedded, ("embedding_down",)
+                await asyncio.to_thread(self._put_vectors, model.name, dict(zip(batch, made, strict=True)))
+                embedded += len(batch)
+                _tell(progress, Progress("vectors", min(embedded, total), total))
         await asyncio.to_thread(pending.record, self.workspace, self.id(), model.name)
         return embedded, await asyncio.to_thread(self._apply, model, progress)
 
@@ -589,22 +598,27 @@ class Index:
     def _count_pending(self, model: str) -> int:
         return pending.count(self.workspace, self.id(), model)
 
-    def _pending(self, model: str, pivot: str) -> dict[str, str]:
-        """Text by hash for the next batch. It starts at ``pivot``, so that two processes rarely do the same work."""
+    def _waiting(self, model: str, pivot: str) -> deque[str]:
+        """Texts without a vector, by hash. They start at ``pivot``, so that two processes rarely do the same work."""
         with self.workspace.read() as db:
             rows = db.execute(
-                "SELECT DISTINCT p.text_hash, p.text, p.heading, p.metadata, d.title FROM passages p JOIN documents d"
-                " ON d.id = p.document_id WHERE p.collection_id = ? AND NOT EXISTS"
-                " (SELECT 1 FROM vectors v WHERE v.model = ? AND v.text_hash = p.text_hash)"
-                " ORDER BY p.text_hash < ?, p.text_hash LIMIT ?",
-                (self.id(), model, pivot, EMBED_BATCH),
+                f"SELECT DISTINCT p.text_hash {pending.MISSING} ORDER BY p.text_hash < ?, p.text_hash LIMIT ?",
+                (self.id(), model, pivot, _WAITING),
             ).fetchall()
-        return {
-            row[
-                "text_hash"
-            ]: f"{split.context(row['title'], row['heading'], json.loads(row['metadata']))}\n{row['text']}"
-            for row in rows
-        }
+        return deque(row[0] for row in rows)
+
+    def _batch(self, model: str, waiting: deque[str]) -> dict[str, str]:
+        """The next texts to embed, by hash, taken from the front of ``waiting``; those that have a vector by now not."""
+        found: dict[str, str] = {}
+        room = EMBED_CHARACTERS
+        with self.workspace.read() as db:
+            while waiting and len(found) < EMBED_BATCH and room > 0:
+                row = db.execute(_TEXT, (waiting.popleft(), self.id(), model)).fetchone()
+                if row is not None:
+                    context = split.context(row["title"], row["heading"], json.loads(row["metadata"]))
+                    found[row["text_hash"]] = f"{context}\n{row['text']}"
+                    room -= len(found[row["text_hash"]])
+        return found
 
     def _document_row(self, source: str) -> Any:
         return self._one("SELECT * FROM documents WHERE collection_id = ? AND source = ?", self.id(), source)
@@ -612,6 +626,13 @@ class Index:
     def _one(self, sql: str, *values: Any) -> Any:
         with self.workspace.read() as db:
             return db.execute(sql, values).fetchone()
+
+
+_TEXT = (
+    "SELECT p.text_hash, p.text, p.heading, p.metadata, d.title FROM passages p JOIN documents d"
+    " ON d.id = p.document_id WHERE p.text_hash = ? AND +p.collection_id = ? AND NOT EXISTS"
+    " (SELECT 1 FROM vectors v WHERE v.model = ? AND v.text_hash = p.text_hash) LIMIT 1"
+)
 
 
 def _versions(columns: Mapping[str, str] | None) -> str:

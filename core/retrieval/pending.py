@@ -10,7 +10,7 @@ import sqlite3
 
 from core.workspace import Workspace
 
-_MISSING = (
+MISSING = (  # of a collection and a model
     "FROM passages p WHERE p.collection_id = ? AND NOT EXISTS"
     " (SELECT 1 FROM vectors v WHERE v.model = ? AND v.text_hash = p.text_hash)"
 )
@@ -20,7 +20,7 @@ _seen: dict[tuple[str, int, str], tuple[int, bool]] = {}  # generation, and whet
 def count(workspace: Workspace, collection: int, model: str) -> int:
     """How many texts of ``collection`` are to be embedded."""
     with workspace.read() as db:
-        return int(db.execute(f"SELECT count(DISTINCT p.text_hash) {_MISSING}", (collection, model)).fetchone()[0])
+        return int(db.execute(f"SELECT count(DISTINCT p.text_hash) {MISSING}", (collection, model)).fetchone()[0])
 
 
 def nothing(workspace: Workspace, collection: int, model: str) -> bool:
@@ -40,7 +40,7 @@ def some(workspace: Workspace, collection: int, model: str) -> bool:
         if _seen.get(key, (-1, False))[0] != generation:
             _seen[key] = (
                 generation,
-                db.execute(f"SELECT 1 {_MISSING} LIMIT 1", (collection, model)).fetchone() is not None,
+                db.execute(f"SELECT 1 {MISSING} LIMIT 1", (collection, model)).fetchone() is not None,
             )
         return _seen[key][1]
 
@@ -49,7 +49,7 @@ def record(workspace: Workspace, collection: int, model: str) -> None:
     """Put on record that nothing is missing, if that is so."""
     with workspace.snapshot() as db:
         generation, _ = _marks(db, collection, model)
-        missing = db.execute(f"SELECT 1 {_MISSING} LIMIT 1", (collection, model)).fetchone()
+        missing = db.execute(f"SELECT 1 {MISSING} LIMIT 1", (collection, model)).fetchone()
     if missing is None:
         with workspace.write() as db:
             db.execute("INSERT OR REPLACE INTO embedded_up_to VALUES (?, ?, ?)", (collection, model, generation))
