@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from apps.commands import calibrate, checkup, documents, evaluate, models, pages, search, setup, talk, words
+from apps.commands import calibrate, checkup, documents, evaluate, models, pages, search, setup, talk, upkeep, words
 from apps.commands import evaluate_intents as evaluate_intents  # its import adds the command
 from apps.commands.shell import Command, Group
 from core import __version__
@@ -58,6 +58,12 @@ app.command("explain", cls=Command, help="cli.explain.about")(search.explain)
 app.command("calibrate", cls=Command, help="cli.calibrate.about")(calibrate.calibrate)
 app.command("ui", cls=Command, help="cli.ui.about")(pages.ui)
 app.command("usage", cls=Command, help="cli.usage.about")(checkup.usage)
+app.command("journal", cls=Command, help="cli.journal.about")(upkeep.journal)
+app.command("rebuild", cls=Command, help="cli.rebuild.about")(upkeep.rebuild)
+app.command("vacuum", cls=Command, help="cli.vacuum.about")(upkeep.vacuum)
+app.command("backup", cls=Command, help="cli.backup.about")(upkeep.backup)
+app.command("restore", cls=Command, help="cli.restore.about")(upkeep.restore)
+app.add_typer(upkeep.migrate)
 app.add_typer(words.synonyms)
 app.add_typer(words.dictionary)
 app.add_typer(evaluate.app)

@@ -11,7 +11,18 @@ from pathlib import Path
 
 from benchmarks.report import keep, machine, show, write_docs
 
-BENCHES = ("overhead", "chunks", "streams", "imports", "gguf", "transformers", "embeddings", "gpu", "pages")
+BENCHES = (
+    "overhead",
+    "chunks",
+    "streams",
+    "imports",
+    "gguf",
+    "transformers",
+    "embeddings",
+    "gpu",
+    "pages",
+    "durability",
+)
 LONG = ("retrieval", "growth")  # run when named: they need public data and a quarter of an hour
 
 

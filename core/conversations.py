@@ -11,7 +11,6 @@ import json
 import os
 import re
 import secrets
-import socket
 import sqlite3
 import time
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ from typing import Any, get_args
 
 from core.errors import InputError, NotFound, TouchstoneError
 from core.i18n import Phrase
+from core.processes import alive, host, process_start
 from core.transcripts import (
     Conversation,
     Feedback,
@@ -339,7 +339,7 @@ def _title(text: str) -> str:
 
 
 def _writer() -> str:
-    return f"{socket.gethostname()}/{os.getpid()}/{_TOKEN}"
+    return f"{host()}/{os.getpid()}/{process_start(os.getpid())}/{_TOKEN}"
 
 
 def _alive(writer: str | None, beat_at: float | None, key: tuple[str, int]) -> bool:
@@ -348,19 +348,7 @@ def _alive(writer: str | None, beat_at: float | None, key: tuple[str, int]) -> b
         return False
     if writer == _writer():
         return key in _active
-    host, pid, _ = writer.rsplit("/", 2)
-    if host == socket.gethostname() and (int(pid) == os.getpid() or not _runs(int(pid))):
+    on, pid, started, _ = writer.rsplit("/", 3) if writer.count("/") >= 3 else ("", "0", "", "")
+    if alive(on, int(pid), started) is False or (on == host() and int(pid) == os.getpid()):
         return False
     return time.time() - (beat_at or 0.0) < SILENCE_S
-
-
-def _runs(pid: int) -> bool:
-    if os.name != "posix":
-        return True  # the sign of life decides; signal 0 would end the process there
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

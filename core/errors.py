@@ -24,6 +24,7 @@
     │   └── OutOfMemory             a local model does not fit, or ran out of memory; needed and free MiB
     ├── StoreError                  the workspace could not be read or written
     │   ├── StoreBusy               another process holds it; ``holder`` says which
+    │   ├── StoreUnreachable        the Chroma server that holds the vector index does not answer
     │   ├── StoreDamaged            a file of the store is damaged; says how to rebuild
     │   └── StoreTooNew             written by a newer version
     ├── InputError                  the input cannot be used: empty, too large, unreadable file
@@ -261,6 +262,12 @@ class StoreBusy(StoreError):
     """params: path, holder, waited_s"""
 
     code = "store_busy"
+
+
+class StoreUnreachable(StoreError):
+    """params: path (a URL), detail"""
+
+    code = "store_unreachable"
 
 
 class StoreDamaged(StoreError):

@@ -27,19 +27,17 @@ import hashlib
 import json
 import os
 import secrets
-import socket
 import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from importlib import import_module
-from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from core.errors import InputError, NotFound, StoreBusy, UnknownName
+from core.processes import alive, host, process_start
 from core.types import Caller
 from core.workspace import Workspace
 
@@ -357,7 +355,7 @@ class Jobs:
         if time.time() - row["heartbeat_at"] > self.lease_s:
             return False
         # Of a process on this machine we know at once that it is gone, without waiting for the lease to end.
-        return row["host"] != host() or process_start(row["pid"]) == row["process_start"]
+        return alive(row["host"], row["pid"], row["process_start"]) is not False
 
 
 _children: list[subprocess.Popen[bytes]] = []
@@ -415,36 +413,3 @@ def resolve(name: str) -> Callable[..., Any]:
     if not getattr(found, "is_touchstone_job", False):
         raise UnknownName(kind="job function", value=name, allowed="@core.jobs.job")
     return found
-
-
-# --- processes ----------------------------------------------------------------------------------
-
-
-@cache
-def host() -> str:
-    """This machine as processes see it: containers that share a name do not share process numbers."""
-    try:
-        return f"{socket.gethostname()}/{os.readlink('/proc/self/ns/pid')}"
-    except OSError:  # not Linux
-        return socket.gethostname()
-
-
-def process_start(pid: int) -> str:
-    """When process ``pid`` of this machine began, as its system counts; empty when it is gone.
-
-    A process that has ended and was not yet waited for is gone.
-    """
-    if Path("/proc/self/stat").exists():
-        try:
-            state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return ""
-        return "" if state in "ZX" else rest[18]
-    if os.name == "posix":
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return ""
-        except PermissionError:
-            pass
-    return "unknown"

@@ -94,6 +94,8 @@ FIELDS: tuple[Field, ...] = (
     Field("local.slots", "TOUCHSTONE_LOCAL_SLOTS", 8, int, "Calls a model in this process answers at once", "本进程内的模型同时回答的调用数", low=1, high=64),
     Field("local.context_tokens", "TOUCHSTONE_LOCAL_CONTEXT", 0, int, "Context of each of these calls in tokens; 0 lets the model and the memory decide", "其中每个调用的上下文长度（词元）；0 表示由模型和内存决定", low=0, high=1048576),
     Field("local.threads", "TOUCHSTONE_LOCAL_THREADS", 0, int, "Threads a chat model in this process computes with; 0 takes all cores", "本进程内对话模型的计算线程数；0 表示用全部核心", low=0, high=512),
+    Field("retrieval.vectors", "TOUCHSTONE_VECTORS", "auto", str, "Vector search: exact in memory, chroma, or auto (Chroma for large collections)", "向量检索：exact（内存中精确检索）、chroma，或 auto（集合较大时用 Chroma）", allowed=("auto", "exact", "chroma")),
+    Field("retrieval.chroma_url", "TOUCHSTONE_CHROMA_URL", "", str, "URL of a Chroma server for the vector index; empty keeps it in the workspace", "向量索引所用 Chroma 服务的 URL，空则放在工作区内"),
     Field("local.device", "TOUCHSTONE_LOCAL_DEVICE", "", str, "Device of transformers models: cuda, cuda:1, rocm, mps, cpu; empty takes the best there is", "transformers 模型的设备：cuda、cuda:1、rocm、mps、cpu；空则用最好的"),
     Field("local.dtype", "TOUCHSTONE_LOCAL_DTYPE", "", str, "Number format of transformers models; empty takes what the device does best", "transformers 模型的数值格式；空则按设备选择", allowed=("", "float32", "bfloat16", "float16")),
     Field("local.quantization", "TOUCHSTONE_LOCAL_QUANTIZATION", "", str, "Weights of transformers models in 8 or 4 bits (CUDA, needs bitsandbytes)", "transformers 模型的权重用 8 位或 4 位（CUDA，需要 bitsandbytes）", allowed=("", "int8", "int4")),

@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from core.errors import StoreBusy, StoreDamaged, StoreError, StoreTooNew
@@ -79,6 +79,21 @@ class Workspace:
             yield self.connection()
 
     @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Reads that all see one state, whatever others commit meanwhile."""
+        with self._translated():
+            db = self.connection()
+            if db.in_transaction:
+                yield db
+                return
+            db.execute("BEGIN")
+            try:
+                yield db
+            finally:
+                if db.in_transaction:
+                    db.execute("COMMIT")
+
+    @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """One transaction: committed at the end of the block, rolled back when it raises."""
         with self._translated():
@@ -97,10 +112,21 @@ class Workspace:
         folder = self.folder / "backups"
         folder.mkdir(exist_ok=True)
         target = folder / f"touchstone-{time.strftime('%Y%m%d-%H%M%S')}-{reason}.db"
-        with sqlite3.connect(target) as copy:
-            self.connection().backup(copy)
-        copy.close()
+        self.copy_to(target)
         return target
+
+    def copy_to(self, target: Path) -> None:
+        """Copy the database as it is now into the new file ``target``; what others commit meanwhile is left out."""
+        with self._translated(), closing(sqlite3.connect(target)) as copy:
+            source = self._connect()  # one with an open snapshot: SQLite would start over at every foreign write
+            try:
+                source.execute("BEGIN")
+                source.execute("SELECT count(*) FROM sqlite_master").fetchone()
+                source.backup(copy)
+            finally:
+                with self._lock:
+                    self._connections.remove(source)
+                source.close()
 
     def close(self) -> None:
         """Close all connections once the reads and writes under way in other threads have ended.
@@ -117,14 +143,8 @@ class Workspace:
             self._local = threading.local()
 
     def release(self) -> None:
-        """Close this thread's connection; using it again opens another. For threads that end early."""
-        db = getattr(self._local, "connection", None)
-        if db is not None:
-            del self._local.connection
-            with self._lock:
-                if db in self._connections:
-                    self._connections.remove(db)
-            db.close()
+        """Hand this thread's connection on; using it again takes another. For threads that end early."""
+        self._local.__dict__.pop("lease", None)
 
     def schema_version(self) -> int:
         return int(self.connection().execute("PRAGMA user_version").fetchone()[0])

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,7 +19,7 @@ from core.i18n import LANGUAGES, detect_language, message
 if TYPE_CHECKING:
     from core.contracts import ChatModel
     from core.retrieval.library import Library
-    from core.retrieval.records import Progress
+    from core.retrieval.records import Progress, Status, SyncReport
     from core.runtime import Runtime
     from core.types import Answer, Citation, Language, Sentence
 
@@ -29,43 +28,68 @@ QUOTE = 160  # characters of a quote shown to people
 
 
 def index(
-    paths: Annotated[list[Path], typer.Argument(help="cli.index.paths", metavar="PATH...")],
+    paths: Annotated[list[str], typer.Argument(help="cli.index.paths", metavar="PATH...")],
     collection: Collection = "default",
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="cli.index.watch")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="cli.index.verify")] = False,
+    columns: Annotated[
+        str | None, typer.Option("--columns", help="cli.index.columns", metavar="ROLE=COLUMN,...")
+    ] = None,
     metadata: Annotated[list[str] | None, typer.Option("--metadata", "-m", help="cli.index.metadata")] = None,
     json: Json = False,
 ) -> None:
-    from core.providers.sync import run
+    from core.providers.sync import iterate, run
     from core.retrieval.library import Library
+    from core.retrieval.watch import watch as watching
     from core.runtime import open_runtime
 
+    roles = mapping(columns)
+    given = _metadata(metadata) if metadata is not None else None
+    options: dict[str, Any] = {"metadata": given, "verify": verify, "columns": roles}
     with open_runtime() as runtime:
         out = out_of(runtime.settings, json)
         library = Library.of(runtime)
         try:
+            if watch:
+                out.note(out.t("index.watching"))
+                for report in iterate(watching(library.collection(collection), paths, **options)):
+                    tell(report, collection, out)
+                return
             with progress_bar(out) as progress:
-                given = _metadata(metadata) if metadata is not None else None
-                report = run(library.collection(collection).sync(paths, progress=progress, metadata=given))
+                report = run(library.collection(collection).sync(paths, progress=progress, **options))
         except KeyboardInterrupt:
             out.note(out.t("index.stopped"))
             raise typer.Exit(STOPPED) from None
         finally:
             library.close()
-        for row in report.files:
-            if row.status == "failed" and row.error is not None:
-                out.note(f"✗ {row.error.text(out.language)}")
-        for code in report.notices:
-            out.note(message(f"notice.{code}", out.language))
-        counts = {name: report.count(name) for name in ("added", "updated", "unchanged", "removed", "failed")}
-        if not report.files:
-            out.note(out.t("index.nothing"))
-        out.say(
-            out.t(
-                "index.done", collection=collection, seconds=f"{report.seconds:.1f}", passages=report.embedded, **counts
-            )
-        )
-        out.document({"collection": collection, **report.as_dict(out.language)})
-        if counts["failed"]:
+        tell(report, collection, out)
+        if report.count("failed"):
             raise typer.Exit(1)
+
+
+def tell(report: SyncReport, collection: str, out: Out) -> None:
+    for row in report.files:
+        if row.error is not None:
+            out.note(f"{'✗' if row.status == 'failed' else '–'} {row.error.text(out.language)}")
+    for code in report.notices:
+        out.note(message(f"notice.{code}", out.language))
+    names: tuple[Status, ...] = ("added", "updated", "unchanged", "removed", "failed", "skipped")
+    counts = {name: report.count(name) for name in names}
+    if not report.files:
+        out.note(out.t("index.nothing"))
+    seconds = f"{report.seconds:.1f}"
+    out.say(out.t("index.done", collection=collection, seconds=seconds, passages=report.embedded, **counts))
+    out.document({"collection": collection, **report.as_dict(out.language)})
+
+
+def mapping(columns: str | None) -> dict[str, str] | None:
+    """``title=headline,text=body`` as a mapping of roles to columns."""
+    if columns is None:
+        return None
+    pairs = [part.partition("=") for part in columns.split(",")]
+    if not all(role.strip() and column.strip() for role, _, column in pairs):
+        raise InputError(reason="bad_value", name="--columns", value=columns, allowed="title=COLUMN,text=COLUMN")
+    return {role.strip(): column.strip() for role, _, column in pairs}
 
 
 def _metadata(pairs: Sequence[str]) -> dict[str, Any]:

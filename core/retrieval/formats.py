@@ -2,6 +2,7 @@
 
 HTML is reduced to Markdown here (only what a reader would see: no scripts, no hidden elements, no comments).
 Tables with question and answer columns become question–answer pairs, other rows one line ``column: value; …``.
+Where it is said what the columns are (:data:`ROLES`), each row becomes a section: its title as heading, its text.
 """
 
 from __future__ import annotations
@@ -11,14 +12,17 @@ import io
 import json
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
 from core.errors import InputError
 from core.i18n import detect_language
+from core.retrieval.clean import clean
 from core.retrieval.structure import Block, blocks
 
 Loaded = tuple[str, list[Block], str | None]  # text, blocks, title when the file says one
+ROLES = ("title", "text", "id", "url", "date")  # of columns; ``text`` may name several, separated by +
 _QUESTION_COLUMNS = {"question", "questions", "q", "问题", "問題", "问", "提问", "标准问题", "标准问", "query", "ask"}
 _ANSWER_COLUMNS = {"answer", "answers", "a", "答案", "回答", "答", "答复", "回复", "标准答案", "reply", "response"}
 _MOST_ROWS = 200_000
@@ -48,7 +52,7 @@ def from_pages(pages: Iterable[str]) -> Loaded:
     return text, found, None
 
 
-def from_csv(text: str, name: str) -> Loaded:
+def from_csv(text: str, name: str, columns: Mapping[str, str] | None = None) -> Loaded:
     """Rows of a CSV or TSV file; the first row names the columns."""
     sample = text[:20_000]
     try:
@@ -63,10 +67,13 @@ def from_csv(text: str, name: str) -> Loaded:
     if len(rows) < 2:
         return from_plain(text)
     header = [cell.strip() for cell in rows[0]]
+    if columns:
+        _demand(columns, header, name)
+        return from_sections((dict(zip(header, row, strict=False)) for row in rows[1:_MOST_ROWS]), columns)
     return from_rows((dict(zip(header, row, strict=False)) for row in rows[1:_MOST_ROWS]), text)
 
 
-def from_json(text: str, name: str, *, lines: bool) -> Loaded:
+def from_json(text: str, name: str, columns: Mapping[str, str] | None = None, *, lines: bool) -> Loaded:
     """A JSON list of objects (or one object a line) as rows; a large object of objects as an outline of its keys."""
     values: list[Any] = []
     try:
@@ -81,6 +88,7 @@ def from_json(text: str, name: str, *, lines: bool) -> Loaded:
             large = len(text) > _ROW_LIMIT
             if (
                 large
+                and not columns
                 and isinstance(loaded, dict)
                 and not _only_list(loaded)
                 and any(_nested(v) for v in loaded.values())
@@ -90,7 +98,50 @@ def from_json(text: str, name: str, *, lines: bool) -> Loaded:
             values = loaded if isinstance(loaded, list) else _only_list(loaded) or [loaded]
     except (json.JSONDecodeError, RecursionError) as error:
         raise InputError(reason="bad_json", where=where, detail=str(error) or "too deep") from error
-    return from_rows((dict(_flat(value, "", 0)) for value in values[:_MOST_ROWS]), text)
+    rows = [dict(_flat(value, "", 0)) for value in values[:_MOST_ROWS]]
+    if columns:
+        _demand(columns, list(dict.fromkeys(key for row in rows for key in row)), name)
+        return from_sections(rows, columns)
+    return from_rows(rows, text)
+
+
+def from_sections(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> Loaded:
+    """Rows whose columns are known, each a heading and its text; id, url and date go with every block of it."""
+    text, found = "", []
+    for row in rows:
+        title = _cell(row.get(columns.get("title", "")))
+        parts = (clean(str(row.get(name) or "")).strip() for name in columns["text"].split("+"))
+        body = "\n\n".join(part for part in parts if part)
+        if not body:
+            continue
+        facts = {role: _cell(row.get(columns[role])) for role in ("id", "url", "date") if role in columns}
+        if title:
+            heading = f"## {title}"
+            found.append(Block("heading", len(text), len(text) + len(heading), 2, title=title))
+            text += f"{heading}\n\n"
+        inner = blocks(body, markdown=True, offset=len(text))
+        found.extend(
+            replace(block, metadata={role: value for role, value in facts.items() if value}) for block in inner
+        )
+        text += f"{body}\n\n"
+    return text, found, None
+
+
+def _demand(columns: Mapping[str, str], there: list[str], name: str) -> None:
+    """
+    Raises:
+        InputError: bad_value for a role that is not known, or without ``text``; data_column for a column that is
+            not there.
+    """
+    for role in columns:
+        if role not in ROLES:
+            raise InputError(reason="bad_value", name="columns", value=role, allowed=", ".join(ROLES))
+    if "text" not in columns:
+        raise InputError(reason="bad_value", name="columns", value=dict(columns), allowed="text=COLUMN, …")
+    for role, given in columns.items():
+        for column in given.split("+") if role == "text" else [given]:
+            if column not in there:
+                raise InputError(reason="data_column", where=name, value=column, allowed=", ".join(there))
 
 
 def from_rows(rows: Iterable[Mapping[str, Any]], sample: str) -> Loaded:
@@ -122,14 +173,32 @@ def from_rows(rows: Iterable[Mapping[str, Any]], sample: str) -> Loaded:
 
 def from_html(markup: str) -> Loaded:
     reader = _Reader()
-    reader.feed(markup)
+    reader.feed(_without_comments(markup))
     reader.close()
     text, found, heading = from_markdown(reader.text())
-    return text, found, reader.title.strip() or heading
+    return text, found, " ".join(clean(reader.title).split()) or heading
+
+
+def _without_comments(markup: str) -> str:
+    """The markup without comments, declarations and processing instructions.
+
+    The parser fails over malformed ones, and searches each unfinished one to the end of the text.
+    """
+    kept, at = [], 0
+    for found in _DECLARATION.finditer(markup):
+        start = found.start()
+        if start < at:
+            continue
+        kept.append(markup[at:start])
+        end, length = (markup.find("-->", start), 3) if found[0] == "<!--" else (markup.find(">", start), 1)
+        if end < 0:
+            return "".join(kept)
+        at = end + length
+    return "".join(kept) + markup[at:]
 
 
 def _cell(value: Any) -> str:
-    return "" if value is None else " ".join(str(value).split())
+    return "" if value is None else " ".join(clean(str(value)).split())
 
 
 def _only_list(value: Any) -> list[Any] | None:
@@ -184,6 +253,7 @@ def _front_matter(text: str) -> tuple[dict[str, str], int]:
     return {key.strip().lower(): value.strip().strip("\"'") for key, colon, value in pairs if colon}, match.end()
 
 
+_DECLARATION = re.compile(r"<!--|<!|<\?")
 _SKIPPED = {
     "script",
     "style",
@@ -291,7 +361,7 @@ class _Reader(HTMLParser):
         self._out.append(text)
 
     def text(self) -> str:
-        joined = "".join(self._out)
+        joined = clean("".join(self._out))  # entities stand for invisible characters too
         joined = re.sub(r"[ \t]+\n", "\n", joined)
         return re.sub(r"\n{3,}", "\n\n", joined).strip() + "\n"
 

@@ -14,25 +14,42 @@ import os
 import secrets
 import sqlite3
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.contracts import EmbeddingModel
-from core.errors import InputError, NotFound, ProviderError, TouchstoneError, code_of
-from core.retrieval import arrange, finding, keyword, load, meaning, metadata, split, tokens, vectors, vocabulary
+from core.errors import InputError, MissingPackage, NotFound, ProviderError, StoreUnreachable, TouchstoneError
+from core.retrieval import (
+    arrange,
+    finding,
+    keyword,
+    load,
+    meaning,
+    metadata,
+    pending,
+    reading,
+    split,
+    tokens,
+    vectors,
+    vocabulary,
+)
+from core.retrieval import journal as journals
 from core.retrieval.allowed import AllowedCache
+from core.retrieval.clean import clean
 from core.retrieval.evidence import unit_text
 from core.retrieval.meaning import Meaning
 from core.retrieval.options import SearchOptions
-from core.retrieval.records import CollectionInfo, DocumentInfo, FileResult, Found, Progress, SyncReport
+from core.retrieval.records import CollectionInfo, DocumentInfo, FileResult, Found, Progress, Status, SyncReport
 from core.retrieval.rerank import FIRST, Rerankers, reranked
 from core.retrieval.search import VectorLeg
 from core.retrieval.section import MOST as SECTION
 from core.retrieval.section import Section, widened
 from core.retrieval.units import units
 from core.retrieval.vocabulary import Vocabulary
+from core.safety.fetch import fetch
 from core.types import LOCAL, Caller, Hit, Passage
 from core.workspace import Workspace
 
@@ -40,7 +57,11 @@ if TYPE_CHECKING:
     import numpy as np
 
 ProgressCallback = Callable[[Progress], None]
-EMBED_BATCH = 16  # texts per call: small enough that progress moves and a kill loses little
+# Texts, and characters, after which a call is full: enough for a local model to compute in bulk
+# (core.providers.embedded.BULK_BYTES) and for a service to be sent several requests at once; little enough that
+# progress moves and a kill loses seconds.
+EMBED_BATCH, EMBED_CHARACTERS = 512, 16_000
+_WAITING = 20_000  # passages without a vector that are listed at a time
 _VERSIONS = (load.VERSION, split.VERSION, tokens.VERSION)
 
 
@@ -78,16 +99,23 @@ class Index:
         progress: ProgressCallback | None = None,
         embed: bool = True,
         metadata: Mapping[str, Any] | None = None,
+        verify: bool = False,
+        columns: Mapping[str, str] | None = None,
     ) -> SyncReport:
-        """Bring the collection in step with files and folders ``paths``.
+        """Bring the collection in step with files, folders and pages (``https://…``) ``paths``.
 
-        Unchanged files cost a read and a hash. Documents whose file vanished from a given folder are removed.
-        A file that cannot be read is reported as ``failed`` and the others go on; its older version stays.
+        A file that looks as it did when it was last read (size, times, inode) is not opened; one that looks
+        otherwise is unchanged when its bytes are. Documents whose file vanished from a given folder are removed.
+        A file that cannot be read is reported as ``failed`` and the others go on; its older version stays. What
+        happened to each file, and why, is kept in the journal (:meth:`journal`).
 
         Args:
             embed: also make the vectors; otherwise call :meth:`embed_pending` when there is time.
             metadata: what every one of these documents carries, beside the front matter of its file; ``None``
                 leaves what was given before.
+            verify: read every file, however it looks.
+            columns: what the columns of CSV and JSON files are, such as ``{"title": "headline", "text": "body"}``;
+                each row then becomes a section (see :data:`core.retrieval.formats.ROLES`).
 
         Raises:
             InputError: bad_metadata
@@ -96,18 +124,41 @@ class Index:
         """
         started = time.perf_counter()
         given = _given(metadata)
-        found, gone = await asyncio.to_thread(self._listed, paths)
+        pages = [path for path in paths if isinstance(path, str) and path.startswith(("http://", "https://"))]
+        local = [path for path in paths if path not in pages]
+        found, gone, skipped = await asyncio.to_thread(self._listed, local)
         results: list[FileResult] = []
-        for done, path in enumerate(found, 1):
-            results.append(await asyncio.to_thread(self._sync_file, path, given))
-            _tell(progress, Progress("files", done, len(found), path.name))
-        for source in gone:
-            results.append(await asyncio.to_thread(self._remove_source, source))
-        embedded, notices = await self.embed_pending(progress=progress) if embed else (0, ())
+        embedded = 0
+        notices: tuple[str, ...] = ("stopped",)
+        log = await asyncio.to_thread(journals.Journal, self.workspace, self._created())
+        try:
+            same = {} if verify else await asyncio.to_thread(self._looks_the_same, found, given, columns)
+            for done, path in enumerate(found, 1):
+                result = same.get(path)
+                if result is None:
+                    result = await asyncio.to_thread(self._sync_file, path, given, log, columns)
+                else:
+                    log.note(result)
+                results.append(result)
+                _tell(progress, Progress("files", done, len(found), path.name))
+            for page in pages:
+                results.append(await asyncio.to_thread(self._sync_page, page, given, log))
+            for result in skipped:
+                log.note(result)
+                results.append(result)
+            for source in gone:
+                results.append(await asyncio.to_thread(self._remove_source, source, log))
+            embedded, notices = await self.embed_pending(progress=progress) if embed else (0, ())
+        finally:
+            await asyncio.to_thread(log.end, embedded, notices)
         changed = sum(r.passages for r in results if r.status in ("added", "updated"))
         return SyncReport(
             tuple(results), embedded, max(0, changed - embedded), time.perf_counter() - started, tuple(notices)
         )
+
+    def journal(self, limit: int = 1) -> list[journals.Run]:
+        """The last syncs, the newest first: what happened to each file, and why."""
+        return journals.runs(self.workspace, self.id(), limit)
 
     async def add_bytes(
         self,
@@ -128,9 +179,8 @@ class Index:
             InputError: bad_metadata, binary_file, bad_encoding, empty_file, file_too_large, unreadable_file, bad_json.
         """
         if len(data) > load.MOST_BYTES:
-            size = round(len(data) / 2**20, 1)
-            raise InputError(reason="file_too_large", name=name, size_mb=size, limit_mb=load.MOST_BYTES // 2**20)
-        source = load.clean(name).replace("\\", "/").rsplit("/", 1)[-1].strip() or "document.txt"
+            raise load.too_large(name, len(data))
+        source = clean(name).replace("\\", "/").rsplit("/", 1)[-1].strip() or "document.txt"
         result = await asyncio.to_thread(self._store, data, source, title, _given(metadata))
         if embed:
             await self.embed_pending()
@@ -171,18 +221,31 @@ class Index:
             model = self._embedding()
         except TouchstoneError:
             return 0, ("embedding_down",)
+        if await asyncio.to_thread(pending.nothing, self.workspace, self.id(), model.name):
+            return 0, await asyncio.to_thread(self._apply, model, progress)
         embedded, total = 0, await asyncio.to_thread(self._count_pending, model.name)
-        while batch := await asyncio.to_thread(self._pending, model.name, secrets.token_hex(16)):
-            try:
-                made = await model.embed(list(batch.values()), kind="document")
-            except ProviderError:
-                return embedded, ("embedding_down",)
-            await asyncio.to_thread(self._put_vectors, model.name, dict(zip(batch, made, strict=True)))
-            embedded += len(batch)
-            _tell(progress, Progress("vectors", min(embedded, total), total))
-        leg = self._legs(self.id(), model)
-        await asyncio.to_thread(leg.apply, lambda done, of: _tell(progress, Progress("index", done, of)))
-        return embedded, ()
+        while waiting := await asyncio.to_thread(self._waiting, model.name, secrets.token_hex(16)):
+            while waiting:
+                batch = await asyncio.to_thread(self._batch, model.name, waiting)
+                if not batch:
+                    break  # another process was faster
+                try:
+                    made = await model.embed(list(batch.values()), kind="document")
+                except ProviderError:
+                    return embedded, ("embedding_down",)
+                await asyncio.to_thread(self._put_vectors, model.name, dict(zip(batch, made, strict=True)))
+                embedded += len(batch)
+                _tell(progress, Progress("vectors", min(embedded, total), total))
+        await asyncio.to_thread(pending.record, self.workspace, self.id(), model.name)
+        return embedded, await asyncio.to_thread(self._apply, model, progress)
+
+    def _apply(self, model: EmbeddingModel, progress: ProgressCallback | None) -> tuple[str, ...]:
+        """Bring the vector index in step. A server that is down leaves it behind; nothing is lost by that."""
+        try:
+            self._legs(self.id(), model).apply(lambda done, of: _tell(progress, Progress("index", done, of)))
+        except StoreUnreachable:
+            return ("index_unreachable",)
+        return ()
 
     # --- searching --------------------------------------------------------------------------------
 
@@ -220,7 +283,16 @@ class Index:
         """The fused candidates, with a vector that is already there; blocks."""
         asked = finding.Asked(query, vector, terms_from, options, self.vocabulary())
         found = finding.find(self.workspace, self.id(), self._legs, asked, self._allowed)
-        return replace(found, hits=tuple(replace(hit, collection=self.name) for hit in found.hits))
+        notices = (*found.notices, *self._notices(vector.model)) if found.passages else found.notices
+        hits = tuple(replace(hit, collection=self.name) for hit in found.hits)
+        return replace(found, hits=hits, notices=tuple(dict.fromkeys(notices)))
+
+    def _notices(self, model: EmbeddingModel | None) -> tuple[str, ...]:
+        """What a search by meaning had to do without."""
+        if model is None:
+            return ()
+        missing = ("embedding_pending",) if pending.some(self.workspace, self.id(), model.name) else ()
+        return (*self._legs(self.id(), model).notices, *missing)
 
     def deep(self, options: SearchOptions) -> SearchOptions:
         """``options`` with as many candidates as the reranker is shown, when there is one."""
@@ -343,28 +415,80 @@ class Index:
                 )
         return self.id()
 
-    def _sync_file(self, path: Path, given: dict[str, Any] | None) -> FileResult:
+    def _sync_file(
+        self, path: Path, given: dict[str, Any] | None, log: journals.Journal, columns: Mapping[str, str] | None
+    ) -> FileResult:
         try:
-            return self._store(load.read(path), str(path), None, given)
-        except (InputError, TouchstoneError) as error:
-            if not isinstance(error, InputError) and not code_of(error).startswith("missing_package"):
-                raise
-            return FileResult(str(path), "failed", error=error)
+            data, stamp = load.read_stamped(path)
+            return self._store(data, str(path), None, given, columns=columns, log=log, stamp=stamp)
+        except (InputError, MissingPackage) as error:
+            status: Status = "skipped" if error.reason in ("file_changing", "skipped_special") else "failed"
+            result = FileResult(str(path), status, error=error)
+            log.note(result)
+            return result
 
-    def _store(self, data: bytes, source: str, title: str | None, given: dict[str, Any] | None) -> FileResult:
-        """Load, split and commit one document, unless its bytes are already there."""
-        hash_ = load.content_hash(data, *_VERSIONS)
+    def _sync_page(self, url: str, given: dict[str, Any] | None, log: journals.Journal) -> FileResult:
+        """Fetch a page of the public internet; a failed fetch leaves its older version."""
+        try:
+            page = fetch(url)
+            return self._store(page.data, url, None, given, suffix=page.suffix, log=log)
+        except (InputError, MissingPackage) as error:
+            result = FileResult(url, "failed", error=error)
+            log.note(result)
+            return result
+
+    def _looks_the_same(
+        self, found: Sequence[Path], given: dict[str, Any] | None, columns: Mapping[str, str] | None
+    ) -> dict[Path, FileResult]:
+        """The files whose stamp is that of their last reading, and whose document carries what is ``given`` now."""
+        versions = _versions(columns)
+        with self.workspace.read() as db:
+            known = journals.known(db, self.id())
+        same: dict[Path, FileResult] = {}
+        for path in found:
+            row = known.get(str(path))
+            if row is None or row.versions != versions or (given is not None and given != json.loads(row.given)):
+                continue
+            try:
+                looks = load.Stamp.of(path.stat())
+            except OSError:
+                continue  # reading it will say why
+            if looks == row.stamp:
+                same[path] = FileResult(str(path), "unchanged", row.document_id, row.title)
+        return same
+
+    def _store(
+        self,
+        data: bytes,
+        source: str,
+        title: str | None,
+        given: dict[str, Any] | None,
+        *,
+        columns: Mapping[str, str] | None = None,
+        suffix: str | None = None,
+        log: journals.Journal | None = None,
+        stamp: load.Stamp | None = None,
+    ) -> FileResult:
+        """Load, split and commit one document with its entry in the journal, unless its bytes are already there."""
+        versions = _versions(columns)
+        hash_ = load.content_hash(data, *_VERSIONS, *((sorted(columns.items()),) if columns else ()))
         before = self._document_row(source)
         if _same(before, hash_, title, given):
-            return FileResult(source, "unchanged", before["id"], before["title"])
-        document = load.load(data, source=source, title=title, hash_=hash_)
+            same = FileResult(source, "unchanged", before["id"], before["title"])
+            if log is not None:
+                log.note(same, stamp, versions)
+            return same
+        document = reading.read_document(data, source=source, title=title, hash_=hash_, columns=columns, suffix=suffix)
         pieces = split.split(document.text, list(document.blocks), title=document.title)
         collection = self._created()
         document_id = hashlib.sha256(f"{collection}\n{source}".encode()).hexdigest()[:16]
         with self.workspace.write() as db:
             there = db.execute("SELECT * FROM documents WHERE id = ?", (document_id,)).fetchone()
             if _same(there, hash_, title, given):
-                return FileResult(source, "unchanged", document_id, there["title"])  # another process was faster
+                same = FileResult(source, "unchanged", document_id, there["title"])  # another process was faster
+                if log is not None:
+                    log.enter(db, same, stamp, versions)
+                return same
             kept = given if given is not None else json.loads(there["given"]) if there is not None else {}
             old = self._delete_passages(db, document_id)
             db.execute("DELETE FROM documents WHERE id = ?", (document_id,))
@@ -379,8 +503,13 @@ class Index:
             )  # fmt: skip
             new = self._insert_passages(db, collection, document_id, document, pieces)
             _forget_vectors(db, old - new)
-            self._raise_generation(db)
-        return FileResult(source, "updated" if there else "added", document_id, document.title, len(pieces))
+            pending.raise_generation(db, collection, complete=False)
+            journals.forget(db, collection, source)
+            status: Status = "updated" if there else "added"
+            result = FileResult(source, status, document_id, document.title, len(pieces))
+            if log is not None:
+                log.enter(db, result, stamp, versions)
+        return result
 
     def _insert_passages(
         self,
@@ -423,7 +552,7 @@ class Index:
         parts = {meaning.key(unit_text(unit)) for row in rows for unit in units(finding.passage_of(row))}
         return {row["text_hash"] for row in rows} | parts
 
-    def _remove_source(self, source: str) -> FileResult:
+    def _remove_source(self, source: str, log: journals.Journal | None = None) -> FileResult:
         with self.workspace.write() as db:
             row = db.execute(
                 "SELECT id, title FROM documents WHERE collection_id = ? AND source = ?", (self.id(), source)
@@ -432,55 +561,64 @@ class Index:
                 hashes = self._delete_passages(db, row["id"])
                 db.execute("DELETE FROM documents WHERE id = ?", (row["id"],))
                 _forget_vectors(db, hashes)
-                self._raise_generation(db)
-        return FileResult(source, "removed", row["id"] if row else None, row["title"] if row else "")
+                pending.raise_generation(db, self.id(), complete=True)
+            journals.forget(db, self.id(), source)
+            result = FileResult(source, "removed", row["id"] if row else None, row["title"] if row else "")
+            if log is not None:
+                log.enter(db, result, None, "")
+        return result
 
-    def _listed(self, paths: Sequence[str | os.PathLike[str]]) -> tuple[list[Path], list[str]]:
-        """The files under ``paths``, and the sources that are indexed and no longer there."""
+    def _listed(self, paths: Sequence[str | os.PathLike[str]]) -> tuple[list[Path], list[str], list[FileResult]]:
+        """The files under ``paths``, the sources that are indexed and no longer there, and what is not read."""
         full = [Path(path).expanduser() for path in paths]
         gone = [str(p.resolve()) for p in full if not p.exists() and self._document_row(str(p.resolve()))]
         present = [p for p in full if str(p.resolve()) not in gone]
-        found = [path for path, _ in load.files(present)]
+        listing = load.files(present)
         roots = [p.resolve() for p in present if p.is_dir()]
         with self.workspace.read() as db:
             rows = db.execute("SELECT source FROM documents WHERE collection_id = ?", (self.id(),)).fetchall()
-        there = {str(path) for path in found}
-        gone += [s for (s,) in rows if s not in there and any(Path(s).is_relative_to(root) for root in roots)]
-        return found, gone
-
-    def _raise_generation(self, db: sqlite3.Connection) -> None:
-        db.execute("UPDATE collections SET generation = generation + 1 WHERE id = ?", (self.id(),))
+        there = {str(path) for path, _ in listing.files}
+        unknown = [folder.resolve() for folder in listing.unreadable]  # nobody can say what is gone from there
+        for (source,) in rows:
+            path = Path(source)
+            inside = source not in there and path.is_absolute() and any(path.is_relative_to(root) for root in roots)
+            if inside and source not in gone and not any(path.is_relative_to(folder) for folder in unknown):
+                gone.append(source)
+        skipped = [
+            FileResult(name, "failed" if error.reason == "unreadable_file" else "skipped", error=error)
+            for name, error in listing.skipped.items()
+        ]
+        return [path for path, _ in listing.files], gone, skipped
 
     def _put_vectors(self, model: str, made: Mapping[str, np.ndarray]) -> None:
         with self.workspace.write() as db:
             vectors.put(db, model, made)
-            self._raise_generation(db)
+            pending.raise_generation(db, self.id(), complete=True)
 
     def _count_pending(self, model: str) -> int:
-        row = self._one(
-            "SELECT count(DISTINCT text_hash) FROM passages p WHERE collection_id = ? AND NOT EXISTS"
-            " (SELECT 1 FROM vectors v WHERE v.model = ? AND v.text_hash = p.text_hash)",
-            self.id(),
-            model,
-        )
-        return int(row[0]) if row else 0
+        return pending.count(self.workspace, self.id(), model)
 
-    def _pending(self, model: str, pivot: str) -> dict[str, str]:
-        """Text by hash for the next batch. It starts at ``pivot``, so that two processes rarely do the same work."""
+    def _waiting(self, model: str, pivot: str) -> deque[str]:
+        """Texts without a vector, by hash. They start at ``pivot``, so that two processes rarely do the same work."""
         with self.workspace.read() as db:
             rows = db.execute(
-                "SELECT DISTINCT p.text_hash, p.text, p.heading, p.metadata, d.title FROM passages p JOIN documents d"
-                " ON d.id = p.document_id WHERE p.collection_id = ? AND NOT EXISTS"
-                " (SELECT 1 FROM vectors v WHERE v.model = ? AND v.text_hash = p.text_hash)"
-                " ORDER BY p.text_hash < ?, p.text_hash LIMIT ?",
-                (self.id(), model, pivot, EMBED_BATCH),
+                f"SELECT DISTINCT p.text_hash {pending.MISSING} ORDER BY p.text_hash < ?, p.text_hash LIMIT ?",
+                (self.id(), model, pivot, _WAITING),
             ).fetchall()
-        return {
-            row[
-                "text_hash"
-            ]: f"{split.context(row['title'], row['heading'], json.loads(row['metadata']))}\n{row['text']}"
-            for row in rows
-        }
+        return deque(row[0] for row in rows)
+
+    def _batch(self, model: str, waiting: deque[str]) -> dict[str, str]:
+        """The next texts to embed, by hash, taken from the front of ``waiting``; those that have a vector by now not."""
+        found: dict[str, str] = {}
+        room = EMBED_CHARACTERS
+        with self.workspace.read() as db:
+            while waiting and len(found) < EMBED_BATCH and room > 0:
+                row = db.execute(_TEXT, (waiting.popleft(), self.id(), model)).fetchone()
+                if row is not None:
+                    context = split.context(row["title"], row["heading"], json.loads(row["metadata"]))
+                    found[row["text_hash"]] = f"{context}\n{row['text']}"
+                    room -= len(found[row["text_hash"]])
+        return found
 
     def _document_row(self, source: str) -> Any:
         return self._one("SELECT * FROM documents WHERE collection_id = ? AND source = ?", self.id(), source)
@@ -488,6 +626,18 @@ class Index:
     def _one(self, sql: str, *values: Any) -> Any:
         with self.workspace.read() as db:
             return db.execute(sql, values).fetchone()
+
+
+_TEXT = (
+    "SELECT p.text_hash, p.text, p.heading, p.metadata, d.title FROM passages p JOIN documents d"
+    " ON d.id = p.document_id WHERE p.text_hash = ? AND +p.collection_id = ? AND NOT EXISTS"
+    " (SELECT 1 FROM vectors v WHERE v.model = ? AND v.text_hash = p.text_hash) LIMIT 1"
+)
+
+
+def _versions(columns: Mapping[str, str] | None) -> str:
+    """What a file was read with: when this changes it is read again, though it looks the same."""
+    return json.dumps([*_VERSIONS, sorted((columns or {}).items())], ensure_ascii=False)
 
 
 def _given(metadata_: Mapping[str, Any] | None) -> dict[str, Any] | None:

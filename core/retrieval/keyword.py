@@ -282,8 +282,7 @@ def _make_current(db: sqlite3.Connection, collection_id: int) -> None:
 def rebuild(db: sqlite3.Connection, collection_id: int) -> None:
     """Index all passages of the collection from their stored text, inside the caller's transaction."""
     drop(db, collection_id)
-    for name in (f"keyword_{int(collection_id)}_terms", f"keyword_{int(collection_id)}"):  # of the first format
-        db.execute(f"DROP TABLE IF EXISTS {name}")
+    drop_first_format(db, collection_id)
     create(db, collection_id)
     owner = db.execute("SELECT tenant, name FROM collections WHERE id = ?", (collection_id,)).fetchone()
     words = vocabulary.of(db, owner["tenant"], owner["name"]) if owner is not None else vocabulary.EMPTY
@@ -295,3 +294,14 @@ def rebuild(db: sqlite3.Connection, collection_id: int) -> None:
     for row in rows:
         context = split.context(row["title"], row["heading"], json.loads(row["metadata"]))
         add(db, collection_id, row["number"], words.terms(context), words.terms(row["text"]))
+
+
+def first_format(db: sqlite3.Connection) -> list[int]:
+    """The collections, there or not, with a full-text table as indexes were made at first. Nothing reads it."""
+    names = db.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name GLOB 'keyword_[0-9]*'")
+    return sorted(int(name) for (found,) in names if (name := found.removeprefix("keyword_")).isdigit())
+
+
+def drop_first_format(db: sqlite3.Connection, collection_id: int) -> None:
+    for name in (f"keyword_{int(collection_id)}_terms", f"keyword_{int(collection_id)}"):
+        db.execute(f"DROP TABLE IF EXISTS {name}")

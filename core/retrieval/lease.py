@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 import secrets
-import socket
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from core.errors import StoreBusy
+from core.processes import alive, host, process_start
 from core.workspace import Workspace
 
 STALE_S = 60.0
@@ -66,36 +66,29 @@ def hold(workspace: Workspace, name: str, *, wait_s: float = 30.0) -> Iterator[L
 
 def _take(lease: Lease) -> str | None:
     """Take the right; when it is taken already, say by whom."""
-    pid, host, now = os.getpid(), socket.gethostname(), time.time()
     with lease.workspace.write() as db:
         row = db.execute("SELECT * FROM leases WHERE name = ?", (lease.name,)).fetchone()
-        if row is not None and _alive(row["pid"], row["host"], row["started"], row["heartbeat"]):
-            return f"process {row['pid']} on {row['host']}"
+        if row is not None and _alive(row):
+            return _named(row)
         db.execute(
-            "INSERT OR REPLACE INTO leases (name, token, pid, host, started, heartbeat) VALUES (?, ?, ?, ?, ?, ?)",
-            (lease.name, lease.token, pid, host, process_start(pid) or 0.0, now),
+            "INSERT OR REPLACE INTO leases (name, token, pid, host, process_start, heartbeat) VALUES (?, ?, ?, ?, ?, ?)",
+            (lease.name, lease.token, os.getpid(), host(), process_start(os.getpid()), time.time()),
         )
     return None
 
 
-def _alive(pid: int, host: str, started: float, heartbeat: float) -> bool:
-    if host != socket.gethostname() or os.name == "nt":  # os.kill(pid, 0) is no question on Windows
-        return time.time() - heartbeat < STALE_S
-    now_started = process_start(pid)
-    if now_started is not None:
-        return now_started == started
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def held(workspace: Workspace, name: str) -> bool:
+    """Whether a living process, perhaps this one, holds the right ``name`` now."""
+    with workspace.read() as db:
+        row = db.execute("SELECT * FROM leases WHERE name = ?", (name,)).fetchone()
+    return row is not None and _alive(row)
 
 
-def process_start(pid: int) -> float | None:
-    """When ``pid`` started, in clock ticks since boot; ``None`` where the system does not say, or it is gone."""
-    try:
-        return float(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
-    except (OSError, ValueError, IndexError):
-        return None
+def _named(row: sqlite3.Row) -> str:
+    return f"process {row['pid']} on {row['host'].partition('/')[0]}"
+
+
+def _alive(row: sqlite3.Row) -> bool:
+    """Of a process on this machine we know at once; of another one we only hear."""
+    known = alive(row["host"], row["pid"], row["process_start"])
+    return time.time() - row["heartbeat"] < STALE_S if known is None or os.name == "nt" else known

@@ -16,10 +16,12 @@ from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from core.contracts import ChatModel, EmbeddingModel
-from core.errors import InputError, NotFound
-from core.retrieval import finding, keyword
+from core.errors import InputError, InvalidSetting, NotFound
+from core.i18n import Phrase
+from core.retrieval import choice, finding, keyword
 from core.retrieval.allowed import AllowedCache
 from core.retrieval.answer import AnswerDone, AnswerEvent
 from core.retrieval.chroma import ChromaStore
@@ -54,6 +56,7 @@ class Library:
         caller: Caller = LOCAL,
         *,
         vectors: Mode = "auto",
+        chroma_url: str = "",
         synonyms: Path | None = None,
         reranker: Rerankers | None = None,
     ) -> None:
@@ -61,6 +64,7 @@ class Library:
         Args:
             embedding: the model, or a function that opens it on first use; ``None`` searches by words alone.
             vectors: ``exact`` in memory, ``chroma``, or ``auto`` (Chroma for large collections).
+            chroma_url: of a Chroma server; empty keeps the vector index in the workspace.
             synonyms: a YAML file that holds for every collection; see :func:`core.retrieval.vocabulary.read`.
             reranker: opens the model that orders the best hits, or says that there is none.
         """
@@ -70,24 +74,62 @@ class Library:
         )
         self._reranker = reranker
         self._legs: dict[tuple[int, str], VectorLeg] = {}
-        self._store = ChromaStore(workspace.folder / "chroma")
+        self._store = ChromaStore(workspace.folder / "chroma", chroma_url)
         self._lock = threading.Lock()
         self._allowed, self._synonyms = AllowedCache(), synonyms
 
     @classmethod
     def of(cls, runtime: Runtime, caller: Caller = LOCAL) -> Library:
-        """The library of a runtime's workspace with its embedding model."""
-        mode: Mode = runtime.settings.values.get("retrieval.vectors", "auto")
-        named = runtime.settings.values["retrieval.synonyms"]
+        """The library of a runtime's workspace, with the embedding model that serves it.
+
+        Raises:
+            InvalidSetting: ``retrieval.chroma_url`` is no address.
+        """
+        values = runtime.settings.values
+        mode: Mode = values["retrieval.vectors"]
+        url = values["retrieval.chroma_url"]
+        if url and not (url.startswith(("http://", "https://")) and urlsplit(url).hostname):
+            where = runtime.settings.sources.get("retrieval.chroma_url", "")
+            raise InvalidSetting(name="retrieval.chroma_url", value=url, allowed=Phrase("allowed.url"), where=where)
+        named = values["retrieval.synonyms"]
         synonyms = runtime.settings.folder / Path(named).expanduser() if named else None
+
+        def embedding() -> EmbeddingModel:
+            return runtime.embedding(choice.serving(runtime.workspace, runtime.settings.model("embedding")))
+
         return cls(
             runtime.workspace,
-            runtime.embedding,
+            embedding,
             caller,
             vectors=mode,
+            chroma_url=url,
             synonyms=synonyms,
             reranker=runtime.reranker,
         )
+
+    def with_embedding(self, embedding: EmbeddingModel) -> Library:
+        """The same library as ``embedding`` would serve it: caches shared, vectors of that model only."""
+        other = self.for_caller(self.caller)
+        other._embedding = lambda: embedding
+        return other
+
+    def tenants(self) -> list[tuple[str, str]]:
+        """All collections of all tenants, for the upkeep of the whole workspace: ``(tenant, name)``."""
+        with self.workspace.read() as db:
+            rows = db.execute("SELECT tenant, name FROM collections ORDER BY tenant, name").fetchall()
+        return [(row["tenant"], row["name"]) for row in rows]
+
+    def embedding_model(self) -> EmbeddingModel | None:
+        """The model that serves, or ``None`` when words alone are searched."""
+        return self._embedding() if self._embedding is not None else None
+
+    def leg(self, collection_id: int, model: EmbeddingModel) -> VectorLeg:
+        """The vector leg of a collection, kept for the next caller."""
+        return self._leg(collection_id, model)
+
+    @property
+    def store(self) -> ChromaStore:
+        return self._store
 
     def for_caller(self, caller: Caller) -> Library:
         """The same library for another caller: caches shared, documents of ``caller.tenant`` only."""
@@ -136,8 +178,13 @@ class Library:
             if row is None:
                 raise NotFound(kind="collection", value=name)
             keyword.drop(db, row["id"])
+            db.execute(
+                "DELETE FROM vectors WHERE text_hash IN (SELECT text_hash FROM passages WHERE collection_id = ?)"
+                " AND NOT EXISTS (SELECT 1 FROM passages p WHERE p.text_hash = vectors.text_hash"
+                " AND p.collection_id <> ?)",
+                (row["id"], row["id"]),
+            )
             db.execute("DELETE FROM collections WHERE id = ?", (row["id"],))
-            db.execute("DELETE FROM vectors WHERE text_hash NOT IN (SELECT text_hash FROM passages)")
 
     async def search(self, query: str, options: SearchOptions | None = None, **changes: Any) -> Found:
         """Search the collections of ``options`` as one; ``changes`` are options by name.

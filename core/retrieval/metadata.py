@@ -55,10 +55,11 @@ def front_matter(text: str) -> dict[str, Any]:
 
     try:
         block = yaml.load(match[1], Loader=_plain_loader())  # noqa: S506  (a SafeLoader that refuses aliases)
+        pairs = _flat(block, "", 0)  # a key of thousands of digits is a ValueError, too
     except (yaml.YAMLError, ValueError, RecursionError):
         return {}
     found: dict[str, Any] = {}
-    for key, value in _flat(block, "", 0):
+    for key, value in pairs:
         try:
             if key not in ("title",) and len(found) < MOST_KEYS:
                 found.update(checked({key: value}))
@@ -84,6 +85,8 @@ def _scalar(key: str, value: Any) -> Any:
         if len(value) > MOST_CHARACTERS or "\x00" in value or not _encodes(value):
             raise _bad(f"{key}: {value[:40]!r}…", f"<= {MOST_CHARACTERS} characters of text")
         return value
+    if isinstance(value, int) and abs(value) >= 2**63:  # not shown: Python refuses to write thousands of digits
+        raise _bad(f"{key}: a number of {value.bit_length()} bits", "-2**63 < number < 2**63")
     number = isinstance(value, int | float) and (isinstance(value, bool) or abs(value) < 2**63)  # nan is not
     if not number:
         raise _bad(f"{key}: {value!r}"[:200], "a text, a number, true, false, a date, or a list of them")

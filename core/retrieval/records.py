@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from core.retrieval.explain import Explanation
 
-Status = Literal["added", "updated", "unchanged", "removed", "failed"]
+Status = Literal["added", "updated", "unchanged", "removed", "failed", "skipped"]
 Stage = Literal["files", "vectors", "index"]
 
 
@@ -30,7 +30,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class FileResult:
-    """What happened to one file. ``error`` says why it failed, in either language (``error.text("zh")``)."""
+    """What happened to one file. ``error`` says why it failed or was skipped, in either language (``error.text("zh")``)."""
 
     source: str
     status: Status
@@ -65,7 +65,7 @@ class SyncReport:
 
     def as_dict(self, language: str = "en") -> dict[str, Any]:
         """The report as data, for ``--json``."""
-        statuses: tuple[Status, ...] = ("added", "updated", "unchanged", "removed", "failed")
+        statuses: tuple[Status, ...] = ("added", "updated", "unchanged", "removed", "failed", "skipped")
         return {
             **{status: self.count(status) for status in statuses},
             "embedded": self.embedded,

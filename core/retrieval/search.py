@@ -7,16 +7,18 @@ what is not applied yet (the tail) is searched exactly beside it, so nothing wai
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
-from core.errors import StoreDamaged
+from core.errors import StoreDamaged, StoreUnreachable
 from core.retrieval import keyword, vectors
-from core.retrieval.chroma import BATCH, ChromaIndex, ChromaStore
+from core.retrieval.applied import GONE, Applied, Told
+from core.retrieval.chroma import ChromaIndex, ChromaStore
 from core.retrieval.follow import Allowed, Followed
-from core.retrieval.lease import hold
 from core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -24,10 +26,11 @@ if TYPE_CHECKING:
 
 Mode = Literal["auto", "exact", "chroma"]
 EXACT_BELOW = 1_000_000  # passages; see docs/decisions/0012-keyword-postings-and-sketches.md
-LEASE = "chroma"
 _COMPARED = 20_000  # allowed passages that are compared one by one
 _WIDEST = 5000  # neighbors that Chroma is asked for when a filter lets few of them through
-Told = Callable[[int, int], None]
+_RETRY_S = 30.0  # until a server that did not answer is asked again
+_MOVING_S = 0.5  # until an index that another process is writing is looked at again
+_log = logging.getLogger(__name__)
 
 
 class VectorLeg:
@@ -38,12 +41,18 @@ class VectorLeg:
     ) -> None:
         self.workspace, self.store = workspace, store
         self.collection_id, self.model, self.dim, self.mode = collection_id, model, dim, mode
+        self.applied = Applied(workspace, store, collection_id, model, dim)
         self.wait_s = 60.0
+        self.notices: tuple[str, ...] = ()  # why Chroma was not asked: index_damaged, index_unreachable
         self._followed = Followed(collection_id, model, dim)  # everything, unless Chroma is used
         self._exact = vectors.ExactIndex(dim)  # the tail, when Chroma has the rest
         self._gone: set[str] = set()  # in Chroma, but deleted since
-        self._seen: tuple[int, int] | None = None  # generations of collection and index at the last refresh
+        # Generation of the collection, and name and generation of the index, at the last refresh.
+        self._seen: tuple[int, str | None, int | None] | None = None
+        self._index_row: tuple[str | None, int | None] = (None, None)
+        self._listed = 0  # vectors that Chroma must have: those of the manifest that are still wanted
         self._index_seen: tuple[str, int] | None = None
+        self._retry_at = float("inf")  # when an index that could not be asked is tried again
         self._lock = threading.RLock()
 
     # --- reading ----------------------------------------------------------------------------------
@@ -61,7 +70,17 @@ class VectorLeg:
         Args:
             allowed: the only passages that may be among the nearest.
         """
-        with self.workspace.read() as db:
+        try:
+            return self._search(vector, top_k, also, allowed)
+        except (StoreDamaged, StoreUnreachable) as error:
+            with self._lock:
+                self._without_index(error)
+            return self._search(vector, top_k, also, allowed)
+
+    def _search(
+        self, vector: np.ndarray, top_k: int, also: Mapping[str, float], allowed: Allowed | None
+    ) -> tuple[dict[str, float], tuple[float, float] | None]:
+        with self.workspace.snapshot() as db:
             with self._lock:
                 self._refresh(db)
                 if self._index_seen is not None:
@@ -80,7 +99,7 @@ class VectorLeg:
         index, only = self.store.index(name, self.dim), allowed.ids if allowed is not None else None
         near = dict(self._exact.search(vector, top_k, allowed=only))
         applied = (
-            index.search(vector, top_k + len(self._gone))
+            self._nearest(index, vector, top_k + len(self._gone))
             if only is None
             else self._within(db, index, vector, top_k, only)
         )
@@ -90,6 +109,14 @@ class VectorLeg:
         found = dict(sorted(near.items(), key=lambda item: -item[1])[:top_k])
         found.update(self._scores(db, vector, [id_ for id_ in also if id_ not in found]))
         return found, self._exact.spread(vector)
+
+    def _nearest(self, index: ChromaIndex, vector: np.ndarray, wanted: int) -> list[tuple[str, float]]:
+        """What Chroma finds; fewer than the manifest lists are a damage, and no answer."""
+        nearest = index.search(vector, wanted)
+        if len(nearest) < min(wanted, self._listed):
+            detail = f"{len(nearest)} vectors found where the manifest lists {self._listed}"
+            raise StoreDamaged(path=self.store.place or str(self.store.folder), detail=detail)
+        return nearest
 
     def _within(
         self, db: sqlite3.Connection, index: ChromaIndex, vector: np.ndarray, top_k: int, allowed: frozenset[str]
@@ -102,9 +129,8 @@ class VectorLeg:
         if len(allowed) > _COMPARED:
             here, wanted = index.count(), 2 * top_k
             while wanted < min(here, _WIDEST):
-                near = [
-                    pair for pair in index.search(vector, wanted) if pair[0] in allowed and pair[0] not in self._gone
-                ]
+                nearest = self._nearest(index, vector, wanted)
+                near = [pair for pair in nearest if pair[0] in allowed and pair[0] not in self._gone]
                 if len(near) >= top_k:
                     return near[:top_k]
                 wanted *= 4
@@ -114,6 +140,21 @@ class VectorLeg:
             if len(scores) > 20 * top_k:
                 scores = dict(sorted(scores.items(), key=lambda item: -item[1])[:top_k])
         return sorted(scores.items(), key=lambda item: -item[1])[:top_k]
+
+    def _without_index(self, error: StoreDamaged | StoreUnreachable) -> None:
+        """Search everything exactly from here on: slower, and nothing is missing.
+
+        While another process writes, what it has not yet entered or sealed looks like damage: that passes.
+        """
+        self._seen = self._index_seen = None
+        if isinstance(error, StoreUnreachable):
+            self.notices, self._retry_at = ("index_unreachable",), time.monotonic() + _RETRY_S
+        elif self.applied.moves(self._index_row):
+            self.notices, self._retry_at = (), time.monotonic() + _MOVING_S
+        else:
+            _log.warning("%s", error)
+            self.notices, self._retry_at = ("index_damaged",), float("inf")
+            self.applied.mark(str(error.params["detail"]))
 
     def _scores(self, db: sqlite3.Connection, vector: np.ndarray, ids: list[str]) -> dict[str, float]:
         scores = self._exact.scores(vector, ids)
@@ -128,22 +169,33 @@ class VectorLeg:
     def _refresh(self, db: sqlite3.Connection) -> None:
         """Bring memory in step with SQLite when a generation moved."""
         row = db.execute(
-            "SELECT c.generation AS generation, i.id AS id, i.name AS name, i.generation AS applied FROM collections c"
+            "SELECT c.generation AS generation, i.id AS id, i.name AS name, i.generation AS applied,"
+            " i.place AS place, i.damage AS damage FROM collections c"
             " LEFT JOIN vector_indexes i ON i.collection_id = c.id AND i.model = ? WHERE c.id = ?",
             (self.model, self.collection_id),
         ).fetchone()
         if row is None:
             return
-        generations = (row["generation"], row["applied"] or 0)
-        if generations == self._seen:
+        generations = (row["generation"], row["name"], row["applied"])
+        self._index_row = (row["name"], row["applied"])
+        if generations == self._seen and time.monotonic() < self._retry_at:
             return
-        use_chroma = self.mode != "exact" and row["id"] is not None and self._wanted(db)
+        usable = row["id"] is not None and row["place"] == self.store.place and self._wanted(db)
+        use_chroma = self.mode != "exact" and usable and row["damage"] is None and not self._waits()
+        if use_chroma and self._index_seen != (row["name"], row["applied"]):
+            self.store.reopen()
+            self.applied.check(db, row["id"], row["name"])
+        if use_chroma or not usable or self.mode == "exact":
+            self.notices = ()
+        elif row["damage"] is not None:
+            self.notices = ("index_damaged",)
         if not use_chroma:
             self._gone, self._index_seen, self._seen = set(), None, generations
             return
-        self._gone = {id_ for (id_,) in db.execute(_GONE, (row["id"],))}
-        if self._index_seen is not None and self._index_seen != (row["name"], row["applied"]):
-            self.store.reopen()
+        self._gone = {id_ for (id_,) in db.execute(GONE, (row["id"],))}
+        listed = db.execute("SELECT count(*) FROM vector_applied WHERE index_id = ?", (row["id"],)).fetchone()[0]
+        self._listed = listed - len(self._gone)
+        self._retry_at = float("inf")
         self._index_seen = (row["name"], row["applied"])
         wanted: dict[str, str] = dict(
             db.execute(
@@ -162,6 +214,10 @@ class VectorLeg:
                 self._exact.upsert(ready, _stacked([stored[missing[id_]] for id_ in ready]))
         self._seen = generations
 
+    def _waits(self) -> bool:
+        """Whether an index that could not be asked just now is left alone for a while."""
+        return self._index_seen is None and time.monotonic() < self._retry_at < float("inf")
+
     def _wanted(self, db: sqlite3.Connection) -> bool:
         """Whether this collection is to be in Chroma."""
         if self.mode != "auto":
@@ -171,139 +227,16 @@ class VectorLeg:
     # --- writing ----------------------------------------------------------------------------------
 
     def apply(self, told: Told | None = None) -> int:
-        """Bring Chroma in step with SQLite where it is to be used; returns how many vectors were written.
-
-        Every batch is written to Chroma first and then entered in its manifest, so that a kill between the
-        two only repeats a write.
-
-        Raises:
-            StoreBusy: another process holds the right to write and did not finish in time.
-            StoreDamaged: Chroma cannot be written, not even anew.
-        """
+        """Bring Chroma in step with SQLite where it is to be used; see :meth:`core.retrieval.applied.Applied.apply`."""
         with self.workspace.read() as db:
-            if not self._wanted(db) or self._in_step(db):
+            if not self._wanted(db) or self.applied.in_step(db):
                 return 0
-        with hold(self.workspace, LEASE, wait_s=self.wait_s) as lease:
-            self.store.reopen()  # another process may have written since
-            index_id, index = self._sound_index()
-            written = 0
-            while gone := self._batch(_GONE, index_id):
-                index.delete(gone)
-                self._enter(index_id, removed=gone)
-                lease.beat()
-            with self.workspace.read() as db:
-                total = db.execute(_COUNT_UNAPPLIED, (index_id, self.collection_id, self.model)).fetchone()[0]
-            while rows := self._unapplied(index_id):
-                index.upsert(list(rows), _stacked(list(rows.values())))
-                self._enter(index_id, added=list(rows))
-                lease.beat()
-                written += len(rows)
-                if told is not None:
-                    told(min(written, total), total)
-        return written
+        return self.applied.apply(told, wait_s=self.wait_s)
 
     def rebuild(self, told: Told | None = None) -> int:
         """Write Chroma anew from the vectors in SQLite; nothing is embedded again."""
-        with hold(self.workspace, LEASE, wait_s=self.wait_s):
-            self._forget_index()
+        self.applied.forget(wait_s=self.wait_s)
         return self.apply(told)
-
-    def _in_step(self, db: sqlite3.Connection) -> bool:
-        row = db.execute(
-            "SELECT id FROM vector_indexes WHERE collection_id = ? AND model = ?", (self.collection_id, self.model)
-        ).fetchone()
-        if row is None:
-            return False
-        unapplied = db.execute(_COUNT_UNAPPLIED, (row["id"], self.collection_id, self.model)).fetchone()[0]
-        return not unapplied and db.execute(_GONE + " LIMIT 1", (row["id"],)).fetchone() is None
-
-    def _sound_index(self) -> tuple[int, ChromaIndex]:
-        """The index to write, its number of vectors checked against the manifest; a new one when they differ."""
-        index_id, name = self._entry()
-        try:
-            index = self.store.index(name, self.dim)
-            if index.count() == self._manifest_count(index_id):
-                return index_id, index
-        except StoreDamaged:
-            self.store.close()
-        self._forget_index()
-        index_id, name = self._entry()
-        index = self.store.index(name, self.dim)
-        index.count()
-        return index_id, index
-
-    def _entry(self) -> tuple[int, str]:
-        key = (self.collection_id, self.model)
-        with self.workspace.write() as db:
-            row = db.execute(
-                "SELECT id, name FROM vector_indexes WHERE collection_id = ? AND model = ?", key
-            ).fetchone()
-            if row is None:
-                number = db.execute(
-                    "INSERT INTO vector_indexes (collection_id, model, dim, name) VALUES (?, ?, ?, '')",
-                    (*key, self.dim),
-                ).lastrowid
-                name = f"touchstone-{self.collection_id}-{number}"  # a name is never used twice
-                db.execute("UPDATE vector_indexes SET name = ? WHERE id = ?", (name, number))
-                return int(number or 0), name
-        return int(row["id"]), str(row["name"])
-
-    def _forget_index(self) -> None:
-        """Drop the Chroma collection and its manifest; a folder that cannot be opened is set aside."""
-        with self.workspace.read() as db:
-            row = db.execute(
-                "SELECT id, name FROM vector_indexes WHERE collection_id = ? AND model = ?",
-                (self.collection_id, self.model),
-            ).fetchone()
-        if row is None:
-            return
-        try:
-            self.store.drop(row["name"])
-        except StoreDamaged:
-            self.store.set_aside()
-            with self.workspace.write() as db:  # every index lived in that folder
-                db.execute("DELETE FROM vector_indexes")
-        with self.workspace.write() as db:
-            db.execute("DELETE FROM vector_indexes WHERE id = ?", (row["id"],))
-
-    def _manifest_count(self, index_id: int) -> int:
-        with self.workspace.read() as db:
-            return int(db.execute("SELECT count(*) FROM vector_applied WHERE index_id = ?", (index_id,)).fetchone()[0])
-
-    def _batch(self, sql: str, *values: object) -> list[str]:
-        with self.workspace.read() as db:
-            return [row[0] for row in db.execute(f"{sql} LIMIT {BATCH}", values)]
-
-    def _unapplied(self, index_id: int) -> dict[str, np.ndarray]:
-        import numpy as np
-
-        with self.workspace.read() as db:
-            rows = db.execute(_UNAPPLIED + f" LIMIT {BATCH}", (self.model, index_id, self.collection_id)).fetchall()
-        return {row[0]: np.frombuffer(row[1], dtype=np.float16).astype(np.float32) for row in rows}
-
-    def _enter(self, index_id: int, *, added: list[str] = [], removed: list[str] = []) -> None:  # noqa: B006
-        with self.workspace.write() as db:
-            db.executemany("INSERT OR IGNORE INTO vector_applied VALUES (?, ?)", [(index_id, id_) for id_ in added])
-            db.executemany(
-                "DELETE FROM vector_applied WHERE index_id = ? AND passage_id = ?", [(index_id, id_) for id_ in removed]
-            )
-            db.execute("UPDATE vector_indexes SET generation = generation + 1 WHERE id = ?", (index_id,))
-
-
-_GONE = (
-    "SELECT passage_id FROM vector_applied a WHERE a.index_id = ? AND NOT EXISTS"
-    " (SELECT 1 FROM passages p WHERE p.id = a.passage_id)"
-)
-_UNAPPLIED = (
-    "SELECT p.id, v.vector FROM passages p JOIN vectors v ON v.model = ? AND v.text_hash = p.text_hash"
-    " WHERE NOT EXISTS (SELECT 1 FROM vector_applied a WHERE a.index_id = ? AND a.passage_id = p.id)"
-    " AND p.collection_id = ?"
-)
-_COUNT_UNAPPLIED = (
-    "SELECT count(*) FROM passages p WHERE NOT EXISTS"
-    " (SELECT 1 FROM vector_applied a WHERE a.index_id = ? AND a.passage_id = p.id) AND p.collection_id = ?"
-    " AND EXISTS (SELECT 1 FROM vectors v WHERE v.model = ? AND v.text_hash = p.text_hash)"
-)
 
 
 def _stacked(rows: list[np.ndarray]) -> np.ndarray:

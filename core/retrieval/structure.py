@@ -6,8 +6,8 @@ Blocks are spans of the text, so that passages and citations made of them point 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 Kind = Literal["heading", "paragraph", "list_item", "table_row", "table_rule", "faq", "code"]
@@ -24,6 +24,7 @@ class Block:
     header: str | None = None
     page: int | None = None
     title: str | None = None  # a heading's text without its marks, the question of a faq
+    metadata: Mapping[str, str] = field(default_factory=dict)  # of the row it comes from: id, url, date
 
 
 _HEADING = re.compile(r"(#{1,6})[ \t]+(.+?)[ \t]*#*$")

@@ -830,3 +830,81 @@ def test_the_documented_exit_codes_are_those_of_the_program() -> None:
         page = (ROOT / "docs" / language / "commands.md").read_text("utf-8")
         documented = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
         assert documented == {0, 1, 2, STOPPED} | {code for _, code in EXIT_CODES}
+
+
+# --- upkeep -----------------------------------------------------------------------------------------
+
+
+def said(result: Result) -> Any:
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_upkeep_from_the_command_line(tmp_path: Path) -> None:
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (docs / "a.md").write_text("# Returns\n\nReturns take 15 days.\n")
+    (docs / "bad.txt").write_bytes(b"\x00\x01" * 60)
+    first = touchstone("index", str(docs), "--json")
+    assert first.exit_code == 1
+    assert json.loads(first.stdout)["failed"] == 1
+    (run,) = said(touchstone("journal", "--json"))["runs"]
+    assert {Path(row["source"]).name: row["status"] for row in run["files"]} == {"a.md": "added", "bad.txt": "failed"}
+    chinese = touchstone("journal", "--all", TOUCHSTONE_LANG="zh")
+    assert "失败" in chinese.stdout
+    assert "新增" in chinese.stdout
+    assert said(touchstone("rebuild", "--json"))["passages"] == 1
+    assert said(touchstone("vacuum", "--json"))["vectors"] == 0
+    made = said(touchstone("backup", str(tmp_path / "b.zip"), "--json"))
+    assert made["documents"] == 1
+    assert touchstone("backup", str(tmp_path / "b.zip")).exit_code == 6
+    assert said(touchstone("restore", str(tmp_path / "b.zip"), "--check", "--json"))["replaced"] is None
+    assert Path(said(touchstone("restore", str(tmp_path / "b.zip"), "--json"))["replaced"]).is_dir()
+    assert touchstone("restore", str(docs / "a.md")).exit_code == 6
+    assert "15 days" in touchstone("ask", "How many days do returns take?").stdout
+
+
+def test_columns_and_pages_from_the_command_line(tmp_path: Path) -> None:
+    (tmp_path / "n.csv").write_text("head,body\nRates,The bank cut rates.\n")
+    report = said(touchstone("index", str(tmp_path / "n.csv"), "--columns", "title=head,text=body", "--json"))
+    assert report["added"] == 1
+    assert touchstone("index", str(tmp_path / "n.csv"), "--columns", "title").exit_code == 6
+    refused = touchstone("index", "http://127.0.0.1:9/", "--json")
+    assert refused.exit_code == 1
+    assert json.loads(refused.stdout)["files"][0]["error"]["code"] == "input.url_refused"
+
+
+def test_a_migration_from_the_command_line(tmp_path: Path) -> None:
+    (tmp_path / "d.md").write_text("# Returns\n\nReturns take 15 days.\n\n# Shipping\n\nShipping is free.\n")
+    said(touchstone("index", str(tmp_path / "d.md"), "--json"))
+    assert touchstone("migrate", "rollback").exit_code == 6
+    assert said(touchstone("migrate", "status", "embedded:e5", "--json"))["pending"] == 2
+    assert touchstone("migrate", "switch", "embedded:e5").exit_code == 6
+    assert said(touchstone("migrate", "start", "embedded:e5", "--json"))["made"] == 2
+    (tmp_path / "q.jsonl").write_text('{"query": "how long do returns take", "relevant": ["d.md"]}\n')
+    compared = said(touchstone("migrate", "compare", "embedded:e5", "-q", str(tmp_path / "q.jsonl"), "--json"))
+    assert compared["ndcg@10"] == {"old": 1.0, "new": 1.0}
+    assert said(touchstone("migrate", "switch", "embedded:e5", "--json")) == {
+        "model": "embedded:e5",
+        "previous": "scripted:hash",
+    }
+    assert said(touchstone("migrate", "status", "--json"))["serving"] == "embedded:e5"
+    assert said(touchstone("migrate", "rollback", "--json"))["model"] == "scripted:hash"
+
+
+def test_watching_from_the_command_line_ends_with_ctrl_c(tmp_path: Path) -> None:
+    (tmp_path / "w").mkdir()
+    (tmp_path / "w" / "a.md").write_text("# A\n\nText.\n")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "apps.cli", "index", str(tmp_path / "w"), "--watch"],
+        cwd=ROOT, env=dict(os.environ), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        assert "1 added" in process.stdout.readline()
+        (tmp_path / "w" / "b.md").write_text("# B\n\nMore.\n")
+        assert "1 added" in process.stdout.readline()
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == 130

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from core.errors import StoreBusy
-from core.retrieval import lease, search
+from core.retrieval import applied, lease, search
+from core.retrieval.applied import Applied
 from core.retrieval.library import Library
 from core.retrieval.search import VectorLeg
 from core.runtime import Runtime
@@ -96,21 +97,21 @@ def test_a_batch_that_was_written_but_not_entered_is_written_again(
     chroma: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a kill between Chroma's commit and ours leaves."""
-    monkeypatch.setattr(search, "BATCH", 4)
-    entered = VectorLeg._enter
+    monkeypatch.setattr(applied, "BATCH", 4)
+    entered = Applied._enter
     calls = []
 
-    def dies(self: VectorLeg, index_id: int, **changes: list[str]) -> None:
+    def dies(self: Applied, index_id: int, **changes: list[str]) -> None:
         calls.append(changes)
         if len(calls) == 2:
             raise KeyboardInterrupt
         entered(self, index_id, **changes)
 
-    monkeypatch.setattr(VectorLeg, "_enter", dies)
+    monkeypatch.setattr(Applied, "_enter", dies)
     folder = documents(tmp_path / "docs", 10)
     with pytest.raises(KeyboardInterrupt):
         sync(chroma, folder)
-    monkeypatch.setattr(VectorLeg, "_enter", entered)
+    monkeypatch.setattr(Applied, "_enter", entered)
     assert found(chroma, "code word of item 7")[0] == "Item 7"
     sync(chroma, folder)
     assert written(chroma) == 10
@@ -174,7 +175,7 @@ def test_the_writer_waits_for_another_and_names_it(chroma: Library, tmp_path: Pa
     sync(chroma, folder, embed=False)
     model = chroma.collection().meaning().model  # type: ignore[union-attr]
     chroma._leg(chroma.collection().id(), model).wait_s = 0.3
-    with lease.hold(chroma.workspace, search.LEASE), pytest.raises(StoreBusy) as caught:
+    with lease.hold(chroma.workspace, applied.LEASE), pytest.raises(StoreBusy) as caught:
         asyncio.run(chroma.collection().embed_pending())
     assert str(os.getpid()) in str(caught.value)
     assert found(chroma, "code word of item 1")[0] == "Item 1"  # vectors are in SQLite and searched exactly

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from core.errors import ConnectFailed, InputError, MissingFile, NotFound
+from core.providers.embedded import BULK_BYTES
 from core.retrieval import keyword, tokens
+from core.retrieval.index import EMBED_CHARACTERS
 from core.retrieval.library import Library
 from core.retrieval.records import Progress
 from core.runtime import Runtime
@@ -227,3 +230,28 @@ def test_scores_of_given_passages_are_those_of_the_search(library: Library, fold
         assert list(scored) == numbers
         assert scored == pytest.approx({number: best.get(number, 0.0) for number in numbers})
         assert keyword.scores(db, index.id(), [], numbers[:1]) == {numbers[0]: 0.0}
+
+
+def test_texts_are_embedded_in_calls_that_are_large_enough_for_bulk(library: Library, counting: Counting) -> None:
+    """A local model computes many texts at once in a third of the time, a service is asked several times at once."""
+    calls: list[int] = []
+    original = counting.embed
+
+    async def embed(texts: Any, *, kind: Any) -> Any:
+        calls.append(sum(len(text) for text in texts))
+        return await original(texts, kind=kind)
+
+    counting.embed = embed  # type: ignore[method-assign]
+    index = library.collection()
+
+    async def steps() -> None:
+        for n in range(3000):
+            await index.add_text(f"Tent {n} weighs {n} g.", f"{n}.txt", embed=False)
+        assert await index.embed_pending() == (3000, ())
+
+    asyncio.run(steps())
+    assert all(size >= BULK_BYTES for size in calls[:-1])
+    assert max(calls) < EMBED_CHARACTERS + 100
+    assert len(calls) > 2
+    with library.workspace.read() as db:
+        assert db.execute("SELECT count(*) FROM vectors").fetchone()[0] == 3000

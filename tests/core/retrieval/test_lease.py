@@ -66,7 +66,7 @@ def test_a_dead_process_is_replaced_at_once(workspace: Workspace) -> None:
     [
         ({"host": "elsewhere", "heartbeat": 0.0}, True),  # another machine that went silent
         ({"host": "elsewhere"}, False),
-        ({"started": 1.0}, True),  # the number of a process that died, given to another one
+        ({"process_start": "1"}, True),  # the number of a process that died, given to another one
         ({"heartbeat": 0.0}, False),  # alive on this machine, however slow
     ],
 )

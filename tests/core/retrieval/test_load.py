@@ -175,10 +175,13 @@ def test_walk_skips_what_is_hidden_and_what_leads_out(tmp_path: Path) -> None:
     os.symlink(outside / "e.md", inside / "leads-out.md")
     os.symlink(outside, inside / "folder-out")
     os.symlink(inside / "a.md", inside / "same.md")
-    names = [path.name for path, _ in load.files([inside, inside / "a.md"])]
-    assert names == ["a.md", "b.txt"]
+    listing = load.files([inside, inside / "a.md"])
+    assert [path.name for path, _ in listing.files] == ["a.md", "b.txt"]
+    assert {Path(name).name: error.reason for name, error in listing.skipped.items()} == {
+        "leads-out.md": "skipped_link"
+    }
     with pytest.raises(MissingFile):
-        list(load.files([tmp_path / "nowhere"]))
+        load.files([tmp_path / "nowhere"])
 
 
 def test_readable_drops_marks_only() -> None:

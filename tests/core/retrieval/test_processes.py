@@ -42,7 +42,7 @@ def told(step):
     print(step.stage, step.name, flush=True)
     die(step.stage)
 
-from core.retrieval import index, keyword, search, vectors
+from core.retrieval import applied, index, keyword, vectors
 def before(module, name, stage):
     original = getattr(module, name)
     def wrapped(*a, **k):
@@ -51,8 +51,8 @@ def before(module, name, stage):
     setattr(module, name, wrapped)
 before(keyword, "add", "inside a document")
 before(vectors, "put", "inside vectors")
-before(search.VectorLeg, "_enter", "between chroma and manifest")
-index.EMBED_BATCH, search.BATCH = 3, 4
+before(applied.Applied, "_enter", "between chroma and manifest")
+index.EMBED_BATCH, applied.BATCH = 3, 4
 report = asyncio.run(library.collection().sync([docs], progress=told))
 print("done", report.count("added"), report.count("unchanged"), report.count("failed"))
 """

@@ -1,0 +1,80 @@
+"""Which passages have no vector of a model yet, without counting them at every question.
+
+Each collection remembers for each model up to which generation nothing was missing. Only a new document can make
+something missing; every other change carries that mark along.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from core.workspace import Workspace
+
+MISSING = (  # of a collection and a model
+    "FROM passages p WHERE p.collection_id = ? AND NOT EXISTS"
+    " (SELECT 1 FROM vectors v WHERE v.model = ? AND v.text_hash = p.text_hash)"
+)
+_seen: dict[tuple[str, int, str], tuple[int, bool]] = {}  # generation, and whether something was missing then
+
+
+def count(workspace: Workspace, collection: int, model: str) -> int:
+    """How many texts of ``collection`` are to be embedded."""
+    with workspace.read() as db:
+        return int(db.execute(f"SELECT count(DISTINCT p.text_hash) {MISSING}", (collection, model)).fetchone()[0])
+
+
+def nothing(workspace: Workspace, collection: int, model: str) -> bool:
+    """Whether it is on record that nothing is missing."""
+    with workspace.read() as db:
+        generation, complete = _marks(db, collection, model)
+    return complete == generation
+
+
+def some(workspace: Workspace, collection: int, model: str) -> bool:
+    """Whether something is missing; looked up at most once for each state of the collection."""
+    with workspace.snapshot() as db:
+        generation, complete = _marks(db, collection, model)
+        if complete == generation:
+            return False
+        key = (str(workspace.path), collection, model)
+        if _seen.get(key, (-1, False))[0] != generation:
+            _seen[key] = (
+                generation,
+                db.execute(f"SELECT 1 {MISSING} LIMIT 1", (collection, model)).fetchone() is not None,
+            )
+        return _seen[key][1]
+
+
+def record(workspace: Workspace, collection: int, model: str) -> None:
+    """Put on record that nothing is missing, if that is so."""
+    with workspace.snapshot() as db:
+        generation, _ = _marks(db, collection, model)
+        missing = db.execute(f"SELECT 1 {MISSING} LIMIT 1", (collection, model)).fetchone()
+    if missing is None:
+        with workspace.write() as db:
+            db.execute("INSERT OR REPLACE INTO embedded_up_to VALUES (?, ?, ?)", (collection, model, generation))
+
+
+def raise_generation(db: sqlite3.Connection, collection: int, *, complete: bool) -> None:
+    """Tell every reader that ``collection`` changed.
+
+    Args:
+        complete: the change leaves no passage without a vector that had none missing before.
+    """
+    if complete:
+        db.execute(
+            "UPDATE embedded_up_to SET generation = generation + 1 WHERE collection_id = ?"
+            " AND generation = (SELECT generation FROM collections WHERE id = ?)",
+            (collection, collection),
+        )
+    db.execute("UPDATE collections SET generation = generation + 1 WHERE id = ?", (collection,))
+
+
+def _marks(db: sqlite3.Connection, collection: int, model: str) -> tuple[int, int]:
+    """The collection's generation, and the last one with nothing missing (-1 when there was none)."""
+    row = db.execute(
+        "SELECT c.generation, coalesce(e.generation, -1) FROM collections c LEFT JOIN embedded_up_to e"
+        " ON e.collection_id = c.id AND e.model = ? WHERE c.id = ?",
+        (model, collection),
+    ).fetchone()
+    return (int(row[0]), int(row[1])) if row is not None else (0, 0)

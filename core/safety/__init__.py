@@ -1,0 +1,1 @@
+"""What keeps strangers' data from doing harm."""
