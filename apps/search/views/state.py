@@ -1,0 +1,48 @@
+"""What the parts of the page share: the service, and the query as the controls and the address say it."""
+
+from __future__ import annotations
+
+import threading
+
+import streamlit as st
+
+from apps.search.query import KINDS, MODES, PLACES, Query
+from apps.search.service import Search
+from apps.ui import session
+
+_services: list[Search] = []
+_opening = threading.Lock()
+EVERYTHING = 200  # characters of a query that the address keeps
+
+
+def service() -> Search:
+    """The service of this process, shared by all sessions, with the sample company loaded."""
+    runtime = session.runtime()
+    if _services and _services[0].runtime is runtime:
+        return _services[0]
+    with _opening:
+        if not _services or _services[0].runtime is not runtime:
+            opened = Search(runtime)
+            with st.spinner(session.t("search.preparing")):
+                opened.prepare()
+            _services[:] = [opened]
+        return _services[0]
+
+
+def query() -> Query:
+    """What the controls say; they are drawn after it is read, so it is read from their state."""
+    state = st.session_state
+    mode = state.get("mode") or "hybrid"
+    return Query(
+        (state.get("q") or "").strip(),
+        mode if mode in MODES else "hybrid",
+        tuple(place for place in state.get("in") or () if place in PLACES),
+        tuple(state.get("language") or ()),
+        tuple(kind for kind in state.get("kind") or () if kind in KINDS),
+    )
+
+
+def ask(text: str) -> None:
+    """Search for ``text`` in the coming run."""
+    st.session_state["q"] = text
+    st.session_state["page"] = 1
