@@ -7,11 +7,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import threading
 from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import apps.i18n  # noqa: F401  (its import registers the catalogue)
@@ -27,6 +29,7 @@ from core.retrieval.answerer import Answerer, checked_question
 from core.retrieval.explain import Explanation
 from core.retrieval.index import Index, ProgressCallback
 from core.retrieval.library import Library
+from core.retrieval.meaning import Meaning
 from core.retrieval.records import DocumentInfo, FileResult, Found, Progress
 from core.retrieval.several import Several
 from core.runtime import Runtime, open_runtime
@@ -51,6 +54,20 @@ class Place:
     index: Index
 
 
+class _Filtered:
+    """What an answer may be made of: what the query's filters let through."""
+
+    def __init__(self, places: Several, query: Query) -> None:
+        self._places, self._query = places, query
+
+    async def find(self, query: str, top_k: int = 8, *, terms_from: str | None = None) -> Found:
+        options = replace(self._query.options(top_k), collapse=None, sentences=False)
+        return await self._places.find(query, terms_from=terms_from, options=options)
+
+    def meaning(self) -> Meaning | None:
+        return self._places.meaning()
+
+
 class Search:
     """Finds passages in the sample company, in the collection that ``touchstone index`` fills, and in uploads."""
 
@@ -60,6 +77,7 @@ class Search:
         self._embedder = Embedder()
         self._lock = threading.RLock()
         self._prepared: Library | None = None
+        self._preparer = ThreadPoolExecutor(1, "touchstone-search-sample")
 
     @classmethod
     def open(cls, settings: Settings | None = None) -> Search:
@@ -68,6 +86,7 @@ class Search:
 
     def close(self) -> None:
         """Close the service and its runtime."""
+        self._preparer.shutdown()
         self._embedder.stop()
         self._library.close()
         self.runtime.close()
@@ -105,7 +124,7 @@ class Search:
         """:meth:`find` for asynchronous code."""
         asked = query if isinstance(query, Query) else Query(query)
         text, options = checked_question(asked.text), asked.options(DEPTH)
-        indexes = self._indexes(asked, caller)
+        indexes = await self._ready(asked, caller)
         vector = await indexes[0].query_vector(text, options)
         return await Several(indexes).find(text, options=options, vector=vector)
 
@@ -120,15 +139,17 @@ class Search:
     def explain(self, query: Query, about: str, caller: Caller = LOCAL) -> Explanation:
         """Why ``about`` (a file name, title, path or id) was found, or was not; the first place that has it counts."""
         chosen = query.options(DEPTH)
+        self.prepare()
         told: Explanation | None = None
         for place in self._chosen(query, caller):
             library = self.library.for_caller(place.index.caller)
             told = run(library.explain(query.text, about, chosen, collections=(place.index.name,)))
             if told.verdict not in ("not_here", "elsewhere"):
                 return told
-        if told is None:
-            raise InputError(reason="bad_value", name="places", value="", allowed="sample, shared, mine")
-        return told
+        assert told is not None  # there is always a place  # noqa: S101
+        mine = {place.index.name for place in self.places(caller)}
+        elsewhere = tuple(name for name in told.elsewhere if name in mine)  # uploads of others stay unsaid
+        return replace(told, verdict="elsewhere" if elsewhere else "not_here", elsewhere=elsewhere)
 
     # --- answering ----------------------------------------------------------------------------
 
@@ -151,8 +172,10 @@ class Search:
             InputError: the query is empty or too long.
         """
         chat: ChatModel | None = self.runtime.chat() if written and self.able() else None
-        answerer = Answerer(Several(self._indexes(query, caller)), chat)
-        told: Language = language or ("zh" if detect_language(query.text, self.runtime.settings.language) == "zh" else "en")
+        answerer = Answerer(_Filtered(Several(await self._ready(query, caller)), query), chat)
+        told: Language = language or (
+            "zh" if detect_language(query.text, self.runtime.settings.language) == "zh" else "en"
+        )
         async with aclosing(answerer.ask(query.text, language=told)) as events:
             async for event in events:
                 yield event
@@ -233,17 +256,26 @@ class Search:
                 continue
         raise NotFound(kind="document", value=document_id)
 
+    async def _ready(self, query: Query, caller: Caller) -> list[Index]:
+        """The indexes to search, the sample loaded when it is among them.
+
+        Loading has a thread of its own: in the event loop's, those who wait would keep out the one they wait for.
+        """
+        chosen = self._chosen(query, caller)
+        if any(place.id == "sample" for place in chosen) and self._prepared is not self.library:
+            await asyncio.wrap_future(self._preparer.submit(self.prepare))
+        return [place.index for place in chosen]
+
     def _mine(self, caller: Caller) -> Index:
         return self.places(caller)[2].index
 
     def _chosen(self, query: Query, caller: Caller) -> list[Place]:
-        return [place for place in self.places(caller) if not query.places or place.id in query.places]
-
-    def _indexes(self, query: Query, caller: Caller) -> list[Index]:
-        chosen = self._chosen(query, caller)
-        if not chosen:
-            allowed = ", ".join(place.id for place in self.places(caller))
-            raise InputError(reason="bad_value", name="places", value=", ".join(query.places), allowed=allowed)
-        if any(place.id == "sample" for place in chosen):
-            self.prepare()
-        return [place.index for place in chosen]
+        """
+        Raises:
+            InputError: a place that there is not.
+        """
+        places = self.places(caller)
+        known = {place.id for place in places}
+        if wrong := set(query.places) - known:
+            raise InputError(reason="bad_value", name="places", value=", ".join(wrong), allowed=", ".join(known))
+        return [place for place in places if not query.places or place.id in query.places]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable
 
 import streamlit as st
 
@@ -70,7 +71,7 @@ def controls(bar: st.delta_generator.DeltaGenerator, found: Found | None, asked:
             default="hybrid",
             required=True,
             key="mode",
-            format_func=lambda mode: t(f"search.modes.{mode}"),
+            format_func=_names("modes", MODES),
             label_visibility="collapsed",
             bind="query-params",
         )
@@ -88,18 +89,22 @@ def controls(bar: st.delta_generator.DeltaGenerator, found: Found | None, asked:
 def filters(found: Found | None) -> None:
     """What is searched and what is let through; the address keeps it, so a search can be shared."""
     here = by_language(found.hits) if found else {}
-
-    def language(code: str) -> str:
-        name = t(f"search.language.{code}")
-        return f"{name} ({here[code]})" if here.get(code) else name
-
-    st.pills(t("search.in"), PLACES, selection_mode="multi", key="in", format_func=_place, bind="query-params")
+    named = {code: t(f"search.language.{code}") for code in LANGUAGES}
+    counted = {code: f"{name} ({here[code]})" if here.get(code) else name for code, name in named.items()}
+    st.pills(
+        t("search.in"),
+        PLACES,
+        selection_mode="multi",
+        key="in",
+        format_func=_names("place", PLACES),
+        bind="query-params",
+    )
     st.pills(
         t("search.languages"),
         LANGUAGES,
         selection_mode="multi",
         key="language",
-        format_func=language,
+        format_func=counted.__getitem__,
         bind="query-params",
     )
     st.pills(
@@ -107,13 +112,14 @@ def filters(found: Found | None) -> None:
         tuple(KINDS),
         selection_mode="multi",
         key="kind",
-        format_func=lambda kind: t(f"search.kind.{kind}"),
+        format_func=_names("kind", KINDS),
         bind="query-params",
     )
 
 
-def _place(name: str) -> str:
-    return t(f"search.place.{name}")
+def _names(group: str, codes: Iterable[str]) -> Callable[[str], str]:
+    """What the codes of a choice are called, in the language of this run."""
+    return {code: t(f"search.{group}.{code}") for code in codes}.__getitem__
 
 
 def saves(found: Found, asked: Query) -> None:

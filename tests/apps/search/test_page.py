@@ -1,0 +1,101 @@
+"""The search page in both languages: type, filter, open, ask why, page through, hostile documents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.i18n import message
+from tests.apps.conftest import Open, words
+
+PAGE = "search/views/search.py"
+QUERIES = {"zh": "入职满一年有多少天年假", "en": "How many days of annual leave in Leeds"}
+SAID = {"zh": "10 天", "en": "25 days"}
+
+
+def text(key: str, language: str, **params: object) -> str:
+    return message(f"search.{key}", language, **params)
+
+
+def whole(at: AppTest) -> None:
+    assert not at.exception, at.exception
+    assert "search." not in words(at).replace("search.md", "")
+    for language in ("zh", "en"):
+        assert message("ui.error.unexpected", language, trace_id="").rstrip("：: ") not in words(at)
+
+
+@pytest.fixture
+def page(open_page: Open, small_sample: Path) -> Open:
+    return lambda language, **variables: open_page(PAGE, language, **variables)
+
+
+def typed(at: AppTest, query: str) -> AppTest:
+    return at.text_input(key="q").set_value(query).run()
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_type_and_read_results_and_answer(page: Open, language: str) -> None:
+    at = page(language)
+    whole(at)
+    assert text("welcome", language) in words(at)
+    typed(at, QUERIES[language])
+    whole(at)
+    assert text("welcome", language) not in words(at)
+    assert SAID[language] in words(at)
+    assert text("answer.extractive", language) in words(at)
+    assert any(":primary-background[" in m.value for m in at.markdown), "the best sentence is marked"
+    assert text("rank.keyword", language, rank=1) in words(at)
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_nothing_found_says_what_to_do(page: Open, language: str) -> None:
+    at = page(language)
+    at.segmented_control(key="mode").set_value("keyword").run()
+    typed(at, "zzzzqqqq")
+    whole(at)
+    assert text("nothing", language) in words(at)
+    assert text("nothing_hint", language) in words(at)
+
+
+def test_why_a_document_was_not_found(page: Open) -> None:
+    at = typed(page("en"), "annual leave")
+    at.text_input(key="search_about").set_value("missing.md").run()
+    whole(at)
+    assert "“missing.md” is not here" in words(at)
+    at.text_input(key="search_about").set_value("prices.csv").run()
+    whole(at)
+    assert text("reason.keyword", "en") in words(at)
+
+
+def test_a_click_opens_the_document_and_the_reasons(page: Open) -> None:
+    at = typed(page("en"), "annual leave in Leeds")
+    at.button(key="open_1").click().run()
+    whole(at)
+    assert any("Ask your manager" in m.value and ":primary-background[" in m.value for m in at.markdown)
+    at.button(key="why_1").click().run()
+    whole(at)
+    assert text("reason.fused", "en") in words(at)
+    at.button(key="similar_1").click().run()
+    whole(at)
+
+
+def test_filters_count_what_is_there(page: Open) -> None:
+    at = typed(page("en"), "leave 年假 two weeks")
+    label = next(g for g in at.get("button_group") if g.key == "language").options
+    assert any("(" in str(option) for option in label)
+    at.get("button_group")[-2].set_value(["zh"]).run()
+    whole(at)
+    assert "Leeds" not in "".join(m.value for m in at.markdown)
+
+
+def test_hostile_documents_are_shown_as_text(page: Open, small_sample: Path) -> None:
+    bad = "# <script>alert(1)</script>\n\nBoarding ![x](http://evil.example/p.png) [click](javascript:alert(1)) $x$ :material/home: leave.\n"
+    (small_sample / "en" / "bad.md").write_text(bad, "utf-8")
+    at = typed(page("en"), "boarding leave click")
+    whole(at)
+    for element in at.markdown:
+        assert "![x](" not in element.value
+        assert "](javascript" not in element.value
+        assert "<script>" not in element.value
