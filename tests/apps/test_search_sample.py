@@ -97,6 +97,8 @@ def test_the_queries_are_balanced_over_language_case_and_split() -> None:
 def test_slips_differ_from_their_clean_query_and_want_documents_of_their_language() -> None:
     assert Counter(entry["lang"] for entry in SLIPS) == {"zh": 100, "en": 100}
     assert {entry["kind"] for entry in SLIPS} == {"typo", "pinyin", "traditional", "synonym", "other_language"}
+    parts = Counter((entry["lang"], entry["kind"], entry["split"]) for entry in SLIPS)
+    assert all(abs(parts[lang, kind, "tune"] - parts[lang, kind, "test"]) <= 1 for lang, kind, _ in parts)
     for entry in SLIPS:
         assert entry["query"] != entry["clean"], entry["id"]
         assert {path[:2] for path in entry["wanted"]} == {entry["lang"]}, entry["id"]
@@ -104,6 +106,7 @@ def test_slips_differ_from_their_clean_query_and_want_documents_of_their_languag
 
 def test_clean_queries_are_clean() -> None:
     assert Counter(entry["lang"] for entry in CLEAN) == {"zh": 100, "en": 100}
+    assert Counter(entry["split"] for entry in CLEAN) == {"tune": 100, "test": 100}
     slips = {entry["query"] for entry in SLIPS}
     for entry in CLEAN:
         assert entry["query"] not in slips, entry["id"]
