@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from apps.commands import checkup, documents, evaluate, models, pages, search, setup, talk, words
+from apps.commands import evaluate_intents as evaluate_intents  # its import adds the command
 from apps.commands.shell import Command, Group
 from core import __version__
 

@@ -129,7 +129,7 @@ def test_pins_cover_every_dependency() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     wanted = [
         *project["project"]["dependencies"],
-        *project["project"]["optional-dependencies"]["local"],
+        *(item for extra in project["project"]["optional-dependencies"].values() for item in extra),
         *project["dependency-groups"]["dev"],
     ]
     pinned = {

@@ -45,6 +45,7 @@ BASELINE = "lexical"  # sentences chosen by shared words alone, beside every ans
 PUBLISHED = {  # of each task, in the scoreboard
     "retrieval": ("ndcg@10", "recall@100"),
     "answers": ("answered", "supported", "unsupported_at_60%", "refused", "refused_at_10%"),
+    "intents": ("accuracy", "in_scope_accuracy", "oos_recall", "oos_precision", "ece"),
 }
 
 

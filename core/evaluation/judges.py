@@ -3,6 +3,7 @@
 kind        output of the system                                    figures
 retrieval   list of document ids, best first                        nDCG, MRR, recall, MAP, success
 labels      a label, or {"label": …, "confidence": …}               accuracy, F1, calibration
+intents     {"label": …, "in_scope": …, "confidence": …}            accuracy, out-of-scope recall and precision
 spans       a text, or {"text": …, "confidence": …}                 exact match, F1
 answers     {"answered": …, "quotes": […], "confidence": …}         coverage, evidence, refusals, AURC
 """
@@ -72,6 +73,57 @@ def label_task(data: Dataset) -> Task:
             Measure("aurc", ("confidence", "loss"), "aurc", higher_is_better=False),
         ),
     )
+
+
+OUT_OF_SCOPE = "oos"
+
+
+def intent_task(data: Dataset) -> Task:
+    """Give each record its label, or say that it is out of scope (label ``oos``).
+
+    A system returns ``{"label": …, "in_scope": …, "confidence": …}``. In-scope accuracy counts a record when its
+    label is right *and* it was accepted; recall and precision are those of ``oos``.
+
+    Source: Larson et al., "An Evaluation Dataset for Intent Classification and Out-of-Scope Prediction", EMNLP 2019.
+    """
+
+    def judge(records: Sequence[Record], outputs: Sequence[Any]) -> Mapping[str, Sequence[Cell]]:
+        columns: dict[str, list[Cell]] = {name: [] for name in _INTENT_COLUMNS}
+        for record, output in zip(records, outputs, strict=True):
+            for name, cell in _judge_intent(record, output or {"label": "", "in_scope": True}).items():
+                columns[name].append(cell)
+        return columns
+
+    measures = [
+        Measure("accuracy"),
+        Measure("in_scope_accuracy"),
+        Measure("macro_f1", ("expected", "given"), "macro_f1"),
+    ]
+    if any(record.label == OUT_OF_SCOPE for record in data.records):
+        measures += [Measure("oos_recall"), Measure("oos_precision")]
+    measures.append(Measure("ece", ("confidence", "right"), "ece", higher_is_better=False, gated=False))
+    return Task("intents", data, judge, tuple(measures))
+
+
+_INTENT_COLUMNS = (
+    "expected", "given", "accuracy", "in_scope_accuracy", "oos_recall", "oos_precision", "confidence", "right",
+)  # fmt: skip
+
+
+def _judge_intent(record: Record, output: Mapping[str, Any]) -> dict[str, Cell]:
+    given = str(output["label"]) if output["in_scope"] else OUT_OF_SCOPE
+    right = float(given == record.label)
+    cells: dict[str, Cell] = dict.fromkeys(_INTENT_COLUMNS)
+    cells |= {"expected": record.label, "given": given, "accuracy": right}
+    if record.label == OUT_OF_SCOPE:
+        cells["oos_recall"] = right
+    else:
+        # Calibration is that of the label's probability, which says nothing of texts that have no label.
+        cells |= {"in_scope_accuracy": right, "right": float(output["label"] == record.label)}
+        cells["confidence"] = output.get("confidence")
+    if given == OUT_OF_SCOPE:
+        cells["oos_precision"] = right
+    return cells
 
 
 def span_task(data: Dataset) -> Task:

@@ -249,3 +249,30 @@ def test_the_engine_answers_from_the_paragraphs_and_declines_others(
     found = json.loads(done.stdout)["extractive"]
     assert found["supported"] == 1.0
     assert found["refusal_auroc"] == 1.0, "more sure of what the paragraphs say than of what they do not"
+
+
+# --- intents -------------------------------------------------------------------------------------
+
+
+def test_intents_are_learned_and_measured_beside_the_baseline(tmp_path: Path) -> None:
+    rows = ["text,label"]
+    for n in range(8):
+        rows += [f"我要退货 {n},return", f"where is my parcel {n},delivery", f"weather today {n},oos"]
+    train, test = tmp_path / "train.csv", tmp_path / "test.csv"
+    train.write_text("\n".join(rows), "utf-8")
+    test.write_text("text,label\n我要退货 9,return\nwhere is my parcel 9,delivery\nweather today 9,oos\n", "utf-8")
+    done = evaluate("intents", "--train", train, "--test", test, "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert list(found) == ["tfidf+svm", "head"]
+    assert found["head"]["accuracy"] == 1.0
+    assert {"in_scope_accuracy", "oos_recall", "oos_precision", "ece"} <= set(found["head"])
+
+
+@pytest.mark.parametrize(("text", "words"), [("text,kind\na,b\n", "label"), ("text,label\na,b\n", "labels")])
+def test_intents_that_cannot_be_learned_are_said(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "t.csv").write_text(text, "utf-8")
+    done = evaluate("intents", "--train", tmp_path / "t.csv", "--test", tmp_path / "t.csv")
+    assert done.exit_code == 6
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr

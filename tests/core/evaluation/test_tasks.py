@@ -12,7 +12,7 @@ import pytest
 from core.errors import InputError, MissingKey, StoreBusy
 from core.evaluation import results
 from core.evaluation.datasets import Dataset, Record
-from core.evaluation.judges import answer_output, answer_task, curve, label_task, retrieval_task, span_task
+from core.evaluation.judges import answer_output, answer_task, curve, intent_task, label_task, retrieval_task, span_task
 from core.evaluation.tasks import System, Task, evaluate, judged, report
 from core.jobs import Jobs
 from core.types import Answer, Citation
@@ -277,3 +277,28 @@ def test_a_file_that_is_no_report_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(InputError) as caught:
         results.load(tmp_path / "r.json")
     assert caught.value.reason == "not_a_report"
+
+
+def test_intents_count_what_was_accepted_and_what_was_refused() -> None:
+    records = tuple(Record(str(n), "x", label=label) for n, label in enumerate(["a", "a", "b", "oos", "oos"]))
+    outputs = {
+        "0": {"label": "a", "in_scope": True, "confidence": 0.9},  # right
+        "1": {"label": "a", "in_scope": False, "confidence": 0.5},  # right label, but refused
+        "2": {"label": "a", "in_scope": True, "confidence": 0.6},  # wrong label
+        "3": {"label": "b", "in_scope": False, "confidence": 0.2},  # rightly refused
+    }  # the fifth failed: neither accepted rightly nor refused
+    found = judged(intent_task(Dataset("d", "test", records)), outputs, name="x")
+    values = {name: round(figure.value, 4) for name, figure in found.figures.items()}
+    assert values["accuracy"] == 0.4
+    assert values["in_scope_accuracy"] == 0.3333
+    assert values["oos_recall"] == 0.5
+    assert values["oos_precision"] == 0.5
+    assert found.columns["right"][:3] == [1.0, 1.0, 0.0]
+    assert found.columns["confidence"][3] is None
+
+
+def test_intents_without_out_of_scope_records_say_nothing_of_them() -> None:
+    data = Dataset("d", "test", (Record("0", "x", label="a"), Record("1", "x", label="b")))
+    found = judged(intent_task(data), {}, name="x")
+    assert "oos_recall" not in found.figures
+    assert found.figures["accuracy"].value == 0.0

@@ -1,0 +1,109 @@
+"""``touchstone evaluate intents``: train a head on your labeled texts and measure it beside TF-IDF + SVM."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from apps.commands.checkup import Json
+from apps.commands.evaluate import Baseline, Files, Gate, Page, Publish, Save, _measure, app
+from apps.commands.shell import Command, Out
+from core.errors import InputError
+
+if TYPE_CHECKING:
+    from core.evaluation.datasets import Dataset
+    from core.evaluation.results import Evaluation, Report
+    from core.runtime import Runtime
+    from core.types import Example
+
+HEAD, BASELINE = "head", "tfidf+svm"
+
+
+@app.command("intents", cls=Command, help="cli.evaluate.intents.about")
+def intents(
+    train: Annotated[Path, typer.Option("--train", help="cli.evaluate.intents.train")],
+    test: Annotated[Path, typer.Option("--test", help="cli.evaluate.intents.test")],
+    validation: Annotated[Path | None, typer.Option("--validation", help="cli.evaluate.intents.validation")] = None,
+    kept: Annotated[float, typer.Option("--kept", min=0.5, max=1.0, help="cli.evaluate.intents.kept")] = 0.95,
+    seed: Annotated[int, typer.Option("--seed", help="cli.evaluate.intents.seed")] = 0,
+    baseline: Baseline = None,
+    gate: Gate = False,
+    save: Save = None,
+    html: Page = None,
+    publish: Publish = None,
+    json: Json = False,
+) -> None:
+    learned, checked = _examples(train), _examples(validation) if validation else []
+    data = _labeled(test)
+    files = Files(baseline, gate, save, html, publish)
+    _measure(lambda runtime, out: _measured(runtime, out, learned, checked, data, kept, seed), files, json, _against)
+
+
+async def _measured(
+    runtime: Runtime, out: Out, learned: list[Example], checked: list[Example], data: Dataset, kept: float, seed: int
+) -> list[Evaluation]:
+    from core.evaluation.judges import intent_task
+    from core.evaluation.tasks import judged
+    from core.training.baseline import fit_tfidf_svm
+    from core.training.fit import fit
+
+    task, texts, ids = intent_task(data), [r.input for r in data.records], [r.id for r in data.records]
+    config = {"embedding": runtime.settings.model("embedding"), "kept": kept, "seed": seed, "train": len(learned)}
+    started = time.perf_counter()
+    svm = fit_tfidf_svm(learned, validation=checked, kept=kept, seed=seed)
+    fitted, started = time.perf_counter() - started, time.perf_counter()
+    plain = {
+        id_: {"label": label, "in_scope": inside} for id_, (label, inside) in zip(ids, svm.predict(texts), strict=True)
+    }
+    _told(out, BASELINE, fitted, len(texts) / (time.perf_counter() - started))
+    embedding = runtime.embedding()
+    started = time.perf_counter()
+    head = await fit(learned, embedding, validation=checked, kept=kept, seed=seed)
+    fitted, started = time.perf_counter() - started, time.perf_counter()
+    found = await head.predict(texts, embedding)
+    _told(out, HEAD, fitted, len(texts) / (time.perf_counter() - started))
+    outputs = {
+        id_: {"label": p.label, "in_scope": p.in_scope, "confidence": p.probability}
+        for id_, p in zip(ids, found, strict=True)
+    }
+    return [
+        judged(task, plain, name=BASELINE, config={"kept": kept, "seed": seed, "train": len(learned)}),
+        judged(task, outputs, name=HEAD, config=config),
+    ]
+
+
+def _told(out: Out, name: str, fitted_s: float, rate: float) -> None:
+    out.note(out.t("evaluate.intents.pace", name=name, seconds=f"{fitted_s:.1f}", rate=f"{rate:,.0f}"))
+
+
+def _against(made: Report, out: Out) -> None:
+    """Whether the head is better than the baseline, text by text."""
+    from core.evaluation.gate import compare
+    from core.evaluation.reports import number, signed
+
+    by_name = {e.system: e for e in made.evaluations}
+    plain, head = (replace(made, evaluations=(by_name[name],)) for name in (BASELINE, HEAD))
+    wanted = [m for m in ("accuracy", "in_scope_accuracy", "oos_recall") if m in by_name[HEAD].figures]
+    for row in compare(head, plain, measures=wanted).rows:
+        told = {"difference": signed(row.difference), "low": signed(row.low), "high": signed(row.high)}
+        out.say(out.t("evaluate.intents.against", measure=row.measure, p=number(row.p), **told))
+
+
+def _examples(path: Path) -> list[Example]:
+    from core.types import Example
+
+    return [Example(record.input, str(record.label)) for record in _labeled(path).records]
+
+
+def _labeled(path: Path) -> Dataset:
+    from core.evaluation.loaders import Columns, load_csv, load_jsonl
+
+    read = load_jsonl if path.name.removesuffix(".gz").endswith((".jsonl", ".json")) else load_csv
+    data = read(path, Columns(input="text", label="label"))
+    if not data.records:
+        raise InputError(reason="empty_file", name=path.name)
+    return data

@@ -1,0 +1,259 @@
+"""Fits a head: the four views on the examples, the mix and the scope on texts that the views had not seen."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from core.contracts import EmbeddingModel
+from core.errors import InputError, MissingPackage
+from core.training.heads import VIEWS, Head, Mix, Scope, Views, centered, signals
+from core.training.ngrams import Vocabulary, learn
+from core.types import Example
+
+if TYPE_CHECKING:
+    import numpy as np
+
+UNKNOWN = "oos"  # the label of texts that belong to none
+FOLDS = 5
+KEPT = 0.95  # share of known texts that the scope lets through when nothing else is asked
+_MOST_FOR_FOLDS = 3000  # examples up to which all folds are fitted; beyond, one part is held out
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_WORD = re.compile(r"[^\W\d_]{3}|[\u3400-\u9fff]")
+_SVM_C, _LOGISTIC_C = 1.0, 10.0
+
+
+async def fit(
+    examples: Sequence[Example],
+    embedding: EmbeddingModel,
+    *,
+    validation: Sequence[Example] = (),
+    kept: float = KEPT,
+    names: bool = True,
+    seed: int = 0,
+) -> Head:
+    """Train a head on ``examples``; those labeled ``oos`` teach only what belongs to no label.
+
+    Args:
+        validation: texts to learn the mix and the scope on; by default parts of ``examples`` in turn.
+        kept: the share of known texts that must stay in scope.
+        names: let each label's own words count as an example (``card_arrival`` as "card arrival"), which is worth
+            two to three points of accuracy at five examples a label; a name without words counts for nothing.
+
+    Raises:
+        InputError: fewer than two labels, or a label with a single example where there is no ``validation``.
+        MissingPackage: scikit-learn is not installed.
+    """
+    import numpy as np
+
+    need_scikit_learn()
+    known = labeled(examples)
+    labels = tuple(dict.fromkeys(e.label for e in known))
+    rest = [*validation, *(e for e in examples if e.label == UNKNOWN)]
+    texts = [e.text for e in known]
+    started = time.perf_counter()
+    vectors = np.asarray(await embedding.embed(texts, kind="query"), np.float32)
+    others = np.asarray(await embedding.embed([e.text for e in rest], kind="query"), np.float32)
+    called = [(i, name) for i, label in enumerate(labels) if names and (name := spoken(label))]
+    own = _Texts(
+        [name for _, name in called],
+        np.asarray(await embedding.embed([name for _, name in called], kind="query"), np.float32),
+        np.array([i for i, _ in called], dtype=int),
+    )
+    embedded_s = time.perf_counter() - started
+    number = {label: i for i, label in enumerate(labels)}
+    y = np.array([number[e.label] for e in known])
+    train = _Texts(texts, vectors, y)
+    started = time.perf_counter()
+    vocabulary, views = _views(train, own, len(labels))
+    held = _Texts([e.text for e in rest], others, np.array([number.get(e.label, -1) for e in rest], dtype=int))
+    votes, truth, nearness = _unseen(train, own, held, vocabulary, views, len(labels), seed, bool(validation))
+    mix = _mixed(votes[truth >= 0], truth[truth >= 0])
+    scope = _scoped(mix, votes, truth, nearness, kept)
+    about: dict[str, Any] = {
+        "examples": len(known),
+        "per_label": dict(Counter(e.label for e in known)),
+        "embedded_s": round(embedded_s, 2),
+        "fitted_s": round(time.perf_counter() - started, 2),
+        "seed": seed,
+    }
+    return Head(labels, embedding.name, vocabulary, views, mix, scope, about)
+
+
+def need_scikit_learn() -> None:
+    """
+    Raises:
+        MissingPackage: scikit-learn is not installed; a trained head is used without it.
+    """
+    if find_spec("sklearn") is None:
+        install = 'pip install "touchstone-llm[train]"'
+        raise MissingPackage(package="scikit-learn", needed_for="training", install=install)
+
+
+def labeled(examples: Sequence[Example]) -> list[Example]:
+    """The examples that belong to a label, sorted by it.
+
+    Raises:
+        InputError: fewer than two labels.
+    """
+    known = sorted((e for e in examples if e.label != UNKNOWN), key=lambda e: e.label)
+    if len(labels := {e.label for e in known}) < 2:
+        raise InputError(reason="bad_value", name="labels", value=", ".join(labels), allowed="2 …")
+    return known
+
+
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    texts: list[str]
+    vectors: np.ndarray
+    y: np.ndarray
+
+    def at(self, rows: np.ndarray) -> _Texts:
+        return _Texts([self.texts[i] for i in rows], self.vectors[rows], self.y[rows])
+
+    def sorted_with(self, other: _Texts) -> _Texts:
+        import numpy as np
+
+        both = _Texts(
+            [*self.texts, *other.texts],
+            np.concatenate([self.vectors, other.vectors.reshape(-1, self.vectors.shape[1])]),
+            np.concatenate([self.y, other.y]),
+        )
+        return both.at(np.argsort(both.y, kind="stable"))
+
+
+def spoken(label: str) -> str:
+    """The words of a label's name, or nothing when it has none.
+
+    >>> spoken("card_arrival"), spoken("退货"), spoken("A17")
+    ('card arrival', '退货', '')
+    """
+    words = _CAMEL.sub(" ", label).replace("_", " ").replace("-", " ").strip()
+    return words if _WORD.search(words) else ""
+
+
+def _views(examples: _Texts, own: _Texts, k: int) -> tuple[Vocabulary, Views]:
+    """Fit every view on the examples and the labels' ``own`` names. Every label has an example."""
+    import numpy as np
+
+    train = examples.sorted_with(own)
+
+    from scipy.sparse import csr_matrix
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.svm import LinearSVC
+
+    vocabulary = learn(train.texts)
+    indptr, indices, values = vocabulary.rows(train.texts)
+    matrix = csr_matrix((values, indices, indptr), shape=(len(train.texts), len(vocabulary.terms)))
+    svm = LinearSVC(C=_SVM_C).fit(matrix, train.y)
+    center = train.vectors.mean(axis=0)
+    vectors = centered(train.vectors, center)
+    logistic = LogisticRegression(C=_LOGISTIC_C, max_iter=300).fit(vectors, train.y)
+    weights, bias = _both(svm.coef_, svm.intercept_)
+    dense, dense_bias = _both(logistic.coef_, logistic.intercept_)
+    starts = np.searchsorted(train.y, np.arange(k))
+    means = np.add.reduceat(vectors, starts, axis=0)
+    means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-9)
+    return vocabulary, Views(
+        weights.T.astype(np.float16),
+        bias.astype(np.float32),
+        center.astype(np.float32),
+        dense.T.astype(np.float32),
+        dense_bias.astype(np.float32),
+        vectors.astype(np.float16),
+        starts.astype(np.int32),
+        means.astype(np.float32),
+    )
+
+
+def _both(weights: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """One row per label; with two labels scikit-learn keeps only the second's."""
+    import numpy as np
+
+    if len(weights) > 1:
+        return weights, bias
+    return np.concatenate([-weights, weights]), np.concatenate([-bias, bias])
+
+
+def _unseen(
+    train: _Texts, own: _Texts, held: _Texts, vocabulary: Vocabulary, views: Views, k: int, seed: int, given: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Votes, labels (-1 for unknown) and nearness of texts that the views which vote were not fitted on."""
+    import numpy as np
+
+    parts = []
+    if len(held.texts):
+        parts.append((views.votes(vocabulary.rows(held.texts), held.vectors), held.y, views.nearness(held.vectors)))
+    if not given:
+        fold = _folds(train.y, seed)
+        for number in range(FOLDS if len(train.texts) <= _MOST_FOR_FOLDS else 1):
+            inside, outside = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+            some, part = _views(train.at(inside), own, k)
+            texts = train.at(outside)
+            parts.append((part.votes(some.rows(texts.texts), texts.vectors), texts.y, part.nearness(texts.vectors)))
+    votes, truth, nearness = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return votes, truth, nearness
+
+
+def _folds(y: np.ndarray, seed: int) -> np.ndarray:
+    """A fold for each example; every label keeps an example in all of the others.
+
+    Raises:
+        InputError: a label has only one example.
+    """
+    import numpy as np
+
+    values, counts = np.unique(y, return_counts=True)
+    if counts.min() < 2:
+        raise InputError(reason="bad_value", name="examples", value=1, allowed="2 …")
+    random = np.random.default_rng(seed)
+    fold = np.zeros(len(y), dtype=int)
+    for value in values:
+        rows = np.flatnonzero(y == value)
+        fold[random.permutation(rows)] = (np.arange(len(rows)) + random.integers(FOLDS)) % FOLDS
+    return fold
+
+
+def _mixed(votes: np.ndarray, truth: np.ndarray) -> Mix:
+    """The weights under which the true labels are most likely; never negative. Four numbers, so nothing overfits."""
+    import numpy as np
+    from scipy.optimize import minimize
+
+    spread = votes.std(axis=(0, 2)) + 1e-9
+    scaled = votes / spread[None, :, None]
+
+    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        logits = np.einsum("nvk,v->nk", scaled, weights)
+        logits -= logits.max(axis=1, keepdims=True)
+        shares = np.exp(logits)
+        shares /= shares.sum(axis=1, keepdims=True)
+        rows = np.arange(len(truth))
+        value = -np.log(shares[rows, truth] + 1e-12).mean()
+        gradient = np.einsum("nvk,nk->v", scaled, shares) - scaled[rows, :, truth].sum(axis=0)
+        return float(value), gradient / len(truth)
+
+    found = minimize(loss, np.ones(len(VIEWS)), jac=True, bounds=[(0, 50)] * len(VIEWS), method="L-BFGS-B")
+    return Mix(tuple(float(w) for w in found.x / spread))
+
+
+def _scoped(mix: Mix, votes: np.ndarray, truth: np.ndarray, nearness: np.ndarray, kept: float) -> Scope:
+    """Learn the scope. Without unknown texts every signal counts the same, and only the threshold is learned."""
+    import numpy as np
+    from sklearn.linear_model import LogisticRegression
+
+    found = signals(mix.logits(votes), votes, nearness)
+    inside = truth >= 0
+    center, scale = found[inside].mean(axis=0), found[inside].std(axis=0) + 1e-9
+    z = (found - center) / scale
+    weights, bias = np.full(z.shape[1], 1 / z.shape[1]), 2.0
+    if (~inside).sum() >= 20:
+        model = LogisticRegression(C=1.0, class_weight="balanced").fit(z, inside)
+        weights, bias = model.coef_[0], float(model.intercept_[0])
+    known = 1 / (1 + np.exp(-(z @ weights + bias)))
+    threshold = float(np.quantile(known[inside], 1 - kept))
+    return Scope(tuple(map(float, center)), tuple(map(float, scale)), tuple(map(float, weights)), bias, threshold)
