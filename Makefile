@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 .DEFAULT_GOAL := help
-.PHONY: run test check format eval bench docs constraints clean help
+.PHONY: run test check format eval bench bench-gpu docs constraints clean help
 
 run: $(VENV)/base  ## install what is needed and open the apps in the browser
 	@$(BIN)/touchstone ui --port $(PORT)
@@ -20,11 +20,14 @@ check: $(VENV)/all  ## format, lint and type checks
 format: $(VENV)/all  ## format the code
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-eval: $(VENV)/all  ## measure the quality of every app on its data
-	@$(BIN)/python -m apps.customer_service.evaluate
+eval: $(VENV)/all  ## measure quality on the sample shop and, with DATA=folder, on public sets
+	@$(BIN)/python -m apps.measure $(if $(DATA),--data $(DATA)) $(ARGS)
 
 bench: $(VENV)/all  ## measure speed side by side with peers
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-gpu: $(VENV)/all  ## measure the torch engine on a graphics card, where there is one
+	@$(BIN)/python -m benchmarks gpu
 
 docs: $(VENV)/all  ## write the generated parts of docs/ anew
 	@$(BIN)/python -m tests.generated write
@@ -39,7 +42,7 @@ clean:  ## remove the virtual environment and caches
 	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
 
 help:  ## list these commands
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 # The stamps: a change of the pins installs again, nothing else does. pip is upgraded first because the
 # one that comes with `venv` searches for minutes on this set of packages. The chat model's package is

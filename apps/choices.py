@@ -19,6 +19,15 @@ from core.settings import Settings, load_settings
 
 KINDS = {"chat": "chat", "judge": "chat", "embedding": "embedding", "rerank": "rerank"}
 OPTIONAL = ("rerank", "judge")
+EXAMPLES: dict[tuple[str, str], tuple[str, ...]] = {
+    ("sentence-transformers", "embedding"): (
+        "BAAI/bge-m3",
+        "Qwen/Qwen3-Embedding-0.6B",
+        "intfloat/multilingual-e5-small",
+    ),
+    ("sentence-transformers", "rerank"): ("BAAI/bge-reranker-v2-m3", "Qwen/Qwen3-Reranker-0.6B"),
+    ("langchain", "chat"): ("anthropic:claude-sonnet-4-5", "google_genai:gemini-2.5-flash"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +52,7 @@ def choices(role: str, settings: Settings) -> tuple[Choice, ...]:
     if not any(choice.id == "openai" for choice in local):
         rows = {}  # services are reached through that engine, which cannot do this kind
     hosted = [
-        Choice(name, row.label, row.embeddings if kind == "embedding" else row.models, row)
+        Choice(name, row.label, {"embedding": row.embeddings, "rerank": row.rerankers}.get(kind, row.models), row)
         for name, row in rows.items()
     ]
     return tuple([choice for choice in local if choice.id not in rows] + hosted)
@@ -51,10 +60,10 @@ def choices(role: str, settings: Settings) -> tuple[Choice, ...]:
 
 def _suggestions(engine: str, kind: str) -> tuple[str, ...]:
     if engine != "embedded":
-        return ()
+        return EXAMPLES.get((engine, kind), ())
     from core.providers import embedded
 
-    return tuple(embedded.EMBEDDING if kind == "embedding" else embedded.CHAT)
+    return {"embedding": tuple(embedded.EMBEDDING), "rerank": ("lexical",)}.get(kind, tuple(embedded.CHAT))
 
 
 def variables(role: str, name: str, service: Service | None = None, *, url: str = "", key: str = "") -> dict[str, str]:

@@ -14,7 +14,7 @@ from core.providers.registry import open_model, split_name
 from core.providers.sync import iterate, run
 from core.runtime import Runtime
 from core.settings import Settings
-from core.telemetry.ledger import Recorded, RecordedEmbedding
+from core.telemetry.ledger import Recorded, RecordedEmbedding, RecordedReranker
 from core.telemetry.trace import trace
 from core.types import Caller, Capabilities, Completion, Deadlines, Done, Options, TextDelta
 
@@ -150,6 +150,8 @@ def _opened(runtime: Runtime, kind: str, name: str, settings: Settings) -> Itera
             model = Recorded(model, runtime.ledger)
         elif kind == "embedding":
             model = RecordedEmbedding(model, runtime.ledger)
+        elif kind == "rerank":
+            model = RecordedReranker(model, runtime.ledger)
     try:
         yield model
     except TimeoutError as error:

@@ -16,7 +16,18 @@ from typing import Any
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 DOCS = HERE.parent / "docs"
-PACKAGES = ("openai", "httpx2", "langchain-openai", "langchain-core", "litellm", "uvloop", "xllamacpp", "streamlit")
+PACKAGES = (
+    "openai",
+    "httpx2",
+    "langchain-openai",
+    "langchain-core",
+    "litellm",
+    "uvloop",
+    "xllamacpp",
+    "streamlit",
+    "torch",
+    "sentence-transformers",
+)
 
 Bilingual = tuple[str, str]  # English, Chinese
 

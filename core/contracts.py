@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from core.types import Capabilities, Decision, EmbeddingKind, Event, Message, Options, Question
+from core.types import Capabilities, Decision, EmbeddingKind, Event, Image, Message, Options, Question
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,6 +61,19 @@ class EmbeddingModel(Protocol):
 
 
 @runtime_checkable
+class ImageEmbeddingModel(EmbeddingModel, Protocol):
+    """An embedding model that puts images into the space of its texts."""
+
+    async def embed_images(self, images: Sequence[Image]) -> np.ndarray:
+        """Embed ``images``. Shape: ``(len(images), dim)`` float32, each row of L2 norm 1.
+
+        Raises:
+            core.errors.Unsupported: this model cannot see.
+        """
+        ...
+
+
+@runtime_checkable
 class DecisionModel(Protocol):
     """A model that answers typed questions about a state with probabilities."""
 
@@ -78,5 +91,10 @@ class Reranker(Protocol):
     name: str
 
     async def rerank(self, query: str, passages: Sequence[str]) -> np.ndarray:
-        """Score each passage. Shape: ``(len(passages),)`` float32, higher is better."""
+        """Score each passage. Shape: ``(len(passages),)`` float32, higher is better.
+
+        Scores are for ordering: they are comparable within one call, and their scale is the model's own.
+        """
         ...
+
+    async def aclose(self) -> None: ...

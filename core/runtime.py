@@ -11,7 +11,7 @@ from core.contracts import ChatModel, DecisionModel, EmbeddingModel, Reranker
 from core.providers.openmp import be_polite
 from core.providers.registry import open_model
 from core.settings import Settings, load_settings
-from core.telemetry.ledger import Ledger, Recorded, RecordedEmbedding
+from core.telemetry.ledger import Ledger, Recorded, RecordedEmbedding, RecordedReranker
 from core.types import Example
 from core.workspace import Workspace
 
@@ -38,15 +38,26 @@ class Runtime:
         return self._model("embedding", name or self.settings.model("embedding"))
 
     def decision(
-        self, name: str | None = None, *, examples: Sequence[Example] | Mapping[str, Sequence[Example]] | None = None
+        self,
+        name: str | None = None,
+        *,
+        examples: Sequence[Example] | Mapping[str, Sequence[Example]] | None = None,
+        by: str | None = None,
     ) -> DecisionModel:
-        """Answers typed questions: by ``examples`` on the embedding model, else on the chat model ``name``."""
+        """Answers typed questions: by ``examples`` on the embedding model, else on the chat model ``name``.
+
+        ``by`` asks what was made for decisions instead: ``decisions`` or ``systemone``, the endpoint of that name of
+        a service, or ``pipeline``, the pipeline of transformers.
+        """
         from core.providers.decisions import decision_model
+
+        if by is not None:
+            return self._model(by, name or self.settings.model("chat"))
 
         return decision_model(self.chat(name) if examples is None else self.embedding(name), examples)
 
     def reranker(self, name: str | None = None) -> Reranker | None:
-        """The reranker, or ``None`` when none is set."""
+        """The reranker ``name``, or the one that is set; ``None`` when none is. Its calls are in the ledger."""
         chosen = name or self.settings.model("rerank")
         return self._model("rerank", chosen) if chosen else None
 
@@ -90,6 +101,8 @@ class Runtime:
                     model = Recorded(model, self.ledger)
                 elif kind == "embedding":
                     model = RecordedEmbedding(model, self.ledger)
+                elif kind == "rerank":
+                    model = RecordedReranker(model, self.ledger)
                 self._models[kind, name] = model
             return model
 

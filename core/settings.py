@@ -94,6 +94,9 @@ FIELDS: tuple[Field, ...] = (
     Field("local.slots", "TOUCHSTONE_LOCAL_SLOTS", 8, int, "Calls a model in this process answers at once", "本进程内的模型同时回答的调用数", low=1, high=64),
     Field("local.context_tokens", "TOUCHSTONE_LOCAL_CONTEXT", 0, int, "Context of each of these calls in tokens; 0 lets the model and the memory decide", "其中每个调用的上下文长度（词元）；0 表示由模型和内存决定", low=0, high=1048576),
     Field("local.threads", "TOUCHSTONE_LOCAL_THREADS", 0, int, "Threads a chat model in this process computes with; 0 takes all cores", "本进程内对话模型的计算线程数；0 表示用全部核心", low=0, high=512),
+    Field("local.device", "TOUCHSTONE_LOCAL_DEVICE", "", str, "Device of transformers models: cuda, cuda:1, rocm, mps, cpu; empty takes the best there is", "transformers 模型的设备：cuda、cuda:1、rocm、mps、cpu；空则用最好的"),
+    Field("local.dtype", "TOUCHSTONE_LOCAL_DTYPE", "", str, "Number format of transformers models; empty takes what the device does best", "transformers 模型的数值格式；空则按设备选择", allowed=("", "float32", "bfloat16", "float16")),
+    Field("local.quantization", "TOUCHSTONE_LOCAL_QUANTIZATION", "", str, "Weights of transformers models in 8 or 4 bits (CUDA, needs bitsandbytes)", "transformers 模型的权重用 8 位或 4 位（CUDA，需要 bitsandbytes）", allowed=("", "int8", "int4")),
     Field("retrieval.synonyms", "TOUCHSTONE_SYNONYMS", "", str, "YAML file of synonyms for all collections; empty for none", "所有集合通用的同义词 YAML 文件，空则不用"),
     Field("server", "TOUCHSTONE_SERVER", "", str, "URL of a Touchstone service; empty runs in this process", "Touchstone 服务的 URL，空则在本进程运行"),
 )  # fmt: skip

@@ -284,7 +284,11 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A found passage with the reason it was found. Ranks count from 1; ``None``: that leg did not find it."""
+    """A found passage with the reason it was found.
+
+    Ranks count from 1; ``None``: that leg did not find it among its best. Its score there is known all the same.
+    ``score`` is the fused one; ``rerank_score`` is a reranker's, on a scale of its own.
+    """
 
     passage: Passage
     score: float
@@ -297,6 +301,7 @@ class Hit:
     similar: tuple[Hit, ...] = ()  # near-duplicates folded into this one
     parts: Mapping[str, float] = field(default_factory=dict)  # what the score is the sum of, when it was moved
     collection: str = ""
+    rerank_score: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

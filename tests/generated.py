@@ -55,10 +55,16 @@ def provider_table() -> dict[Path, str]:
         "README.md": [
             "| `embedded:smollm2`, `embedded:e5` | models that come with the install, offline | none needed | |",
             "| `gguf:/path/model.gguf` | any GGUF file, in this process through llama.cpp | none needed | |",
+            "| `sentence-transformers:BAAI/bge-m3` | embeddings and rerankers in this process, through torch | none needed | |",
+            "| `langchain:anthropic:claude-sonnet-4-5` | any model of LangChain | the provider's own | |",
+            "| `transformers:Qwen/Qwen3-4B` | a hub model, folder or GGUF file, in this process through torch (GPU or CPU) | none needed | |",
         ],
         "README.zh.md": [
             "| `embedded:smollm2`、`embedded:e5` | 随安装自带的模型，离线可用 | 不需要 | |",
             "| `gguf:/path/model.gguf` | 任意 GGUF 文件，在本进程内由 llama.cpp 运行 | 不需要 | |",
+            "| `sentence-transformers:BAAI/bge-m3` | 在本进程内由 torch 运行的向量和重排模型 | 不需要 | |",
+            "| `langchain:anthropic:claude-sonnet-4-5` | 任意 LangChain 模型 | 由服务商决定 | |",
+            "| `transformers:Qwen/Qwen3-4B` | hub 模型、文件夹或 GGUF 文件，在本进程内由 torch 运行（GPU 或 CPU） | 不需要 | |",
         ],
     }
     pages = {}

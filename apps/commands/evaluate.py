@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from apps.commands.calibrate import told_of
 from apps.commands.checkup import Json
 from apps.commands.shell import STOPPED, Command, Group, Out, console, out_of
 from core.errors import InputError, MissingFile
@@ -41,10 +42,11 @@ Page = Annotated[Path | None, typer.Option("--html", help="cli.evaluate.html")]
 Publish = Annotated[Path | None, typer.Option("--publish", help="cli.evaluate.publish")]
 Resume = Annotated[bool | None, typer.Option("--resume/--fresh", help="cli.evaluate.resume", show_default=False)]
 ALL = "all"
+PAIRS = (".txt", ".tsv")  # files of sentence pairs
 BASELINE = "lexical"  # sentences chosen by shared words alone, beside every answering system
 PUBLISHED = {  # of each task, in the scoreboard
-    "retrieval": ("ndcg@10", "recall@100"),
-    "answers": ("answered", "supported", "unsupported_at_60%", "refused", "refused_at_10%"),
+    "retrieval": ("ndcg@10", "success@1", "recall@100"),
+    "answers": ("answered", "supported", "unsupported_at_60%", "refused", "refused_at_10%", "ece"),
     "intents": ("accuracy", "in_scope_accuracy", "oos_recall", "oos_precision", "ece"),
 }
 
@@ -53,6 +55,8 @@ PUBLISHED = {  # of each task, in the scoreboard
 def retrieval(
     data: Data,
     mode: Annotated[str, typer.Option("--mode", help="cli.evaluate.retrieval.mode")] = "hybrid",
+    symmetric: Annotated[bool, typer.Option("--symmetric", help="cli.evaluate.retrieval.symmetric")] = False,
+    among: Annotated[list[Path] | None, typer.Option("--among", help="cli.evaluate.retrieval.among")] = None,
     split: Split = "test",
     sample: Sample = None,
     baseline: Baseline = None,
@@ -64,13 +68,17 @@ def retrieval(
     json: Json = False,
 ) -> None:
     from core.evaluation.corpus import MODES
+    from core.evaluation.datasets import among as mixed
 
     if mode not in (*MODES, ALL):
         raise InputError(reason="bad_value", name="--mode", value=mode, allowed=", ".join((*MODES, ALL)))
     found = _read(data, split, sample)
+    if among:
+        found = mixed(found, [_read(path, split, None) for path in among])
     chosen = MODES if mode == ALL else tuple(m for m in MODES if m == mode)
     files = Files(baseline, gate, save, html, publish)
-    _measure(lambda runtime, out: _search(runtime, found, chosen, out, resume), files, json, _against_legs)
+    alike = symmetric or (data.is_file() and data.suffix in PAIRS)
+    _measure(lambda runtime, out: _search(runtime, found, chosen, alike, out, resume), files, json, _against_legs)
 
 
 @app.command("answers", cls=Command, help="cli.evaluate.answers.about")
@@ -79,6 +87,10 @@ def answers(
     unanswerable: Annotated[
         list[Path] | None, typer.Option("--unanswerable", help="cli.evaluate.answers.unanswerable")
     ] = None,
+    remove: Annotated[str | None, typer.Option("--remove", help="cli.evaluate.answers.remove")] = None,
+    evidence: Annotated[Path | None, typer.Option("--evidence", help="cli.evaluate.answers.evidence")] = None,
+    mode: Annotated[str, typer.Option("--mode", help="cli.evaluate.answers.mode")] = "hybrid",
+    calibrated: Annotated[bool, typer.Option("--calibrate", help="cli.evaluate.answers.calibrate")] = False,
     model: Annotated[str | None, typer.Option("--model", "-m", help="cli.evaluate.answers.model")] = None,
     split: Split = "test",
     sample: Sample = None,
@@ -90,35 +102,42 @@ def answers(
     resume: Resume = None,
     json: Json = False,
 ) -> None:
-    found = _read(data, split, sample)
-    if not any(record.answers for record in found.records):
-        raise InputError(reason="data_no_answers", name=found.name)
-    others = [_read(path, split, sample) for path in unanswerable or []]
+    if mode not in _ANSWER_MODES:
+        raise InputError(reason="bad_value", name="--mode", value=mode, allowed=", ".join(_ANSWER_MODES))
+    found = _asked(data, split, evidence, remove, sample)
+    others = [_questions(path, split, sample) for path in unanswerable or []]
     files = Files(baseline, gate, save, html, publish)
-    _measure(lambda runtime, out: _answer(runtime, found, others, model, out, resume), files, json)
+    _measure(
+        lambda runtime, out: _answer(runtime, found, others, Way(mode, model, calibrated), out, resume), files, json
+    )
 
 
 # --- what is measured -----------------------------------------------------------------------------
 
 
 async def _search(
-    runtime: Runtime, data: Dataset, modes: Sequence[Any], out: Out, resume: bool | None
+    runtime: Runtime, data: Dataset, modes: Sequence[Any], symmetric: bool, out: Out, resume: bool | None
 ) -> list[Evaluation]:
     from core.evaluation.corpus import Corpus
     from core.evaluation.judges import retrieval_task
     from core.evaluation.tasks import evaluate
     from core.jobs import Jobs
+    from core.providers import symmetric as reading
 
     found = []
+    model = runtime.settings.model("embedding")
+    model = f"{reading.ENGINE}:{model}" if symmetric else model
     for mode in modes:
         with _bar(out) as bar:
-            corpus = await Corpus.open(data, runtime, mode, told=bar)
+            corpus = await Corpus.open(data, runtime, mode, embedding=model, told=bar)
             with closing(corpus):
 
                 async def search(record: Record, corpus: Corpus = corpus) -> list[str]:
                     return await corpus.search(record.input)
 
-                config = {} if mode == "keyword" else {"embedding": runtime.settings.model("embedding")}
+                config = {} if mode == "keyword" else {"embedding": model}
+                if mode == "hybrid" and (rerank := runtime.settings.model("rerank")):
+                    config["rerank"] = rerank
                 found.append(
                     await evaluate(
                         retrieval_task(data),
@@ -133,32 +152,45 @@ async def _search(
     return found
 
 
+_ANSWER_MODES = ("hybrid", "keyword")
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How the measured system answers."""
+
+    mode: str
+    model: str | None = None  # that writes; without one sources are quoted
+    calibrated: bool = False  # on the collection's own sentences, first
+
+
 async def _answer(
-    runtime: Runtime, data: Dataset, others: Sequence[Dataset], model: str | None, out: Out, resume: bool | None
+    runtime: Runtime, data: Dataset, others: Sequence[Dataset], way: Way, out: Out, resume: bool | None
 ) -> list[Evaluation]:
     from core.evaluation.corpus import Corpus
     from core.evaluation.judges import answer_output, answer_task
     from core.evaluation.tasks import evaluate
     from core.jobs import Jobs
 
-    chat = runtime.chat(model) if model else None
-    embedding = {"embedding": runtime.settings.model("embedding")}
+    chat = runtime.chat(way.model) if way.model else None
     task, found = answer_task(data, others), []
     with _bar(out) as bar:
 
-        async def measure(mode: Mode, name: str, config: dict[str, Any]) -> None:
+        async def measure(name: str, mode: Mode, answer: Callable[[Corpus, str], Any], config: dict[str, Any]) -> None:
             corpus = await Corpus.open(data, runtime, mode, told=bar)
             with closing(corpus):
+                if way.calibrated and name != BASELINE:
+                    made = await corpus.calibrate(told=lambda done, of: bar("calibration", done, of))
+                    out.note(out.t("calibrate.done", **told_of(made)))
+                    config = {**config, "threshold": made.threshold}
 
-                async def answer(record: Record) -> dict[str, Any]:
-                    if mode == "keyword":
-                        return await corpus.quote_by_words(record.input)
-                    return answer_output(await corpus.answer(record.input, chat))
+                async def answered(record: Record) -> dict[str, Any]:
+                    return await answer(corpus, record.input)
 
                 found.append(
                     await evaluate(
                         task,
-                        answer,
+                        answered,
                         name=name,
                         jobs=Jobs(runtime.workspace),
                         config=config,
@@ -167,19 +199,58 @@ async def _answer(
                     )
                 )
 
-        await measure("keyword", BASELINE, {})
-        await measure("hybrid", model or "extractive", embedding)
+        async def quoted(corpus: Corpus, question: str) -> dict[str, Any]:
+            return answer_output(await corpus.answer(question, chat))
+
+        mode: Mode = "keyword" if way.mode == "keyword" else "hybrid"
+        config: dict[str, Any] = {"mode": mode}
+        if mode == "hybrid":
+            config["embedding"] = runtime.settings.model("embedding") or ""
+        await measure(BASELINE, "keyword", lambda corpus, question: corpus.quote_by_words(question), {})
+        await measure(way.model or "extractive", mode, quoted, config)
     return found
 
 
-def _read(path: Path, split: str, sample_size: int | None) -> Dataset:
-    """A BEIR folder or a SQuAD file."""
+def _asked(path: Path, split: str, evidence: Path | None, remove: str | None, sample_size: int | None) -> Dataset:
+    """The questions with their answers, or with those taken out that ``remove`` says; then a sample of them."""
     from core.evaluation.datasets import sample
-    from core.evaluation.loaders import load_beir, load_squad
+    from core.evaluation.loaders import with_evidence
+    from core.evaluation.removed import REMOVALS
+
+    if remove and remove not in REMOVALS:
+        raise InputError(reason="bad_value", name="--remove", value=remove, allowed=", ".join(REMOVALS))
+    data = _read(path, split, None)
+    if evidence:
+        data = with_evidence(data, evidence)
+    if not any(record.answers for record in data.records):
+        raise InputError(reason="data_no_answers", name=data.name)
+    for name, removed in REMOVALS.items():
+        data = removed(data) if name == remove else data
+    return sample(data, sample_size) if sample_size else data
+
+
+def _questions(path: Path, split: str, sample_size: int | None) -> Dataset:
+    """A BEIR folder, a SQuAD file, or questions one a line."""
+    from core.evaluation.datasets import sample
+    from core.evaluation.loaders import load_questions
+
+    if path.is_dir() or path.name.endswith((".json", ".json.gz")):
+        return _read(path, split, sample_size)
+    data = load_questions(path)
+    return sample(data, sample_size) if sample_size else data
+
+
+def _read(path: Path, split: str, sample_size: int | None) -> Dataset:
+    """A BEIR folder, a SQuAD file or a file of sentence pairs."""
+    from core.evaluation.datasets import sample
+    from core.evaluation.loaders import load_beir, load_pairs, load_squad
 
     if not path.exists():
         raise MissingFile(path=str(path), needed_for="--data")
-    data = load_beir(path, split=split) if path.is_dir() else load_squad(path)
+    if path.is_dir():
+        data = load_beir(path, split=split)
+    else:
+        data = load_pairs(path) if path.suffix in PAIRS else load_squad(path)
     return sample(data, sample_size) if sample_size else data
 
 

@@ -148,6 +148,7 @@ def service_rows(settings: Settings) -> list[dict[str, Any]]:
             "key_set": bool(row.key_variable and settings.get(row.key_variable)),
             "models": list(row.models),
             "embeddings": list(row.embeddings),
+            "rerankers": list(row.rerankers),
         }
         for row in services(settings).values()
     ]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import hashlib
 import json
 import sys
 import tempfile
@@ -20,6 +21,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from core.evaluation import results, scoreboard
+from core.evaluation.results import Evaluation, Measure
+from core.evaluation.tasks import report
 from core.retrieval import vectors
 from core.retrieval.answerer import CANDIDATES, Answerer, Weighed
 from core.retrieval.index import Index
@@ -31,6 +35,12 @@ from core.types import Answer, Hit
 SAMPLE = Path(__file__).parent / "sample"
 VECTORS = SAMPLE / "vectors.npz"
 DEPTHS = (1, 3, 10)
+SHOWN = {  # in the scoreboard
+    "answer_right": "the answer holds the expected words",
+    "false_refusals": "answerable questions that are refused",
+    "refused_near": "near misses that are refused",
+    "refused_far": "questions of another world that are refused",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +145,40 @@ def figures(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     return found
 
 
+def evaluation(outcomes: Sequence[Outcome], split: str) -> Evaluation:
+    """The same figures with intervals, for the scoreboard."""
+    names = ["keyword_hit@3", "vector_hit@3", "fused_hit@3", *SHOWN]
+    columns: dict[str, list[float | None]] = {name: [] for name in names}
+    for outcome in outcomes:
+        one = figures([outcome])
+        for name in names:
+            columns[name].append(None if one[name] is None else float(one[name]))
+    measures = tuple(Measure(name, higher_is_better=name != "false_refusals") for name in names)
+    return Evaluation(
+        task="customer service",
+        system="extractive",
+        data="sample shop",
+        split=split,
+        checksum=hashlib.sha256((SAMPLE / "questions.jsonl").read_bytes()).hexdigest(),
+        ids=tuple(outcome.case.id for outcome in outcomes),
+        columns=columns,
+        measures=measures,
+        figures=results.figures(measures, columns),
+    )
+
+
+def publish(outcomes: Sequence[Outcome], split: str, folder: Path) -> Path:
+    """Write the figures of :func:`evaluation` for the scoreboard."""
+    made = evaluation(outcomes, split)
+    legs = {leg: made.figures[f"{leg}_hit@3"].value for leg in ("keyword", "vector")}
+    wanted = [scoreboard.Wanted("fused_hit@3", "sample shop: the right document among the first 3", legs)]
+    wanted += [scoreboard.Wanted(name, f"sample shop: {words}") for name, words in SHOWN.items()]
+    told = report("sample shop", [made], f"python -m apps.customer_service.evaluate --split {split}")
+    return scoreboard.save(
+        folder, f"customer-service-sample-{split}", scoreboard.published(made.task, told, made, wanted)
+    )
+
+
 def fit(outcomes: Sequence[Outcome]) -> dict[str, dict[str, float]]:
     """Weights for :mod:`core.retrieval.evidence`, fitted on these questions."""
     import numpy as np
@@ -223,6 +267,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--split", choices=("test", "tune", "all"), default="test")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--publish", type=Path, metavar="FOLDER", help="write the figures for docs/scoreboard.md")
     parser.add_argument("--misses", action="store_true", help="also list what went wrong")
     parser.add_argument(
         "--fit", action="store_true", help="fit the answerer's weights on the split tune and print them"
@@ -238,6 +283,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.fit:
         fitted = fit(outcomes)
         sys.stdout.write(json.dumps(fitted, indent=2) + "\n")
+    if given.publish:
+        sys.stdout.write(f"{publish(outcomes, split, given.publish)}\n")
     if given.json:
         sys.stdout.write(json.dumps({"split": split, **sets}, indent=2) + "\n")
         return 0

@@ -20,13 +20,17 @@ from core.settings import ROLES, Settings
 
 NONE = ""
 FILES = {"gguf": "~/models/qwen3-4b-q4_k_m.gguf", "scripted": "answers.yaml"}
-ORDER = {"": 0, "embedded": 1, "gguf": 2, "scripted": 99}
+PLACEHOLDERS = {**FILES, "transformers": "Qwen/Qwen3-4B", "decision": "openai:gpt-6-luna"}
+ORDER = {
+    "": 0, "embedded": 1, "gguf": 2, "transformers": 3, "sentence-transformers": 4, "langchain": 60, "decision": 61,
+    "scripted": 99,
+}  # fmt: skip
 SIGNS = {True: ":green-badge[:material/check: {}]", False: ":gray-badge[{}]"}
 CAPABILITIES = ("stream", "tools", "schema", "images", "logprobs", "usage", "cancel", "reasoning", "grounded")
 
 
 def provider_label(choice_id: str, rows: dict[str, Choice]) -> str:
-    if choice_id in ("", "embedded", "gguf", "scripted"):
+    if choice_id in ORDER:
         return t(f"models.engine.{choice_id or 'none'}")
     return rows[choice_id].label
 
@@ -64,11 +68,14 @@ def model_field(role: str, choice: Choice, settings: Settings) -> str:
     if choice.service is None and not choice.models:
         is_file = choice.id in FILES
         return st.text_input(
-            t("models.path" if is_file else "models.model"), value=in_use, placeholder=FILES.get(choice.id), key=key
+            t("models.path" if is_file else "models.model"),
+            value=in_use,
+            placeholder=PLACEHOLDERS.get(choice.id),
+            key=key,
         ).strip()
     listed = st.session_state.get(f"models_listed_{choice.id}", ())
     names = list(dict.fromkeys(filter(None, [in_use, *listed, *choice.models])))
-    typed = choice.service is not None
+    typed = choice.id != "embedded"
     chosen = st.selectbox(
         t("models.model"), names, index=0 if names else None, accept_new_options=typed, key=key,
         help=t("models.model_help") if typed else None,

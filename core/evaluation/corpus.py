@@ -1,7 +1,8 @@
-"""The documents of a data set, indexed in a folder of their own, to measure search and answers on.
+"""The documents of a data set, indexed in a collection of their own, to measure search and answers on.
 
-The folder lies in the workspace under ``evaluation/`` and is named after the documents' checksum, so a
-second measurement embeds nothing again and the user's own collections are never touched.
+The collections lie in a workspace of their own under ``evaluation/`` and are named after the documents'
+checksum, so a second measurement embeds nothing again, data sets made from one another share their vectors,
+and the user's own collections are never touched.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from urllib.parse import quote
 
 from core.errors import ConfigurationError, InputError
 from core.evaluation.datasets import Dataset, checksum
+from core.evaluation.judges import Quote, joined
 from core.retrieval.options import MODES, Mode, SearchOptions
 from core.workspace import Workspace
 
 if TYPE_CHECKING:
     from core.contracts import ChatModel
+    from core.retrieval.calibration import Calibration
     from core.retrieval.index import Index
     from core.retrieval.library import Library
     from core.runtime import Runtime
@@ -25,20 +28,32 @@ if TYPE_CHECKING:
 
 __all__ = ["MODES", "Corpus", "Mode"]
 Told = Callable[[str, int, int], None]  # stage, done, total
-_PASSAGES = 1000  # more than the engine ever weighs for one query: all its candidates come back
+_FORMAT = 2  # raised when the same documents are indexed otherwise
+_PASSAGES = 300  # enough for 100 documents of several passages each
 
 
 class Corpus:
     """Open it with :meth:`open`. One instance serves one mode of search, so each mode is timed alone."""
 
-    def __init__(self, workspace: Workspace, library: Library, mode: Mode) -> None:
-        self.mode = mode
+    def __init__(self, workspace: Workspace, library: Library, mode: Mode, name: str) -> None:
+        self.mode, self.name = mode, name
         self._workspace, self._library = workspace, library
         self._data_id: dict[str, str] = {}  # by the id that the index gave the document
 
     @classmethod
-    async def open(cls, data: Dataset, runtime: Runtime, mode: Mode = "hybrid", *, told: Told | None = None) -> Corpus:
+    async def open(
+        cls,
+        data: Dataset,
+        runtime: Runtime,
+        mode: Mode = "hybrid",
+        *,
+        embedding: str | None = None,
+        told: Told | None = None,
+    ) -> Corpus:
         """Index what is not indexed yet.
+
+        Args:
+            embedding: the name of a model other than the one that is set.
 
         Raises:
             InputError: the data has no documents.
@@ -49,10 +64,11 @@ class Corpus:
 
         if not data.documents:
             raise InputError(reason="data_no_documents", name=data.name)
-        folder = runtime.settings.home / "evaluation" / checksum((), data.documents)[:16]
-        workspace = Workspace.open(folder)
-        embedding = None if mode == "keyword" else runtime.embedding
-        corpus = cls(workspace, Library(workspace, embedding), mode)
+        workspace = Workspace.open(runtime.settings.home / "evaluation")
+        opened = None if mode == "keyword" else lambda: runtime.embedding(embedding)
+        reranker = runtime.reranker if mode == "hybrid" else None
+        name = f"{checksum((), data.documents)[:16]}-{_FORMAT}"
+        corpus = cls(workspace, Library(workspace, opened, reranker=reranker), mode, name)
         try:
             await corpus._index(data, told)
         except BaseException:
@@ -71,7 +87,13 @@ class Corpus:
 
     async def answer(self, question: str, chat: ChatModel | None = None) -> Answer:
         """The app's answer: quoted, or written by ``chat``."""
-        return await self._library.answer(question, chat=chat)
+        return await self._library.answer(question, collection=self.name, chat=chat)
+
+    async def calibrate(self, *, told: Callable[[int, int], None] | None = None) -> Calibration:
+        """Calibrate the collection on questions made from its sentences, as a user's collection would be."""
+        from core.retrieval.calibration import calibrate
+
+        return await calibrate(self._index_of(), told=told)
 
     async def quote_by_words(self, question: str, quotes: int = 2) -> dict[str, Any]:
         """The baseline that an answering system must beat: sentences that share most with the question.
@@ -84,16 +106,18 @@ class Corpus:
 
         found = await self._index_of().find(question, 10)
         whole = sum(found.weights.values()) or 1.0
-        scored: list[tuple[float, str]] = []
+        scored: list[tuple[float, Quote]] = []
         for hit in found.hits:
+            document, at = hit.passage.document_id, hit.passage.start
             for start, end in sentences.spans(hit.passage.text):
                 sentence = hit.passage.text[start:end]
                 there = set(tokens.tokens(sentence))
-                scored.append((sum(w for term, w in found.weights.items() if term in there) / whole, sentence))
+                share = sum(w for term, w in found.weights.items() if term in there) / whole
+                scored.append((share, Quote(document, at + start, at + end, sentence)))
         best = sorted(scored, key=lambda pair: -pair[0])[:quotes]  # stable: of equals, the better passage's
         return {
             "answered": bool(best),
-            "quotes": [sentence for _, sentence in best],
+            "quotes": joined([quote for _, quote in best]),
             "confidence": best[0][0] if best else 0.0,
         }
 
@@ -102,7 +126,7 @@ class Corpus:
         self._workspace.close()
 
     def _index_of(self) -> Index:
-        return self._library.collection()
+        return self._library.collection(self.name)
 
     async def _index(self, data: Dataset, told: Told | None) -> None:
         index = self._index_of()
@@ -111,7 +135,7 @@ class Corpus:
             source = f"{quote(document.id, safe='')}.txt"
             if source not in there and (document.text or document.title).strip():
                 result = await index.add_text(
-                    document.text or document.title, source, title=document.title or None, embed=False
+                    document.text or document.title, source, title=document.title, embed=False
                 )
                 there[source] = result.document_id or ""
             if source in there:

@@ -79,6 +79,18 @@ def sample(data: Dataset, size: int, *, seed: int = 0) -> Dataset:
     return replace(data, split=f"{data.split}-sample{size}-seed{seed}", records=records, checksum="")
 
 
+def among(data: Dataset, others: Iterable[Dataset]) -> Dataset:
+    """The same questions, asked about the documents of ``others`` too: none of those is relevant to them.
+
+    Their ids are written ``name/id``, so that two sets may number theirs alike. The name says what was added.
+    """
+    added, names = list(data.documents), [data.name]
+    for other in others:
+        names.append(other.name)
+        added += (replace(document, id=f"{other.name}/{document.id}") for document in other.documents)
+    return replace(data, name="+".join(names), documents=tuple(added), checksum="")
+
+
 def divide(
     data: Dataset,
     shares: Mapping[str, float],

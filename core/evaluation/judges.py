@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -186,6 +186,7 @@ def answer_task(data: Dataset, unanswerable: Sequence[Dataset] = ()) -> Task:
         Measure("supported_when_answered", gated=False),
         Measure(f"unsupported_at_{COVERAGE:.0%}", held, f"risk_at_coverage{point}", higher_is_better=False),
         Measure("aurc", held, "aurc", higher_is_better=False),
+        Measure("ece", ("confidence", "right"), "ece", higher_is_better=False, gated=False),
     ]
     if others or any(not record.answers for record in data.records):
         measures += [
@@ -204,6 +205,7 @@ _ANSWER_COLUMNS = (
     "refused",
     "confidence",
     "loss",
+    "right",
 )
 
 
@@ -215,23 +217,56 @@ def _judge_answer(record: Record, output: dict[str, Any] | None) -> dict[str, Ce
     answered = bool(output and output["answered"])
     confidence = float(output["confidence"] or 0.0) if output else 0.0
     if answerable:
-        supported = spans.holds(output["quotes"], record.answers) if output else 0.0
+        held = spans.quotes if record.metadata.get("whole_sentences") else spans.holds
+        supported = held(output["quotes"], record.answers) if output else 0.0
         cells |= {"answered": float(answered), "supported": supported, "confidence": confidence, "loss": 1 - supported}
+        cells["right"] = supported
         if answered:
             cells["supported_when_answered"] = supported
     else:
         cells["refused"] = float(output is not None and not answered)
         cells["confidence"] = confidence if output else None
+        cells["right"] = 0.0 if output else None
     return cells
 
 
 def answer_output(answer: Answer, max_quotes: int = 2) -> dict[str, Any]:
-    """What :func:`answer_task` judges, of an answer of an app."""
+    """What :func:`answer_task` judges, of an answer of an app: its first ``max_quotes`` cited sentences."""
+    cited = [Quote(c.document_id, c.start, c.end, c.quote) for c in answer.citations[:max_quotes]]
     return {
         "answered": answer.mode != "refused",
-        "quotes": [citation.quote for citation in answer.citations[:max_quotes]],
+        "quotes": joined(cited),
         "confidence": answer.confidence,
     }
+
+
+class Quote(NamedTuple):
+    """``text`` stands in ``document`` from ``start`` to ``end``."""
+
+    document: str
+    start: int
+    end: int
+    text: str
+
+
+def joined(quotes: Sequence[Quote]) -> list[str]:
+    """The texts of quotes; of two that follow each other in a document, one text.
+
+    >>> joined([Quote("d", 5, 9, "Two."), Quote("d", 0, 4, "One."), Quote("e", 9, 13, "Six.")])
+    ['One. Two.', 'Six.']
+    """
+    rows: list[Quote] = []
+    for quote in sorted(quotes):
+        last = rows[-1] if rows else None
+        if last and last.document == quote.document and last.end <= quote.start <= last.end + _GAP:
+            gap = " " * (quote.start - last.end)
+            rows[-1] = Quote(last.document, last.start, quote.end, f"{last.text}{gap}{quote.text}")
+        else:
+            rows.append(quote)
+    return [row.text for row in rows]
+
+
+_GAP = 2  # characters of white space between two sentences that follow each other
 
 
 def curve(columns: Mapping[str, Sequence[Cell]]) -> tuple[np.ndarray, np.ndarray]:

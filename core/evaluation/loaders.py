@@ -1,9 +1,12 @@
 """Data sets from files in public formats.
 
-    load_jsonl   one JSON object per line, columns named by you
-    load_csv     CSV or TSV, with or without a header
-    load_beir    a BEIR folder: corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv
-    load_squad   SQuAD 1.1 and 2.0, CMRC 2018, DRCD: paragraphs with questions and answer texts
+    load_jsonl     one JSON object per line, columns named by you
+    load_csv       CSV or TSV, with or without a header
+    load_beir      a BEIR folder: corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv
+    with_evidence  which sentences of a BEIR folder's documents are evidence for each query
+    load_questions questions alone, one a line
+    load_squad     SQuAD 1.1 and 2.0, CMRC 2018, DRCD: paragraphs with questions and answer texts
+    load_pairs     sentence pairs with labels (AFQMC, LCQMC, QQP): which of the second sentences mean the same?
 
 Every loader reads UTF-8 (or GB18030), also as ``.gz``, and returns a :class:`Dataset`. The checksum is of
 the content as read, so the same rows have the same checksum in whatever file format they come.
@@ -16,7 +19,7 @@ import gzip
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +114,61 @@ def load_beir(folder: Path, *, split: str = "test", name: str | None = None) -> 
     return Dataset(name or folder.name, split, records, documents)
 
 
+def with_evidence(data: Dataset, path: Path) -> Dataset:
+    """``data`` with the sentences of its documents that are evidence for each query as answers.
+
+    A row of ``path`` is ``{"id": QUERY, "evidence": [{"doc": DOCUMENT, "sentences": [...]}]}``. A sentence is its
+    text, or its number in the document's list of sentences; those lists stand in a file beside it, named alike with
+    ``_docs`` (``evidence.jsonl``, ``evidence_docs.jsonl``), in rows ``{"_id": DOCUMENT, "sentences": [...]}``.
+    Queries without evidence are left out: nobody knows whether the documents answer them. The records are
+    marked ``metadata["whole_sentences"]``. Source of the form: Wadden et al. 2020, https://arxiv.org/abs/2004.14974
+
+    Raises:
+        MissingFile, InputError: no such file; an unreadable row, or a sentence that is not there.
+    """
+    path = _existing(path)
+    beside = path.with_name(f"{_stem(path)}_docs.jsonl")
+    lists: dict[str, list[str]] = {}
+    if beside.is_file():
+        lists = {str(_cell(row, "_id", where)): _cell(row, "sentences", where) for where, row in _json_lines(beside)}
+    found: dict[str, tuple[dict[str, float], list[str]]] = {}
+    for where, row in _json_lines(path):
+        documents, texts = found.setdefault(str(_cell(row, "id", where)), ({}, []))
+        for part in _cell(row, "evidence", where):
+            document = str(_cell(part, "doc", where))
+            documents[document] = 1.0
+            for sentence in _cell(part, "sentences", where):
+                if isinstance(sentence, str):
+                    texts.append(sentence)
+                elif sentence < len(lists.get(document, ())):
+                    texts.append(lists[document][sentence])
+                else:
+                    raise InputError(reason="data_row", where=where, detail=f"{document}: {sentence}; {beside.name}")
+    records = tuple(
+        replace(
+            record,
+            answers=tuple(dict.fromkeys(found[record.id][1])),
+            relevant=found[record.id][0],
+            metadata={**record.metadata, "whole_sentences": True},
+        )
+        for record in data.records
+        if found.get(record.id, ({}, []))[1]
+    )
+    return replace(data, records=records, checksum="")
+
+
+def load_questions(path: Path, *, name: str | None = None) -> Dataset:
+    """Read questions alone: one a line, up to the first tab. Equal ones are one record.
+
+    Raises:
+        MissingFile, InputError: no such file; not text.
+    """
+    path = _existing(path)
+    asked = dict.fromkeys(line.partition("\t")[0].strip() for line in _text(path).split("\n"))
+    records = tuple(Record(str(number), question) for number, question in enumerate(filter(None, asked)))
+    return Dataset(name or _stem(path), _stem(path), records)
+
+
 def load_squad(path: Path, *, split: str | None = None, name: str | None = None) -> Dataset:
     """Read paragraphs with questions. Documents are the paragraphs; a question's relevant one is its own.
 
@@ -140,6 +198,33 @@ def load_squad(path: Path, *, split: str | None = None, name: str | None = None)
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(reason="data_not_squad", where=path.name, detail=repr(error)) from error
     return Dataset(name or _stem(path), split or _stem(path), tuple(records), tuple(documents))
+
+
+def load_pairs(path: Path, *, split: str | None = None, name: str | None = None) -> Dataset:
+    """Read lines of two sentences and a label, 1 for the same meaning, separated by tabs, as a search task.
+
+    Documents are the distinct second sentences, queries the distinct first ones that have a positive pair with
+    another text; all of a query's positives are relevant to it. Lines of other forms, such as a header, are an
+    error.
+
+    Raises:
+        MissingFile, InputError: no such file; a line that is not a pair with a label of 0 or 1.
+    """
+    path = _existing(path)
+    documents: dict[str, str] = {}
+    relevant: dict[str, dict[str, float]] = {}
+    for number, line in enumerate(_text(path).split("\n"), 1):
+        if not line.strip():
+            continue
+        first, second, label = (*line.rstrip("\r").split("\t"), "", "", "")[:3]
+        if label not in ("0", "1") or not first.strip() or not second.strip():
+            raise InputError(reason="data_row", where=f"{path.name}:{number}", detail=line[:80])
+        there = documents.setdefault(second, f"d{len(documents)}")
+        if label == "1" and first != second:
+            relevant.setdefault(first, {})[there] = 1.0
+    records = tuple(Record(f"q{i}", text, relevant=gains) for i, (text, gains) in enumerate(relevant.items()))
+    found = tuple(Document(id_, text) for text, id_ in documents.items())
+    return Dataset(name or path.resolve().parent.name, split or _stem(path), records, found)
 
 
 def _question(qa: Mapping[str, Any], document: str) -> Record:

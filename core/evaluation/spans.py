@@ -115,6 +115,34 @@ def holds(texts: Sequence[str], answers: Sequence[str]) -> float:
     return float(any(pattern.search(text) for text in map(_evenly_spaced, texts) for pattern in wanted))
 
 
+def quotes(texts: Sequence[str], sentences: Sequence[str]) -> float:
+    """1 when one of ``texts`` contains one of ``sentences``, or is at least half of one.
+
+    For evidence given as whole sentences, which two splitters do not always cut alike.
+
+    >>> quotes(["Mice lived longer."], ["Mice lived longer. (P = 0.01)"])
+    1.0
+    >>> quotes(["Mice lived"], ["Mice lived longer, by a third, than those of the other group."])
+    0.0
+    """
+    if holds(texts, sentences):
+        return 1.0
+    given, wanted = map(_evenly_spaced, texts), [_evenly_spaced(sentence) for sentence in sentences]
+    return float(any(len(text) >= len(other) / 2 and text in other for text in given for other in wanted))
+
+
+def places(text: str, answer: str) -> list[tuple[int, int]]:
+    """Where ``answer`` stands in ``text``, as ``(start, end)``; case and white space do not matter.
+
+    >>> places("On 2  May, then on 2 May.", "2 may")
+    [(3, 9), (19, 24)]
+    """
+    characters = [re.escape(c) for c in answer if not c.isspace()]
+    if not characters:
+        return []
+    return [match.span() for match in re.finditer(r"\s*".join(characters), text, re.IGNORECASE)]
+
+
 def _evenly_spaced(text: str) -> str:
     """One space between words, none beside a Chinese character or Chinese punctuation."""
     return _SPACE_BY_WIDE.sub("", " ".join(text.lower().split()))

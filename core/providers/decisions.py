@@ -86,7 +86,12 @@ def decided(question: Question, probabilities: Sequence[float], model: str) -> D
     return Decision(question.id, answer, shares[best], dict(zip(labels, shares, strict=True)), model)
 
 
-def _checked(questions: Sequence[Question]) -> Sequence[Question]:
+def checked(questions: Sequence[Question]) -> Sequence[Question]:
+    """``questions``, which can be answered and have different ids.
+
+    Raises:
+        InputError: (reason ``bad_value``) they have not, or a question has no labels to choose from.
+    """
     ids = [question.id for question in questions]
     if len(set(ids)) != len(ids):
         raise _bad("questions", ", ".join(ids), Phrase("decision.ids"))
@@ -145,7 +150,7 @@ class LabelLogits:
         self._biases: OrderedDict[tuple[Question, str], list[float]] = OrderedDict()
 
     async def decide(self, state: str, questions: Sequence[Question]) -> Mapping[str, Decision]:
-        for question in _checked(questions):
+        for question in checked(questions):
             if len(labels_of(question)) > len(LETTERS):
                 raise _bad(
                     f"{question.id}.choices", len(question.choices), Phrase("decision.too_many", most=len(LETTERS))
@@ -218,7 +223,7 @@ class Structured:
         self._chat, self._samples, self._temperature = chat, samples, temperature
 
     async def decide(self, state: str, questions: Sequence[Question]) -> Mapping[str, Decision]:
-        if not _checked(questions):
+        if not checked(questions):
             return {}
         language = detect_language("".join(question.instructions for question in questions) or state)
         if self._samples:
@@ -355,7 +360,7 @@ class NearestExamples:
         self._shelves: dict[tuple[Example, ...], _Shelf] = {}
 
     async def decide(self, state: str, questions: Sequence[Question]) -> Mapping[str, Decision]:
-        chosen = {question.id: self._chosen(question) for question in _checked(questions)}
+        chosen = {question.id: self._chosen(question) for question in checked(questions)}
         if not chosen:
             return {}
         (vector,) = await self._embedding.embed([state], kind="query")

@@ -98,6 +98,10 @@ def memory_needed(name: str, settings: Settings) -> int | None:
     engine, _, model = name.partition(":")
     if engine == "gguf":
         return memory_of(read_header(model_path(model, settings), name), settings)
+    if engine == "transformers":
+        from core.providers.transformers import memory_of as memory_of_transformers
+
+        return memory_of_transformers(model, settings)
     if engine == "embedded" and model in EMBEDDING:
         return find_file(EMBEDDING[model]).stat().st_size
     if engine == "embedded":

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -102,9 +102,24 @@ def _read(path: Path, size: int, mtime_ns: int) -> GgufHeader:
         raise damaged(path, "header_broken") from error
 
 
+def read_arrays(header: GgufHeader, keys: Collection[str]) -> dict[str, Any]:
+    """The values of ``keys`` with long arrays whole, such as the vocabulary, which a header leaves out.
+
+    Raises:
+        ConfigurationError: (reason ``bad_model_file``) the file was changed since its header was read.
+    """
+    try:
+        with header.path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            values = _Reader(data, header.path, frozenset(keys)).header()
+    except (OSError, struct.error, UnicodeDecodeError, IndexError) as error:
+        raise damaged(header.path, "header_broken") from error
+    return {key: values.get(key) for key in keys}
+
+
 class _Reader:
-    def __init__(self, data: mmap.mmap, path: Path) -> None:
+    def __init__(self, data: mmap.mmap, path: Path, whole: frozenset[str] = frozenset()) -> None:
         self._data, self._path, self._at, self._size = data, path, 0, len(data)
+        self._whole = whole  # keys whose arrays are kept however long they are
 
     def header(self) -> dict[str, Any]:
         if self._data[:4] != b"GGUF":
@@ -119,7 +134,7 @@ class _Reader:
         values = {}
         for _ in range(pairs):
             key = self._string()
-            values[key] = self._value(self._scalar("I"))
+            values[key] = self._value(self._scalar("I"), key in self._whole)
         if not isinstance(values.get("general.architecture"), str):
             raise damaged(self._path, "no_architecture")
         alignment = values.get("general.alignment", 32)
@@ -151,7 +166,7 @@ class _Reader:
             raise damaged(self._path, "header_broken")
         return number
 
-    def _value(self, kind: int) -> Any:
+    def _value(self, kind: int, whole: bool) -> Any:
         if kind in _SCALARS:
             return self._scalar(_SCALARS[kind])
         if kind == 8:
@@ -161,7 +176,7 @@ class _Reader:
         item, count = self._scalar("I"), self._scalar("Q")
         if item in _SCALARS:
             code = f"<{count}{_SCALARS[item]}"
-            if count > _LONG_ARRAY:
+            if count > _LONG_ARRAY and not whole:
                 self._skip(struct.calcsize(f"<{_SCALARS[item]}") * count)
                 return None
             found = struct.unpack_from(code, self._data, self._at)
@@ -169,7 +184,7 @@ class _Reader:
             return found
         if item != 8 or count > self._size:
             raise damaged(self._path, "header_broken")
-        if count <= _LONG_ARRAY:
+        if count <= _LONG_ARRAY or whole:
             return tuple(self._string() for _ in range(count))
         unpack, data, at = struct.Struct("<Q").unpack_from, self._data, self._at
         for _ in range(count):

@@ -17,15 +17,15 @@ import secrets
 import tempfile
 import threading
 import weakref
-from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from core.errors import MissingPackage, TouchstoneError
 from core.providers.gguf_file import GgufHeader, damaged
+from core.providers.mailbox import Mailbox
 from core.providers.openmp import be_polite
 
 LEAST_CONTEXT_TOKENS = 2048
@@ -44,7 +44,18 @@ class Shape:
     context_tokens: int
 
 
-def shape_of(header: GgufHeader, *, slots: int, context_tokens: int) -> Shape:
+class Measured(Protocol):
+    """A model whose size is known before it is loaded: ``size`` of its weights and of a token's cache in bytes."""
+
+    @property
+    def size(self) -> int: ...
+    @property
+    def context_tokens(self) -> int | None: ...
+    @property
+    def cache_bytes_per_token(self) -> int: ...
+
+
+def shape_of(header: Measured, *, slots: int, context_tokens: int) -> Shape:
     """What was wished, as far as the model and memory allow.
 
     The context is never longer than the model was trained for. The caches of all slots may take as many bytes as
@@ -217,10 +228,7 @@ class Call:
     def __init__(self, server: Any, body: bytes, ended: Callable[[], None]) -> None:
         self._server: Any = server
         self._body, self._ended = body, ended
-        self._loop = asyncio.get_running_loop()
-        self._news = asyncio.Event()
-        self._items: deque[bytes | BaseException | None] = deque()
-        self._told = False
+        self._box: Mailbox[bytes | BaseException | None] = Mailbox()
         self._stopped = False
 
     def start(self) -> None:
@@ -233,13 +241,7 @@ class Call:
 
     async def chunks(self) -> list[bytes | BaseException | None]:
         """Wait for what has come: chunks, then ``None`` at the end, or the error llama.cpp raised."""
-        await self._news.wait()
-        self._news.clear()
-        self._told = False
-        batch = list(self._items)
-        for _ in batch:  # others may be appended meanwhile: those tell again
-            self._items.popleft()
-        return batch
+        return await self._box.take()
 
     def _run(self) -> None:
         end: BaseException | None = None
@@ -257,11 +259,5 @@ class Call:
         return self._stopped or not threading.main_thread().is_alive()
 
     def _hand_over(self, item: bytes | BaseException | None) -> None:
-        """Wake the event loop once for all that has gathered, not once per token."""
-        self._items.append(item)
-        if not self._told:
-            self._told = True
-            try:
-                self._loop.call_soon_threadsafe(self._news.set)
-            except RuntimeError:  # the event loop was closed: nobody waits any more
-                self._stopped = True
+        if not self._box.put(item):
+            self._stopped = True

@@ -13,6 +13,7 @@ import numpy as np
 
 _TYPES = {np.dtype(np.float32): 1, np.dtype(np.uint8): 2, np.dtype(np.int8): 3, np.dtype(np.int64): 7}
 FLOAT = 1
+FUSED = "com.microsoft"  # onnxruntime's own operations, which do the work of several
 Dimension = int | str
 
 
@@ -33,12 +34,25 @@ class Graph:
             self._constants[name] = head + _bytes(9, array.tobytes())
         return name
 
-    def node(self, kind: str, inputs: Sequence[str], *, outputs: int = 1, name: str = "", **attributes: object) -> str:
-        """Add an operation and return the name of its first output; output ``i`` is called ``name.i``."""
+    def node(
+        self,
+        kind: str,
+        inputs: Sequence[str],
+        *,
+        outputs: int = 1,
+        name: str = "",
+        domain: str = "",
+        **attributes: object,
+    ) -> str:
+        """Add an operation and return the name of its first output; output ``i`` is called ``name.i``.
+
+        An input named "" is one that is left out.
+        """
         base = name or f"{kind}.{len(self._nodes)}"
         results = [base if i == 0 else f"{base}.{i}" for i in range(outputs)]
         parts = [_text(1, each) for each in inputs] + [_text(2, each) for each in results] + [_text(4, kind)]
         parts += [_bytes(5, _attribute(key, value)) for key, value in attributes.items()]
+        parts += [_text(7, domain)] if domain else []
         self._nodes.append(b"".join(parts))
         return base
 
@@ -55,7 +69,10 @@ class Graph:
                 *(_bytes(12, _value(name, shape)) for name, shape in outputs.items()),
             ]
         )
-        return _number(1, 9) + _text(2, "touchstone") + _bytes(7, graph) + _bytes(8, _text(1, "") + _number(2, opset))
+        versions = [_text(1, "") + _number(2, opset), _text(1, FUSED) + _number(2, 1)]
+        return b"".join(
+            [_number(1, 9), _text(2, "touchstone"), _bytes(7, graph), *(_bytes(8, version) for version in versions)]
+        )
 
 
 def _varint(value: int) -> bytes:

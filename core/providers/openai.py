@@ -16,6 +16,7 @@ from core.contracts import DEFAULT_OPTIONS
 from core.errors import InvalidResponse
 from core.i18n import Phrase
 from core.providers.endpoint import Endpoint, open_endpoint
+from core.providers.model_options import dimension, split_options
 from core.providers.reply import Reply
 from core.providers.request import chat_request, refuse_unsupported, to_json
 from core.providers.retry import Retrying, RetryingEmbedding, retrying, retrying_embedding
@@ -54,14 +55,27 @@ def open_chat(model: str, *, engine: str, settings: Settings) -> Retrying:
 
 
 def open_embedding(model: str, *, engine: str, settings: Settings) -> RetryingEmbedding:
-    """Open the embedding model ``model`` of the service ``engine``, with retries."""
-    return retrying_embedding(
-        OpenAIEmbedding(open_endpoint(engine, settings), model, deadlines=settings.deadlines), settings
-    )
+    """Open the embedding model ``model`` of the service ``engine``, with retries.
+
+    ``MODEL?dim=256`` asks for shorter vectors, where the service can make them.
+    """
+    bare, options = split_options(model, ("dim",), f"{engine}:{model}")
+    dim = dimension(options, f"{engine}:{model}")
+    opened = OpenAIEmbedding(open_endpoint(engine, settings), bare, deadlines=settings.deadlines, dim=dim)
+    return retrying_embedding(opened, settings)
 
 
 async def list_models(engine: str, settings: Settings) -> list[str]:
-    """The names of the models that the service ``engine`` offers, sorted (GET /models).
+    """The names of the models that the service ``engine`` offers, sorted.
+
+    Raises:
+        ProviderError, ConfigurationError: as for a chat.
+    """
+    return sorted({str(row["id"]) for row in await model_rows(engine, settings)})
+
+
+async def model_rows(engine: str, settings: Settings) -> list[Mapping[str, Any]]:
+    """The models that the service ``engine`` offers, as it describes them (GET /models); each has an ``id``.
 
     Raises:
         ProviderError, ConfigurationError: as for a chat.
@@ -76,7 +90,7 @@ async def list_models(engine: str, settings: Settings) -> list[str]:
         try:
             found = await reply.whole(until, "first_token")
             rows = found["data"] if isinstance(found, Mapping) else found
-            return sorted({str(row["id"]) for row in rows})
+            return [row for row in rows if row["id"]]
         except (KeyError, TypeError) as error:
             raise reply.invalid() from error
         finally:
@@ -165,9 +179,12 @@ class OpenAIEmbedding:
     difference: the wire format has no field for it.
     """
 
-    def __init__(self, endpoint: Endpoint, model: str, *, deadlines: Deadlines | None = None) -> None:
-        self.name = f"{endpoint.name}:{model}"
-        self.dim = _DIMENSIONS.get(model, 0)
+    def __init__(
+        self, endpoint: Endpoint, model: str, *, deadlines: Deadlines | None = None, dim: int | None = None
+    ) -> None:
+        self.name = f"{endpoint.name}:{model}" + (f"?dim={dim}" if dim else "")
+        self.dim = dim or _DIMENSIONS.get(model, 0)
+        self._asked = {"dimensions": dim} if dim else {}
         self._endpoint = endpoint
         self._model = model
         self._deadlines = deadlines or Deadlines()
@@ -206,6 +223,7 @@ class OpenAIEmbedding:
             "model": self._model,
             "input": [text or " " for text in texts],  # an empty string is refused by most services
             "encoding_format": "base64" if endpoint.official else "float",
+            **self._asked,
         }
         response = await endpoint.send(
             "POST", "/embeddings", to_json(body), model=self._model, deadlines=deadlines, until=until, phase="total"

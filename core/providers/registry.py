@@ -29,6 +29,9 @@ class Engine:
     chat: str | None = None
     embedding: str | None = None
     rerank: str | None = None
+    decisions: str | None = None
+    systemone: str | None = None
+    pipeline: str | None = None
     package: str | None = None
     install: str = 'pip install "touchstone-llm"'
     about: str = ""
@@ -37,9 +40,14 @@ class Engine:
 ENGINES: dict[str, Engine] = {
     row.name: row
     for row in (
-        Engine("openai", "core.providers.openai:open_chat", "core.providers.openai:open_embedding", package="openai", about="OpenAI wire format"),
-        Engine("gguf", "core.providers.gguf:open_chat", "core.providers.gguf:open_embedding", package="xllamacpp", about="a GGUF file in this process, through llama.cpp"),
-        Engine("embedded", "core.providers.embedded:open_chat", "core.providers.embedded:open_embedding", about="models that come with the install"),
+        Engine("openai", "core.providers.openai:open_chat", "core.providers.openai:open_embedding", "core.providers.openai_rerank:open_reranker", "core.providers.decision_models:open_decisions", "core.providers.decision_models:open_system_one", package="openai", about="OpenAI wire format"),
+        Engine("gguf", "core.providers.gguf:open_chat", "core.providers.gguf:open_embedding", "core.providers.gguf_rerank:open_reranker", package="xllamacpp", about="a GGUF file in this process, through llama.cpp"),
+        Engine("transformers", "core.providers.transformers:open_chat", pipeline="core.providers.decision_models:open_pipeline", package="transformers", install='pip install "touchstone-llm[local]"', about="a chat model in this process, through torch: hub id, folder or GGUF file"),
+        Engine("embedded", "core.providers.embedded:open_chat", "core.providers.embedded:open_embedding", "core.retrieval.lexical:open_reranker", about="models that come with the install"),
+        Engine("sentence-transformers", None, "core.providers.sentence_transformers:open_embedding", "core.providers.sentence_transformers:open_reranker", package="sentence_transformers", install='pip install "touchstone-llm[local]"', about="embedders and cross-encoders, through torch"),
+        Engine("langchain", "core.providers.langchain:open_chat", "core.providers.langchain:open_embedding", package="langchain", about="any chat or embedding model of LangChain"),
+        Engine("decision", rerank="core.providers.decision_rerank:open_reranker", about="a chat model's decisions, as a reranker"),
+        Engine("symmetric", embedding="core.providers.symmetric:open_embedding", about="an embedding model for documents that are queries themselves"),
         Engine("scripted", "core.providers.scripted:open_chat", "core.providers.scripted:open_embedding", about="answers and faults from a file, for tests and demos"),
     )
 }  # fmt: skip
@@ -85,7 +93,8 @@ def split_name(name: str, settings: Settings) -> tuple[Engine, str, str]:
 
 
 def open_model(kind: str, name: str, settings: Settings) -> Any:
-    """Open the ``kind`` (chat, embedding, rerank) of model called ``name``.
+    """Open the ``kind`` of model called ``name``: chat, embedding, rerank, or a way to decide (decisions, systemone,
+    pipeline).
 
     Raises:
         ConfigurationError: unknown name, missing key, package or file.

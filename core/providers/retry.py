@@ -11,19 +11,21 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from core.contracts import DEFAULT_OPTIONS, ChatModel, EmbeddingModel
+from core.contracts import DEFAULT_OPTIONS, ChatModel, EmbeddingModel, Reranker
 from core.errors import ProviderError, StreamInterrupted, TimedOut
 from core.settings import Settings
 from core.types import Deadlines, Done, EmbeddingKind, Event, Message, Options, ReasoningDelta, TextDelta, ToolCallDelta
 
 if TYPE_CHECKING:
     import numpy as np
+
+T = TypeVar("T")
 
 FIRST_WAIT_S = 0.5
 LONGEST_BACKOFF_S = 8.0
@@ -135,17 +137,47 @@ class RetryingEmbedding:
 
     async def embed(self, texts: Sequence[str], *, kind: EmbeddingKind) -> np.ndarray:
         attempts = Attempts(self._attempts, self._wait_s, uniform=self._uniform)
-        while True:
-            try:
-                return await self.model.embed(texts, kind=kind)
-            except ProviderError as error:
-                wait_s = attempts.wait_s(error)
-                if wait_s is None:
-                    raise
-            await asyncio.sleep(wait_s)
+        return await until_answered(lambda: self.model.embed(texts, kind=kind), attempts)
 
     async def aclose(self) -> None:
         await self.model.aclose()
+
+
+class RetryingReranker:
+    """A reranker that asks the model it holds again."""
+
+    def __init__(
+        self,
+        model: Reranker,
+        *,
+        attempts: int = 3,
+        wait_s: float = 60.0,
+        uniform: Callable[[float, float], float] | None = None,
+    ) -> None:
+        self.model = model
+        self.name = model.name
+        self._attempts = attempts
+        self._wait_s = wait_s
+        self._uniform = uniform
+
+    async def rerank(self, query: str, passages: Sequence[str]) -> np.ndarray:
+        attempts = Attempts(self._attempts, self._wait_s, uniform=self._uniform)
+        return await until_answered(lambda: self.model.rerank(query, passages), attempts)
+
+    async def aclose(self) -> None:
+        await self.model.aclose()
+
+
+async def until_answered(call: Callable[[], Awaitable[T]], attempts: Attempts) -> T:
+    """The result of ``call``, made again as ``attempts`` allow."""
+    while True:
+        try:
+            return await call()
+        except ProviderError as error:
+            wait_s = attempts.wait_s(error)
+            if wait_s is None:
+                raise
+        await asyncio.sleep(wait_s)
 
 
 def retrying(model: ChatModel, settings: Settings) -> Retrying:
@@ -160,6 +192,12 @@ def retrying(model: ChatModel, settings: Settings) -> Retrying:
 
 def retrying_embedding(model: EmbeddingModel, settings: Settings) -> RetryingEmbedding:
     return RetryingEmbedding(
+        model, attempts=settings.values["retries.attempts"], wait_s=settings.values["retries.wait_s"]
+    )
+
+
+def retrying_reranker(model: Reranker, settings: Settings) -> RetryingReranker:
+    return RetryingReranker(
         model, attempts=settings.values["retries.attempts"], wait_s=settings.values["retries.wait_s"]
     )
 

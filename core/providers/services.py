@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A row. ``key_variable`` is ``None`` for servers that need no key; ``models`` are examples for the pages.
+    """A row. ``key_variable`` is ``None`` for servers that need no key; ``models`` are examples for the pages,
+    and so are ``embeddings`` and ``rerankers``.
 
     ``lacks`` are the capabilities that none of its chat models has: asking for one is ``Unsupported`` at once.
     """
@@ -30,6 +31,7 @@ class Service:
     embeddings: tuple[str, ...] = ()
     key_url: str = ""
     lacks: tuple[str, ...] = ()
+    rerankers: tuple[str, ...] = ()
 
     @property
     def url_variable(self) -> str:
@@ -43,10 +45,11 @@ SERVICES: tuple[Service, ...] = (
     Service("zhipu", "Zhipu GLM 智谱", "https://open.bigmodel.cn/api/paas/v4", "ZHIPU_API_KEY", ("glm-4.6", "glm-4-flash"), ("embedding-3",), "https://open.bigmodel.cn/usercenter/apikeys"),
     Service("moonshot", "Moonshot Kimi 月之暗面", "https://api.moonshot.cn/v1", "MOONSHOT_API_KEY", ("kimi-k2", "moonshot-v1-8k"), (), "https://platform.moonshot.cn/console/api-keys"),
     Service("doubao", "Doubao 豆包 (Volcengine 火山方舟)", "https://ark.cn-beijing.volces.com/api/v3", "ARK_API_KEY", ("doubao-seed-1-6",), ("doubao-embedding",), "https://console.volcengine.com/ark"),
-    Service("siliconflow", "SiliconFlow 硅基流动", "https://api.siliconflow.cn/v1", "SILICONFLOW_API_KEY", ("Qwen/Qwen3-8B",), ("BAAI/bge-m3",), "https://cloud.siliconflow.cn/account/ak"),
+    Service("siliconflow", "SiliconFlow 硅基流动", "https://api.siliconflow.cn/v1", "SILICONFLOW_API_KEY", ("Qwen/Qwen3-8B",), ("BAAI/bge-m3",), "https://cloud.siliconflow.cn/account/ak", rerankers=("BAAI/bge-reranker-v2-m3", "Qwen/Qwen3-Reranker-8B")),
     Service("openrouter", "OpenRouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY", ("openai/gpt-oss-20b",), (), "https://openrouter.ai/keys"),
     Service("ollama", "Ollama", "http://localhost:11434/v1", None, ("qwen3:4b", "gemma3:4b"), ("bge-m3",)),
-    Service("vllm", "vLLM", "http://localhost:8000/v1", None, ("Qwen/Qwen3-8B",)),
+    Service("vllm", "vLLM", "http://localhost:8000/v1", None, ("Qwen/Qwen3-8B",), ("BAAI/bge-m3",), rerankers=("BAAI/bge-reranker-v2-m3",)),
+    Service("sglang", "SGLang", "http://localhost:30000/v1", None, ("Qwen/Qwen3-8B",), ("BAAI/bge-m3",), rerankers=("BAAI/bge-reranker-v2-m3",)),
     Service("lmstudio", "LM Studio", "http://localhost:1234/v1", None, ("qwen3-4b",)),
 )  # fmt: skip
 

@@ -448,6 +448,9 @@ class SyncReranker:
         """Shape: ``(len(passages),)`` float32, higher is better."""
         return run(self.model.rerank(query, passages))
 
+    def close(self) -> None:
+        run(self.model.aclose())
+
 
 _FACES: tuple[tuple[str, Callable[[Any], Any]], ...] = (
     ("stream", SyncChat),

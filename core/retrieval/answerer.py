@@ -14,7 +14,7 @@ from core.contracts import ChatModel
 from core.errors import InputError, ProviderError, StreamInterrupted, TouchstoneError, code_of
 from core.i18n import detect_language, message
 from core.prompts.library import PromptLibrary, library
-from core.retrieval import evidence, tokens
+from core.retrieval import calibration, conflict, evidence, tokens
 from core.retrieval.answer import QUESTION_LIMIT, AnswerDone, AnswerEvent, Notice, SentenceReady, SourcesFound
 from core.retrieval.check import check
 from core.retrieval.meaning import Meaning
@@ -40,13 +40,12 @@ from core.types import (
 )
 
 CANDIDATES = 16  # passages whose units are weighed
-MOST_UNITS = 64  # units that are embedded for a question
+MOST_UNITS = 32  # units that are embedded for a question
 QUOTES = 3  # sentences of an extractive answer
-MARGIN = 3.5  # a further quote may score this much less than the first
-REFUSE_BELOW = (
-    0.3  # confidence; see docs/decisions/0004-quotes-before-generation.md for the error rates it was chosen by
-)
-HOPELESS_BELOW = 0.08  # a model is not even asked
+NEAR = 12  # units in which a contradiction of the first is looked for
+MARGIN = 3.5  # a further quote may score this much less than the first (log-odds)
+REFUSE_BELOW = 0.12  # confidence, where the collection is not calibrated; docs/decisions/0009-answers-that-stand-out.md
+HOPELESS = 0.25  # a model is not even asked below this share of the threshold
 SOURCES = 6  # passages a model is given
 PROMPT = "grounded_answer"
 Mode = Literal["extractive", "generated", "refused"]
@@ -85,8 +84,10 @@ class _Draft:
     language: Language
     started: float
     sentences: list[Sentence] = field(default_factory=list)
+    units: dict[int, Unit] = field(default_factory=dict)  # by number of the citation
     citations: dict[tuple[str, int, int], Citation] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
+    differing: tuple[int, int] | None = None  # citations that contradict each other
     removed: int = 0
     first_s: float | None = None
 
@@ -96,6 +97,7 @@ class _Draft:
             key = (unit.passage.id, unit.start, unit.end)
             if key not in self.citations:
                 self.citations[key] = citation(unit, len(self.citations) + 1, score)
+                self.units[len(self.citations)] = unit
                 fresh.append(self.citations[key])
             numbers.append(self.citations[key].number)
         sentence = Sentence(text, tuple(dict.fromkeys(numbers)))
@@ -131,7 +133,12 @@ class Answerer:
         weighed = await self.weigh(
             asked, await self.index.find(searched(asked, history), max(top_k, CANDIDATES), terms_from=asked)
         )
-        ranked, judged, hits = weighed.ranked, weighed.evidence, weighed.hits
+        ranked, hits = weighed.ranked, weighed.hits
+        calibrated = await asyncio.to_thread(calibration.in_force, self.index)
+        confidence = weighed.evidence.confidence
+        threshold = REFUSE_BELOW
+        if calibrated is not None:
+            confidence, threshold = calibrated.confidence(confidence), calibrated.threshold
         if weighed.notices:
             draft.notices.extend(weighed.notices)
             yield Notice(weighed.notices[0])
@@ -140,8 +147,8 @@ class Answerer:
             yield AnswerDone(nothing_indexed(draft))
             return
         written: Answer | None = None
-        if self.chat is not None and judged.confidence >= HOPELESS_BELOW:
-            async with aclosing(self._written(draft, hits, judged.confidence)) as events:
+        if self.chat is not None and confidence >= HOPELESS * threshold:
+            async with aclosing(self._written(draft, hits, confidence)) as events:
                 async for event in events:
                     if isinstance(event, AnswerDone):
                         written = event.answer
@@ -151,15 +158,17 @@ class Answerer:
             yield AnswerDone(written)
             return
         if written is not None and written.mode == "refused":
-            yield AnswerDone(refused(draft, ranked, judged.confidence, written))
+            yield AnswerDone(refused(draft, ranked, confidence, written))
             return
-        if judged.confidence < REFUSE_BELOW and not draft.sentences:
-            yield AnswerDone(refused(draft, ranked, judged.confidence))
+        if confidence < threshold and not draft.sentences:
+            yield AnswerDone(refused(draft, ranked, confidence))
             return
         mode: Mode = "generated" if draft.sentences else "extractive"
         for scored, unit in chosen_quotes(ranked, draft.quoted()):
             yield draft.add(ended(unit.shown), [(unit, scored.hit.score)])
-        done = finished(draft, mode, judged.confidence)
+        if notice := differing(draft):
+            yield notice
+        done = finished(draft, mode, confidence)
         if written is not None and mode == "generated":
             done = replace(done, model=written.model, prompt=written.prompt)
         yield AnswerDone(done)
@@ -167,7 +176,7 @@ class Answerer:
     async def weigh(self, question: str, found: Found) -> Weighed:
         """Weigh the units of what was found: which of them answer the question, and whether any does."""
         ask = evidence.Ask(question, found.weights)
-        pairs = await asyncio.to_thread(_worth_weighing, ask, found.hits)
+        pairs = await asyncio.to_thread(_worth_weighing, ask, found.hits, found.passages)
         meaning = self.index.meaning() if found.vector is not None and pairs else None
         notices = found.notices
         scale = vectors = None
@@ -178,7 +187,9 @@ class Answerer:
                 vectors = await meaning.vectors([evidence.unit_text(unit) for _, unit in pairs])
             except ProviderError:
                 scale, notices = None, ("embedding_down",)
-        ranked = await asyncio.to_thread(evidence.rank, ask, pairs, vectors, found.vector, scale)
+        ranked = await asyncio.to_thread(
+            evidence.rank, ask, pairs, vectors, found.vector, scale, passages=found.passages
+        )
         judged = await asyncio.to_thread(evidence.judge, ask, ranked, found.passages)
         return Weighed(found, reordered(found.hits, ranked), ranked, judged, notices)
 
@@ -224,11 +235,15 @@ class Answerer:
                 code, {"model": self.chat.name, "reason": code_of(error), "detail": error.text(draft.language)}
             )
             if draft.sentences:
+                if notice := differing(draft):
+                    yield notice
                 yield AnswerDone(replace(finished(draft, "generated", confidence), model=model, prompt=prompt.ref))
             return
         if refuses and not draft.sentences:
             yield AnswerDone(replace(finished(draft, "refused", confidence), model=model, prompt=prompt.ref))
         elif draft.sentences:
+            if notice := differing(draft):
+                yield notice
             yield AnswerDone(replace(finished(draft, "generated", confidence), model=model, prompt=prompt.ref))
         else:
             draft.notices.append("nothing_supported")
@@ -276,12 +291,12 @@ _CODE = re.compile(r"\b[A-Za-z]{1,5}-?\d{1,4}\b(?: (?:pro|max|plus|mini)\b)?", r
 # --- the sources ------------------------------------------------------------------------------------
 
 
-def _worth_weighing(ask: evidence.Ask, hits: Sequence[Hit]) -> list[tuple[Hit, Unit]]:
+def _worth_weighing(ask: evidence.Ask, hits: Sequence[Hit], passages: int) -> list[tuple[Hit, Unit]]:
     """The units of the hits; of too many, those of the best passages and those that share most words."""
     pairs = [(hit, unit) for hit in hits for unit in units(hit.passage)]
     if len(pairs) <= MOST_UNITS:
         return pairs
-    rows = evidence.rank(ask, pairs)
+    rows = evidence.rank(ask, pairs, passages=passages)
     kept = {(s.unit.passage.id, s.unit.position) for s in rows[:MOST_UNITS]}
     return [pair for pair in pairs if (pair[1].passage.id, pair[1].position) in kept]
 
@@ -315,7 +330,15 @@ def chosen_quotes(
             continue
         chosen.append((scored, unit))
         seen.append(terms)
+    if chosen and (other := _against(chosen[0][1], ranked)) and all(other.unit is not unit for _, unit in chosen):
+        chosen = [*chosen[: QUOTES - 1], (other, other.unit)]
     return chosen
+
+
+def _against(unit: Unit, ranked: Sequence[evidence.Scored]) -> evidence.Scored | None:
+    """The first of the next best units that contradicts ``unit``; it is quoted whatever its score."""
+    near = ranked[1:NEAR]
+    return next((s for s in near if conflict.between([unit, s.unit]) is not None), None)
 
 
 def understandable(unit: Unit) -> Unit:
@@ -386,11 +409,26 @@ async def _within(prompt: str, events: AsyncGenerator[Event, None]) -> AsyncGene
             yield event
 
 
+def differing(draft: _Draft) -> Notice | None:
+    """The notice that two of the cited sources answer with different values; noted in the draft, too."""
+    found = conflict.between(list(draft.units.values()))
+    if found is None:
+        return None
+    one, other = (number for number, unit in draft.units.items() if any(unit is u for u in found))
+    draft.differing = (one, other)
+    draft.notices.append("sources_differ")
+    return Notice("sources_differ", {"one": one, "other": other})
+
+
 def finished(draft: _Draft, mode: Mode, confidence: float) -> Answer:
+    text = framed(draft) if mode == "extractive" else joined(draft)
+    if draft.differing:
+        one, other = draft.differing
+        text = f"{text}\n{message('notice.sources_differ', draft.language, one=one, other=other)}"
     return Answer(
         draft.question,
         mode,
-        framed(draft) if mode == "extractive" else joined(draft),
+        text,
         tuple(draft.sentences),
         tuple(draft.citations.values()),
         round(confidence, 3),

@@ -55,12 +55,12 @@ def _moved(
 ) -> list[Hit]:
     if not hits:
         return []
-    scores = [hit.score for hit in hits]
+    scores = _ordering(hits)
     unit = max(scores) - min(scores) or 1.0
     moments = _moments(workspace, hits, options.recency) if options.recency else {}
     moved = []
-    for hit in hits:
-        parts = {"fused": hit.score}
+    for hit, score in zip(hits, scores, strict=True):
+        parts = {"fused" if hit.rerank_score is None else "rerank": score}
         for name, weight in options.boosts.items():
             text = hit.passage.title if name == "title" else hit.passage.heading or ""
             parts[name] = unit * weight * coverage(text, weights)
@@ -69,6 +69,14 @@ def _moved(
             parts["recency"] = unit * options.recency.weight * fresh
         moved.append(replace(hit, score=sum(parts.values()), parts=parts))
     return sorted(moved, key=lambda hit: (-hit.score, hit.passage.id))
+
+
+def _ordering(hits: Sequence[Hit]) -> list[float]:
+    """What the hits are ordered by: the reranker's scores, and below them those it was not shown."""
+    shown = [hit.rerank_score for hit in hits if hit.rerank_score is not None]
+    rest = [hit.score for hit in hits if hit.rerank_score is None]
+    lift = min(shown) - max(rest) if shown and rest else 0.0
+    return [hit.score + lift if hit.rerank_score is None else hit.rerank_score for hit in hits]
 
 
 def coverage(text: str, weights: Mapping[str, float]) -> float:

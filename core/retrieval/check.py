@@ -7,39 +7,22 @@ the sentence's words must be found there. What fails is removed and counted; the
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Literal
 
 from core.i18n import detect_language
-from core.retrieval import numerals, tokens
+from core.retrieval import alignment, numerals, tokens
+from core.retrieval.measures import Measure, quantities
+from core.retrieval.stem import stem
 from core.retrieval.units import Unit, units
 from core.types import Passage
 
-Reason = Literal["uncited", "number", "unit", "code", "name", "negation", "overlap"]
-OVERLAP = 0.45  # share of a sentence's content terms that its passages must hold
+Reason = Literal[
+    "uncited", "number", "unit", "date", "code", "name", "negation", "comparison", "attribution", "overlap"
+]
+OVERLAP = 0.4  # share of a sentence's content terms that its passages must hold
 MARK = re.compile(r"\s*[\[【［](?:来源|source)?\s*(\d{1,3}(?:\s*[,，、]\s*\d{1,3})*)\s*[\]】］]", re.IGNORECASE)
-
-_NEGATIONS = re.compile(
-    r"不(?!同|仅|但|过|论|管|少|断|久|妨|满|足|超过|到|得超|限|含|包括|良|干胶)|没有|没(?=[^收有]*[^收])|无法|未(?!成年|来)|不得|禁止|拒绝|勿|除外|"
-    r"\b(?:not|no|never|cannot|can't|won't|don't|doesn't|isn't|aren't|wasn't|neither|nor|without|except|unable|unless)\b|n't\b"
-)
-_UNIT = re.compile(
-    r"(\d[\d,.]*)\s*(?:个)?(工作日|working days?|business days?|小时|hours?|分钟|minutes?|天|日|days?|周|weeks?|月|months?|年|years?"
-    r"|元|块|人民币|rmb|yuan|%|％|折|percent|kg|公斤|千克|kwh|wh|mah|w\b|瓦|v\b|伏|ml|毫升|l\b|升|cm|厘米|mm|毫米|m\b|米|°c|℃|度|次|times|件|张|个|points?|积分)",
-    re.IGNORECASE,
-)
-_CURRENCY = re.compile(r"(us\$|\$|£|€|¥|￥)\s*(\d[\d,.]*)", re.IGNORECASE)
-_UNIT_CLASS = {
-    "工作日": "workday", "working day": "workday", "business day": "workday", "小时": "hour", "hour": "hour", "分钟": "minute",
-    "minute": "minute", "天": "day", "日": "day", "day": "day", "周": "week", "week": "week", "月": "month", "month": "month",
-    "年": "year", "year": "year", "元": "yuan", "块": "yuan", "人民币": "yuan", "rmb": "yuan", "yuan": "yuan", "¥": "yuan", "￥": "yuan",
-    "%": "percent", "％": "percent", "percent": "percent", "us$": "dollar", "$": "dollar", "£": "pound", "€": "euro",
-    "kg": "kg", "公斤": "kg", "千克": "kg", "w": "watt", "瓦": "watt", "v": "volt", "伏": "volt", "ml": "ml", "毫升": "ml",
-    "l": "litre", "升": "litre", "cm": "cm", "厘米": "cm", "mm": "mm", "毫米": "mm", "m": "m", "米": "m", "°c": "degree",
-    "℃": "degree", "度": "degree", "积分": "point", "point": "point",
-}  # fmt: skip
 _NAME = re.compile(r"(?<![.!?。！？\n] )(?<!^)\b[A-Z][A-Za-z]{2,}\b")
 _LATIN = re.compile(r"[A-Za-z]{3,}")
 
@@ -104,30 +87,74 @@ def _failure(text: str, passages: Sequence[Passage], question: str) -> Reason | 
     source = "\n".join(
         f"{p.title}\n{p.heading or ''}\n{p.metadata.get('table_header', '')}\n{p.text}" for p in passages
     )
-    codes = tokens.codes(text)
-    if codes - tokens.codes(source):
+    if tokens.codes(text) - tokens.codes(source):
         return "code"
     bare = _without_codes(text)
-    if numerals.numbers(bare) - numerals.numbers(source):
-        return "number"
-    if not _units_agree(bare, source):
-        return "unit"
+    if failed := _quantities_failure(bare, source):
+        return failed
     known = tokens.normalized(f"{source}\n{question}")
-    same_language = detect_language(text) == detect_language("\n".join(p.text for p in passages))
-    if detect_language(text) == "zh":
+    language = detect_language(text)
+    same_language = language == detect_language("\n".join(p.text for p in passages))
+    if language == "zh":
         if any(word.lower() not in known for word in _LATIN.findall(bare)):
             return "name"
-    elif same_language and any(name.lower() not in known for name in _NAME.findall(bare)):
+    elif same_language and any(_unknown_name(name, known) for name in _NAME.findall(bare)):
         return "name"
     if not same_language:
-        return None  # words cannot be compared; numbers, units, codes and names were
-    terms = tokens.content_terms(bare)
-    held = set(tokens.tokens(source))
-    if terms and sum(term in held for term in terms) / len(terms) < OVERLAP:
-        return "overlap"
-    if all(_negates(text) != _negates(f"{u.lead} {u.shown}") for p in passages for u in _near(text, p)):
-        return "negation"
+        return None  # words cannot be compared; numbers, dates, units, codes and names were
+    return alignment.failure(text, [(p.title, p.text) for p in passages], question) or _overlap_failure(bare, source)
+
+
+def _quantities_failure(text: str, source: str) -> Reason | None:
+    """A number, a unit or a date that the source does not have."""
+    claimed, there = quantities(text), quantities(source)
+    loose = numerals.numbers(source)
+    regular = any(measure.kind.startswith("every ") for measure in there.measures)
+    for measure in claimed.measures:
+        an_article = measure.number == 1 and measure.kind in _LIKE_AN_ARTICLE
+        if an_article or (measure.kind.startswith("every ") and not regular):
+            continue
+        if any(_same(measure, other, claimed.rounded) for other in there.measures):
+            continue
+        if not measure.kind and numerals.canonical(measure.number) in loose:
+            continue
+        written = any(_close(other.number, measure.number, claimed.rounded) for other in there.measures)
+        return "unit" if written else "number"
+    for moment in claimed.moments:
+        if not any(moment.agrees(other) for other in there.moments):
+            return "date"
     return None
+
+
+_LIKE_AN_ARTICLE = ("", "occasions", "people", "boxes", "bottles", "cups", "pages")  # "one of them", 一次
+
+
+def _same(one: Measure, other: Measure, rounded: bool) -> bool:
+    """The same quantity; a bare number is the same as that number with any unit."""
+    if one.kind == other.kind:
+        return _close(one.value, other.value, rounded)
+    return not (one.kind and other.kind) and _close(one.number, other.number, rounded)
+
+
+def _close(one: float, other: float, rounded: bool) -> bool:
+    return abs(one - other) <= (0.05 if rounded else 1e-4) * max(abs(one), abs(other))
+
+
+def _unknown_name(name: str, known: str) -> bool:
+    """A word with a capital letter that stands nowhere, in no form: Parisian is known where Paris is."""
+    return name.lower() not in known and stem(name.lower())[:5] not in known
+
+
+def _overlap_failure(text: str, source: str) -> Reason | None:
+    terms = [term for term in tokens.content_terms(text) if not term[0].isdigit()]
+    held = set(tokens.tokens(source))
+    found = sum(1.0 if term in held else _partly(term, held) for term in terms)
+    return "overlap" if terms and found / len(terms) < OVERLAP else None
+
+
+def _partly(term: str, held: Set[str]) -> float:
+    """Half for a Han pair whose characters are there, in whatever order."""
+    return 0.5 * sum(c in held for c in term) / 2 if len(term) == 2 and term > "\u4e00" else 0.0
 
 
 def _nearest(text: str, sources: Sequence[Passage]) -> list[int]:
@@ -142,43 +169,6 @@ def _nearest(text: str, sources: Sequence[Passage]) -> list[int]:
     }
     best = max(shares, key=lambda n: (shares[n], -n), default=0)
     return [best] if best and shares[best] >= 0.6 else []
-
-
-def _near(text: str, passage: Passage) -> list[Unit]:
-    """The units of ``passage`` nearest to ``text``: the best, and those nearly as near."""
-    terms, values = set(tokens.content_terms(text)), numerals.numbers(text)
-    scored = [(_shared(terms, values, unit), unit) for unit in units(passage)]
-    best = max((score for score, _ in scored), default=0.0)
-    return [unit for score, unit in scored if score >= 0.85 * best]
-
-
-def _negates(text: str) -> bool:
-    return len(_NEGATIONS.findall(tokens.normalized(text).replace("无理由", ""))) % 2 == 1
-
-
-def _units_agree(text: str, source: str) -> bool:
-    """Whether every number with a unit stands with a unit of the same kind in the source."""
-    there = _measures(source)
-    return all(
-        value not in there or kind in there[value] or "" in there[value]
-        for value, kinds in _measures(text).items()
-        for kind in kinds
-        if kind
-    )
-
-
-def _measures(text: str) -> dict[str, set[str]]:
-    """Units by number: ``{"15": {"day"}}``; Chinese numerals count as digits. A number without a unit is left out."""
-    text = numerals.with_digits(unicodedata.normalize("NFKC", text))
-    found: dict[str, set[str]] = {}
-    pairs = [(m[1], m[2]) for m in _UNIT.finditer(text)] + [(m[2], m[1]) for m in _CURRENCY.finditer(text)]
-    for number, unit in pairs:
-        name = unit.lower()
-        kind = _UNIT_CLASS.get(name) or _UNIT_CLASS.get(name.rstrip("s"))
-        value = number.replace(",", "").rstrip(".")
-        if kind and value.replace(".", "", 1).isdigit():
-            found.setdefault(numerals.canonical(float(value)), set()).add(kind)
-    return found
 
 
 def _without_codes(text: str) -> str:

@@ -186,9 +186,11 @@ class View:
     @classmethod
     def of(cls, index: Index, asked: finding.Asked, final: Found) -> View:
         options, collection = asked.options, index.id()
-        terms = asked.words.query_terms(asked.query, synonyms=options.synonyms)
+        plain = replace(asked, options=replace(options, synonyms=False))
         with index.workspace.read() as db:
-            total = db.execute("SELECT count(*) FROM passages WHERE collection_id = ?", (collection,)).fetchone()[0]
+            total = keyword.passages(db, collection)
+            terms = finding.search_terms(db, collection, asked, total)
+            own = finding.search_terms(db, collection, plain, total)
             let_through = allowed.allowed(db, collection, options.filter) if options.filter is not None else None
             numbers = let_through.numbers if let_through is not None else None
             words = keyword.search(db, collection, terms, max(1, total), allowed=numbers)
@@ -199,8 +201,7 @@ class View:
         meaning: Mapping[str, float] = {}
         if asked.vector.vector is not None and asked.vector.model is not None:
             leg = index.leg(asked.vector.model)
-            within = let_through.ids if let_through is not None else None
-            meaning, _ = leg.search(asked.vector.vector, MOST, allowed=within)
+            meaning, _ = leg.search(asked.vector.vector, MOST, allowed=let_through)
         candidates = finding.find(
             index.workspace, collection, lambda _, model: index.leg(model), replace(asked, uncut=True), AllowedCache()
         )
@@ -211,7 +212,7 @@ class View:
             collection,
             total,
             tuple(terms),
-            frozenset(asked.words.query_terms(asked.query, synonyms=False)),
+            frozenset(own),
             frequency,
             {ids[number]: (rank, score) for rank, (number, score) in enumerate(words, 1) if number in ids},
             {id_: rank for rank, id_ in enumerate(sorted(meaning, key=lambda id_: (-meaning[id_], id_)), 1)},

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core.contracts import EmbeddingModel
 from core.errors import TouchstoneError
-from core.retrieval import fuse, keyword, split, tokens, vocabulary
+from core.retrieval import fuse, keyword, tokens, vocabulary
 from core.retrieval.allowed import AllowedCache
+from core.retrieval.candidates import LEAST, gather, terms_of
 from core.retrieval.options import SearchOptions
 from core.retrieval.records import Found
 from core.retrieval.search import VectorLeg
@@ -21,7 +22,7 @@ from core.workspace import Workspace
 if TYPE_CHECKING:
     import numpy as np
 
-CANDIDATES = 60  # of each leg, before fusion
+CANDIDATES = LEAST  # of each leg, before fusion
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,45 +74,40 @@ def find(
     """
     options, given = asked.options, asked.vector
     with workspace.read() as db:
-        total = db.execute("SELECT count(*) FROM passages WHERE collection_id = ?", (collection,)).fetchone()[0]
+        total = keyword.passages(db, collection)
         if not total:
             return Found(asked.query, (), vector=given.vector, notices=given.notices)
         allowed = cache.get(db, collection, options.filter) if options.filter is not None else None
-        candidates = max(CANDIDATES, options.depth)
-        by_word: dict[str, float] = {}
-        if options.mode != "vector":
-            terms = asked.words.query_terms(asked.query, synonyms=options.synonyms)
-            numbers = allowed.numbers if allowed is not None else None
-            words = dict(keyword.search(db, collection, terms, candidates, allowed=numbers))
-            ids = _ids(db, words)
-            by_word = {ids[number]: score for number, score in words.items() if number in ids}
-        by_meaning: dict[str, float] = {}
-        spread = None
-        if options.mode != "keyword" and given.vector is not None and given.model is not None:
-            by_meaning, spread = legs(collection, given.model).search(
-                given.vector, candidates, also=by_word, allowed=allowed.ids if allowed is not None else None
-            )
-        fused = fuse.min_max(by_word, by_meaning)
-        best = fuse.ranked(fused)[: None if asked.uncut else options.depth]
+        terms = search_terms(db, collection, asked, total) if options.mode != "vector" else ()
+        by_meaning = options.mode != "keyword" and given.vector is not None and given.model is not None
+        leg = legs(collection, given.model) if by_meaning and given.model is not None else None
+        made = gather(db, collection, terms, options.depth, leg, given.vector, allowed=allowed)
+        best = fuse.ranked(made.fused)[: None if asked.uncut else options.depth]
         found = passages(db, collection, best)
         content = tokens.content_terms(asked.terms_from)
         frequency = keyword.document_frequency(db, collection, content)
+        numbers = _numbers(db, found)
+        matched = keyword.matched(db, collection, content, numbers.values())
     weights = {term: keyword.idf(frequency[term], total) for term in content}
-    word_ranks = {id_: rank for rank, id_ in enumerate(fuse.ranked(by_word), 1)}
-    meaning_ranks = {id_: rank for rank, id_ in enumerate(fuse.ranked(by_meaning), 1)}
     hits = tuple(
         Hit(
             passage,
-            fused[passage.id],
-            word_ranks.get(passage.id),
-            by_word.get(passage.id),
-            meaning_ranks.get(passage.id),
-            by_meaning.get(passage.id),
-            _matched(passage, content),
+            made.fused[passage.id],
+            made.word_ranks.get(passage.id),
+            made.by_word.get(passage.id),
+            made.meaning_ranks.get(passage.id),
+            made.by_meaning.get(passage.id),
+            matched[numbers[passage.id]],
         )
         for passage in (found[id_] for id_ in best if id_ in found)
     )
-    return Found(asked.query, hits, weights, total, given.vector, spread, given.notices)
+    return Found(asked.query, hits, weights, total, given.vector, made.spread, given.notices)
+
+
+def search_terms(db: sqlite3.Connection, collection: int, asked: Asked, total: int) -> list[str]:
+    """The terms that the keyword leg is asked for: the question's, and those of kept words and synonyms."""
+    own = terms_of(asked.query, lambda asking: keyword.document_frequency(db, collection, asking), total)
+    return list(dict.fromkeys([*own, *asked.words.added_terms(asked.query, synonyms=asked.options.synonyms)]))
 
 
 def passages(db: sqlite3.Connection, collection: int, ids: Sequence[str]) -> dict[str, Passage]:
@@ -122,7 +118,7 @@ def passages(db: sqlite3.Connection, collection: int, ids: Sequence[str]) -> dic
     rows = db.execute(
         "SELECT p.*, d.title, d.source, d.metadata AS document_metadata"
         " FROM passages p JOIN documents d ON d.id = p.document_id"
-        f" WHERE p.collection_id = ? AND p.id IN ({marks})",
+        f" WHERE +p.collection_id = ? AND p.id IN ({marks})",  # +: by id, never through the whole collection
         (collection, *ids),
     )
     found = {row["id"]: passage_of(row) for row in rows}
@@ -137,16 +133,7 @@ def passage_of(row: sqlite3.Row) -> Passage:
     )  # fmt: skip
 
 
-def _ids(db: sqlite3.Connection, numbers: Mapping[int, float]) -> dict[int, str]:
-    if not numbers:
-        return {}
-    marks = ",".join("?" * len(numbers))
-    rows = db.execute(f"SELECT number, id FROM passages WHERE number IN ({marks})", tuple(numbers))
-    return {row["number"]: row["id"] for row in rows}
-
-
-def _matched(passage: Passage, content: Sequence[str]) -> tuple[str, ...]:
-    """Which of the question's content terms stand in the passage or its context."""
-    context = split.context(passage.title, passage.heading, dict(passage.metadata))
-    there = set(tokens.tokens(f"{context}\n{passage.text}"))
-    return tuple(term for term in content if term in there)
+def _numbers(db: sqlite3.Connection, ids: Iterable[str]) -> dict[str, int]:
+    ids = list(ids)
+    marks = ",".join("?" * len(ids))
+    return dict(db.execute(f"SELECT id, number FROM passages WHERE id IN ({marks})", ids).fetchall())

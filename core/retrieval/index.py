@@ -27,6 +27,7 @@ from core.retrieval.evidence import unit_text
 from core.retrieval.meaning import Meaning
 from core.retrieval.options import SearchOptions
 from core.retrieval.records import CollectionInfo, DocumentInfo, FileResult, Found, Progress, SyncReport
+from core.retrieval.rerank import FIRST, Rerankers, reranked
 from core.retrieval.search import VectorLeg
 from core.retrieval.section import MOST as SECTION
 from core.retrieval.section import Section, widened
@@ -56,11 +57,14 @@ class Index:
         *,
         allowed: AllowedCache | None = None,
         synonyms: Path | None = None,
+        reranker: Rerankers | None = None,
     ) -> None:
         """
         Args:
             synonyms: a YAML file of synonyms for every collection; see :func:`core.retrieval.vocabulary.read`.
+            reranker: opens the model that orders the best hits, or says that there is none.
         """
+        self.reranker = reranker
         self.workspace, self.name, self.caller = workspace, name, caller
         self._embedding, self._legs = embedding, legs
         self._allowed, self._synonyms = allowed or AllowedCache(), synonyms
@@ -193,7 +197,7 @@ class Index:
     async def find(
         self, query: str, top_k: int = 8, *, terms_from: str | None = None, options: SearchOptions | None = None
     ) -> Found:
-        """Search both legs and fuse them.
+        """Search both legs, fuse them, and have the reranker order the best when one is set.
 
         Args:
             terms_from: the text whose content terms count as the question's (default: ``query``); a follow-up
@@ -203,7 +207,8 @@ class Index:
         """
         chosen = options or SearchOptions(top_k, sentences=False)
         asked = await self.query_vector(query, chosen)
-        return await asyncio.to_thread(self._found, query, asked, terms_from or query, chosen)
+        found = await asyncio.to_thread(self.find_with, query, asked, terms_from or query, self.deep(chosen))
+        return await self.ordered(found, chosen)
 
     async def query_vector(self, query: str, options: SearchOptions | None = None) -> finding.QueryVector:
         """The question's vector, or the notice that there is none. Raises nothing: words go on without it."""
@@ -211,17 +216,26 @@ class Index:
             return finding.QueryVector()
         return await finding.query_vector(self._embedding, query)
 
-    def _found(self, query: str, vector: finding.QueryVector, terms_from: str, options: SearchOptions) -> Found:
-        return self.arranged(self.find_with(query, vector, terms_from, options), options)
-
     def find_with(self, query: str, vector: finding.QueryVector, terms_from: str, options: SearchOptions) -> Found:
         """The fused candidates, with a vector that is already there; blocks."""
         asked = finding.Asked(query, vector, terms_from, options, self.vocabulary())
         found = finding.find(self.workspace, self.id(), self._legs, asked, self._allowed)
         return replace(found, hits=tuple(replace(hit, collection=self.name) for hit in found.hits))
 
-    def arranged(self, found: Found, options: SearchOptions) -> Found:
-        """Candidates as hits: boosts, recency, duplicates, diversity, the cut; blocks."""
+    def deep(self, options: SearchOptions) -> SearchOptions:
+        """``options`` with as many candidates as the reranker is shown, when there is one."""
+        if self.reranker is None or options.rerank is False:
+            return options
+        return replace(options, top_k=max(options.top_k, FIRST))
+
+    async def ordered(self, found: Found, options: SearchOptions) -> Found:
+        """Fused candidates as hits: the reranker's order, then everything else that ``options`` ask for."""
+        if options.rerank is not False:
+            found = await reranked(found, self.reranker)
+        return await asyncio.to_thread(self._arranged, found, options)
+
+    def _arranged(self, found: Found, options: SearchOptions) -> Found:
+        """Boosts, recency, duplicates, diversity, the cut; blocks."""
         model = self._embedding().name if options.diversity and self._embedding is not None else None
         return arrange.arranged(self.workspace, found, options, model)
 

@@ -1,51 +1,59 @@
-"""The keyword leg: BM25 in SQLite FTS5 over terms of our own making.
+"""The keyword leg: BM25 over terms of our own making, exact and in the same transaction as the documents.
 
-FTS5's tokenizers miss two-character Chinese words, so it gets terms instead of text: joined by spaces and
-escaped to letters, digits and Han characters, which ``unicode61`` leaves alone. One FTS5 table per collection:
-term statistics never mix tenants or subjects, and dropping a collection is dropping its table. Being in the
-same database as the documents, it is committed with them and readable from every process.
+Each collection has its own index, so that term statistics never mix tenants or subjects. Scores are those of a
+full scan; what is left out is only what cannot be among the best: once the terms that are still to come cannot
+lift a new passage over the worst of the best so far, they are looked up for the candidates alone.
+
+Source: Robertson, Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009, with title and text
+as weighted fields of one frequency; Turtle, Flood, "Query evaluation: strategies and optimizations", 1995
+(MaxScore, term at a time).
 """
 
 from __future__ import annotations
 
 import json
 import math
-import re
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
+
+from core.retrieval import segments, split, tokens, vocabulary
+from core.retrieval.postings import TENTHS, hashed
+from core.retrieval.segments import Held, Live, View
 
 if TYPE_CHECKING:
     import numpy as np
 
-_PLAIN = re.compile(r"[0-9a-z\u3400-\u4dbf\u4e00-\u9fff]+")
 CONTEXT_WEIGHT = 0.7  # of title and headings against the passage's own text; chosen on tuning questions
+K1, B = 1.2, 0.75
+VERSION = f"{tokens.VERSION}.{segments.FORMAT}.{CONTEXT_WEIGHT}"
+_SLACK = 1e-3  # of float32 sums, when a bound is compared with a score
 
 
 def create(db: sqlite3.Connection, collection_id: int) -> None:
-    name = _table(collection_id)
-    db.execute(
-        f"CREATE VIRTUAL TABLE IF NOT EXISTS {name} USING fts5(context, body, "
-        "tokenize=\"unicode61 remove_diacritics 0 tokenchars '_'\")"
-    )
-    db.execute(f"CREATE VIRTUAL TABLE IF NOT EXISTS {name}_terms USING fts5vocab('{name}', 'row')")
+    segments.create(db, collection_id, VERSION)
 
 
 def drop(db: sqlite3.Connection, collection_id: int) -> None:
-    db.execute(f"DROP TABLE IF EXISTS {_table(collection_id)}_terms")
-    db.execute(f"DROP TABLE IF EXISTS {_table(collection_id)}")
+    segments.drop(db, collection_id)
 
 
 def add(db: sqlite3.Connection, collection_id: int, number: int, context: Iterable[str], body: Iterable[str]) -> None:
     """Index the terms of passage ``number``."""
-    db.execute(
-        f"INSERT INTO {_table(collection_id)} (rowid, context, body) VALUES (?, ?, ?)",
-        (number, " ".join(map(escaped, context)), " ".join(map(escaped, body))),
-    )
+    import numpy as np
+
+    title, text = Counter(context), Counter(body)
+    counts = {term: TENTHS * count for term, count in text.items()}
+    for term, count in title.items():
+        counts[term] = counts.get(term, 0) + round(CONTEXT_WEIGHT * TENTHS * count)
+    hashes = np.array([hashed(term) for term in counts], dtype=np.uint64)
+    frequencies = np.minimum(np.array(list(counts.values()), dtype=np.int64), 255)
+    segments.add(db, collection_id, number, hashes, frequencies, title.total() + text.total())
 
 
 def remove(db: sqlite3.Connection, collection_id: int, number: int) -> None:
-    db.execute(f"DELETE FROM {_table(collection_id)} WHERE rowid = ?", (number,))
+    segments.remove(db, collection_id, number)
 
 
 def search(
@@ -54,37 +62,95 @@ def search(
     terms: Sequence[str],
     limit: int,
     *,
-    allowed: np.ndarray | None = None,
+    allowed: Iterable[int] | np.ndarray | None = None,
 ) -> list[tuple[int, float]]:
     """``(passage number, score)`` of the best ``limit`` passages that hold any of ``terms``, best first.
 
     Args:
-        allowed: ascending numbers of the passages that may be found; the best are taken among them. Their scores
-            are the same as without it.
+        allowed: the only passage numbers that may be found; statistics are those of the whole collection.
     """
-    if not terms or (allowed is not None and not len(allowed)):
+    import numpy as np
+
+    numbers, scores = np.empty(0, np.int64), np.empty(0, np.float32)
+    only = None if allowed is None else segments.numbers_of(allowed)
+    view, held = _held(db, collection_id, terms)
+    if not held or limit < 1:
         return []
-    query = " OR ".join(f'"{escaped(term)}"' for term in terms)
-    name = _table(collection_id)
-    restricted, values = "", []
-    if allowed is not None:
-        restricted, values = "AND rowid IN (SELECT value FROM json_each(?)) ", [json.dumps(allowed.tolist())]
-    rows = db.execute(
-        f"SELECT rowid, -bm25({name}, {CONTEXT_WEIGHT}, 1.0) AS score FROM {name} WHERE {name} MATCH ? {restricted}"
-        "ORDER BY score DESC, rowid LIMIT ?",
-        (query, *values, limit),
-    )
-    return [(row[0], row[1]) for row in rows]
+    weights = _weights(view, held)
+    for part, lists in zip(view.parts, held, strict=True):  # small segments first: they set the bar
+        bar = float(scores[-1]) if len(scores) == limit else 0.0
+        found, values = _best(part, lists, weights, view.average, bar, limit, only)
+        numbers, scores = np.concatenate([numbers, found]), np.concatenate([scores, values])
+        order = np.lexsort((numbers, -scores))[:limit]
+        numbers, scores = numbers[order], scores[order]
+    return list(zip(numbers.tolist(), scores.tolist(), strict=True))
+
+
+def scores(
+    db: sqlite3.Connection, collection_id: int, terms: Sequence[str], numbers: Iterable[int]
+) -> dict[int, float]:
+    """The exact score of each passage of ``numbers``, on the scale of :func:`search`; 0.0 where no term occurs."""
+    import numpy as np
+
+    asked = list(dict.fromkeys(numbers))
+    found = np.zeros(len(asked), np.float32)
+    view, held = _held(db, collection_id, terms) if asked else (None, [])
+    if view is not None and held:
+        weights, wanted = _weights(view, held), segments.numbers_of(asked)
+        for part, lists in zip(view.parts, held, strict=True):
+            where, ordinals = _living(part, wanted)
+            norms, _ = part.segment.norms(view.average, K1, B)
+            for weight, postings in zip(weights, lists, strict=True):
+                if postings is not None and len(ordinals):
+                    at, hit = _positions(postings[0], ordinals)
+                    found[where[hit]] += _parts(weight, postings[1][at], norms[ordinals[hit]])
+    return dict(zip(asked, _rounded(found).tolist(), strict=True))
+
+
+def matched(
+    db: sqlite3.Connection, collection_id: int, terms: Sequence[str], numbers: Iterable[int]
+) -> dict[int, tuple[str, ...]]:
+    """Which of ``terms`` each passage of ``numbers`` holds, context included, in the order of ``terms``."""
+    asked, distinct = list(dict.fromkeys(numbers)), list(dict.fromkeys(terms))
+    found: dict[int, list[str]] = {number: [] for number in asked}
+    view, held = _held(db, collection_id, distinct) if asked else (None, [])
+    if view is not None:
+        wanted = segments.numbers_of(asked)
+        for part, lists in zip(view.parts, held, strict=False):
+            where, ordinals = _living(part, wanted)
+            for term, postings in zip(distinct, lists, strict=True):
+                if postings is not None and len(ordinals):
+                    for i in where[_positions(postings[0], ordinals)[1]].tolist():
+                        found[asked[i]].append(term)
+    order = {term: i for i, term in enumerate(distinct)}
+    return {number: tuple(sorted(there, key=order.__getitem__)) for number, there in found.items()}
 
 
 def document_frequency(db: sqlite3.Connection, collection_id: int, terms: Iterable[str]) -> dict[str, int]:
     """In how many passages each term occurs (context counts)."""
-    name = f"{_table(collection_id)}_terms"
-    found: dict[str, int] = {}
-    for term in terms:
-        row = db.execute(f"SELECT doc FROM {name} WHERE term = ?", (escaped(term),)).fetchone()
-        found[term] = row[0] if row else 0
-    return found
+    distinct = list(dict.fromkeys(terms))
+    view, held = _held(db, collection_id, distinct)
+    return dict(zip(distinct, _frequencies(view, held, len(distinct)), strict=True))
+
+
+def passages(db: sqlite3.Connection, collection_id: int) -> int:
+    """How many passages are indexed."""
+    _make_current(db, collection_id)
+    with segments.snapshot(db):
+        return segments.view(db, collection_id).passages
+
+
+def collections(db: sqlite3.Connection) -> list[int]:
+    """The collections that have a keyword index; it goes with its collection, by foreign key."""
+    return [row[0] for row in db.execute("SELECT collection_id FROM keyword_indexes ORDER BY collection_id")]
+
+
+def numbers(db: sqlite3.Connection, collection_id: int) -> list[int]:
+    """The passages that are indexed, ascending: what a check of the store compares with the documents' own."""
+    _make_current(db, collection_id)
+    with segments.snapshot(db):
+        parts = segments.view(db, collection_id).parts
+    return sorted(int(number) for part in parts for number in part.segment.numbers[part.lives()])
 
 
 def idf(frequency: int, passages: int) -> float:
@@ -92,14 +158,140 @@ def idf(frequency: int, passages: int) -> float:
     return math.log(1 + (passages - frequency + 0.5) / (frequency + 0.5))
 
 
-def escaped(term: str) -> str:
-    """``term`` in characters that FTS5's tokenizer keeps together; different terms stay different.
+def _held(db: sqlite3.Connection, collection_id: int, terms: Sequence[str]) -> tuple[View, list[list[Held | None]]]:
+    """The index, and for each of its parts the postings of each of ``terms``."""
+    import numpy as np
 
-    >>> escaped("退货"), escaped("kt-210")
-    ('退货', 'kt_2d_210')
-    """
-    return term if _PLAIN.fullmatch(term) else "".join(c if _PLAIN.fullmatch(c) else f"_{ord(c):x}_" for c in term)
+    _make_current(db, collection_id)
+    hashes = np.array([hashed(term) for term in dict.fromkeys(terms)], dtype=np.uint64)
+    with segments.snapshot(db):
+        view = segments.view(db, collection_id)
+        return view, [part.segment.lookup(db, hashes) for part in view.parts] if len(hashes) else []
 
 
-def _table(collection_id: int) -> str:
-    return f"keyword_{int(collection_id)}"
+def _living(part: Live, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``(positions in numbers, ordinals)`` of the passages of ``numbers`` that are in this part and not deleted."""
+    import numpy as np
+
+    where, ordinals = part.segment.ordinals(numbers)
+    if not len(part.dead):
+        return where, ordinals
+    lives = ~np.isin(ordinals, part.dead)
+    return where[lives], ordinals[lives]
+
+
+def _frequencies(view: View, held: Sequence[Sequence[Held | None]], terms: int) -> list[int]:
+    found = [0] * terms
+    for part, lists in zip(view.parts, held, strict=False):
+        for i, postings in enumerate(lists):
+            if postings is not None:
+                gone = int(_positions(postings[0], part.dead)[1].size) if len(part.dead) else 0
+                found[i] += len(postings[0]) - gone
+    return found
+
+
+def _weights(view: View, held: Sequence[Sequence[Held | None]]) -> list[float]:
+    return [idf(frequency, view.passages) * (K1 + 1) for frequency in _frequencies(view, held, len(held[0]))]
+
+
+def _best(
+    part: Live,
+    lists: Sequence[Held | None],
+    weights: Sequence[float],
+    average: float,
+    bar: float,
+    limit: int,
+    only: np.ndarray | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers and scores of the passages of one segment that may be among the best; ``bar`` is what they must reach."""
+    import numpy as np
+
+    norms, least = part.segment.norms(average, K1, B)
+    there = [(w, *p) for w, p in zip(weights, lists, strict=True) if p is not None]
+    bounds = [_parts(w, f.max(), least) for w, _, f in there]
+    order = sorted(range(len(there)), key=lambda i: -bounds[i])
+    rest = [0.0] * (len(order) + 1)  # what the terms from here on can add at most
+    for i in range(len(order) - 1, -1, -1):
+        rest[i] = rest[i + 1] + float(bounds[order[i]])
+    sums, done = np.zeros(len(part.segment), np.float32), 0
+    while done < len(order) and rest[done] >= bar - _SLACK:
+        weight, ordinals, frequencies = there[order[done]]
+        sums[ordinals] += _parts(weight, frequencies, norms[ordinals])
+        done += 1
+    if only is not None:
+        mask = np.zeros(len(sums), bool)
+        mask[part.segment.ordinals(only)[1]] = True
+        sums[~mask] = 0
+    sums[part.dead] = 0
+    candidates = np.flatnonzero(sums > max(0.0, bar - rest[done] - _SLACK))
+    for i in range(done, len(order)):
+        weight, ordinals, frequencies = there[order[i]]
+        at, hit = _positions(ordinals, candidates)
+        sums[candidates[hit]] += _parts(weight, frequencies[at], norms[candidates[hit]])
+        candidates = candidates[sums[candidates] >= bar - rest[i + 1] - _SLACK]
+    found = _rounded(sums[candidates])
+    if len(found) > limit:
+        kept = found >= np.partition(found, len(found) - limit)[len(found) - limit]
+        candidates, found = candidates[kept], found[kept]
+    return part.segment.numbers[candidates], found
+
+
+def _parts(weight: float, frequencies: np.ndarray, norms: np.ndarray | float) -> np.ndarray:
+    """What a term adds to passages that hold it so often."""
+    import numpy as np
+
+    times = frequencies.astype(np.float32) * np.float32(1 / TENTHS)
+    return np.float32(weight) * times / (times + norms)
+
+
+def _positions(ordinals: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where in ``ordinals`` (ascending) those of ``wanted`` stand, and which of ``wanted`` do."""
+    import numpy as np
+
+    wanted = wanted.astype(ordinals.dtype)
+    at = np.searchsorted(ordinals, wanted)
+    hit = np.flatnonzero(ordinals[np.minimum(at, len(ordinals) - 1)] == wanted)
+    return at[hit], hit
+
+
+def _rounded(scores: np.ndarray) -> np.ndarray:
+    """Scores without the noise of the order in which they were summed, so that equal passages stay equal."""
+    import numpy as np
+
+    return np.round(scores, 4)
+
+
+def _make_current(db: sqlite3.Connection, collection_id: int) -> None:
+    """Make the index anew when it was made with other tokens or stands in an older format."""
+    if segments.version(db, collection_id) in (VERSION, None):
+        return
+    begun = not db.in_transaction
+    if begun:
+        db.execute("BEGIN IMMEDIATE")
+    try:
+        if segments.version(db, collection_id) != VERSION:  # another process may have been faster
+            rebuild(db, collection_id)
+    except BaseException:
+        if begun and db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+    if begun:
+        db.execute("COMMIT")
+
+
+def rebuild(db: sqlite3.Connection, collection_id: int) -> None:
+    """Index all passages of the collection from their stored text, inside the caller's transaction."""
+    drop(db, collection_id)
+    for name in (f"keyword_{int(collection_id)}_terms", f"keyword_{int(collection_id)}"):  # of the first format
+        db.execute(f"DROP TABLE IF EXISTS {name}")
+    create(db, collection_id)
+    owner = db.execute("SELECT tenant, name FROM collections WHERE id = ?", (collection_id,)).fetchone()
+    words = vocabulary.of(db, owner["tenant"], owner["name"]) if owner is not None else vocabulary.EMPTY
+    rows = db.execute(
+        "SELECT p.number, p.text, p.heading, p.metadata, d.title FROM passages p JOIN documents d"
+        " ON d.id = p.document_id WHERE p.collection_id = ? ORDER BY p.number",
+        (collection_id,),
+    )
+    for row in rows:
+        context = split.context(row["title"], row["heading"], json.loads(row["metadata"]))
+        add(db, collection_id, row["number"], words.terms(context), words.terms(row["text"]))

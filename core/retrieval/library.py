@@ -27,6 +27,7 @@ from core.retrieval.explain import Explanation, Verdict, View, explain, resolve
 from core.retrieval.index import Index
 from core.retrieval.options import SearchOptions
 from core.retrieval.records import CollectionInfo, Found
+from core.retrieval.rerank import Rerankers
 from core.retrieval.search import Mode, VectorLeg
 from core.retrieval.several import Several
 from core.retrieval.vocabulary import ALL
@@ -54,17 +55,20 @@ class Library:
         *,
         vectors: Mode = "auto",
         synonyms: Path | None = None,
+        reranker: Rerankers | None = None,
     ) -> None:
         """
         Args:
             embedding: the model, or a function that opens it on first use; ``None`` searches by words alone.
             vectors: ``exact`` in memory, ``chroma``, or ``auto`` (Chroma for large collections).
             synonyms: a YAML file that holds for every collection; see :func:`core.retrieval.vocabulary.read`.
+            reranker: opens the model that orders the best hits, or says that there is none.
         """
         self.workspace, self.caller, self._mode = workspace, caller, vectors
         self._embedding: Callable[[], EmbeddingModel] | None = (
             None if embedding is None else embedding if callable(embedding) else lambda: embedding
         )
+        self._reranker = reranker
         self._legs: dict[tuple[int, str], VectorLeg] = {}
         self._store = ChromaStore(workspace.folder / "chroma")
         self._lock = threading.Lock()
@@ -76,7 +80,14 @@ class Library:
         mode: Mode = runtime.settings.values.get("retrieval.vectors", "auto")
         named = runtime.settings.values["retrieval.synonyms"]
         synonyms = runtime.settings.folder / Path(named).expanduser() if named else None
-        return cls(runtime.workspace, runtime.embedding, caller, vectors=mode, synonyms=synonyms)
+        return cls(
+            runtime.workspace,
+            runtime.embedding,
+            caller,
+            vectors=mode,
+            synonyms=synonyms,
+            reranker=runtime.reranker,
+        )
 
     def for_caller(self, caller: Caller) -> Library:
         """The same library for another caller: caches shared, documents of ``caller.tenant`` only."""
@@ -101,6 +112,7 @@ class Library:
             self.caller,
             allowed=self._allowed,
             synonyms=self._synonyms,
+            reranker=self._reranker,
         )
 
     def collections(self) -> list[CollectionInfo]:

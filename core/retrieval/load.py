@@ -141,7 +141,7 @@ def load(data: bytes, *, source: str, title: str | None = None, hash_: str = "")
         raise InputError(
             reason="file_too_large", name=name, size_mb=len(text) // 10**6, limit_mb=MOST_CHARACTERS // 10**6
         )
-    chosen = title or own_title or Path(name).stem
+    chosen = title if title is not None else own_title or Path(name).stem
     language = detect_language(text[:20_000])
     return Document(source, chosen[:300], text, tuple(found), media_type, language, hash_, front)
 

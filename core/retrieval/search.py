@@ -1,7 +1,7 @@
-"""The vector leg of one collection: exact in memory, or Chroma with the newest vectors searched exactly.
+"""The vector leg of one collection: in memory, or Chroma with the newest vectors searched exactly.
 
-Small collections are answered from a matrix in memory: it is faster than a graph index and misses nothing
-(docs/decisions/0003-exact-search-first.md). From ``EXACT_BELOW`` passages on, vectors are applied to Chroma, and
+Collections are answered from memory (:mod:`core.retrieval.memory`) as long as their vectors fit there: that is
+faster than a graph index, is in step with every commit and needs no index on disk. From ``EXACT_BELOW`` passages on, vectors are applied to Chroma, and
 what is not applied yet (the tail) is searched exactly beside it, so nothing waits for the index.
 """
 
@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal
 
 from core.errors import StoreDamaged
-from core.retrieval import vectors
+from core.retrieval import keyword, vectors
 from core.retrieval.chroma import BATCH, ChromaIndex, ChromaStore
+from core.retrieval.follow import Allowed, Followed
 from core.retrieval.lease import hold
 from core.workspace import Workspace
 
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 Mode = Literal["auto", "exact", "chroma"]
-EXACT_BELOW = 20_000  # passages
+EXACT_BELOW = 1_000_000  # passages; see docs/decisions/0012-keyword-postings-and-sketches.md
 LEASE = "chroma"
+_COMPARED = 20_000  # allowed passages that are compared one by one
 _WIDEST = 5000  # neighbors that Chroma is asked for when a filter lets few of them through
 Told = Callable[[int, int], None]
 
@@ -37,7 +39,8 @@ class VectorLeg:
         self.workspace, self.store = workspace, store
         self.collection_id, self.model, self.dim, self.mode = collection_id, model, dim, mode
         self.wait_s = 60.0
-        self._exact = vectors.ExactIndex(dim)  # everything, or the tail when Chroma has the rest
+        self._followed = Followed(collection_id, model, dim)  # everything, unless Chroma is used
+        self._exact = vectors.ExactIndex(dim)  # the tail, when Chroma has the rest
         self._gone: set[str] = set()  # in Chroma, but deleted since
         self._seen: tuple[int, int] | None = None  # generations of collection and index at the last refresh
         self._index_seen: tuple[str, int] | None = None
@@ -51,32 +54,44 @@ class VectorLeg:
         top_k: int,
         *,
         also: Mapping[str, float] = {},
-        allowed: frozenset[str] | None = None,
+        allowed: Allowed | None = None,
     ) -> tuple[dict[str, float], tuple[float, float] | None]:
         """Cosines of the ``top_k`` nearest passages and of those in ``also``, and mean and deviation at large.
 
         Args:
-            allowed: ids of the passages that may be found; the nearest are taken among them.
+            allowed: the only passages that may be among the nearest.
         """
-        with self._lock, self.workspace.read() as db:
-            self._refresh(db)
-            found = dict(self._exact.search(vector, top_k, allowed=allowed))
-            if self._index_seen is not None:
-                index = self.store.index(self._index_seen[0], self.dim)
-                applied = (
-                    index.search(vector, top_k + len(self._gone))
-                    if allowed is None
-                    else self._nearest_allowed(db, index, vector, top_k, allowed)
-                )
-                for id_, score in applied:
-                    if id_ not in self._gone:
-                        found.setdefault(id_, score)
-                found = dict(sorted(found.items(), key=lambda item: -item[1])[:top_k])
-            missing = [id_ for id_ in also if id_ not in found]
-            found.update(self._scores(db, vector, missing))
-            return found, self._exact.spread(vector)
+        with self.workspace.read() as db:
+            with self._lock:
+                self._refresh(db)
+                if self._index_seen is not None:
+                    return self._search_index(db, self._index_seen[0], vector, top_k, also, allowed)
+            return self._followed.search(db, vector, top_k, also=also, allowed=allowed)
 
-    def _nearest_allowed(
+    def _search_index(
+        self,
+        db: sqlite3.Connection,
+        name: str,
+        vector: np.ndarray,
+        top_k: int,
+        also: Mapping[str, float],
+        allowed: Allowed | None,
+    ) -> tuple[dict[str, float], tuple[float, float] | None]:
+        index, only = self.store.index(name, self.dim), allowed.ids if allowed is not None else None
+        near = dict(self._exact.search(vector, top_k, allowed=only))
+        applied = (
+            index.search(vector, top_k + len(self._gone))
+            if only is None
+            else self._within(db, index, vector, top_k, only)
+        )
+        for id_, score in applied:
+            if id_ not in self._gone:
+                near.setdefault(id_, score)
+        found = dict(sorted(near.items(), key=lambda item: -item[1])[:top_k])
+        found.update(self._scores(db, vector, [id_ for id_ in also if id_ not in found]))
+        return found, self._exact.spread(vector)
+
+    def _within(
         self, db: sqlite3.Connection, index: ChromaIndex, vector: np.ndarray, top_k: int, allowed: frozenset[str]
     ) -> list[tuple[str, float]]:
         """The nearest of ``allowed`` among what is in Chroma.
@@ -84,7 +99,7 @@ class VectorLeg:
         Few are compared exactly, out of SQLite. Of many, the graph is asked for more and more until enough of them
         are among its nearest: the nearest allowed then are the nearest of all that are allowed.
         """
-        if len(allowed) > EXACT_BELOW:
+        if len(allowed) > _COMPARED:
             here, wanted = index.count(), 2 * top_k
             while wanted < min(here, _WIDEST):
                 near = [
@@ -103,9 +118,9 @@ class VectorLeg:
     def _scores(self, db: sqlite3.Connection, vector: np.ndarray, ids: list[str]) -> dict[str, float]:
         scores = self._exact.scores(vector, ids)
         rest = [id_ for id_ in ids if id_ not in scores]
-        if rest and self._index_seen is not None:
-            marks = ",".join("?" * len(rest))
-            hashes = dict(db.execute(f"SELECT id, text_hash FROM passages WHERE id IN ({marks})", rest).fetchall())
+        for some in vectors.chunks(rest, 500):
+            marks = ",".join("?" * len(some))
+            hashes = dict(db.execute(f"SELECT id, text_hash FROM passages WHERE id IN ({marks})", some).fetchall())
             stored = vectors.get(db, self.model, hashes.values())
             scores.update((id_, float(stored[h] @ vector)) for id_, h in hashes.items() if h in stored)
         return scores
@@ -123,18 +138,20 @@ class VectorLeg:
         if generations == self._seen:
             return
         use_chroma = self.mode != "exact" and row["id"] is not None and self._wanted(db)
-        sql, values = "SELECT id, text_hash FROM passages p WHERE p.collection_id = ?", [self.collection_id]
-        if use_chroma:
-            sql += " AND NOT EXISTS (SELECT 1 FROM vector_applied a WHERE a.index_id = ? AND a.passage_id = p.id)"
-            values.append(row["id"])
-        wanted: dict[str, str] = dict(db.execute(sql, values).fetchall())
-        if use_chroma:
-            self._gone = {id_ for (id_,) in db.execute(_GONE, (row["id"],))}
-            if self._index_seen is not None and self._index_seen != (row["name"], row["applied"]):
-                self.store.reopen()
-            self._index_seen = (row["name"], row["applied"])
-        else:
-            self._gone, self._index_seen = set(), None
+        if not use_chroma:
+            self._gone, self._index_seen, self._seen = set(), None, generations
+            return
+        self._gone = {id_ for (id_,) in db.execute(_GONE, (row["id"],))}
+        if self._index_seen is not None and self._index_seen != (row["name"], row["applied"]):
+            self.store.reopen()
+        self._index_seen = (row["name"], row["applied"])
+        wanted: dict[str, str] = dict(
+            db.execute(
+                "SELECT id, text_hash FROM passages p WHERE p.collection_id = ? AND NOT EXISTS"
+                " (SELECT 1 FROM vector_applied a WHERE a.index_id = ? AND a.passage_id = p.id)",
+                (self.collection_id, row["id"]),
+            ).fetchall()
+        )
         have = self._exact.ids()
         self._exact.delete([id_ for id_ in have if id_ not in wanted])
         missing = {id_: hash_ for id_, hash_ in wanted.items() if id_ not in have}
@@ -149,8 +166,7 @@ class VectorLeg:
         """Whether this collection is to be in Chroma."""
         if self.mode != "auto":
             return self.mode == "chroma"
-        sql = "SELECT count(*) FROM passages WHERE collection_id = ?"
-        return int(db.execute(sql, (self.collection_id,)).fetchone()[0]) >= EXACT_BELOW
+        return keyword.passages(db, self.collection_id) >= EXACT_BELOW
 
     # --- writing ----------------------------------------------------------------------------------
 

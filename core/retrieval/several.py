@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from core.retrieval import fuse, keyword, split, tokens
+from core.retrieval.candidates import ranks, terms_of
 from core.retrieval.finding import QueryVector
 from core.retrieval.index import Index
 from core.retrieval.meaning import Meaning
@@ -55,16 +56,16 @@ class Several:
         first, terms = self.indexes[0], terms_from or query
         vector = vector or await first.query_vector(query, chosen)
         if len(self.indexes) == 1:
-            found = await asyncio.to_thread(first.find_with, query, vector, terms, chosen)
-            return await asyncio.to_thread(first.arranged, found, chosen)
+            found = await asyncio.to_thread(first.find_with, query, vector, terms, first.deep(chosen))
+            return await first.ordered(found, chosen)
         one = chosen.candidates(max(CANDIDATES, chosen.depth))
         parts = [await asyncio.to_thread(index.find_with, query, vector, terms, one) for index in self.indexes]
         filled = [(index, part) for index, part in zip(self.indexes, parts, strict=True) if part.passages]
         if len(filled) < 2:
             merged = filled[0][1] if filled else parts[0]
         else:
-            merged = await asyncio.to_thread(_merged, query, terms, chosen, filled)
-        return await asyncio.to_thread(first.arranged, merged, chosen)
+            merged = await asyncio.to_thread(_merged, query, terms, first.deep(chosen), filled)
+        return await first.ordered(merged, chosen)
 
     def meaning(self) -> Meaning | None:
         """The embedding model of the library; see :meth:`core.retrieval.index.Index.meaning`."""
@@ -75,21 +76,23 @@ def _merged(query: str, terms_from: str, options: SearchOptions, filled: Sequenc
     parts = [part for _, part in filled]
     total = sum(part.passages for part in parts)
     words = [index.vocabulary() for index, _ in filled]
-    terms = dict.fromkeys(term for w in words for term in w.query_terms(query, synonyms=options.synonyms))
+    added = [term for w in words for term in w.added_terms(query, synonyms=options.synonyms)]
     content = tokens.content_terms(terms_from)
+    asked = dict.fromkeys([*tokens.tokens(query), *tokens.query_terms(query), *added, *content])
     frequency: Counter[str] = Counter()
     with filled[0][0].workspace.read() as db:
         for index, _ in filled:
-            frequency.update(keyword.document_frequency(db, index.id(), dict.fromkeys([*terms, *content])))
+            frequency.update(keyword.document_frequency(db, index.id(), asked))
+    terms = [*terms_of(query, lambda asking: frequency, total), *added] if options.mode != "vector" else []
     weights = {term: keyword.idf(frequency[term], total) for term in dict.fromkeys([*terms, *content])}
     hits = {hit.passage.id: hit for part in parts for hit in part.hits}
     own = {index.name: w for (index, _), w in zip(filled, words, strict=True)}
-    worded = [(hit.passage, own[hit.collection]) for hit in hits.values() if hit.keyword_rank]
-    by_word = _scores(worded, {t: weights[t] for t in terms})
+    by_word = _scores([(hit.passage, own[hit.collection]) for hit in hits.values()], {t: weights[t] for t in terms})
     by_meaning = {id_: hit.vector_score for id_, hit in hits.items() if hit.vector_score is not None}
-    fused = fuse.min_max(by_word, by_meaning)
-    word_ranks = {id_: rank for rank, id_ in enumerate(fuse.ranked(by_word), 1)}
-    meaning_ranks = {id_: rank for rank, id_ in enumerate(fuse.ranked(by_meaning), 1)}
+    weight = fuse.keyword_weight([len(hit.passage.text) for hit in hits.values()])
+    fused = fuse.mix(by_word if terms else {}, by_meaning, weight)
+    word_ranks = ranks({id_: score for id_, score in by_word.items() if score > 0})
+    meaning_ranks = ranks(by_meaning)
     best = tuple(
         Hit(
             hits[id_].passage,

@@ -31,6 +31,10 @@ _STOP = """a an the this that these those and or but if then than so as of at by
     please tell know want need get got s t d ll re ve m"""
 STOP_WORDS = frozenset(_STOP.split())
 _STOP_STEMS = STOP_WORDS | {stem(word) for word in STOP_WORDS}
+_ASKING_STEMS = {
+    stem(word)
+    for word in ["how", "what", "when", "where", "which", "who", "why", "can", "could", "may", "must", "should"]
+}
 STOP_HAN = frozenset(
     "的了吗呢吧啊呀么嘛是在有和与及或就都也还又很把被对为于以之其此这那哪谁我你您他她它们请想要能会可得着过给让"
 )
@@ -71,6 +75,16 @@ def query_terms(text: str) -> list[str]:
     everything.update(dict.fromkeys(m[1] + m[2] for m in _SPACED_LOWER.finditer(text)))  # kt 210 finds KT-210
     said = {term for piece in pieces(without_question_words(text)) for term in _terms(piece)}
     return [t for t in everything if (t in said or t.isascii()) and not is_stop(t)] or list(everything)
+
+
+def asking_terms(text: str) -> list[str]:
+    """What :func:`query_terms` leaves out although it tells much where documents ask, too: how or why, may or must.
+
+    >>> asking_terms("怎么退货"), asking_terms("Why was the order cancelled?")
+    (['怎', '怎么', '么', '么退'], ['why'])
+    """
+    kept = set(query_terms(text))
+    return [t for t in dict.fromkeys(tokens(text)) if t not in kept and (t in _ASKING_STEMS or not t.isascii())]
 
 
 def without_question_words(text: str) -> str:

@@ -81,12 +81,12 @@ class Vocabulary:
         found = tokens.tokens(text)
         return [*found, *self.kept_in(found)]
 
-    def query_terms(self, query: str, *, synonyms: bool = True) -> list[str]:
-        """The terms to search for: the question's, its kept words', and those of its synonyms.
+    def added_terms(self, query: str, *, synonyms: bool = True) -> list[str]:
+        """The terms to search for beside the question's own: those of its kept words and its synonyms.
 
         Of a Chinese synonym the pairs are searched, not the single characters: nobody typed them.
         """
-        found = dict.fromkeys([*tokens.query_terms(query), *self.kept(query)])
+        found = dict.fromkeys(self.kept(query))
         for word in self.synonyms(query) if synonyms else ():
             terms = tokens.content_terms(word) or tokens.query_terms(word)
             found.update(dict.fromkeys([*terms, *self.kept(word)]))

@@ -9,20 +9,21 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 
-from core.contracts import DEFAULT_OPTIONS, ChatModel, EmbeddingModel
-from core.errors import TouchstoneError, code_of
+from core.contracts import DEFAULT_OPTIONS, ChatModel, EmbeddingModel, ImageEmbeddingModel, Reranker
+from core.errors import TouchstoneError, Unsupported, code_of
 from core.telemetry.trace import current_trace
 from core.types import (
     Completion,
     Done,
     EmbeddingKind,
     Event,
+    Image,
     Message,
     Options,
     ReasoningDelta,
@@ -30,6 +31,8 @@ from core.types import (
     ToolCallDelta,
 )
 from core.workspace import Workspace
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,34 +233,51 @@ class RecordedEmbedding:
         return self.model.dim
 
     async def embed(self, texts: Sequence[str], *, kind: EmbeddingKind) -> Any:
-        trace, at, started = current_trace(), time.time(), time.perf_counter()
-        provider, _, name = self.name.partition(":")
-        error: str | None = None
-        try:
-            return await self.model.embed(texts, kind=kind)
-        except TouchstoneError as failure:
-            error = code_of(failure)
-            raise
-        except Exception as failure:
-            error = type(failure).__name__
-            raise
-        except BaseException:
-            error = "cancelled"
-            raise
-        finally:
-            self._ledger.record(
-                Call(
-                    at,
-                    trace.trace_id,
-                    trace.caller.tenant,
-                    trace.caller.user,
-                    "embeddings",
-                    provider,
-                    name,
-                    time.perf_counter() - started,
-                    error=error,
-                )
-            )
+        return await _recorded(self.model.embed(texts, kind=kind), self._ledger, "embeddings", self.name)
+
+    async def embed_images(self, images: Sequence[Image]) -> Any:
+        """As ``core.contracts.ImageEmbeddingModel``; ``Unsupported`` where the model knows texts only."""
+        if not isinstance(self.model, ImageEmbeddingModel):
+            provider, _, name = self.name.partition(":")
+            raise Unsupported(provider=provider, model=name, feature="images")
+        return await _recorded(self.model.embed_images(images), self._ledger, "embeddings", self.name)
 
     async def aclose(self) -> None:
         await self.model.aclose()
+
+
+class RecordedReranker:
+    """A reranker that writes every call into the ledger."""
+
+    def __init__(self, model: Reranker, ledger: Ledger) -> None:
+        self.model = model
+        self.name = model.name
+        self._ledger = ledger
+
+    async def rerank(self, query: str, passages: Sequence[str]) -> Any:
+        return await _recorded(self.model.rerank(query, passages), self._ledger, "rerank", self.name)
+
+    async def aclose(self) -> None:
+        await self.model.aclose()
+
+
+async def _recorded(call: Awaitable[T], ledger: Ledger, operation: str, model: str) -> T:
+    """The result of ``call``, which leaves a row whatever becomes of it."""
+    trace, at, started = current_trace(), time.time(), time.perf_counter()
+    provider, _, name = model.partition(":")
+    error: str | None = None
+    try:
+        return await call
+    except TouchstoneError as failure:
+        error = code_of(failure)
+        raise
+    except Exception as failure:
+        error = type(failure).__name__
+        raise
+    except BaseException:
+        error = "cancelled"
+        raise
+    finally:
+        total_s = time.perf_counter() - started
+        row = Call(at, trace.trace_id, trace.caller.tenant, trace.caller.user, operation, provider, name, total_s)
+        ledger.record(replace(row, error=error))

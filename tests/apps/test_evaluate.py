@@ -102,6 +102,18 @@ def test_all_modes_as_json(beir: Path) -> None:
     assert found["keyword"]["ndcg@10"] > 0.9
 
 
+def test_documents_of_another_set_get_in_the_way(beir: Path, squad: Path) -> None:
+    """Only the documents are added, and those of the other set never count as right."""
+    alone = json.loads(evaluate("retrieval", "--data", squad, "--mode", "keyword", "--json").stdout)
+    mixed = evaluate("retrieval", "--data", squad, "--among", beir, "--among", beir, "--mode", "keyword", "--json")
+    assert mixed.exit_code != 0, "the same documents twice"
+    mixed = evaluate("retrieval", "--data", squad, "--among", beir, "--mode", "keyword", "--json")
+    assert mixed.exit_code == 0, mixed.output
+    assert json.loads(mixed.stdout)["keyword"]["success@1"] <= alone["keyword"]["success@1"]
+    told = evaluate("retrieval", "--data", squad, "--among", beir, "--mode", "keyword")
+    assert f"{squad.stem}+{beir.name}" in told.stdout
+
+
 def test_keywords_alone_need_no_embedding_model(beir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOUCHSTONE_EMBEDDING", "openai:none-without-a-key")
     assert evaluate("retrieval", "--data", beir, "--mode", "keyword", "--json").exit_code == 0
@@ -133,6 +145,24 @@ def test_squad_paragraphs_can_be_ranked_and_a_sample_taken(squad: Path, tmp_path
     assert found.value("success@1") == 1.0
 
 
+def test_sentence_pairs_are_embedded_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds = []
+    embed = HashedEmbedding.embed
+
+    async def noted(self: HashedEmbedding, texts: Sequence[str], *, kind: EmbeddingKind) -> Any:
+        kinds.append(kind)
+        return await embed(self, texts, kind=kind)
+
+    monkeypatch.setattr(HashedEmbedding, "embed", noted)
+    pairs = tmp_path / "pairs.txt"
+    pairs.write_text(
+        "怎么修改密码\t如何修改密码\t1\n怎么修改密码\t退货运费谁出\t0\n发票什么时候开\t什么时候开发票\t1\n", "utf-8"
+    )
+    found = evaluate("retrieval", "--data", str(pairs), "--mode", "hybrid", "--json")
+    assert json.loads(found.stdout)["hybrid"]["ndcg@10"] == 1.0
+    assert set(kinds) == {"query"}
+
+
 def test_people_get_a_table_and_how_much_both_legs_help(beir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOUCHSTONE_LANG", "zh")
     done = evaluate("retrieval", "--data", beir, "--mode", "all")
@@ -156,10 +186,55 @@ def test_the_documents_are_indexed_once_and_apart_from_the_users_own(
     assert len(texts) == len(TEXTS)
     assert evaluate("retrieval", "--data", beir, "--json").stdout == first.stdout
     assert len(texts) == len(TEXTS)
-    (folder,) = (tmp_path / "home" / "evaluation").iterdir()
+    folder = tmp_path / "home" / "evaluation"
     assert (folder / "touchstone.db").is_file()
     asked = CliRunner().invoke(app, ["ask", "warranty?", "--json"])
     assert json.loads(asked.stdout)["error"]["code"] == "input.nothing_indexed"
+
+
+def test_answers_are_taken_out_of_half_of_the_documents(squad: Path) -> None:
+    for removed in ("paragraphs", "sentences"):
+        done = evaluate("answers", "--data", squad, "--remove", removed, "--mode", "keyword", "--json")
+        assert done.exit_code == 0, done.output
+        figures = json.loads(done.stdout)["extractive"]
+        assert {"refused", "refused_at_10%", "supported", "ece"} <= figures.keys()
+    wrong = evaluate("answers", "--data", squad, "--remove", "titles", "--json")
+    assert "paragraphs, sentences" in json.loads(wrong.stdout)["error"]["message"]
+
+
+def test_evidence_sentences_of_a_beir_folder(beir: Path, tmp_path: Path) -> None:
+    said = [
+        {"id": "q1", "evidence": [{"doc": "warranty", "sentences": ["The warranty on kettles is three years."]}]},
+        {"id": "q2", "evidence": [{"doc": "returns", "sentences": [0]}]},
+        {"id": "q3", "evidence": []},
+    ]
+    lines(tmp_path / "evidence.jsonl", said)
+    lines(
+        tmp_path / "evidence_docs.jsonl",
+        [{"_id": "returns", "sentences": ["Goods can be returned within 30 days.", "The parcel must be sent."]}],
+    )
+    done = evaluate("answers", "--data", beir, "--evidence", tmp_path / "evidence.jsonl", "--mode", "keyword", "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["extractive"]["supported"] == 1.0
+    without = evaluate("answers", "--data", beir, "--json")
+    assert json.loads(without.stdout)["error"]["code"] == "input.data_no_answers"
+
+
+def test_words_alone_answer_without_an_embedding_model(squad: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOUCHSTONE_EMBEDDING", "openai:none-without-a-key")
+    done = evaluate("answers", "--data", squad, "--mode", "keyword", "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["extractive"]["supported"] > 0.5
+    assert evaluate("answers", "--data", squad, "--json").exit_code == 3
+
+
+def test_questions_without_answers_come_one_a_line(squad: Path, tmp_path: Path) -> None:
+    (tmp_path / "others.txt").write_text("Who painted the ceiling?\t1\n\n火星有几颗卫星？\n", "utf-8")
+    done = evaluate(
+        "answers", "--data", squad, "--unanswerable", tmp_path / "others.txt", "--mode", "keyword", "--json"
+    )
+    assert done.exit_code == 0, done.output
+    assert "refused_at_10%" in json.loads(done.stdout)["extractive"]
 
 
 # --- baseline and gate ---------------------------------------------------------------------------
@@ -190,7 +265,7 @@ def test_figures_are_published_for_the_scoreboard(beir: Path, tmp_path: Path, mo
     done = evaluate("retrieval", "--data", beir, "--mode", "all", "--publish", "measured", "--json")
     assert done.exit_code == 0, done.output
     figures = {figure.name: figure for figure in collect(tmp_path / "measured")}
-    assert set(figures) == {"shop: ndcg@10, hybrid", "shop: recall@100, hybrid"}
+    assert set(figures) == {f"shop: {name}, hybrid" for name in ("ndcg@10", "success@1", "recall@100")}
     found = figures["shop: ndcg@10, hybrid"]
     assert found.baselines.keys() == {"keyword", "vector"}
     assert found.command == "touchstone evaluate retrieval --data=shop --publish measured", "no folder of this machine"

@@ -6,13 +6,16 @@ import asyncio
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from benchmarks import report
+from benchmarks import growth, report
+from benchmarks.growing import Writer
 from benchmarks.measure import interleaved, interleaved_async
 from benchmarks.peers import ENGINE, LITELLM, OPENAI, RAW, STACK, Peer, close, peers
 from benchmarks.report import Result, Table, Target, keep, machine, shown, write_docs
 from benchmarks.server import BURST_CHUNKS, REPLY, WORD, canned_server
+from core.workspace import Workspace
 
 
 def test_clients_give_the_servers_answer_through_all_four_functions() -> None:
@@ -89,3 +92,22 @@ def test_the_docs_are_written_in_both_languages_with_missed_targets(
     assert "| 客户端 | 中位数 ms |" in chinese
     assert "- ✗ 我们 / 他们：2.00 ×（≤ 1.30 ×）" in chinese
     assert json.loads((tmp_path / "results/one.json").read_text("utf-8"))["raw"] == {"n": [1]}
+
+
+def test_growth_searches_as_an_app_does(tmp_path: Path) -> None:
+    """The long benchmarks run seldom: what they stand on must not drift away from the library in between."""
+    rng = np.random.default_rng(0)
+    made = [("手册", f"第 {n} 号水泵每 {n + 2} 个月保养一次，由第 {n % 7} 班负责。") for n in range(20)]
+    made += [("Manual", f"Pump {n} is serviced every {n + 2} months by shift {n % 7}.") for n in range(20)]
+    vectors = rng.normal(size=(len(made), 32)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    workspace = Workspace.open(tmp_path / "home")
+    Writer(workspace, made, vectors).write(200)
+    workspace.close()
+    asked = [text for _, text in made][:30]
+    np.savez(tmp_path / "queries.npz", texts=np.array(asked), vectors=vectors[:30])
+    found = growth._searched(tmp_path / "home", tmp_path / "queries.npz")
+    assert found["recall_at_10"] == 1.0
+    assert 0 < found["p50_ms"] <= found["p95_ms"]
+    assert found["keyword_p95_ms"] > 0
+    assert found["users_per_s"] > 0

@@ -38,6 +38,10 @@ What each engine can do. The table is generated from the contract suite (`tests/
   that can do everything. What a service's model can do is the service's affair: its refusal is a typed error.
 - `openai, llama.cpp server` is the same engine against a real llama.cpp server with SmolLM2, which is too small for
   tools and cannot see.
+- `tools by schema` is what small models get in place of tools of their own: they choose among names and write arguments
+  under the tool's schema. A call is well formed; its wisdom is the model's (see [LangChain](langchain.md)).
+- `langchain, …` is one of our models made LangChain's and then ours again: nothing is lost on the way there and back.
+  Over the bridge a model without tools has them by schema.
 - The rows with `retrying` and `recorded` are wrappers: they keep the contract of what they hold.
 
 ## Services that lack something
@@ -57,6 +61,9 @@ These are refused before anything is sent. `lacks` of a service in `touchstone.y
 - `openai` 是所有使用 OpenAI 接口格式的服务共用的引擎，对着一个什么都能做的服务器接受检验。
   具体模型能做什么由服务决定；服务拒绝时给出有类型的错误。
 - `openai, llama.cpp server` 是同一个引擎对着真实的 llama.cpp 服务器和 SmolLM2 模型；这个模型太小，不会用工具，也看不了图片。
+- `tools by schema` 是小模型代替自有工具能力的办法：在工具名中选择，再按该工具的模式写参数。
+  调用格式一定正确，是否明智取决于模型（见 [LangChain](langchain.md)）。
+- `langchain, …` 是先变成 LangChain 模型、再变回来的本项目模型：往返途中什么都没有丢。经过这座桥，没有工具能力的模型按模式获得工具。
 - 带 `retrying` 和 `recorded` 的行是包装器：它们保持内层模型的契约。
 
 ## 能力不全的服务

@@ -53,5 +53,5 @@ def test_every_engine_is_a_subject() -> None:
     from core.providers.registry import ENGINES
 
     opened = {s.open("http://127.0.0.1:9/v1").name.partition(":")[0] for s in SUBJECTS}
-    assert set(ENGINES) <= opened
+    assert {name for name, row in ENGINES.items() if row.chat} <= opened
     assert Path(__file__).with_name("echo.yaml").is_file()

@@ -8,18 +8,26 @@ from pathlib import Path
 import pytest
 
 from core.contracts import EmbeddingModel
+from core.providers.langchain import LangChainEmbedding
+from core.providers.langchain_bridge import TouchstoneEmbeddings
 from core.providers.openmp import be_polite
-from core.providers.registry import open_model
+from core.providers.registry import ENGINES, open_model
 from core.providers.sync import run
 from core.settings import load_settings
 from tests.contracts.embedding_model import EmbeddingModelContract, Traits
 from tests.core.providers.tiny_gguf import metadata, write_gguf
+from tests.core.providers.tiny_torch import minilm
 
 MODELS: dict[str, Traits] = {
     "embedded:e5": Traits(kinds_differ=True, bilingual=True),
+    "symmetric:scripted:hash": Traits(),
+    "symmetric:embedded:e5": Traits(bilingual=True),
     "gguf:tiny-e5.gguf": Traits(kinds_differ=True),  # its name has the prefixes of e5, its weights are random
     "gguf:tiny.gguf": Traits(),
     "scripted:hash": Traits(),
+    "sentence-transformers:minilm": Traits(),
+    "sentence-transformers:minilm?dim=128": Traits(),
+    "langchain:scripted:hash": Traits(),  # there and back
     "openai:tiny": Traits(any_length=False, same_text=0.998),  # llama.cpp's own server
 }
 
@@ -27,6 +35,7 @@ MODELS: dict[str, Traits] = {
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("embeddings")
+    (folder / "minilm").symlink_to(minilm())
     write_gguf(folder / "tiny.gguf", metadata(context_tokens=512))
     write_gguf(folder / "tiny-4k.gguf")
     write_gguf(folder / "tiny-e5.gguf", metadata(context_tokens=512, general__name="Tiny E5"))
@@ -49,7 +58,12 @@ def model(name: str, folder: Path) -> Iterator[EmbeddingModel]:
     server = _server(folder / "tiny-4k.gguf") if name.startswith("openai:") else None
     if server is not None:
         variables["OPENAI_BASE_URL"] = f"{server.listening_address}/v1"
-    opened = open_model("embedding", name, load_settings(folder, variables))
+    settings = load_settings(folder, variables)
+    if name.startswith("langchain:"):
+        held = open_model("embedding", name.removeprefix("langchain:"), settings)
+        opened: EmbeddingModel = LangChainEmbedding(TouchstoneEmbeddings(held.name, embedding=held))
+    else:
+        opened = open_model("embedding", name, settings)
     yield opened
     run(opened.aclose())
 
@@ -73,3 +87,7 @@ def _server(path: Path):  # type: ignore[no-untyped-def]  # xllamacpp has no typ
 
 class TestEmbeddingModels(EmbeddingModelContract):
     pass
+
+
+def test_every_engine_that_embeds_is_a_subject() -> None:
+    assert {name for name, row in ENGINES.items() if row.embedding} <= {name.partition(":")[0] for name in MODELS}

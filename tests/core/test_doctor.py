@@ -30,6 +30,7 @@ from core.settings import Settings, load_settings
 from core.telemetry.ledger import Call, Ledger
 from core.workspace import Workspace
 from tests.local_service import LocalService, serving
+from tests.servers.json import json_server
 
 KEY = "sk-doctor-0123456789abcdef"
 
@@ -189,6 +190,31 @@ def test_a_server_that_answers_and_has_the_model(settings: Settings) -> None:
     assert found.status == "ok"
     assert f"{service.url}/v1" in said(found)
     assert service.seen == ["GET /v1/models"]
+
+
+@pytest.mark.parametrize(
+    ("service", "owner", "path", "said", "shown"),
+    [
+        ("vllm", "vllm", "/version", {"version": "0.33.0"}, "vLLM 0.33.0"),
+        ("sglang", "sglang", "/server_info", {"version": "0.5.23"}, "SGLang 0.5.23"),
+        ("sglang", "sglang", "/get_server_info", {"version": "0.5.9"}, "SGLang 0.5.9"),
+        ("vllm", "llamacpp", "/props", {"build_info": "b7000-abc"}, "llama.cpp b7000-abc"),
+        ("ollama", "library", "/api/version", {"version": "0.40.4"}, "Ollama 0.40.4"),
+        ("vllm", "vllm", "/elsewhere", {}, "vLLM at"),
+    ],
+)
+def test_a_server_is_recognised(
+    settings: Settings, service: str, owner: str, path: str, said: dict[str, str], shown: str
+) -> None:
+    rows = {"object": "list", "data": [{"id": "Qwen/Qwen3-8B", "object": "model", "owned_by": owner}]}
+    with json_server({"GET /v1/models": lambda _: rows, f"GET {path}": lambda _: said}) as url:
+        chosen = settings.with_values(
+            **{"TOUCHSTONE_CHAT": f"{service}:Qwen/Qwen3-8B", f"{service.upper()}_BASE_URL": f"{url}/v1"}
+        )
+        finding = next(found for found in doctor.models(chosen) if found.code == "model.chat")
+    assert finding.status == "ok"
+    assert shown in finding.text("en")
+    assert shown.removesuffix(" at") in finding.text("zh")
 
 
 def test_a_server_without_the_model_names_the_nearest(settings: Settings) -> None:
@@ -410,3 +436,17 @@ def test_calls_that_failed(tmp_path: Path) -> None:
     assert found.status == "warning"
     assert "2 of 4" in said(found)
     assert "rate_limited × 2" in said(found)
+
+
+def test_the_device_of_transformers_models_is_looked_at(tmp_path: Path) -> None:
+    def found(**variables: str) -> list[Finding]:
+        return list(doctor.devices(load_settings(tmp_path, variables)))
+
+    assert not found(), "torch is not imported where no model needs it"
+    [fine] = found(TOUCHSTONE_CHAT="transformers:some/model", TOUCHSTONE_LOCAL_DEVICE="cpu")
+    assert fine.status == "ok"
+    assert "cpu" in fine.text("zh")
+    [missing] = found(TOUCHSTONE_CHAT="transformers:some/model", TOUCHSTONE_LOCAL_DEVICE="cuda:99")
+    assert missing.status == "error"
+    assert missing.next_step is not None
+    assert "cpu" in missing.text("en")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from core.providers.embedded import CHAT, find_file
 from core.providers.openmp import be_polite
@@ -35,3 +37,20 @@ def llama_server(*, slots: int = 4, context_tokens: int = 2048) -> Iterator[str]
         yield f"{server.listening_address}/v1"
     finally:
         del server
+
+
+def rerank_server(path: Path) -> Any:
+    """llama.cpp's HTTP server on loopback with a reranker; it ends when it is collected."""
+    be_polite()
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
+    params.model.path = str(path)
+    params.embedding = params.endpoint_metrics = True
+    params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_RANK
+    params.n_ctx = params.n_batch = params.n_ubatch = 4096
+    params.fit_params = params.warmup = params.ui = False
+    params.verbosity = -1
+    server = xllamacpp.Server(params)
+    server.handle_metrics()
+    return server

@@ -293,3 +293,31 @@ def test_every_text_of_the_page_is_there_in_both_languages() -> None:
     keys = {lang: {key for key in catalogue(lang) if key.startswith("customer_service.")} for lang in ("zh", "en")}
     assert keys["zh"] == keys["en"]
     assert len(keys["zh"]) > 40
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_a_model_of_langchain_writes_the_answer(
+    open_page: Open, language: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``langchain:anthropic:…`` by its name alone: what it writes is checked against the sources like any answer."""
+    import sys
+    import types
+
+    from tests.core.providers.test_langchain import ChatAnthropicLike
+
+    class ChatAnthropic(ChatAnthropicLike):
+        """Answers with the first sentence of the first source, as a good model would."""
+
+        def said(self, asked: str) -> str:
+            source = re.search(r'<source n="1"[^>]*>\s*(?:#[^\n]*\n\s*)*([^\n]+?(?:[。！？!?]|\.(?=\s)|(?=\n)))', asked)
+            return f"{source[1]} [1]" if source else "?"
+
+    package = types.ModuleType("langchain_anthropic")
+    package.ChatAnthropic = ChatAnthropic  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "langchain_anthropic", package)
+    at = open_page(PAGE, language, TOUCHSTONE_CHAT="langchain:anthropic:claude-test", TOUCHSTONE_EMBEDDING=NO_VECTORS)
+    ask(at, QUESTIONS[language])
+    whole(at)
+    assert text("mode.generated", language) in words(at)
+    (sources,) = at.expander
+    assert sources.label.startswith(text("sources", language, count="x").split("x")[0])

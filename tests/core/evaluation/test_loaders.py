@@ -10,7 +10,7 @@ import pytest
 
 from core.errors import InputError, MissingFile, UnknownName
 from core.evaluation.datasets import Dataset, Document, Record, checksum, divide, sample
-from core.evaluation.loaders import Columns, load_beir, load_csv, load_jsonl, load_squad
+from core.evaluation.loaders import Columns, load_beir, load_csv, load_jsonl, load_pairs, load_squad
 
 ROWS = [{"q": "颜色？", "want": "红", "n": 1}, {"q": 'what "color"?', "want": "red", "n": 2}]
 COLUMNS = Columns(input="q", label="want", metadata=("n",))
@@ -109,6 +109,24 @@ def test_squad_with_and_without_answers(tmp_path: Path) -> None:
 
 
 # --- what is refused -----------------------------------------------------------------------------
+
+
+def test_sentence_pairs_as_a_search_task(tmp_path: Path) -> None:
+    lines = ["怎么还款\t如何还钱\t1", "怎么还款\t还款日是哪天\t0", "开通花呗\t开通花呗\t1", "怎么还款\t怎样还款\t1", ""]
+    (tmp_path / "dev.txt").write_text("\r\n".join(lines), "utf-8")
+    data = load_pairs(tmp_path / "dev.txt")
+    assert [d.text for d in data.documents] == ["如何还钱", "还款日是哪天", "开通花呗", "怎样还款"]
+    assert [(r.input, r.relevant) for r in data.records] == [
+        ("怎么还款", {"d0": 1.0, "d3": 1.0})
+    ]  # identical: left out
+    assert (data.name, data.split) == (tmp_path.name, "dev")
+
+
+@pytest.mark.parametrize("line", ["a\tb", "a\tb\t2", "a\t\t1", "sentence1\tsentence2\tlabel"])
+def test_lines_that_are_no_pair_are_named(tmp_path: Path, line: str) -> None:
+    (tmp_path / "dev.txt").write_text(f"a\tb\t1\n{line}\n", "utf-8")
+    with pytest.raises(InputError, match=r"dev\.txt:2"):
+        load_pairs(tmp_path / "dev.txt")
 
 
 def test_missing_files_and_splits_are_named(tmp_path: Path) -> None:

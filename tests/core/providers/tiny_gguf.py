@@ -71,6 +71,32 @@ def tensors(seed: int = 7) -> dict[str, np.ndarray]:
     return found
 
 
+def rank_metadata(**changes: Any) -> dict[str, Any]:
+    """The header of a reranker: a qwen3 with a head of two classes, as Qwen3-Reranker's files have."""
+    llama = metadata(template=None, general__architecture="qwen3")
+    values = {key.replace("llama.", "qwen3."): value for key, value in llama.items()}
+    values |= {
+        "qwen3.pooling_type": 4,
+        "qwen3.attention.key_length": WIDTH // HEADS,
+        "qwen3.attention.value_length": WIDTH // HEADS,
+        "qwen3.classifier.output_labels": ["yes", "no"],
+        "tokenizer.chat_template.rerank": "Query: {query} Document: {document} Score:",
+    }
+    values |= {key.replace("__", "."): value for key, value in changes.items()}
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def rank_tensors(seed: int = 7) -> dict[str, np.ndarray]:
+    found = tensors(seed)
+    for i in range(LAYERS):
+        for name in ("attn_q_norm", "attn_k_norm"):
+            found[f"blk.{i}.{name}.weight"] = np.ones(WIDTH // HEADS, np.float32)
+    head = np.random.default_rng(seed).normal(0, 0.1, (2, WIDTH)).astype(np.float32)
+    head[:, 0] = 0.0  # the direction all states share says nothing of a passage
+    found["cls.output.weight"] = head
+    return found
+
+
 def write_gguf(
     path: Path, values: Mapping[str, Any] | None = None, arrays: Mapping[str, np.ndarray] | None = None
 ) -> Path:

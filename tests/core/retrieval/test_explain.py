@@ -12,6 +12,7 @@ import pytest
 from core.i18n import catalogue
 from core.retrieval import filters
 from core.retrieval.explain import Explanation, Verdict
+from core.retrieval.finding import CANDIDATES
 from core.retrieval.library import Library
 from core.retrieval.options import Recency
 from core.types import Caller
@@ -77,7 +78,7 @@ def test_the_filter_says_which_condition_failed(filled: Library) -> None:
 def test_below_the_cut_and_no_candidate(library: Library) -> None:
     async def fill() -> None:
         index = library.collection()
-        for n in range(80):
+        for n in range(CANDIDATES + 20):
             await index.add_text(f"warranty number {n} " + "warranty " * (n % 7), f"w{n}.txt", embed=False)
         await index.add_text(
             "A single warranty among many other words about tents and pegs and ropes.", "low.txt", embed=False
@@ -88,7 +89,7 @@ def test_below_the_cut_and_no_candidate(library: Library) -> None:
     asyncio.run(fill())
     why = explain(library, "warranty", "low.txt", mode="keyword")
     assert why.verdict == "not_candidate"
-    assert why.passages[0].keyword_rank == 81
+    assert why.passages[0].keyword_rank == CANDIDATES + 21
     why = explain(library, "warranty tents", "low.txt", mode="keyword")
     assert (why.verdict, why.passages[0].rank) == ("found", 1)
     why = explain(library, "warranty", "none.txt", mode="keyword")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import ConnectFailed, InputError, MissingFile, NotFound
-from core.retrieval import keyword
+from core.retrieval import keyword, tokens
 from core.retrieval.library import Library
 from core.retrieval.records import Progress
 from core.runtime import Runtime
@@ -147,7 +147,7 @@ def test_what_is_removed_leaves_no_vector(library: Library, folder: Path, hashed
         left = db.execute("SELECT count(*) FROM vectors").fetchone()[0]
         anchors = 48  # the scale of a model that is not listed
         assert left == anchors
-        for table in ("documents", "passages", f"keyword_{library.collection().id()}"):
+        for table in ("documents", "passages", "keyword_fresh", "keyword_segments", "keyword_blocks"):
             assert db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] == 0
 
 
@@ -213,3 +213,17 @@ def test_a_second_sync_of_many_files_is_quick(library: Library, tmp_path: Path) 
     started = time.process_time()
     assert sync(library, many, embed=False).count("unchanged") == 300
     assert time.process_time() - started < 1.5  # 3 s are the aim for 10,000
+
+
+def test_scores_of_given_passages_are_those_of_the_search(library: Library, folder: Path) -> None:
+    sync(library, folder, embed=False)
+    index = library.collection()
+    terms = tokens.query_terms("KT-210 退货运费")
+    with library.workspace.read() as db:
+        numbers = [row[0] for row in db.execute("SELECT number FROM passages ORDER BY number")]
+        best = dict(keyword.search(db, index.id(), terms, 100))
+        assert 0 < len(best) < len(numbers)
+        scored = keyword.scores(db, index.id(), terms, numbers)
+        assert list(scored) == numbers
+        assert scored == pytest.approx({number: best.get(number, 0.0) for number in numbers})
+        assert keyword.scores(db, index.id(), [], numbers[:1]) == {numbers[0]: 0.0}

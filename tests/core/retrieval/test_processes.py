@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from core.retrieval import keyword
 from core.retrieval.library import Library
 from core.runtime import Runtime
 from core.settings import Settings, override
@@ -21,6 +22,7 @@ WORKER = """
 import asyncio, os, signal, sys
 from pathlib import Path
 from core.workspace import Workspace
+from core.retrieval import keyword
 from core.retrieval.library import Library
 from core.providers.scripted import open_embedding
 from core.settings import load_settings
@@ -77,8 +79,7 @@ def whole(library: Library) -> dict[str, int]:
     index = library.collection()
     with library.workspace.read() as db:
         passages = db.execute("SELECT number FROM passages ORDER BY number").fetchall()
-        terms = db.execute(f"SELECT rowid FROM keyword_{index.id()} ORDER BY rowid").fetchall()
-        assert [p[0] for p in passages] == [t[0] for t in terms]
+        assert [p[0] for p in passages] == keyword.numbers(db, index.id())
         assert db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
     return {d.title: d.passages for d in index.documents()}
 

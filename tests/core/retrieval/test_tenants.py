@@ -76,7 +76,7 @@ async def call(world: World, name: str, seeded: random.Random) -> Any:
         "diversity": seeded.choice([0.0, 0.5]),
         "collections": seeded.choice([("default",), COLLECTIONS, (other,), (f"default' OR tenant='{other}",)]),
     }
-    kind = seeded.randrange(12)
+    kind = seeded.randrange(13)
     try:
         if kind < 4:
             return (await view.search(query, **options)).hits
@@ -87,7 +87,7 @@ async def call(world: World, name: str, seeded: random.Random) -> Any:
         if kind == 6:
             return index.document_text(stolen)
         if kind == 7:
-            return index.passage(stolen), index.section(stolen)
+            return index.passage(stolen)
         if kind == 8:
             return index.passages(stolen)
         if kind == 9:
@@ -95,6 +95,8 @@ async def call(world: World, name: str, seeded: random.Random) -> Any:
             raise AssertionError("another tenant's document could be removed")
         if kind == 10:
             return await search_tool(view).call({"query": query, "filter": where or {}})
+        if kind == 11:
+            return index.section(stolen)
         view.words().remove(seeded.choice(world.groups[other]))
     except NotFound:
         return None

@@ -1,0 +1,233 @@
+"""Which part of a source a claim repeats, and whether it says the same there: not denied, not reversed, not crossed."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from functools import cached_property
+from typing import Literal
+
+from core.i18n import detect_language
+from core.retrieval import numerals, polarity, sentences, tokens
+from core.retrieval.measures import Quantities, plain, quantities
+
+Failure = Literal["name", "negation", "comparison", "attribution"]
+_CLAUSE = re.compile(
+    r"[，,；;：:。！？!?]+(?!\d)|\.(?=\s|$)|\s[-–—]\s|—+|\b(?:and|but|while|whereas|although|though|however)\b|(?<!\d)并且?|但是?|而(?!且)",
+    re.IGNORECASE,
+)
+_NEAR = 0.8  # a clause this near to the best is as good
+_LOOSELY = 0.3  # a denial so near may be the one that is repeated
+_CROSSED = 2.0  # a rival clause must hold this many times more of what is said
+_CAPITAL = re.compile(r"\b[A-Z][a-z]+(?: [A-Z][a-z]+)*\b")
+_SURNAMES = "王李张刘陈杨黄赵周吴徐孙朱马胡郭林何高梁郑罗宋谢唐韩曹许邓萧冯曾程蔡彭潘袁于董余苏叶吕魏蒋田杜丁沈姜范江傅钟卢汪戴崔任陆廖姚方金邱夏谭韦贾邹石熊孟秦阎薛侯雷白龙段郝孔邵史毛常万顾赖武康贺严尹钱施牛洪龚"
+_PERSON = re.compile(
+    rf"(?:^|[由与和、请是师理席长任员者总授士生官记手人的任命聘同及])([{_SURNAMES}][\u4e00-\u9fff]{{1,2}})(?=[提负说在于因担获以表宣建认指将已也则夺来去是的，。、；为做]|$)"
+)
+_HEADS = "中心|公司|集团|基金会|委员会|协会|大学|医院|学院|银行|机场|码头|车站|酒店|超市|商场|公园|广场|体育馆|图书馆|博物馆|实验室|研究所|事务所|工厂|厂|局|厅|校|馆|站|路|街|区|市|省|县|镇|村|岛|山|湖|河|寺|桥|港|国|洲|州|班|队|社|店|座|舱|卡|集|奖|号线|药|剂|茶|色"
+_NAMED = re.compile(_HEADS)
+_HAN = re.compile(r"[\u4e00-\u9fff]+")
+_HAN_OR_WORD = re.compile(r"[\u4e00-\u9fff]|[a-z0-9]+(?:[.'-][a-z0-9]+)*")
+_BEFORE_A_NOUN = frozenset(("the", "a", "an", "in", "at", "on", "of", "by", "with", "to", "for", "from", "and", "or"))
+_POINTING = frozenset("该本此某每各全新旧原同另其这那一二三四五六七八九十两几多数所有任何第")
+
+
+@dataclass(frozen=True)
+class Clause:
+    text: str
+
+    @cached_property
+    def terms(self) -> frozenset[str]:
+        return frozenset(t for t in tokens.tokens(plain(self.text)) if not tokens.is_stop(t))
+
+    @cached_property
+    def denied(self) -> bool:
+        return polarity.denies(self.text)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        if detect_language(self.text) == "zh":
+            return tuple(dict.fromkeys(m[1] for m in _PERSON.finditer(self.text)))
+        return tuple(dict.fromkeys(m[0] for m in _CAPITAL.finditer(self.text) if not tokens.is_stop(m[0].lower())))
+
+    @cached_property
+    def quantities(self) -> Quantities:
+        return quantities(self.text)
+
+
+def failure(claim: str, sources: Sequence[tuple[str, str]], question: str = "") -> Failure | None:
+    """What is wrong with ``claim`` against ``sources`` of (title, text) in its language, or nothing."""
+    said = clauses(claim)
+    whole = [Clause(text[a:b]) for _, text in sources for a, b in sentences.spans(text)]
+    parts = [part for sentence in whole for part in clauses(sentence.text)]
+    if not said or not parts:
+        return None
+    weights = _weights(parts)
+    if _denied_otherwise(said, parts, weights):
+        return "negation"
+    best = nearest(Clause(claim), whole, _weights(whole))
+    if best and all(polarity.reversed_axes(claim, sentence.text) for sentence in best):
+        return "comparison"
+    if replaced(Clause(claim), whole) or _renamed(
+        claim, "\n".join([text for _, text in sources] + [title for title, _ in sources] + [question])
+    ):
+        return "name"
+    if _crossed(said, parts, weights):
+        return "attribution"
+    return None
+
+
+def _denied_otherwise(said: Sequence[Clause], parts: Sequence[Clause], weights: dict[str, float]) -> bool:
+    """Whether a clause is denied that the source affirms, or the other way round.
+
+    A claim may cut a clause of the source in two, or draw two together; so a denial may stand in the neighbor.
+    """
+    aligned = [[(score, part) for score, part in _scored(c, parts, weights) if not _other_time(c, part)] for c in said]
+    for clause, near in zip(said, aligned, strict=True):
+        best = near[0][0] if near else 0.0
+        if not best:
+            continue
+        if clause.denied:
+            if not any(part.denied and score >= _LOOSELY * best for score, part in near) and _denies(
+                clause, near[0][1]
+            ):
+                return True
+        elif all(part.denied for score, part in near if score >= _NEAR * best):
+            part = near[0][1]
+            beside = [c for c, other in zip(said, aligned, strict=True) if other and other[0][1] is part and c.denied]
+            if not beside and _denies(part, clause):
+                return True
+    return False
+
+
+def _other_time(clause: Clause, part: Clause) -> bool:
+    """Whether both name a time, and none of the one agrees with any of the other."""
+    mine, there = clause.quantities.moments, part.quantities.moments
+    return bool(mine and there) and not any(a.agrees(b) for a in mine for b in there)
+
+
+def _denies(clause: Clause, other: Clause) -> bool:
+    """Whether what ``clause`` denies is spoken of in ``other``."""
+    scope = [t for text in polarity.denied(clause.text) for t in tokens.content_terms(text)]
+    return any(term in other.terms for term in scope)
+
+
+def _renamed(claim: str, source: str) -> bool:
+    """Whether a name's kind (华南厂, 文化中心) stands in the source only under other names."""
+    if detect_language(claim) != "zh":
+        return False
+    claim, source = tokens.normalized(claim), tokens.normalized(source)
+    for match in _NAMED.finditer(claim):
+        head = match[0]
+        before = claim[max(0, match.start() - 2) : match.start()]
+        if (
+            len(before) < 2
+            or before in source
+            or any(c in tokens.STOP_HAN or c in _POINTING for c in before)
+            or not _HAN.fullmatch(before)
+        ):
+            continue
+        others = [m[1] for m in re.finditer(rf"([\u4e00-\u9fff]{{2}}){head}", source)]
+        if others and f"{before[-1]}{head}" not in source and all(other not in claim for other in others):
+            return True
+    return False
+
+
+def _crossed(said: Sequence[Clause], parts: Sequence[Clause], weights: dict[str, float]) -> bool:
+    """Whether a value, a time or a name stands in the source beside other things than in the claim."""
+    for clause in said:
+        for measure in clause.quantities.measures:
+            if measure.kind:
+                same_kind = [(p, [m for m in p.quantities.measures if m.kind == measure.kind]) for p in parts]
+                own = [p for p, found in same_kind if any(abs(m.value - measure.value) < 1e-6 for m in found)]
+                rivals = [p for p, found in same_kind if found and p not in own]
+                if _elsewhere(clause, own, rivals, weights, numerals.canonical(measure.number)):
+                    return True
+        for moment in clause.quantities.moments:
+            timed = [p for p in parts if p.quantities.moments]
+            own = [p for p in timed if any(moment.agrees(m) for m in p.quantities.moments)]
+            if _elsewhere(clause, own, [p for p in timed if p not in own], weights):
+                return True
+        for name in clause.names:
+            own = [p for p in parts if name in p.text]
+            rivals = [p for p in parts if name not in p.text and any(n not in clause.text for n in p.names)]
+            if _elsewhere(clause, own, rivals, weights, name):
+                return True
+    return False
+
+
+def _elsewhere(
+    clause: Clause, own: Sequence[Clause], rivals: Sequence[Clause], weights: dict[str, float], anchor: str = ""
+) -> bool:
+    """Whether what the clause says beside ``anchor`` is said by one of ``rivals`` and hardly by any of ``own``."""
+    if not own or not rivals:
+        return False
+    context = clause.terms - set(tokens.tokens(anchor))
+    whole = sum(weights.get(t, 0.0) for t in context)
+
+    def shared(parts: Sequence[Clause]) -> float:
+        return max(sum(weights.get(t, 0.0) for t in context & p.terms) for p in parts)
+
+    rival, mine = shared(rivals), shared(own)
+    return rival > _CROSSED * mine and rival > 0.5 * whole and mine < 0.35 * whole
+
+
+def replaced(claim: Clause, whole: Sequence[Clause]) -> tuple[str, str] | None:
+    """What stands in the claim in the place of something else of the source: repeated words before, other words there.
+
+    >>> replaced(Clause("Bring it to the fire station soon."), [Clause("Bring it to the town hall soon.")])
+    ('fire station', 'town hall')
+    """
+    if detect_language(claim.text) == "zh":
+        return None  # without words and their classes, a synonym looks the same
+    unit = _HAN_OR_WORD.findall
+    mine = unit(tokens.normalized(claim.text))
+    held = set().union(*(sentence.terms for sentence in whole))
+    for sentence in whole:
+        there = unit(tokens.normalized(sentence.text))
+        blocks = SequenceMatcher(None, mine, there, autojunk=False).get_opcodes()
+        for before, block, after in zip(blocks, blocks[1:], [*blocks[2:], ("end", 0, 9, 0, 9)], strict=False):
+            kind, a, b, c, d = block
+            if kind != "replace" or before[0] != "equal" or after[0] not in ("equal", "end"):
+                continue
+            if before[2] - before[1] < 2 or mine[a - 1] not in _BEFORE_A_NOUN or b - a > 3 or d - c > 4:
+                continue
+            if after[0] == "equal" and after[2] - after[1] < 2:
+                continue
+            new, old = " ".join(mine[a:b]), " ".join(there[c:d])
+            fresh = [t for t in tokens.tokens(new) if not tokens.is_stop(t) and len(t) > 1]
+            if (
+                fresh
+                and not any(t in held for t in tokens.tokens(new) if not tokens.is_stop(t))
+                and not any(t in claim.terms for t in tokens.content_terms(old))
+                and tokens.content_terms(old)
+            ):
+                return new, old
+    return None
+
+
+def clauses(text: str) -> list[Clause]:
+    """``text`` cut at commas and conjunctions; a piece without content joins the one after it."""
+    found = [piece.strip() for piece in _CLAUSE.split(text) if piece and piece.strip()]
+    return [Clause(piece) for piece in found if any(c.isalnum() for c in piece)]
+
+
+def nearest(clause: Clause, others: Sequence[Clause], weights: dict[str, float]) -> list[Clause]:
+    """Those of ``others`` that share most with ``clause``: the best, and those nearly as near."""
+    scored = _scored(clause, others, weights)
+    return [other for score, other in scored if score and score >= _NEAR * scored[0][0]]
+
+
+def _scored(clause: Clause, others: Sequence[Clause], weights: dict[str, float]) -> list[tuple[float, Clause]]:
+    scored = [(sum(weights.get(t, 0.0) for t in clause.terms & other.terms), other) for other in others]
+    return sorted(scored, key=lambda pair: -pair[0])
+
+
+def _weights(parts: Sequence[Clause]) -> dict[str, float]:
+    """How much a term tells the parts apart."""
+    counts = Counter(term for part in parts for term in part.terms)
+    return {term: math.log(1 + len(parts) / count) * (1.0 if len(term) > 1 else 0.5) for term, count in counts.items()}

@@ -1,0 +1,70 @@
+"""What kind of value a question asks for (a price, a date, a person, a reason), and whether a text gives one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from core.retrieval import tokens
+
+_ASKS: dict[str, re.Pattern[str]] = {
+    "money": re.compile(r"多少钱|几块|几元|价钱|价格|费用|售价|how much(?! (?:does|do) .* weigh)|\bprice|\bcost|\bfees?\b|\bworth\b"),
+    "duration": re.compile(
+        r"几天|几日|几个月|几年|几周|几个?小时|几分钟|多少天|多久|多长时间|什么时候|啥时候|何时|哪一?天|哪一?年|哪个?月|几月|几号|来得及"
+        r"|how long|how many (?:days|weeks|months|years|hours|minutes)|how soon|\bwhen\b|\bdeadline\b|\b(?:what|which) (?:year|date|day|month)\b"
+    ),
+    "clock": re.compile(r"几点|营业时间|开门|关门|what time|\bhours\b|\bopen(?:s|ing)?\b|\bcloses?\b"),
+    "weight": re.compile(r"多重|几斤|几公斤|重量|承重|\bweigh|\bheavy\b|\bload\b"),
+    "volume": re.compile(r"几升|多少升|容量|水箱|\bcapacity\b|\bvolume\b|\blit(?:er|re)s?\b|\btank\b"),
+    "length": re.compile(r"多长(?!时间)|多高|多宽|多远|多大|尺寸|直径|how (?:tall|wide|far|large|big)|\bsize\b|\bdimensions?\b|\bdiameter\b"),
+    "power": re.compile(r"功率|多少瓦|几瓦|电压|多少伏|\bwatt|\bvolt|\bpower\b"),
+    "heat": re.compile(r"多少度|几度|温度|\btemp|how hot"),
+    "reason": re.compile(r"为什么|为何|原因|因何|怎么会|\bwhy\b|\breasons?\b"),
+    "person": re.compile(r"谁|哪位|哪几位|何人|\bwho(?:se|m)?\b"),
+    "place": re.compile(r"哪里|哪儿|何处|何地|在哪|哪个?(?:国家|城市|地方|地区|国|省|县|市|州)|位于|\bwhere\b|\b(?:which|what) (?:city|country|place|state|town)\b"),
+    "definition": re.compile(r"什么是|是什么|指什么|指的是|的定义|何谓|是指|^what (?:is|are)\b|\bmean\?"),
+    "list": re.compile(r"哪些|哪几|有什么|分别|\bwhat are\b|\blist\b"),
+    "count": re.compile(r"多少|几[个张次件只台份双套层位名座种条部家集届岁]|how many|how often|\bmaximum\b|\bminimum\b|最多|最少"),
+}  # fmt: skip
+_TIME = r"个?工作日|个?自然日|天|日|号|个?月|年|周|个?小时|分钟|秒|-?\s?(?:working |business )?(?:day|week|month|year|hour|minute|second)s?\b|h\b|min\b"
+_GIVES: dict[str, re.Pattern[str]] = {
+    "money": re.compile(r"[£$€¥￥]\s?\d|\d[\d.,]*\s?(?:元|块|万元|usd|gbp|eur|dollars?|pounds?|yuan|%|折)|免费|包邮|不收|\bfree\b|_gbp|_usd|价"),
+    "duration": re.compile(
+        rf"\d+(?:\.\d+)?\s?(?:{_TIME})|[一二三四五六七八九十半两]+(?:天|个月|年|周|小时|分钟)"
+        r"|\b(?:one|two|three|four|five|six|seven|ten|fourteen|thirty) (?:day|week|month|year|hour|minute)s?\b"
+        r"|\b(?:january|february|march|april|may|june|july|august|september|october|november|december)\b"
+    ),
+    "clock": re.compile(r"\d{1,2}[:：]\d{2}|\d{1,2}\s?(?:点|am\b|pm\b|o'clock)|全天|24 小时|\bclosed\b|休息|不营业"),
+    "weight": re.compile(r"\d+(?:\.\d+)?\s?(?:kg|g|克|千克|公斤|斤|吨|lbs?|oz|pounds?)\b|\d\s?(?:克|千克|公斤|斤|吨)"),
+    "volume": re.compile(r"\d+(?:\.\d+)?\s?(?:ml|l|lit(?:er|re)s?)\b|\d\s?(?:升|毫升)"),
+    "length": re.compile(r"\d+(?:\.\d+)?\s?(?:mm|cm|m|km|inch(?:es)?|ft)\b|\d\s?(?:米|厘米|毫米|公里|英寸)"),
+    "power": re.compile(r"\d+(?:\.\d+)?\s?(?:w|kw|wh|kwh|v|mah)\b|\d\s?(?:瓦|伏)"),
+    "heat": re.compile(r"\d+\s?(?:°c|℃|°|度)"),
+    "reason": re.compile(r"因为|由于|因此|所以|因而|为了|原因|故此|导致|使得|以致|以便|之所以|缘于|\b(?:because|since|due to|in order to|therefore|caus\w*|reasons?|so that)\b"),
+    "person": re.compile(r"由[^，。]{1,12}|·|先生|女士|教授|博士|导演|作者|国王|皇帝|总统|主席|经理|父|母|之子|女|他|她|\bby\b|\b(?:mr|mrs|ms|dr)\b"),
+    "place": re.compile(r"位于|在.{1,12}(?:国|岛|路|街|内|中|上|山|河|湖|海)|[省市县区州镇村岛]|\b(?:in|at|near|on)\b"),
+    "definition": re.compile(r"[是指为称即叫]|\b(?:is|are|refers?|means?|called|known)\b"),
+    "list": re.compile(r"、.*、|包括|分别|以及|有.{1,10}和|等|, .*,? and\b|\binclud|\bsuch as\b"),
+    "count": re.compile(r"\d|[一二两三四五六七八九十]+[个张次件只台份双套层位项种条]|\b(?:one|two|three|four|five|six|once|twice)\b"),
+}  # fmt: skip
+_CODE = re.compile(r"\b[a-z]{1,5}-?\d[\w-]*", re.IGNORECASE)
+_VAGUE = ("count", "definition", "list")  # dropped when something more exact is asked
+
+
+def asked(question: str) -> tuple[str, ...]:
+    """The kinds of value that ``question`` asks for.
+
+    >>> asked("KT-210 几天内可以退货？"), asked("Why is the lamp off?")
+    (('duration',), ('reason',))
+    """
+    text = tokens.normalized(question)
+    found = [kind for kind, pattern in _ASKS.items() if pattern.search(text)]
+    return tuple([kind for kind in found if kind not in _VAGUE] or found)
+
+
+def given(kinds: Sequence[str], text: str) -> float:
+    """The share of ``kinds`` of which ``text`` gives a value; 0 when none is asked for."""
+    if not kinds:
+        return 0.0
+    text = _CODE.sub(" ", tokens.normalized(text))
+    return sum(1.0 for kind in kinds if _GIVES[kind].search(text)) / len(kinds)

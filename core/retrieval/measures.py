@@ -1,0 +1,363 @@
+"""Quantities of a text with their units in one base unit each, and its dates, weekdays and times of day.
+
+What is compared when a claim is checked: 一周 is 7 days and 168 hours, 1.5 kg is 1500 克, 下午三点 is 15:00, and
+5 元 is not 5 dollars. A month is not 30 days, and a working day is not a day.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import lru_cache
+
+from core.retrieval import numerals
+
+# kind: {unit: how many of the kind's base unit}. Units of one kind can be converted.
+_KINDS: dict[str, dict[str, float]] = {
+    "minutes": {
+        "秒": 1 / 60, "秒钟": 1 / 60, "seconds?": 1 / 60, "secs?": 1 / 60, "分钟": 1, "minutes?": 1, "mins?": 1, "小时": 60, "个小时": 60, "个钟头": 60,
+        "钟头": 60, "hours?": 60, "hrs?": 60, "天": 1440, "昼夜": 1440, "自然日": 1440, "个自然日": 1440, "日(?=[内后前起之以])": 1440, "(?:calendar )?days?": 1440,
+        "nights?": 1440, "晚": 1440, "周": 10080, "个?星期": 10080, "个?礼拜": 10080, "weeks?": 10080, "fortnights?": 20160,
+    },
+    "months": {"个月": 1, "months?": 1, "个?季度": 3, "quarters?(?= of (?:a|the) year)": 3, "年": 12, "周年": 12, "years?": 12, "yrs?": 12, "decades?": 120},
+    "working days": {"个?工作日": 1, "(?:working|business|work) days?": 1},
+    "grams": {"毫克": 0.001, "mg": 0.001, "微克": 1e-6, "[μu]g": 1e-6, "克": 1, "g": 1, "grams?": 1, "斤": 500, "公斤": 1000, "千克": 1000, "kg": 1000, "kilos?": 1000,
+        "kilograms?": 1000, "吨": 1e6, "tonnes?": 1e6, "tons?": 1e6, "oz": 28.35, "ounces?": 28.35, "lbs?": 453.6},
+    "meters": {"毫米": 0.001, "mm": 0.001, "millimet(?:er|re)s?": 0.001, "厘米": 0.01, "cm": 0.01, "centimet(?:er|re)s?": 0.01, "米": 1, "m": 1, "met(?:er|re)s?": 1, "公里": 1000, "千米": 1000,
+        "km": 1000, "kilomet(?:er|re)s?": 1000, "里": 500, "inch(?:es)?": 0.0254, "英寸": 0.0254, "feet": 0.3048, "foot": 0.3048, "ft": 0.3048, "英尺": 0.3048, "miles?": 1609.3, "英里": 1609.3},
+    "square meters": {"平方米": 1, "平米": 1, "square met(?:er|re)s?": 1, "m2": 1, "sq ?m": 1, "平方公里": 1e6, "square kilomet(?:er|re)s?": 1e6, "公顷": 1e4, "hectares?": 1e4, "亩": 666.67},
+    "milliliters": {"毫升": 1, "ml": 1, "millilit(?:er|re)s?": 1, "升": 1000, "l": 1000, "lit(?:er|re)s?": 1000, "立方米": 1e6, "cubic met(?:er|re)s?": 1e6},
+    "watts": {"瓦": 1, "w": 1, "watts?": 1, "千瓦": 1000, "kw": 1000, "kilowatts?": 1000, "兆瓦": 1e6, "mw": 1e6, "megawatts?": 1e6},
+    "watt hours": {"wh": 1, "kwh": 1000, "千瓦时": 1000, "度电": 1000},
+    "mah": {"mah": 1, "毫安时?": 1}, "volts": {"v": 1, "volts?": 1, "伏": 1}, "hertz": {"hz": 1, "赫兹?": 1},
+    "megabytes": {"kb": 0.001, "mb": 1, "gb": 1000, "tb": 1e6},
+    "celsius": {"°c": 1, "℃": 1, "摄氏度": 1, "度": 1, "degrees?(?: celsius)?": 1}, "fahrenheit": {"°f": 1, "℉": 1, "华氏度": 1, "degrees? fahrenheit": 1},
+    "percent": {"%": 1, "percent": 1, "per cent": 1, "成(?!立|为|功|本|员|人|年|果)": 10}, "points": {"个?百分点": 1, "percentage points?": 1, "basis points?": 0.01, "个?基点": 0.01},
+    "yuan": {"元": 1, "块钱?": 1, "圆": 1, "人民币": 1, "rmb": 1, "yuan": 1, "cny": 1, "角": 0.1},
+    "dollars": {"美元": 1, "美金": 1, "us dollars?": 1, "dollars?": 1, "usd": 1, "cents?": 0.01}, "pounds": {"英镑": 1, "gbp": 1, "pounds?": 1, "pence": 0.01},
+    "euros": {"欧元": 1, "eur": 1, "euros?": 1}, "yen": {"日元": 1, "yen": 1, "jpy": 1}, "hong kong dollars": {"港元": 1, "港币": 1, "hkd": 1}, "won": {"韩元": 1, "won": 1},
+    "times": {"倍": 1, "fold": 1}, "occasions": {"次": 1, "回": 1, "times": 1, "遍": 1}, "years old": {"岁": 1, "周岁": 1, "years? old": 1, "years? of age": 1},
+    "people": {"人": 1, "名": 1, "位": 1, "people": 1, "persons?": 1}, "boxes": {"箱": 1, "盒": 1, "box(?:es)?": 1, "cartons?": 1}, "bottles": {"瓶": 1, "bottles?": 1},
+    "cups": {"杯": 1, "cups?": 1}, "tablets": {"片": 1, "粒": 1, "tablets?": 1, "pills?": 1, "capsules?": 1}, "drops": {"滴": 1, "drops?": 1}, "pages": {"页": 1, "pages?": 1},
+    "teaspoons": {"茶匙": 1, "teaspoons?": 1, "tsp": 1}, "tablespoons": {"汤匙": 1, "tablespoons?": 1, "tbsp": 1}, "score": {"积分": 1, "分(?!钟|之|别|店|公司|为|期|批|析|布|享)": 1},
+}  # fmt: skip
+_SIGNS = {
+    "us$": "dollars",
+    "$": "dollars",
+    "£": "pounds",
+    "€": "euros",
+    "¥": "yuan",
+    "￥": "yuan",
+    "hk$": "hong kong dollars",
+}
+_UNITS = [
+    (re.compile(rf"\s?-?(?:{unit})" + ("(?![a-z0-9])" if unit[0].isascii() and unit[0].isalnum() else ""), re.IGNORECASE), kind, size, len(unit))
+    for kind, table in _KINDS.items()
+    for unit, size in table.items()
+]  # fmt: skip
+_UNITS.sort(key=lambda row: -row[3])
+_ADD_UP = {"minutes", "months"}
+
+_LARGE = {
+    "hundred": 1e2,
+    "thousand": 1e3,
+    "k": 1e3,
+    "million": 1e6,
+    "mn": 1e6,
+    "billion": 1e9,
+    "bn": 1e9,
+    "百": 1e2,
+    "千": 1e3,
+    "万": 1e4,
+    "百万": 1e6,
+    "千万": 1e7,
+    "亿": 1e8,
+}
+_NUMBER = re.compile(
+    r"(?P<sign>us\$|hk\$|[$£€¥￥])?\s?(?P<number>(?<![\d.])\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)"
+    r"(?:\s?(?P<large>hundred|thousand|million|billion|bn|mn|百万|千万|百|千(?![克米瓦])|万|亿)(?![a-z]))?",
+    re.IGNORECASE,
+)
+_MONTHS = (
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+)
+_MONTH = "|".join(f"{name}|{name[:3]}\\b" + ("|sept\\b" if name == "september" else "") for name in _MONTHS)
+_DATES = (
+    re.compile(r"(?P<year>\d{4})\s?年(?:\s?(?P<month>\d{1,2})\s?月(?!份?内)(?:\s?(?P<day>\d{1,2})\s?[日号](?!线))?)?"),
+    re.compile(r"(?<!个)(?<!\d)(?P<month>\d{1,2})\s?月(?!份?内)(?:\s?(?P<day>\d{1,2})\s?[日号](?!线))?"),
+    re.compile(r"(?<![\d.])(?P<day>\d{1,2})\s?[日号](?![内后前起之以线])"),
+    re.compile(r"(?P<year>\d{4})[-/](?P<month>\d{1,2})[-/](?P<day>\d{1,2})"),
+    re.compile(rf"\b(?P<name>{_MONTH})\.?\s(?:the\s)?(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\b(?:,?\s(?P<year>\d{{4}}))?(?!\d)", re.IGNORECASE),
+    re.compile(rf"\b(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\s(?:of\s)?(?P<name>{_MONTH})\.?(?:,?\s(?P<year>\d{{4}}))?(?!\d)", re.IGNORECASE),
+    re.compile(rf"(?<!\w)(?P<name>(?-i:{'|'.join(n.capitalize() for n in _MONTHS)}))\b(?!\s(?:not|be|also|only|have)\b)(?:,?\s(?P<year>\d{{4}}))?", re.IGNORECASE),
+)  # fmt: skip
+_CLOCK = re.compile(
+    r"(?P<part>上午|早上|早晨|清晨|凌晨|中午|下午|傍晚|晚上|晚间|夜里)?\s?(?P<hour>\d{1,2})(?:[:：](?P<minute>\d{2})(?!\d)|\s?(?:点钟?|时(?![间候段期尚装])|o'clock)(?:\s?(?P<minutes>\d{1,2})\s?分|(?P<half>半))?)?"
+    r"\s?(?P<half_day>[ap]\.?m\b\.?)?",
+    re.IGNORECASE,
+)
+_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_WEEKDAY = re.compile(rf"\b({'|'.join(_WEEKDAYS)})s?\b|(?:周|星期|礼拜)([一二三四五六日天])", re.IGNORECASE)
+_NOON = re.compile(r"\b(noon|midnight)\b|(正午|午夜|零点)", re.IGNORECASE)
+_HALVES = (
+    (re.compile(r"每(?=个?(?:季度|月|周|星期|礼拜|天|年|小时|分钟|晚))"), "每1"), (re.compile(r"每日"), "每1天"), (re.compile(r"每半年"), "每6个月"), (re.compile(r"每1月"), "每1个月"), (re.compile(r"季度"), "季度"),
+    (re.compile(r"(?i)\b(?:an|1) hour and a half\b"), "90 minutes"), (re.compile(r"(?i)\bhalf past (\d+)\b"), r"\1:30"), (re.compile(r"(?i)\bhalf (?:an )?hour\b"), "30 minutes"), (re.compile(r"(?i)\b(?:a )?quarter of an hour\b"), "15 minutes"),
+    (re.compile(r"(?i)\b(?:every|each|per)(?= (?:second|minute|hour|day|night|week|month|year|quarter)\b)"), "every 1"), (re.compile(r"(?i)\bdaily\b"), "every 1 day"), (re.compile(r"(?i)\bweekly\b"), "every 1 week"),
+    (re.compile(r"(?i)\bmonthly\b"), "every 1 month"), (re.compile(r"(?i)\b(?:annually|yearly)\b"), "every 12 months"), (re.compile(r"(?i)\bevery other (day|week|month|year)\b"), r"every 2 \1s"),
+    (re.compile(r"(\d+)个半(小时|月|星期)"), r"\1.5个\2"), (re.compile(r"半年"), "6个月"), (re.compile(r"半个?小时|半个钟头"), "30分钟"), (re.compile(r"半个月"), "15天"), (re.compile(r"半天"), "0.5天"), (re.compile(r"一刻钟"), "15分钟"),
+    (re.compile(r"一半|对半|半数|减半"), "50%"), (re.compile(r"(\d+)(年|天|公斤|斤|公里|小时)半"), r"\1.5\2"),
+    (re.compile(r"翻了?(?:一番|倍)|加倍|双倍"), "2倍"), (re.compile(r"\d+分之\d+|[一二三四五六七八九十百]+分之[一二三四五六七八九十百]+"), None),
+    (re.compile(r"(?<!\d)(\d)折"), r"\g<1>0%"), (re.compile(r"(?<!\d)(\d\d)折"), r"\1%"), (re.compile(r"(?<!\d)(\d\.\d)折"), None),
+    (re.compile(r"(?i)\bhalf a year\b"), "6 months"),
+    (re.compile(r"(?i)\bhalf a day\b"), "0.5 days"), (re.compile(r"(?i)\b(\d+) and a half\b"), r"\1.5"), (re.compile(r"(?i)\bhalf a (kilo|lit(?:er|re)|million|mile)"), r"0.5 \1"),
+    (re.compile(r"(?i)\b(?:by )?half\b|\bhalv(?:e|es|ed|ing)\b"), "50%"), (re.compile(r"(?i)\btwo[- ]thirds?\b|\b2[- ]thirds?\b"), "66.7%"), (re.compile(r"(?i)\b(?:one|a)[- ](?:fifth)\b"), "20%"), (re.compile(r"(?i)\b(?:one|a)[- ]tenth\b"), "10%"), (re.compile(r"(?i)\b(?:one|a)[- ]third\b"), "33.3%"), (re.compile(r"(?i)\b(?:three|3)[- ]quarters\b"), "75%"),
+    (re.compile(r"(?i)\b(?:one|a)[- ]quarter\b(?! of (?:a|the) year)"), "25%"), (re.compile(r"(?i)\b(?:two|2)[- ]?fold\b|\bdoubl(?:e|es|ed|ing)\b|\btwice as\b"), "2 fold"), (re.compile(r"(?i)\btripl(?:e|es|ed|ing)\b"), "3 fold"),
+    (re.compile(r"(?i)\btwice\b"), "2 times"), (re.compile(r"(?i)\bonce\b(?= (?:a|per|every|each|daily|weekly|monthly)\b)"), "1 times"), (re.compile(r"(?i)\bthrice\b"), "3 times"),
+    (re.compile(r"(?i)\ba dozen\b|\bone dozen\b"), "12"), (re.compile(r"(?i)\b(?:an?|one)(?= (?:second|minute|hour|day|night|week|fortnight|month|year|decade|percent|working day|business day|kilo|litre|liter|metre|meter|mile|tablet|cup|teaspoon|tablespoon|box)\b)"), "1"),
+)  # fmt: skip
+_CN = "零〇一二两三四五六七八九十百千万亿"
+_PERCENT = re.compile(rf"百分之([{_CN}]+|\d+(?:\.\d+)?)")
+_WEEKDAY_NUMERAL = re.compile(rf"((?:周|星期|礼拜)[一二三四五六日天])(?=[{_CN}])")  # 周五九点 is not 59
+_PERCENT_RANGE = re.compile(rf"百分之([{_CN}\d.]+)(到|至)(?:百分之)?([{_CN}\d.]+)")
+# A numeral of several characters is a number whatever follows; a single one only where it counts something.
+_LONG_NUMERAL = re.compile(
+    rf"(?<![{_CN}几数第])(?:[一二两三四五六七八九][十百千万亿]|十[一二三四五六七八九])[{_CN}]*|[零〇一二三四五六七八九]{{4}}(?=年)"
+)
+_COUNTED = re.compile(
+    r"(?<![第星期礼拜周初高小大])[二两三四五六七八九十](?=[票册架辆棵头座家所户栋艘门科节讲场届期批轮局盏把支根颗块张页行排层楼级步项款章篇首句字部集季队班组档类样处点局胎口匹扇环股篮桶袋包勺碗盘壶罐遍趟圈%])"
+)
+_RANGE = re.compile(r"^\s?(?:至|到|-|–|~|to|or|或)\s?\d[\d.,]*")
+_FRACTION = re.compile(r"([一二三四五六七八九十\d]+)分之([一二三四五六七八九十\d]+)")
+_DISCOUNT = re.compile(r"(?<!\d)(\d\.\d)折")
+_ROUND = re.compile(
+    r"约|近(?=\d)|左右|大约|将近|上下|\babout\b|\baround\b|\bnearly\b|\balmost\b|\broughly\b|\bapproximately\b|\bsome(?= \d)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """``value`` in the base unit of ``kind`` (empty for a bare number); ``number`` as written, at ``start``."""
+
+    kind: str
+    value: float
+    number: float
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A date, a weekday or a time of day; what is not said is ``None``. ``minute`` counts from midnight."""
+
+    year: int | None = None
+    month: int | None = None
+    day: int | None = None
+    weekday: int | None = None
+    minute: int | None = None
+    half_day_known: bool = True
+
+    def agrees(self, other: Moment) -> bool:
+        """Whether both name the same part, and none that contradicts."""
+        pairs = (
+            (self.year, other.year),
+            (self.month, other.month),
+            (self.day, other.day),
+            (self.weekday, other.weekday),
+        )
+        if self.minute is not None and other.minute is not None:
+            exact = self.half_day_known and other.half_day_known
+            return self.minute == other.minute if exact else (self.minute - other.minute) % 720 == 0
+        both = [a == b for a, b in pairs if a is not None and b is not None]
+        return bool(both) and all(both)
+
+
+@dataclass(frozen=True, slots=True)
+class Quantities:
+    measures: tuple[Measure, ...]
+    moments: tuple[Moment, ...]
+    rounded: bool
+
+
+@lru_cache(maxsize=4096)
+def quantities(text: str) -> Quantities:
+    """All quantities of ``text``.
+
+    >>> [(m.kind, round(m.value)) for m in quantities("两周内退货，运费 8 元").measures]
+    [('minutes', 20160), ('yuan', 8)]
+    >>> quantities("Open from 9 am on March 5th").moments[0].minute
+    540
+    """
+    text = plain(text)
+    moments: list[Moment] = []
+    taken: list[tuple[int, int]] = []
+
+    def free(span: tuple[int, int]) -> bool:
+        return all(span[1] <= a or span[0] >= b for a, b in taken)
+
+    for match in _CLOCK.finditer(text):
+        found = match.groupdict()
+        if not (
+            found["minute"]
+            or "点" in match[0]
+            or "时" in match[0]
+            or "o'clock" in match[0].lower()
+            or found["half_day"]
+        ):
+            continue
+        if int(found["hour"]) <= 24 and not re.match(r"\s?(?:小时|倍|%)", text[match.end() :]):
+            moments.append(_clock(found))
+            taken.append(match.span())
+    for match in _NOON.finditer(text):
+        moments.append(Moment(minute=720 if (match[1] or match[2]).lower() in ("noon", "正午") else 0))
+    for pattern in _DATES:
+        for match in pattern.finditer(text):
+            date = _date(match.groupdict())
+            if date and free(match.span()):
+                moments.append(date)
+                taken.append(match.span())
+    for match in _WEEKDAY.finditer(text):
+        name = (match[1] or match[2]).lower()
+        moments.append(
+            Moment(weekday=_WEEKDAYS.index(name) if match[1] else "一二三四五六日".find(name.replace("天", "日")))
+        )
+    measures = [_measure(match, text) for match in _NUMBER.finditer(text) if free(match.span("number"))]
+    return Quantities(tuple(_added_up(measures, text)), tuple(moments), bool(_ROUND.search(text)))
+
+
+def plain(text: str) -> str:
+    """``text`` with numbers in digits and everyday fractions written out."""
+    text = unicodedata.normalize("NFKC", text)
+    text = _WEEKDAY_NUMERAL.sub(r"\1 ", text)
+    text = _PERCENT_RANGE.sub(lambda m: f"{_value(m[1])}%{m[2]}{_value(m[3])}%", text)
+    text = _PERCENT.sub(lambda m: f"{_value(m[1])}%", text)
+    text = _FRACTION.sub(lambda m: f"{_fraction(m[1], m[2]):.1f}%".replace(".0%", "%"), text)
+    text = _LONG_NUMERAL.sub(_long, text)
+    text = _COUNTED.sub(lambda m: _value(m[0]), numerals.with_digits(text))
+    text = english_digits(text)
+    text = re.sub(
+        r"([一二两三四五六七八九])([成折])(?!立|为|功|本|员|人|年|果)",
+        lambda m: f"{int(numerals.chinese_value(m[1]) or 0)}{m[2]}",
+        text,
+    )
+    text = _DISCOUNT.sub(lambda m: f"{float(m[1]) * 10:.0f}%", text)
+    for pattern, written in _HALVES:
+        text = pattern.sub(written, text) if written is not None else text
+    return text
+
+
+def _long(match: re.Match[str]) -> str:
+    value = numerals.chinese_value(match[0])
+    return match[0] if value is None else numerals.canonical(value)
+
+
+def _value(written: str) -> str:
+    value = numerals.chinese_value(written)
+    return written if value is None else numerals.canonical(value)
+
+
+def english_digits(text: str) -> str:
+    """English number words as digits; ``one`` alone stays, because it is mostly a pronoun.
+
+    >>> english_digits("Twenty-one days or two hundred and five pages, one of them")
+    '21 days or 205 pages, one of them'
+    """
+    return _ENGLISH.sub(_digits, text)
+
+
+_WORD = "|".join(sorted(numerals.WORDS, key=len, reverse=True))
+_ENGLISH = re.compile(
+    rf"\b(?:{_WORD})(?:[- ](?:{_WORD}|hundred|thousand|million|billion)|(?<=hundred) and (?:{_WORD})|(?<=hundred) (?:{_WORD}))*\b", re.IGNORECASE
+)  # fmt: skip
+
+
+def _digits(match: re.Match[str]) -> str:
+    words = re.findall(r"[a-z]+", match[0].lower())
+    if words == ["one"]:
+        return match[0]
+    total = part = 0.0
+    for word in words:
+        if word in numerals.WORDS:
+            value = numerals.WORDS[word]
+            if part % 10 and value < 100 and part % 100:  # "two three": not one number
+                return match[0]
+            part += value
+        elif word == "hundred":
+            part = (part or 1) * 100
+        elif word in ("thousand", "million", "billion"):
+            total += (part or 1) * _LARGE[word]
+            part = 0
+    return numerals.canonical(total + part)
+
+
+def _fraction(parts: str, of: str) -> float:
+    low, high = (float(p) if p.isdigit() else numerals.chinese_value(p) or 1.0 for p in (parts, of))
+    return 100 * high / low
+
+
+def _clock(found: dict[str, str | None]) -> Moment:
+    hour = int(found["hour"] or 0)
+    minute = int(found["minute"] or found["minutes"] or (30 if found["half"] else 0))
+    part, half = found["part"] or "", (found["half_day"] or "").lower()
+    late = part in ("下午", "傍晚", "晚上", "晚间", "夜里") or half.startswith("p") or (part == "中午" and hour < 11)
+    known = (
+        bool(part or half) or hour > 12 or hour == 0 or bool(found["minute"] and (found["hour"] or "").startswith("0"))
+    )
+    if late and hour < 12:
+        hour += 12
+    elif half.startswith("a") and hour == 12:
+        hour = 0
+    return Moment(minute=hour * 60 + minute, half_day_known=known)
+
+
+def _date(found: dict[str, str | None]) -> Moment | None:
+    month = int(written) if (written := found.get("month")) else None
+    if name := found.get("name"):
+        month = next(i for i, full in enumerate(_MONTHS, 1) if full.startswith(name.lower().rstrip(".")[:3]))
+    year, day = (int(value) if (value := found.get(part)) else None for part in ("year", "day"))
+    if (month is not None and not 1 <= month <= 12) or (day is not None and not 1 <= day <= 31):
+        return None
+    return Moment(year, month, day)
+
+
+def _measure(match: re.Match[str], text: str) -> Measure:
+    number = float(match["number"].replace(",", "")) * _LARGE.get((match["large"] or "").lower(), 1.0)
+    rest = text[match.end() :]
+    if match["sign"]:
+        kind = _SIGNS[match["sign"].lower()]
+        return Measure(kind, number, number, match.start())
+    rest = re.sub(r"^(?:多|余|几)", "", rest)
+    rest = _RANGE.sub("", rest)  # the unit of 5 to 7 days is that of both
+    for pattern, kind, size, _ in _UNITS:
+        if pattern.match(rest):
+            often = bool(re.search(r"(?:每隔?|every )$", text[: match.start()]))
+            return Measure(f"every {kind}" if often else kind, number * size, number, match.start())
+    return Measure("", number, number, match.start())
+
+
+def _added_up(measures: list[Measure], text: str) -> list[Measure]:
+    """1 hour 30 minutes is one measure of 90 minutes, beside its two parts."""
+    found = list(measures)
+    for one, two in itertools.pairwise(measures):
+        between = text[one.start : two.start]
+        if (
+            one.kind == two.kind
+            and one.kind in _ADD_UP
+            and one.value > two.value
+            and len(between) <= 12
+            and not re.search(r"[,，、;；或至到]|\bor\b|\bto\b", between)
+        ):
+            found.append(Measure(one.kind, one.value + two.value, one.value + two.value, one.start))
+    return found

@@ -1,0 +1,98 @@
+"""Which way a text says it: denied or not, more or less, before or after, up or down.
+
+Words of one axis are opposites: a claim that has only the one where its source has only the other says the
+reverse. "Not more than" counts as "at most" before anything is denied.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from core.retrieval import tokens
+
+# Spelled before negation is looked for, so that 不超过 is a bound and not a denial. The order matters.
+_PHRASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern), f" {mark} ")
+    for pattern, mark in (
+        (r"不(?:得|能|可|会|应)?(?:超过|多于|高于|大于|晚于|迟于|超出|长于)|未超过|没有?超过|至多|最多|最高(?=\d)|上限|以内|之内|以下|低于|少于|小于|不足|不到|未满|不满|短于|未达", "≤"),
+        (r"不(?:得|能|可|会|应)?(?:低于|少于|小于|短于|早于)|至少|最少|最低(?=\d)|起码|下限|以上|超过|高于|多于|大于|逾|满(?=\d)|长于|超出", "≥"),
+        (r"\b(?:no|not|never) (?:be )?(?:more|greater|higher|later|longer|older|larger) than\b|\b(?:not|never) (?:to )?exceed\w*\b|\bat (?:the )?most\b|\bup to\b|\bmaximum(?: of)?\b|\b(?:less|fewer|lower|shorter|smaller|younger) than\b|\bunder\b(?= \W?\d)|\bbelow\b|\bwithin\b", "≤"),
+        (r"\b(?:no|not) (?:less|fewer|lower|earlier|shorter|younger) than\b|\bat (?:the )?least\b|\bminimum(?: of)?\b|\b(?:more|greater|higher|longer|older|larger) than\b|\bover\b(?= \W?\d)|\babove\b|\bexceed\w*\b", "≥"),
+        (r"不(?:仅|但|只|光|单|论|管|同|断|久|妨|过|少|错|良|锈钢|干胶|动产|等式)|没有?(?=收)|无(?:理由|线|论|人机|需预约)|未(?:成年|来|婚)|非(?:常|洲|凡)|\bnot only\b|\bno matter\b|\bno\.(?= ?\d)", ""),
+        (r"\b(?:at )?no (?:extra )?(?:charge|fee|cost)\b|\bfree of charge\b|\bpay(?:s)? nothing\b|\bcost(?:s)? nothing\b|免费|免收|不收费|不要钱|不收取?任何费用", "free"),
+        (r"除非|\bunless\b", "¬¿"), (r"不得不|不能不|必不可少|\bcannot but\b", "必须"),
+    )
+)  # fmt: skip
+_PLAINLY = re.compile(
+    r"不|没有|没|无法|无须|无需|未|勿|莫|别(?=[再要用])|非(?=\w)|无(?=[^\s])|¬|\b(?:not|no|never|none|nobody|nothing|neither|nor|cannot|without)\b|n't\b"
+)
+# Verbs that deny: not to forbid is to allow.
+_BY_VERB = re.compile(
+    r"禁止|严禁|禁用|禁|拒绝|拒|停止|停用|停售|停(?=[课电水业运办])|暂停|中止|终止|取消|撤销|除外|排除|免(?=[除征于])|避免|否认|否决|驳回|缺乏|失效|作废|谢绝|杜绝"
+    r"|\b(?:except(?:ing)?|unable|exclud\w*|prohibit\w*|forbid\w*|forbade|forbidden|bann?(?:ed|s)?|refus\w*|reject\w*|den(?:y|ies|ied)|lack\w*|fail\w*"
+    r"|stop(?:s|ped)?|ceas\w*|cancel\w*|suspend\w*|discontinu\w*|avoid\w*|exempt\w*|waiv\w*|invalid\w*|void\w*|ineligible|impossible|unavailable|unsuitable|unsafe|instead of|rule[sd]? out)\b",
+)
+
+_AXES: tuple[tuple[str, str], ...] = (
+    (r"≥", r"≤"),
+    (r"之前|以前|前(?!往|台|者|述|提|景|期|任|端)|早于|提前|先于|\bbefore\b|\bprior to\b|\bearlier\b|\bahead of\b|\bby (?=\d|the end|noon|mon|tue|wed|thu|fri|sat|sun|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)", r"之后|以后|后(?!台|者|果|续|方|勤|备)|晚于|推迟|延后|\bafter\b|\blater\b|\bfollowing\b|\bsince\b"),
+    (r"增长|增加|上升|上涨|提高|提升|上调|涨|升(?=[至到了幅])|扩大|回升|走高|\b(?:ros|ris|increas|grew|grow|climb|gain|rais|up(?! to)|higher|more|expand|jump|improv)\w*\b", r"下降|下跌|减少|降低|下滑|下调|跌|降(?=[至到了幅])|缩小|回落|走低|\b(?:fell|fall|fallen|declin|decreas|drop|lower|reduc|shrink|shrank|slid|cut|fewer|less|worsen)\w*\b|\bdown\b"),
+    (r"早(?!上|晨|餐|已)|最早|\bearliest\b|\bearly\b", r"晚(?!上|餐|间|会)|最晚|最迟|\blatest\b|\blate\b"),
+    (r"最[大高长多重贵快远好]|\b(?:largest|biggest|highest|longest|most|heaviest|fastest|best|oldest)\b", r"最[小低短少轻便慢近差]|\b(?:smallest|lowest|shortest|least|fewest|lightest|slowest|worst|cheapest|youngest)\b"),
+    (r"比[^，。；]{1,16}(?:更?[大高长多重贵快远]|强)|高出|多出|领先|胜于|优于|\b(?:larger|bigger|longer|heavier|faster|older|better|taller|warmer|hotter|thicker|wider|costlier|dearer|outnumber\w*|outsold)\b", r"比[^，。；]{1,16}(?:更?[小低短少轻慢近]|便宜|弱)|落后|逊于|不如|不及|\b(?:smaller|shorter|lighter|slower|younger|worse|cheaper|cooler|colder|thinner|narrower)\b"),
+    (r"左", r"右"), (r"\bleft\b", r"\bright\b"), (r"买家|买方|承租人|乘客|患者|\bbuyers?\b|\btenants?\b", r"卖家|卖方|出租人|房东|\bsellers?\b|\blandlords?\b"), (r"\binside\b|室内", r"\boutside\b|室外|户外"),
+    (r"饭前|空腹|餐前", r"饭后|餐后"), (r"\bempty stomach\b|\bbefore (?:meals?|food|eating)\b", r"\b(?:after|with) (?:meals?|food)\b|\bafter eating\b"), (r"赞成|支持|同意|通过|批准", r"反对|否决"), (r"收入|盈利|利润|净利", r"亏损|净亏"), (r"\bprofits?\b", r"\bloss(?:es)?\b"),
+    (r"进口|\bimport\w*\b", r"出口|\bexport\w*\b"), (r"买入|购买|\bb(?:uy|ought)\w*\b", r"卖出|出售|\bs(?:ell|old)\w*\b"), (r"开(?:启|放|始)|打开|\bopen\w*\b|\bstart\w*\b|\bbegin\w*\b", r"关(?:闭|门)|结束|\bclos\w*\b|\bend(?:s|ed)?\b"),
+)  # fmt: skip
+_POLES = tuple((re.compile(a), re.compile(b)) for a, b in _AXES)
+
+
+@lru_cache(maxsize=4096)
+def spelled(text: str) -> str:
+    """``text`` normalised, with bounds written as signs and words that only look like denials blanked."""
+    text = tokens.normalized(text)
+    for pattern, mark in _PHRASES:
+        text = pattern.sub(mark, text)
+    return text
+
+
+def denies(text: str) -> bool:
+    """Whether ``text`` denies something on the whole.
+
+    >>> denies("拆封后不能退货"), denies("运费不超过 8 元"), denies("It never stops."), denies("无违章、无损坏")
+    (True, False, False, True)
+    """
+    text = spelled(text)
+    return bool(_PLAINLY.search(text)) != (len(_BY_VERB.findall(text)) % 2 == 1)
+
+
+def denied(text: str) -> list[str]:
+    """What follows each denial: what it denies.
+
+    >>> denied("拆封后不能退货"), denied("Guests may not bring food.")
+    (['能退货'], [' bring food.'])
+    """
+    text = spelled(text)
+    return [
+        text[match.end() : match.end() + (7 if match[0] > "\u4e00" else 28)]
+        for pattern in (_PLAINLY, _BY_VERB)
+        for match in pattern.finditer(text)
+    ]
+
+
+def reversed_axes(text: str, source: str) -> bool:
+    """Whether ``text`` has one pole of an axis where ``source`` has only the other.
+
+    >>> reversed_axes("满 99 元以下包邮", "满 99 元以上包邮"), reversed_axes("Sales rose.", "Sales climbed.")
+    (True, False)
+    """
+    text, source = spelled(text), spelled(source)
+    for one, other in _POLES:
+        here, there = (
+            (bool(one.search(text)), bool(other.search(text))),
+            (bool(one.search(source)), bool(other.search(source))),
+        )
+        if here in ((True, False), (False, True)) and there == (here[1], here[0]):
+            return True
+    return False

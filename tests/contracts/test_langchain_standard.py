@@ -1,0 +1,120 @@
+"""LangChain's own suites (``langchain-tests``) over our models: gguf, openai against llama.cpp's server, transformers, and
+embeddings.
+
+SmolLM2 has no tools of its own, so its rows prove the tools by schema. Four tests rest on the wit of the model and are
+expected to fail with this one; ``tests/core/providers/test_langchain.py`` holds the same with a script.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+from langchain_core.language_models import BaseChatModel
+from langchain_tests.integration_tests import ChatModelIntegrationTests, EmbeddingsIntegrationTests
+from langchain_tests.unit_tests import ChatModelUnitTests, EmbeddingsUnitTests
+
+from core.contracts import ChatModel
+from core.providers.langchain_bridge import ChatTouchstone, TouchstoneEmbeddings
+from core.providers.registry import open_model
+from core.providers.sync import run
+from core.settings import load_settings
+from tests.contracts.subjects import HERE, SUBJECTS
+
+ENGINES = ("gguf", "openai, llama.cpp server", "transformers")
+held: dict[str, Any] = {}
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> Iterator[ChatModel]:
+    subject = next(s for s in SUBJECTS if s.name == request.param)
+    model = subject.open(request.getfixturevalue(subject.given) if subject.given else None)
+    held["chat"] = model
+    yield model
+    run(model.aclose())
+
+
+@pytest.fixture
+def benchmark() -> Callable[[Callable[[], Any]], Any]:
+    """Runs what would be timed: nothing here is timed by a plug-in."""
+    return lambda timed: timed()
+
+
+class Chat:
+    """What both suites are told. ``max_tokens`` leaves room for whole JSON and no more: the model is slow and garrulous."""
+
+    @property
+    def chat_model_class(self) -> type[BaseChatModel]:
+        return ChatTouchstone
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        model = held.get("chat")
+        return {"model": model.name if model else "scripted:echo.yaml", "chat": model, "seed": 1}
+
+    @property
+    def standard_chat_model_params(self) -> dict[str, Any]:
+        return {"temperature": 0, "max_tokens": 48, "timeout": 240, "stop": [], "max_retries": 2}
+
+
+class TestUnit(Chat, ChatModelUnitTests):
+    @pytest.fixture(autouse=True)
+    def _no_engine(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(held, "chat", open_model("chat", "scripted:echo.yaml", load_settings(HERE, {})))
+
+
+@pytest.mark.usefixtures("engine")
+class TestIntegration(Chat, ChatModelIntegrationTests):
+    @pytest.fixture(autouse=True)
+    async def _connections_end_with_their_loop(self) -> AsyncIterator[None]:
+        """An asynchronous test has an event loop of its own, and with it connections of its own."""
+        yield
+        if held["chat"].name.startswith("openai:"):
+            await held["chat"].aclose()
+
+    @property
+    def standard_chat_model_params(self) -> dict[str, Any]:
+        return {"temperature": 0, "max_tokens": 160, "timeout": 240, "max_retries": 2}
+
+    @property
+    def supports_json_mode(self) -> bool:
+        return False  # any JSON at all is asked for: a tiny model goes on for ever
+
+    # The form is held by the schema; which value is written, and whether a tool is called at all where it need not be,
+    # is the wit of a model of 135 million parameters.
+    @pytest.mark.xfail(reason="SmolLM2 writes arguments of the right form and not always the right value", strict=False)
+    @pytest.mark.parametrize("model", [{}, {"output_version": "v1"}], indirect=True)
+    def test_tool_calling(self, model: BaseChatModel) -> None:
+        super().test_tool_calling(model)
+
+    @pytest.mark.xfail(reason="SmolLM2 writes arguments of the right form and not always the right value", strict=False)
+    async def test_tool_calling_async(self, model: BaseChatModel) -> None:
+        await super().test_tool_calling_async(model)
+
+    @pytest.mark.xfail(reason="SmolLM2 does not always choose to call the tool", strict=False)
+    @pytest.mark.parametrize("model", [{}, {"output_version": "v1"}], indirect=True)
+    def test_agent_loop(self, model: BaseChatModel) -> None:
+        super().test_agent_loop(model)
+
+    @pytest.mark.xfail(reason="SmolLM2 speaks English and does not always copy Chinese", strict=False)
+    def test_unicode_tool_call_integration(self, model: BaseChatModel, **kwargs: Any) -> None:
+        super().test_unicode_tool_call_integration(model)
+
+
+class Embedding:
+    @property
+    def embeddings_class(self) -> type[TouchstoneEmbeddings]:
+        return TouchstoneEmbeddings
+
+    @property
+    def embedding_model_params(self) -> dict[str, Any]:
+        return {"model": "embedded:e5"}
+
+
+class TestEmbeddingsUnit(Embedding, EmbeddingsUnitTests):
+    pass
+
+
+class TestEmbeddings(Embedding, EmbeddingsIntegrationTests):
+    pass

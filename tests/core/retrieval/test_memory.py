@@ -1,0 +1,175 @@
+"""Vectors in memory: exact while few, through sketches when many, in step with every change."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.errors import InputError
+from core.retrieval import memory
+from core.retrieval.library import Library
+from core.retrieval.memory import Memory
+from core.retrieval.search import VectorLeg
+from tests.contracts.vector_index import unit_vectors
+from tests.core.retrieval.conftest import sync
+
+DIM = 24
+
+
+def clustered(count: int, dim: int = 128, seed: int = 0) -> np.ndarray:
+    """Unit vectors around shared centers with a common direction, as sentence embeddings lie."""
+    rng = np.random.default_rng(seed)
+    centers = rng.normal(size=(200, dim))
+    found = centers[rng.integers(200, size=count)] + 0.8 * rng.normal(size=(count, dim)) + 2.0
+    return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
+
+
+def held(memory_: Memory, query: np.ndarray) -> dict[int, float]:
+    return dict(memory_.search(query, 10**6)[0])
+
+
+@pytest.mark.parametrize("sketch_from", [10**6, 40])
+def test_any_history_leaves_what_was_put_last(sketch_from: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "SKETCH_FROM", sketch_from)
+    rng = np.random.default_rng(5)
+    vectors, kept, subject = unit_vectors(4000), {}, Memory(DIM)
+    query = unit_vectors(1, seed=9)[0]
+    for step in range(60):
+        numbers = rng.choice(300, size=rng.integers(1, 40), replace=False)
+        if step % 3 == 2:
+            subject.drop(numbers)
+            for number in numbers.tolist():
+                kept.pop(number, None)
+        else:
+            rows = rng.integers(4000, size=len(numbers))
+            subject.put(numbers, vectors[rows])
+            kept.update(zip(numbers.tolist(), rows.tolist(), strict=True))
+        assert subject.count() == len(kept)
+        expected = {number: float(vectors[row] @ query) for number, row in kept.items()}
+        assert held(subject, query) == pytest.approx(expected, abs=2e-3)
+        assert subject.scores(query, [*expected, 9999]) == pytest.approx(expected, abs=2e-3)
+        allowed = np.arange(0, 300, 7)
+        only = dict(subject.search(query, 10**6, allowed=allowed)[0])
+        assert set(only) == set(expected) & set(allowed.tolist())
+
+
+def test_sketches_find_what_a_full_product_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "SKETCH_FROM", 5000)
+    monkeypatch.setattr(memory, "CANDIDATES", 600)
+    vectors, queries = clustered(20_000), clustered(50, seed=0)[:50]
+    queries = queries + 0.02 * np.random.default_rng(1).normal(size=queries.shape).astype(np.float32)
+    queries /= np.linalg.norm(queries, axis=1, keepdims=True)
+    subject = Memory(128)
+    for a in range(0, 20_000, 3000):
+        subject.put(np.arange(a, min(20_000, a + 3000)), vectors[a : a + 3000])
+    assert subject._state.sketches is not None
+    hits = 0
+    for query in queries:
+        best = set(np.argsort(-(vectors @ query))[:10].tolist())
+        found, spread = subject.search(query, 10)
+        hits += len(best & {number for number, _ in found})
+        everything = vectors @ query
+        assert spread == pytest.approx((everything.mean(), everything.std()), abs=0.01)
+    assert hits >= 0.97 * 10 * len(queries)
+
+
+def test_few_have_no_spread_and_shapes_are_checked() -> None:
+    subject = Memory(DIM)
+    assert subject.search(unit_vectors(1)[0], 5) == ([], None)
+    subject.put(np.arange(40), unit_vectors(40))
+    _, spread = subject.search(unit_vectors(1)[0], 5)
+    assert spread is not None
+    with pytest.raises(InputError):
+        subject.put(np.arange(2), unit_vectors(3))
+
+
+def test_threads_search_while_one_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Number 0 is there from the first put to the last drop of the others: every search must find it."""
+    monkeypatch.setattr(memory, "SKETCH_FROM", 200)
+    vectors, subject, wrong, done = unit_vectors(600), Memory(DIM), [], threading.Event()
+    subject.put(np.array([0]), vectors[:1])
+
+    def read() -> None:
+        while not done.is_set():
+            found, _ = subject.search(vectors[0], 1)
+            if not found or found[0][0] != 0 or abs(found[0][1] - 1) > 1e-2:
+                wrong.append(found)
+
+    threads = [threading.Thread(target=read) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for a in range(1, 600, 13):
+        subject.put(np.arange(a, min(600, a + 13)), vectors[a : a + 13])
+        subject.drop(np.arange(max(1, a - 60), a - 30))
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def documents(folder: Path, first: int, count: int) -> Path:
+    folder.mkdir(exist_ok=True)
+    for n in range(first, first + count):
+        (folder / f"{n}.md").write_text(f"# Item {n}\n\nThe code word of item {n} is w{n * 7919 % 10007}x.\n", "utf-8")
+    return folder
+
+
+def in_memory(library: Library) -> dict[int, list[float]]:
+    state = leg(library)._followed.memory._state
+    rows = np.flatnonzero(state.alive[: state.size])
+    return {int(state.numbers[row]): state.vectors[row].round(3).tolist() for row in rows}
+
+
+def leg(library: Library) -> VectorLeg:
+    return library._legs[library.collection().id(), "scripted:hash"]
+
+
+def test_memory_follows_every_change_without_reading_everything_again(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = documents(tmp_path / "docs", 0, 30)
+    sync(library, folder)
+    ask = library.collection().search
+    asyncio.run(ask("code word"))
+    monkeypatch.setattr(Memory, "clear", lambda self: pytest.fail("read everything again"))
+    documents(folder, 30, 5)
+    (folder / "3.md").unlink()
+    (folder / "4.md").write_text("# Item 4\n\nSomething else entirely.\n", "utf-8")
+    sync(library, folder, embed=False)
+    asyncio.run(ask("code word"))
+    assert len(in_memory(library)) == 28  # without the new ones, which have no vector yet
+    asyncio.run(library.collection().embed_pending())
+    asyncio.run(ask("code word"))
+    monkeypatch.undo()
+    followed = in_memory(library)
+    assert len(followed) == 34
+    fresh = Library(library.workspace, library._embedding)
+    asyncio.run(fresh.collection().search("code word"))
+    assert in_memory(fresh) == followed
+
+
+def test_who_is_far_behind_reads_everything(library: Library, tmp_path: Path) -> None:
+    folder = documents(tmp_path / "docs", 0, 10)
+    sync(library, folder)
+    asyncio.run(library.collection().search("code word"))
+    documents(folder, 10, 10)
+    sync(library, folder)
+    with library.workspace.write() as db:  # what the log's trigger does after many changes
+        db.execute("DELETE FROM passage_changes WHERE seq < (SELECT max(seq) FROM passage_changes)")
+    hits = asyncio.run(library.collection().search("code word of item 15"))
+    assert hits[0].passage.title == "Item 15"
+    assert hits[0].vector_rank
+    assert len(in_memory(library)) == 20
+
+
+def test_the_log_of_changes_stays_short(library: Library) -> None:
+    with library.workspace.write() as db:
+        db.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 103000)"
+            " INSERT INTO passage_changes (collection_id, number) SELECT 1, i FROM n"
+        )
+        assert db.execute("SELECT count(*) FROM passage_changes").fetchone()[0] <= 101_000
