@@ -8,17 +8,22 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from core.retrieval.options import SearchOptions
+from core.retrieval.query_help import KINDS as KINDS_OF_SLIPS
 from core.types import Hit
 
 Mode = Literal["hybrid", "keyword", "vector"]
 MODES: tuple[Mode, ...] = ("hybrid", "keyword", "vector")
+HELPS = (*KINDS_OF_SLIPS, "synonyms")
 PLACES = ("sample", "shared", "mine")
 COLLAPSE = 0.8  # from this likeness on a passage is folded into the better one it repeats
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Empty filters let everything through. ``since`` is an ISO date, ``kinds`` are groups of media types."""
+    """Empty filters let everything through. ``since`` is an ISO date, ``kinds`` are groups of media types.
+
+    ``help`` is what may be done about slips and other words; nothing of it changes what was typed.
+    """
 
     text: str
     mode: Mode = "hybrid"
@@ -26,6 +31,7 @@ class Query:
     languages: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
     since: str = ""
+    help: tuple[str, ...] = HELPS
 
     def options(self, depth: int) -> SearchOptions:
         """The search that this asks for.
@@ -41,7 +47,9 @@ class Query:
         if self.since:
             parts.append({"updated_at": {"$gte": self.since}})
         where = {"$and": parts} if len(parts) > 1 else (parts[0] if parts else None)
-        return SearchOptions(top_k=depth, mode=self.mode, where=where, collapse=COLLAPSE)
+        return SearchOptions(
+            top_k=depth, mode=self.mode, where=where, collapse=COLLAPSE, synonyms="synonyms" in self.help
+        )
 
 
 KINDS: dict[str, tuple[str, ...]] = {

@@ -28,8 +28,10 @@ from core.retrieval.answer import AnswerDone, AnswerEvent
 from core.retrieval.answerer import Answerer, checked_question
 from core.retrieval.explain import Explanation
 from core.retrieval.index import Index, ProgressCallback
+from core.retrieval.lexicons import Lexicons
 from core.retrieval.library import Library
 from core.retrieval.meaning import Meaning
+from core.retrieval.query_help import KINDS, Change, Help, helped
 from core.retrieval.records import DocumentInfo, FileResult, Found, Progress
 from core.retrieval.several import Several
 from core.runtime import Runtime, open_runtime
@@ -54,6 +56,15 @@ class Place:
     index: Index
 
 
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """``query`` is to be searched; ``changes`` say what was corrected in it, ``also`` what is searched beside it."""
+
+    query: Query
+    changes: tuple[Change, ...] = ()
+    also: tuple[str, ...] = ()
+
+
 class _Filtered:
     """What an answer may be made of: what the query's filters let through."""
 
@@ -74,7 +85,7 @@ class Search:
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
         self._library, self._workspace = Library.of(runtime), runtime.workspace
-        self._embedder = Embedder()
+        self._embedder, self._lexicons = Embedder(), Lexicons()
         self._lock = threading.RLock()
         self._prepared: Library | None = None
         self._preparer = ThreadPoolExecutor(1, "touchstone-search-sample")
@@ -87,6 +98,7 @@ class Search:
     def close(self) -> None:
         """Close the service and its runtime."""
         self._preparer.shutdown()
+        self._lexicons.close()
         self._embedder.stop()
         self._library.close()
         self.runtime.close()
@@ -127,6 +139,25 @@ class Search:
         indexes = await self._ready(asked, caller)
         vector = await indexes[0].query_vector(text, options)
         return await Several(indexes).find(text, options=options, vector=vector)
+
+    def understood(self, query: Query, caller: Caller = LOCAL, *, wait: bool = True) -> Understood:
+        """The query as it was meant, by the words of the collections it searches, and what else is searched.
+
+        Args:
+            wait: for the words of the collections to be read, which takes a moment after each change of them;
+                otherwise a query is taken as it is until they are.
+        """
+        if not query.text.strip():
+            return Understood(query)
+        self.prepare()
+        indexes = [place.index for place in self._chosen(query, caller)]
+        kinds = [kind for kind in KINDS if kind in query.help]
+        lexicon = self._lexicons.of(indexes, wait=wait) if kinds else None
+        helped_ = helped(query.text, lexicon, kinds) if lexicon else Help(query.text)
+        also = [helped_.simplified] if helped_.simplified else []
+        if "synonyms" in query.help:
+            also += [word for index in indexes for word in index.vocabulary().synonyms(helped_.query)]
+        return Understood(replace(query, text=helped_.query), helped_.changes, tuple(dict.fromkeys(also)))
 
     def similar(self, hit: Hit, query: Query, caller: Caller = LOCAL) -> Found:
         """Passages of other documents that are like ``hit``'s."""

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable
 import streamlit as st
 
 from apps.search import export
-from apps.search.query import KINDS, MODES, PLACES, Query, by_language
+from apps.search.query import HELPS, KINDS, MODES, PLACES, Query, by_language
+from apps.search.service import Understood
 from apps.search.views import answer, documents, results
-from apps.search.views.state import ask, query, service
+from apps.search.views.state import as_typed, ask, query, service, understood
 from apps.ui import look, session, states
 from apps.ui.inert import inert
 from apps.ui.session import caller, t
@@ -46,10 +47,13 @@ def desk() -> None:
         return
     with states.guarded():
         began = time.perf_counter()
-        found = service().find(asked, caller())
+        meant = understood(asked)
+        found = service().find(meant.query, caller())
         took_s = time.perf_counter() - began
         controls(bar, found, asked)
+        help_line(asked, meant)
         notices(found)
+        asked = meant.query
         if not found.hits:
             states.empty(t("search.nothing"), icon=":material/search_off:", hint=t("search.nothing_hint"))
             why_not(asked)
@@ -115,6 +119,15 @@ def filters(found: Found | None) -> None:
         format_func=_names("kind", KINDS),
         bind="query-params",
     )
+    st.pills(
+        t("search.help"),
+        HELPS,
+        default=HELPS,
+        selection_mode="multi",
+        key="help",
+        format_func=_names("helps", HELPS),
+        bind="query-params",
+    )
 
 
 def _names(group: str, codes: Iterable[str]) -> Callable[[str], str]:
@@ -134,6 +147,22 @@ def saves(found: Found, asked: Query) -> None:
         key="save_markdown",
         on_click="ignore",
     )
+
+
+def help_line(asked: Query, meant: Understood) -> None:
+    """What was corrected, and the way back; what is searched beside it."""
+    if meant.changes:
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.markdown(t("search.meant", query=f"**{inert(meant.query.text)}**"), width="content")
+            st.button(
+                t("search.as_typed", query=inert(asked.text)),
+                key="search_as_typed_button",
+                type="tertiary",
+                on_click=as_typed,
+                args=(asked.text,),
+            )
+    if meant.also:
+        st.caption(t("search.also", words=" · ".join(map(inert, meant.also))))
 
 
 def notices(found: Found) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import streamlit as st
 
-from apps.search.query import KINDS, MODES, PLACES, Query
-from apps.search.service import Search
+from apps.search.query import HELPS, KINDS, MODES, PLACES, Query
+from apps.search.service import Search, Understood
 from apps.ui import session
 
 _services: list[Search] = []
@@ -39,7 +40,23 @@ def query() -> Query:
         tuple(place for place in state.get("in") or () if place in PLACES),
         tuple(state.get("language") or ()),
         tuple(kind for kind in state.get("kind") or () if kind in KINDS),
+        help=HELPS if state.get("help") is None else tuple(kind for kind in state["help"] if kind in HELPS),
     )
+
+
+_AS_TYPED = "search_as_typed"  # the text for which no correction is wanted
+
+
+def understood(asked: Query) -> Understood:
+    """What is searched for ``asked``; somebody who wants it as it was typed gets it so."""
+    if st.session_state.get(_AS_TYPED) == asked.text:
+        asked = replace(asked, help=tuple(kind for kind in asked.help if kind == "synonyms"))
+    return service().understood(asked, session.caller(), wait=False)
+
+
+def as_typed(text: str) -> None:
+    """Correct nothing in ``text`` from the coming run on."""
+    st.session_state[_AS_TYPED] = text
 
 
 def ask(text: str) -> None:

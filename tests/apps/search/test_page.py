@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from apps.search.views import state
 from core.i18n import message
 from tests.apps.conftest import Open, words
 
@@ -85,7 +86,7 @@ def test_filters_count_what_is_there(page: Open) -> None:
     at = typed(page("en"), "leave 年假 two weeks")
     label = next(g for g in at.get("button_group") if g.key == "language").options
     assert any("(" in str(option) for option in label)
-    at.get("button_group")[-2].set_value(["zh"]).run()
+    next(g for g in at.get("button_group") if g.key == "language").set_value(["zh"]).run()
     whole(at)
     assert "Leeds" not in "".join(m.value for m in at.markdown)
 
@@ -99,3 +100,26 @@ def test_hostile_documents_are_shown_as_text(page: Open, small_sample: Path) -> 
         assert "![x](" not in element.value
         assert "](javascript" not in element.value
         assert "<script>" not in element.value
+
+
+def test_a_slip_is_corrected_and_the_way_back_is_a_click(page: Open) -> None:
+    at = page("en")
+    desk = state._services[0]
+    desk._lexicons.of([place.index for place in desk.places()], wait=True)
+    typed(at, "anual leave Leeds")
+    whole(at)
+    assert text("meant", "en", query="**annual leave Leeds**") in words(at)
+    at.button(key="search_as_typed_button").click().run()
+    whole(at)
+    assert "annual leave Leeds**" not in words(at)
+    typed(at, "secnd anual leave")
+    assert "annual leave**" in words(at), "another query is helped again"
+    next(g for g in at.get("button_group") if g.key == "help").set_value(["pinyin", "synonyms"]).run()
+    whole(at)
+    assert "annual leave**" not in words(at)
+
+
+def test_traditional_characters_are_said_to_be_searched_as_simplified(page: Open) -> None:
+    at = typed(page("zh"), "出差住宿標準")
+    whole(at)
+    assert text("also", "zh", words="出差住宿标准") in words(at)

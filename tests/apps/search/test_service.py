@@ -90,6 +90,17 @@ def test_similar_passages_are_of_other_documents(desk: Search) -> None:
     assert all(other.passage.document_id != hit.passage.document_id for other in found.hits)
 
 
+def test_a_query_is_understood_by_the_words_of_what_it_searches(desk: Search) -> None:
+    meant = desk.understood(Query("anual leave"), ANNA)
+    assert (meant.query.text, meant.also) == ("annual leave", ())
+    assert desk.understood(Query("anual leave", help=()), ANNA).query.text == "anual leave"
+    assert desk.understood(Query("anual leave", places=("mine",)), ANNA).changes == ()
+    desk.upload("note.md", b"# Bicycle shed\n\nThe bicycle shed is locked.\n", ANNA)
+    assert desk.understood(Query("bicyle shed"), ANNA).query.text == "bicycle shed"
+    assert desk.understood(Query("bicyle shed"), BOB).changes == (), "words of others' uploads stay unsaid"
+    assert desk.understood(Query("住宿標準"), ANNA).also == ("住宿标准",)
+
+
 def test_what_the_languages_have_is_counted(desk: Search) -> None:
     hits = desk.find("leave 年假 two weeks", ANNA).hits
     found = by_language(hits)
