@@ -29,7 +29,9 @@ print(json.dumps({
     "prompt": library.get("grounded_answer").id,
     "sample": len(list(sample.glob("*/*.md"))),
     "search": len([p for p in (sample.parents[1] / "search" / "sample").glob("*/*/*") if p.is_file()]),
-    "vectors": (sample / "vectors.npz").exists(),
+    "vectors": all(
+        (sample.parents[1] / app / "sample" / "vectors.npz").exists() for app in ("customer_service", "search")
+    ),
 }))
 """
 

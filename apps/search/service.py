@@ -28,10 +28,11 @@ from core.retrieval.answer import AnswerDone, AnswerEvent
 from core.retrieval.answerer import Answerer, checked_question
 from core.retrieval.explain import Explanation
 from core.retrieval.index import Index, ProgressCallback
+from core.retrieval.lexicon import Lexicon
 from core.retrieval.lexicons import Lexicons
 from core.retrieval.library import Library
 from core.retrieval.meaning import Meaning
-from core.retrieval.query_help import KINDS, Change, Help, helped
+from core.retrieval.query_help import KINDS, Change, helped
 from core.retrieval.records import DocumentInfo, FileResult, Found, Progress
 from core.retrieval.several import Several
 from core.runtime import Runtime, open_runtime
@@ -140,24 +141,24 @@ class Search:
         vector = await indexes[0].query_vector(text, options)
         return await Several(indexes).find(text, options=options, vector=vector)
 
-    def understood(self, query: Query, caller: Caller = LOCAL, *, wait: bool = True) -> Understood:
+    def understood(self, query: Query, caller: Caller = LOCAL, *, wait_s: float | None = None) -> Understood:
         """The query as it was meant, by the words of the collections it searches, and what else is searched.
 
         Args:
-            wait: for the words of the collections to be read, which takes a moment after each change of them;
-                otherwise a query is taken as it is until they are.
+            wait_s: for how long to wait for the words of the collections, which are read anew after each change of
+                them; a query is taken as it is until they are. ``None`` waits to the end.
         """
         if not query.text.strip():
             return Understood(query)
         self.prepare()
         indexes = [place.index for place in self._chosen(query, caller)]
         kinds = [kind for kind in KINDS if kind in query.help]
-        lexicon = self._lexicons.of(indexes, wait=wait) if kinds else None
-        helped_ = helped(query.text, lexicon, kinds) if lexicon else Help(query.text)
-        also = [helped_.simplified] if helped_.simplified else []
+        lexicon = self._lexicons.of(indexes, wait_s=wait_s) if kinds else None
+        meant = helped(query.text, lexicon or Lexicon(()), kinds)
+        also = [meant.simplified] if meant.simplified else []
         if "synonyms" in query.help:
-            also += [word for index in indexes for word in index.vocabulary().synonyms(helped_.query)]
-        return Understood(replace(query, text=helped_.query), helped_.changes, tuple(dict.fromkeys(also)))
+            also += [word for index in indexes for word in index.vocabulary().synonyms(meant.query)]
+        return Understood(replace(query, text=meant.query), meant.changes, tuple(dict.fromkeys(also)))
 
     def similar(self, hit: Hit, query: Query, caller: Caller = LOCAL) -> Found:
         """Passages of other documents that are like ``hit``'s."""

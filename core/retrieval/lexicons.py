@@ -24,10 +24,13 @@ class Lexicons:
         self._lock = threading.Lock()
         self._maker = ThreadPoolExecutor(1, "touchstone-lexicon")
 
-    def of(self, indexes: Sequence[Index], *, wait: bool = False) -> Lexicon | None:
+    def of(self, indexes: Sequence[Index], *, wait_s: float | None = 0.0) -> Lexicon | None:
         """The words of all ``indexes``, which share a workspace; ``None`` while they are being read.
 
         Meanwhile the lexicon of the same collections as they were is given, when there is one.
+
+        Args:
+            wait_s: for how long to wait for those as they are; ``None`` waits to the end.
         """
         workspace, ids = indexes[0].workspace, sorted(index.id() for index in indexes)
         marks = ",".join("?" * len(ids))
@@ -41,10 +44,11 @@ class Lexicons:
                     self._made.popitem(last=False)
             self._made.move_to_end(key)
             made = self._made[key]
-            if not made.done() and not wait:
-                older = [f for k, f in self._made.items() if [id_ for id_, _ in k] == ids and f.done()]
-                return older[-1].result() if older else None
-        return made.result()
+            older = [f for k, f in self._made.items() if [id_ for id_, _ in k] == ids and f is not made and f.done()]
+        try:
+            return made.result(wait_s)
+        except TimeoutError:
+            return older[-1].result() if older else None
 
     def close(self) -> None:
         self._maker.shutdown(cancel_futures=True)

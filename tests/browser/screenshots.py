@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 IMAGES = ROOT / "docs" / "images"
 SIZES = {"desk": (1280, 800), "phone": (390, 844)}
 PATHS = {"customer-service": "/support", "models": "/models", "home": "/"}
+WIDE = (1440, 1000)
 SEARCHES = {  # what the search page is asked, by the name of its picture
     "search": {"zh": "出差住宿标准是多少", "en": "How many days of annual leave in Leeds"},
     "search-slip": {"zh": "chuchai canbu", "en": "secuirty key lost"},
@@ -76,7 +77,7 @@ def take(shots: Sequence[Shot], folder: Path) -> None:
 
 
 def draw(browser: Browser, address: str, shot: Shot, target: Path) -> None:
-    width, height = SIZES[shot.size]
+    width, height = WIDE if shot.page in SEARCHES and shot.size == "desk" else SIZES[shot.size]
     context = browser.new_context(
         viewport={"width": width, "height": height},
         color_scheme=shot.scheme,

@@ -13,7 +13,7 @@ from apps.ui import session
 
 _services: list[Search] = []
 _opening = threading.Lock()
-EVERYTHING = 200  # characters of a query that the address keeps
+WAIT_S = 0.5  # for help with a query; without it results come at once
 
 
 def service() -> Search:
@@ -51,7 +51,7 @@ def understood(asked: Query) -> Understood:
     """What is searched for ``asked``; somebody who wants it as it was typed gets it so."""
     if st.session_state.get(_AS_TYPED) == asked.text:
         asked = replace(asked, help=tuple(kind for kind in asked.help if kind == "synonyms"))
-    return service().understood(asked, session.caller(), wait=False)
+    return service().understood(asked, session.caller(), wait_s=WAIT_S)
 
 
 def as_typed(text: str) -> None:

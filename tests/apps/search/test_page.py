@@ -102,11 +102,9 @@ def test_hostile_documents_are_shown_as_text(page: Open, small_sample: Path) -> 
         assert "<script>" not in element.value
 
 
-def test_a_slip_is_corrected_and_the_way_back_is_a_click(page: Open) -> None:
-    at = page("en")
-    desk = state._services[0]
-    desk._lexicons.of([place.index for place in desk.places()], wait=True)
-    typed(at, "anual leave Leeds")
+def test_a_slip_is_corrected_and_the_way_back_is_a_click(page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state, "WAIT_S", None)
+    at = typed(page("en"), "anual leave Leeds")
     whole(at)
     assert text("meant", "en", query="**annual leave Leeds**") in words(at)
     at.button(key="search_as_typed_button").click().run()

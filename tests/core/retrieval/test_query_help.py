@@ -90,14 +90,14 @@ def test_a_lexicon_follows_its_collections(tmp_path: Path) -> None:
     index, file = library.collection("a"), tmp_path / "a.txt"
     file.write_text("The security key.", "utf-8")
     asyncio.run(index.sync([file], embed=False))
-    first = lexicons.of([index], wait=True)
+    first = lexicons.of([index], wait_s=None)
     assert first is not None
     assert "security" in first.words
     assert lexicons.of([index]) is first, "nothing changed: it is not read again"
     file.write_text("A parking space.", "utf-8")
     asyncio.run(index.sync([file], embed=False))
-    assert lexicons.of([index]) in (first, lexicons.of([index], wait=True)), "it never waits, unless told to"
-    second = lexicons.of([index], wait=True)
+    assert lexicons.of([index]) in (first, lexicons.of([index], wait_s=None)), "it never waits, unless told to"
+    second = lexicons.of([index], wait_s=None)
     assert second is not None
     assert set(second.words) & {"security", "parking"} == {"parking"}
     lexicons.close()
