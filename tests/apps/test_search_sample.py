@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
@@ -10,10 +11,14 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
 import apps.search
+from apps.search.service import FOLDERS, VECTORS
+from core.retrieval.library import Library
+from core.workspace import Workspace
 
 SAMPLE = Path(apps.search.__file__).parent / "sample"
 LANGUAGES = ("zh", "en")
@@ -111,3 +116,16 @@ def test_clean_queries_are_clean() -> None:
     for entry in CLEAN:
         assert entry["query"] not in slips, entry["id"]
         assert any(path[:2] == entry["lang"] for path in entry["wanted"]), entry["id"]
+
+
+def test_the_shipped_vectors_fit_the_shipped_documents(tmp_path: Path) -> None:
+    workspace = Workspace.open(tmp_path / "home")
+    library = Library(workspace, None)
+    asyncio.run(library.collection().sync(FOLDERS, embed=False))
+    with np.load(VECTORS, allow_pickle=False) as file:
+        shipped = {str(key) for key in file["hashes"]}
+    with workspace.read() as db:
+        wanted = {row[0] for row in db.execute("SELECT text_hash FROM passages")}
+    assert wanted <= shipped, "make them anew: python -m core.retrieval.export (see its first lines)"
+    library.close()
+    workspace.close()

@@ -79,10 +79,11 @@ def snippet(hit: Hit) -> str:
     """The sentence that answers best, marked in its surroundings; else the beginning of the passage."""
     passage = hit.passage
     if hit.sentence is None:
-        return inert(passage.text[: BEFORE + AFTER])
+        return inert(sources.without_marks(passage.text[: BEFORE + AFTER]))
     start, end = (place - passage.start for place in hit.sentence)
     before, after = passage.text[max(0, start - BEFORE) : start], passage.text[end : end + AFTER]
-    return sources.marked(before, passage.text[start:end].strip(), after)
+    best = passage.text[start:end].strip()
+    return sources.marked(before, best if best.startswith("|") else sources.without_marks(best), after)
 
 
 # --- what a click opens ---------------------------------------------------------------------------

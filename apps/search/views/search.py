@@ -11,7 +11,7 @@ from apps.search import export
 from apps.search.query import HELPS, KINDS, MODES, PLACES, Query, by_language
 from apps.search.service import Understood
 from apps.search.views import answer, documents, results
-from apps.search.views.state import as_typed, ask, query, service, understood
+from apps.search.views.state import as_typed, ask, query, remember, restore, service, understood
 from apps.ui import look, session, states
 from apps.ui.inert import inert
 from apps.ui.session import caller, t
@@ -39,7 +39,9 @@ def desk() -> None:
         live=True,
         bind="query-params",
     )
+    restore()
     asked = query()
+    remember()
     bar = st.container(horizontal=True, vertical_alignment="center", gap="small")
     if not any(c.isalnum() for c in asked.text):
         controls(bar, None, asked)
@@ -72,12 +74,10 @@ def controls(bar: st.delta_generator.DeltaGenerator, found: Found | None, asked:
         st.segmented_control(
             t("search.mode"),
             MODES,
-            default="hybrid",
             required=True,
             key="mode",
             format_func=_names("modes", MODES),
             label_visibility="collapsed",
-            bind="query-params",
         )
         chosen = len(asked.places) + len(asked.languages) + len(asked.kinds)
         label = f"{t('search.filter')} ({chosen})" if chosen else t("search.filter")
@@ -101,7 +101,6 @@ def filters(found: Found | None) -> None:
         selection_mode="multi",
         key="in",
         format_func=_names("place", PLACES),
-        bind="query-params",
     )
     st.pills(
         t("search.languages"),
@@ -109,7 +108,6 @@ def filters(found: Found | None) -> None:
         selection_mode="multi",
         key="language",
         format_func=counted.__getitem__,
-        bind="query-params",
     )
     st.pills(
         t("search.kinds"),
@@ -117,16 +115,13 @@ def filters(found: Found | None) -> None:
         selection_mode="multi",
         key="kind",
         format_func=_names("kind", KINDS),
-        bind="query-params",
     )
     st.pills(
         t("search.help"),
         HELPS,
-        default=HELPS,
         selection_mode="multi",
         key="help",
         format_func=_names("helps", HELPS),
-        bind="query-params",
     )
 
 
@@ -157,6 +152,7 @@ def help_line(asked: Query, meant: Understood) -> None:
             st.button(
                 t("search.as_typed", query=inert(asked.text)),
                 key="search_as_typed_button",
+                icon=":material/undo:",
                 type="tertiary",
                 on_click=as_typed,
                 args=(asked.text,),

@@ -10,9 +10,17 @@ import streamlit as st
 from apps.search.query import HELPS, KINDS, MODES, PLACES, Query
 from apps.search.service import Search, Understood
 from apps.ui import session
+from core.i18n import LANGUAGES
 
 _services: list[Search] = []
 _opening = threading.Lock()
+NOTHING = "none"  # in the address: every choice is switched off
+_CHOICES: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (  # key, codes, the usual choice
+    ("in", PLACES, ()),
+    ("language", LANGUAGES, ()),
+    ("kind", tuple(KINDS), ()),
+    ("help", HELPS, HELPS),
+)
 WAIT_S = 0.5  # for help with a query; without it results come at once
 
 
@@ -28,6 +36,36 @@ def service() -> Search:
                 opened.prepare()
             _services[:] = [opened]
         return _services[0]
+
+
+def restore() -> None:
+    """Set the controls as the address says, where this session has not set them yet.
+
+    The address holds codes. Streamlit's own binding would hold the labels of the page's language, counts included,
+    so that a search shared with somebody who reads the other language would lose its filters.
+    """
+    state, address = st.session_state, st.query_params
+    if "mode" not in state:
+        state["mode"] = mode if (mode := address.get("mode")) in MODES else "hybrid"
+    for name, codes, usual in _CHOICES:
+        if name not in state:
+            said = address.get_all(name)
+            state[name] = [code for code in codes if code in said] if said else list(usual)
+
+
+def remember() -> None:
+    """Let the address say what the controls say; what is as usual is left out."""
+    state, address = st.session_state, st.query_params
+    wanted = {"mode": [] if state.get("mode", "hybrid") == "hybrid" else [state["mode"]]}
+    for name, codes, usual in _CHOICES:
+        chosen = [code for code in codes if code in (state.get(name) or ())]
+        wanted[name] = [] if chosen == list(usual) else chosen or [NOTHING]
+    for name, values in wanted.items():
+        if address.get_all(name) != values:
+            if values:
+                address[name] = values
+            else:
+                del address[name]
 
 
 def query() -> Query:

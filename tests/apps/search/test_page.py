@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -121,3 +122,48 @@ def test_traditional_characters_are_said_to_be_searched_as_simplified(page: Open
     at = typed(page("zh"), "出差住宿標準")
     whole(at)
     assert text("also", "zh", words="出差住宿标准") in words(at)
+
+
+def test_a_snippet_is_text_to_read_and_shows_no_markdown(page: Open, small_sample: Path) -> None:
+    (small_sample / "en" / "shed.md").write_text(
+        "# Bicycle shed\n\n## Lock\n\n- The bicycle shed has a **new lock**.\n- Its `code` is in the mail.\n", "utf-8"
+    )
+    at = typed(page("en"), "bicycle shed lock")
+    whole(at)
+    (card,) = [m.value for m in at.markdown if "words \\#1" in m.value or "words #1" in m.value]
+    assert "new lock" in card
+    assert "\\*" not in card
+    assert "`" not in card
+
+
+def test_the_address_says_codes_and_is_read_again(page: Open) -> None:
+    at = typed(page("zh"), "年假")
+    assert not {"mode", "in", "language", "kind", "help"} & set(at.query_params)
+    at.segmented_control(key="mode").set_value("keyword").run()
+    groups = {g.key: g for g in at.get("button_group")}
+    groups["language"].set_value(["zh"])
+    groups["help"].set_value([]).run()
+    whole(at)
+    assert [at.query_params[name] for name in ("mode", "language", "help")] == ["keyword", "zh", "none"]
+
+
+def test_an_address_with_nonsense_is_read_as_far_as_it_makes_sense(
+    open_page: Open, small_sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = {"q": "leave 年假", "language": ["zh", "nonsense"], "mode": "wrong", "help": "none"}
+    monkeypatch.setattr(AppTest, "switch_page", _with_address(address, AppTest.switch_page))
+    at = open_page(PAGE, "en")
+    whole(at)
+    assert at.segmented_control(key="mode").value == "hybrid"
+    groups = {g.key: g.value for g in at.get("button_group")}
+    assert (groups["language"], groups["help"]) == (["zh"], [])
+
+
+def _with_address(address: dict[str, object], switch: Callable[[AppTest, str], AppTest]) -> Callable[..., AppTest]:
+    def switched(at: AppTest, page: str) -> AppTest:
+        there = switch(at, page)
+        for name, value in address.items():
+            there.query_params[name] = value
+        return there
+
+    return switched
