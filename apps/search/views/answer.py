@@ -7,6 +7,7 @@ from collections.abc import Generator
 import streamlit as st
 
 from apps.search.query import Query
+from apps.search.views import place
 from apps.search.views.state import service
 from apps.ui import chat, sources, states
 from apps.ui.inert import inert
@@ -89,5 +90,5 @@ def _surroundings(citation: Citation) -> tuple[str, str]:
     with states.guarded():
         text = service().text(citation.document_id, caller())
         if text[citation.start : citation.end] == citation.quote:
-            return text[max(0, citation.start - EXCERPT) : citation.start], text[citation.end : citation.end + EXCERPT]
+            return place.before(text, citation.start, EXCERPT), text[citation.end : citation.end + EXCERPT]
     return "", ""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from apps.search.query import Query
+from apps.search.views import place
 from apps.search.views.state import service
 from apps.ui import sources, states
 from apps.ui.inert import inert, inert_lines
@@ -94,8 +95,9 @@ def opened(hit: Hit) -> None:
     with states.guarded():
         passage = hit.passage
         text = service().text(passage.document_id, caller())
-        before, after = text[max(0, passage.start - AROUND) : passage.start], text[passage.end : passage.end + AROUND]
-        st.caption(inert(passage.source))
+        before = place.before(text, passage.start, AROUND)
+        after = text[passage.end : passage.end + AROUND]
+        st.caption(inert(place.source(passage.source)))
         parts = [
             ":gray[…]" if passage.start > AROUND else "",
             inert_lines(before),
@@ -152,6 +154,7 @@ def _terms(reason: PassageReason) -> str:
     rows: Sequence[str] = [
         f"| {inert(term.term)} | {term.idf:.2f} | {term.passages:,} | {term.in_text or '–'} | {term.in_context or '–'} |"
         for term in sorted(reason.terms, key=lambda term: -term.idf)[:12]
+        if term.passages or term.term.isascii()  # a pair across two Chinese words stands nowhere and tells nothing
     ]
     return head + "\n".join(rows)
 

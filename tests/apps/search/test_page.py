@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from apps.search.views import state
+from apps.search.views import place, state
+from apps.ui.inert import JOINER
 from core.i18n import message
 from tests.apps.conftest import Open, words
 
@@ -167,3 +168,17 @@ def _with_address(address: dict[str, object], switch: Callable[[AppTest, str], A
         return there
 
     return switched
+
+
+def test_an_opened_document_hides_its_front_matter_and_the_folders_of_this_machine(
+    page: Open, small_sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(place, "SAMPLE", small_sample)
+    body = "---\ntitle: Bicycle shed\ntags: [bike]\n---\n# Bicycle shed\n\nAt the gate.\n\n## Lock\n\nThe bicycle shed has a new lock.\n"
+    (small_sample / "en" / "shed.md").write_text(body, "utf-8")
+    at = typed(page("en"), "bicycle shed new lock")
+    at.button(key="open_1").click().run()
+    whole(at)
+    assert "en/shed.md" in [c.value.replace(JOINER, "").replace("\\", "") for c in at.caption]
+    assert str(small_sample) not in words(at)
+    assert "tags" not in words(at)
