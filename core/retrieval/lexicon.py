@@ -47,9 +47,11 @@ class Lexicon:
             for short in deletions(word):
                 self._by_deletion.setdefault(short, []).append(word)
         self._read_as: dict[str, list[str]] = {}
+        self._read_exactly: dict[str, list[str]] = {}
         for character in sorted({c for pair in self.pairs for c in pair}):
             for syllable in readings(character):
                 self._read_as.setdefault(fuzzy(syllable), []).append(character)
+                self._read_exactly.setdefault(syllable, []).append(character)
 
     def knows(self, word: str) -> bool:
         """Whether a passage holds ``word`` (normalized) in some form, or nobody would look for it."""
@@ -68,6 +70,10 @@ class Lexicon:
         shared = {other for short in deletions(word) for other in self._by_deletion.get(short, ())}
         found = [(edits(word, other), -self.words[other], other) for other in shared]
         return sorted(item for item in found if item[0] <= distance)
+
+    def read_as(self, syllable: str) -> list[str]:
+        """The characters of the collection that are read as ``syllable``."""
+        return self._read_exactly.get(syllable, [])
 
     def homophones(self, syllable: str) -> list[str]:
         """The characters of the collection that are read as ``syllable``, or nearly (zh and z, ing and in)."""

@@ -19,6 +19,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from core.errors import InputError
@@ -32,7 +33,10 @@ LONGEST = 200  # characters of a query that is helped; a longer one is a text, n
 _CODES = 5000  # different codes in a collection that is compared
 _DOUBTFUL = 3  # passages that hold a pair by chance, as the end of one word and the beginning of the next
 _UNSEEN = 8.0  # what a pair costs that no passage holds; one that they hold gains log(1 + passages)
-_BEAM = 100
+_BEAM = 30
+_WORDS = 6  # of one run of pinyin
+_READINGS = 12  # ways to cut a run that are tried
+_TRIES = 40  # runs of one query that are tried
 _SYLLABLES = 12  # of one run of pinyin
 _RUN = re.compile(r"[\u4e00-\u9fff]+|[a-z][a-z0-9]*(?:[-_./'’][a-z0-9]+)*")
 _KEPT = tokens.STOP_HAN | frozenset("一二三四五六七八九十百千万亿两几多少不没")  # never changed and never put in
@@ -178,13 +182,19 @@ def _spelt_chinese(normal: str, lexicon: Lexicon) -> Iterator[tuple[int, int, st
     if not lexicon.pairs:
         return
     words = [match for match in _SPELT.finditer(normal) if not _part_of_code(match, normal)]
-    i = 0
+    i = tries = 0
     while i < len(words):
-        for j in range(len(words), i, -1):
+        most = i
+        while most < min(len(words), i + _WORDS) and _cuts(words[most][0]):
+            most += 1
+        for j in range(most, i, -1):
             group = words[i:j]
             joined = all(normal[a.end() : b.start()].strip(" '") == "" for a, b in itertools.pairwise(group))
             if not joined or all(lexicon.knows(word[0]) for word in group):
                 continue
+            tries += 1
+            if tries > _TRIES:
+                return
             if meant := _spelt([word[0] for word in group], lexicon):
                 yield group[0].start(), group[-1].end(), meant
                 i = j - 1
@@ -203,11 +213,11 @@ def _spelt(words: list[str], lexicon: Lexicon) -> str:
     splits: list[tuple[tuple[str, ...], tuple[int, ...]]] = [((), ())]
     for word in words:
         cuts = [cut for cut in _cuts(word) if len(cut) <= _SYLLABLES]
-        splits = [((*s, *cut), (*b, len(s))) for s, b in splits for cut in cuts][:64]
+        splits = [((*s, *cut), (*b, len(s))) for s, b in splits for cut in cuts][:_READINGS]
     for cut, begins in splits:
         if not 2 <= len(cut) <= _SYLLABLES:
             continue
-        choices = [_read(syllable, lexicon) for syllable in cut]
+        choices = [lexicon.read_as(syllable) for syllable in cut]
         if not all(choices):
             continue
         meant, cost = _cheapest(choices, lexicon, frozenset(begins))
@@ -219,10 +229,7 @@ def _spelt(words: list[str], lexicon: Lexicon) -> str:
     return best
 
 
-def _read(syllable: str, lexicon: Lexicon) -> list[str]:
-    return [c for c in lexicon.homophones(syllable) if syllable in readings(c)]
-
-
+@lru_cache(maxsize=2000)
 def _cuts(word: str) -> list[tuple[str, ...]]:
     """All ways to read ``word`` as syllables.
 

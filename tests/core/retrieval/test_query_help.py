@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 
 import pytest
@@ -103,3 +104,12 @@ def test_a_lexicon_follows_its_collections(tmp_path: Path) -> None:
     lexicons.close()
     library.close()
     workspace.close()
+
+
+@pytest.mark.parametrize(
+    "query", ["xian " * 39, "xian" * 49, "jihedian chuchai canbu " * 8, "部" * 200, "secuirty " * 22]
+)
+def test_no_query_takes_long(query: str) -> None:
+    began = time.process_time()
+    helped(query, LEXICON)
+    assert time.process_time() - began < 1.0
