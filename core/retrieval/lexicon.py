@@ -133,7 +133,7 @@ def syllables() -> frozenset[str]:
     from pypinyin.pinyin_dict import pinyin_dict
 
     common = (chr(code) for code in pinyin_dict if 0x4E00 <= code <= 0x9FFF)
-    return frozenset(s for c in common for s in readings(c) if s.isascii() and s.isalpha())
+    return frozenset(s for c in common for s in readings(c) if s.isascii() and s.isalpha() and set(s) & set("aeiouv"))
 
 
 @lru_cache(maxsize=2000)

@@ -67,7 +67,7 @@ class Help:
 def helped(query: str, lexicon: Lexicon, kinds: Iterable[str] = KINDS) -> Help:
     """``query`` as it was meant, as far as ``lexicon`` can tell.
 
-    >>> helped("chache 限素", Lexicon(["叉车限速五公里", "叉车 限速"])).query
+    >>> helped("chache 限速", Lexicon(["叉车限速五公里"])).query
     '叉车 限速'
 
     Raises:
