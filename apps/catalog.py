@@ -25,6 +25,7 @@ class App:
 
 APPS: tuple[App, ...] = (
     App("support", "apps.support.title", "apps.support.about", ":material/support_agent:", "customer_service/views/chat.py"),
+    App("search", "apps.search.title", "apps.search.about", ":material/search:", "search/views/search.py"),
 )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
     python -m apps.measure [--data FOLDER] [--into docs] [--only NAME …]
 
-The sample shop is always measured. Public data sets are measured when ``FOLDER`` has them (by default the folder
+The sample shop and the sample company are always measured. Public data sets are measured when ``FOLDER`` has them (by default the folder
 ``../shared/data``); each row below is a command that anybody can give on their own copy. Figures are published in
 ``INTO/measured`` and ``INTO/scoreboard.md`` is written anew. A run that is stopped goes on where it was.
 """
@@ -43,6 +43,7 @@ def _retrieval(name: str, data: str, *more: str) -> Row:
 
 ROWS = (
     Row("shop", ("-m", "apps.customer_service.evaluate")),
+    Row("search", ("-m", "apps.search.evaluate")),
     _retrieval("scifact", "scifact"),
     _retrieval("cmrc2018", "cmrc2018/cmrc2018_dev.json"),
     _retrieval("afqmc", "zh-pairs/AFQMC/dev.txt"),

@@ -28,7 +28,10 @@ print(json.dumps({
     "schema": Workspace.open(pathlib.Path("home")).schema_version(),
     "prompt": library.get("grounded_answer").id,
     "sample": len(list(sample.glob("*/*.md"))),
-    "vectors": (sample / "vectors.npz").exists(),
+    "search": len([p for p in (sample.parents[1] / "search" / "sample").glob("*/*/*") if p.is_file()]),
+    "vectors": all(
+        (sample.parents[1] / app / "sample" / "vectors.npz").exists() for app in ("customer_service", "search")
+    ),
 }))
 """
 
@@ -74,4 +77,5 @@ def test_an_installed_wheel_is_complete(installed: Path) -> None:
     assert found["migrations"] == found["schema"] >= 1
     assert found["prompt"] == "grounded_answer"
     assert found["sample"] >= 40
+    assert found["search"] >= 120
     assert found["vectors"]

@@ -15,6 +15,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
+from apps.background import Embedder
 from apps.customer_service.dialog import standalone, without_courtesy
 from core.errors import InputError, NotFound, TouchstoneError, code_of
 from core.providers.sync import run
@@ -47,9 +48,7 @@ class Knowledge:
         self._runtime = runtime
         self._library = Library.of(runtime)
         self._workspace = runtime.workspace
-        self._embedding: dict[str, Progress] = {}  # collections whose vectors are being made
-        self._once_more: set[str] = set()  # those of them that got another document meanwhile
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._embedder = Embedder()
         self._lock = threading.Lock()
         self._prepared: Library | None = None  # the library that has the sample
         self._preparation: Future[None] | None = None
@@ -142,7 +141,7 @@ class Knowledge:
         if VECTORS.is_file():
             with self._runtime.workspace.write() as db:
                 vectors.import_file(db, VECTORS, self._runtime.settings.model("embedding"))
-        self._embed_soon(index)
+        self._embedder.start(index)
         self._prepared = library
 
     # --- uploads ------------------------------------------------------------------------------
@@ -155,7 +154,7 @@ class Knowledge:
         if len(index.documents()) >= UPLOADS_LIMIT:
             raise InputError(reason="too_many_documents", limit=UPLOADS_LIMIT)
         result = run(index.add_bytes(data, name, embed=False))
-        self._embed_soon(index)
+        self._embedder.start(index)
         return result
 
     def documents(self, caller: Caller) -> list[DocumentInfo]:
@@ -166,44 +165,13 @@ class Knowledge:
 
     def embedding(self, caller: Caller) -> Progress | None:
         """How far the vectors of the caller's uploads are; ``None`` when nothing is under way."""
-        return self._embedding.get(self._uploads(caller).name)
-
-    def _embed_soon(self, index: Index) -> None:
-        """Make missing vectors in the background; until then words find the document."""
-        with self._lock:
-            if index.name in self._embedding:
-                self._once_more.add(index.name)
-                return
-            self._embedding[index.name] = Progress("vectors", 0, 0)
-        run(self._start(index))
-
-    async def _start(self, index: Index) -> None:
-        self._tasks[index.name] = asyncio.create_task(self._embed(index))
-
-    async def _embed(self, index: Index) -> None:
-        while True:
-            try:
-                await index.embed_pending(progress=lambda step: self._embedding.update({index.name: step}))
-            except TouchstoneError as error:  # the passages stay pending, and words find them
-                log.warning("vectors of %s are not complete: %s", index.name, error)
-            with self._lock:
-                if index.name not in self._once_more:
-                    del self._embedding[index.name]
-                    return
-                self._once_more.discard(index.name)
+        return self._embedder.progress(self._uploads(caller))
 
     def close(self) -> None:
         """Stop what goes on in the background; the runtime stays open."""
         self._preparer.shutdown()
-        run(self._stop())
+        self._embedder.stop()
         self._library.close()
-
-    async def _stop(self) -> None:
-        tasks = [task for task in self._tasks.values() if not task.done()]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
 
     # --- reading ------------------------------------------------------------------------------
 

@@ -56,8 +56,8 @@ def marked(before: str, quote: str, after: str) -> str:
 
     The quote of a table's row is shown as its cells.
     """
-    left = inert(_CUT_WORD_AT_START.sub("", _without_marks(before)))
-    right = inert(_CUT_WORD_AT_END.sub("", _without_marks(after)))
+    left = inert(_CUT_WORD_AT_START.sub("", without_marks(before)))
+    right = inert(_CUT_WORD_AT_END.sub("", without_marks(after)))
     left = f":gray[… {left}] " if left else ""
     right = f" :gray[{right} …]" if right else ""
     if quote.startswith("|") and quote.endswith("|"):
@@ -65,8 +65,8 @@ def marked(before: str, quote: str, after: str) -> str:
     return f"{left}:primary-background[{inert(quote)}]{right}"
 
 
-def _without_marks(text: str) -> str:
-    """Surroundings to read: heading signs, table rules and cell borders of Markdown left out."""
+def without_marks(text: str) -> str:
+    """Text of a document to read: heading signs, table rules and cell borders of Markdown left out."""
     text = _TABLE_RULE.sub(" ", text)
     return " ".join(_LINE_MARK.sub("", text).replace("|", " ").split())
 

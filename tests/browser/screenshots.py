@@ -23,6 +23,15 @@ if TYPE_CHECKING:
 IMAGES = ROOT / "docs" / "images"
 SIZES = {"desk": (1280, 800), "phone": (390, 844)}
 PATHS = {"customer-service": "/support", "models": "/models", "home": "/"}
+WIDE = (1440, 1000)
+SEARCHES = {  # what the search page is asked, by the name of its picture
+    "search": {"zh": "出差住宿标准是多少", "en": "How many days of annual leave in Leeds"},
+    "search-slip": {"zh": "chuchai canbu", "en": "secuirty key lost"},
+    "search-refused": {"zh": "公司有没有健身房", "en": "Does the company have a gym for staff"},
+    "search-empty": {"zh": "", "en": ""},
+    "search-documents": {"zh": "年假", "en": "annual leave"},
+}
+PATHS |= dict.fromkeys(SEARCHES, "/search")
 QUESTIONS = {"zh": "KT-310 水壶的保修期是多久？", "en": "How long is the warranty of the KT-310 kettle?"}
 ANSWER_MS = 600_000
 
@@ -31,7 +40,7 @@ ANSWER_MS = 600_000
 class Shot:
     """One picture. Light and desk width go without saying in its name."""
 
-    page: Literal["home", "models", "customer-service"]
+    page: str  # of PATHS
     language: Literal["zh", "en"]
     scheme: Literal["light", "dark"] = "light"
     size: Literal["desk", "phone"] = "desk"
@@ -68,7 +77,7 @@ def take(shots: Sequence[Shot], folder: Path) -> None:
 
 
 def draw(browser: Browser, address: str, shot: Shot, target: Path) -> None:
-    width, height = SIZES[shot.size]
+    width, height = WIDE if shot.page in SEARCHES and shot.size == "desk" else SIZES[shot.size]
     context = browser.new_context(
         viewport={"width": width, "height": height},
         color_scheme=shot.scheme,
@@ -98,6 +107,15 @@ def draw(browser: Browser, address: str, shot: Shot, target: Path) -> None:
         box.press("Enter")
         page.get_by_test_id("stFeedback").first.wait_for(timeout=ANSWER_MS)
         page.get_by_test_id("stChatMessage").locator("summary").last.click()
+    elif asked := SEARCHES.get(shot.page, {}).get(shot.language):
+        page.get_by_test_id("stTextInput").first.locator("input").fill(asked)
+        page.locator(".st-key-open_1").wait_for(timeout=ANSWER_MS)
+        settle(page)
+        if shot.page == "search":
+            page.get_by_test_id("stExpander").first.locator("summary").click()
+        elif shot.page == "search-documents":
+            page.locator(".st-key-search_documents button").click()
+            page.get_by_test_id("stFileUploader").wait_for()
     settle(page)
     page.mouse.move(0, 0)
     page.screenshot(path=target)

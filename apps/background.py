@@ -1,0 +1,68 @@
+"""Vectors made in the background, one task per collection: words find a document at once, meaning a little later."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+
+from core.errors import TouchstoneError
+from core.providers.sync import run
+from core.retrieval.index import Index
+from core.retrieval.records import Progress
+
+log = logging.getLogger(__name__)
+
+
+class Embedder:
+    """Makes missing vectors of collections in the event loop of :mod:`core.providers.sync`. Threads may share it."""
+
+    def __init__(self) -> None:
+        self._progress: dict[str, Progress] = {}  # by collection whose vectors are being made
+        self._once_more: set[str] = set()  # those of them that got another document meanwhile
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._lock = threading.Lock()
+
+    def start(self, index: Index) -> None:
+        """Make what is missing in ``index``; one that is under way looks once more when it is through."""
+        key = _key(index)
+        with self._lock:
+            if key in self._progress:
+                self._once_more.add(key)
+                return
+            self._progress[key] = Progress("vectors", 0, 0)
+        run(self._task(key, index))
+
+    def progress(self, index: Index) -> Progress | None:
+        """How far it is; ``None`` when nothing is under way."""
+        return self._progress.get(_key(index))
+
+    def stop(self) -> None:
+        """Stop what is under way; what is made already stays."""
+        run(self._stop())
+
+    async def _task(self, key: str, index: Index) -> None:
+        self._tasks[key] = asyncio.create_task(self._embed(key, index))
+
+    async def _embed(self, key: str, index: Index) -> None:
+        while True:
+            try:
+                await index.embed_pending(progress=lambda step: self._progress.update({key: step}))
+            except TouchstoneError as error:  # the passages stay pending, and words find them
+                log.warning("vectors of %s are not complete: %s", index.name, error)
+            with self._lock:
+                if key not in self._once_more:
+                    del self._progress[key]
+                    return
+                self._once_more.discard(key)
+
+    async def _stop(self) -> None:
+        tasks = [task for task in self._tasks.values() if not task.done()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+
+def _key(index: Index) -> str:
+    return f"{index.caller.tenant}/{index.name}"

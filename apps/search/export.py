@@ -1,0 +1,42 @@
+"""Results as files: a table for a spreadsheet, a list for a document."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+
+from core.types import Hit
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a cell that begins so is a formula to a spreadsheet
+
+
+def as_csv(hits: Sequence[Hit]) -> str:
+    """One row a hit, with a byte order mark, so that spreadsheets read Chinese; no cell can act as a formula.
+
+    Source: https://owasp.org/www-community/attacks/CSV_Injection
+    """
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(("rank", "score", "title", "heading", "source", "page", "text"))
+    for rank, hit in enumerate(hits, 1):
+        p = hit.passage
+        cells = (p.title, p.heading or "", p.source, "" if p.page is None else p.page, p.text)
+        writer.writerow((rank, f"{hit.score:.4f}", *map(_harmless, cells)))
+    return "\ufeff" + out.getvalue()
+
+
+def as_markdown(query: str, hits: Sequence[Hit]) -> str:
+    """A numbered list of titles, sources and texts; text of documents stands in code fences, so it stays text."""
+    lines = [f"# {' '.join(query.split())}", ""]
+    for rank, hit in enumerate(hits, 1):
+        p = hit.passage
+        fence = "`" * max(3, 1 + max((len(run) for run in p.text.split() if set(run) == {"`"}), default=0))
+        place = f"{p.title} › {p.heading}" if p.heading else p.title
+        where = f"{p.source}" + (f", {p.page}" if p.page is not None else "")
+        lines += [f"{rank}. {' '.join(place.split())} ({where})", "", fence, p.text, fence, ""]
+    return "\n".join(lines)
+
+
+def _harmless(cell: object) -> object:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell

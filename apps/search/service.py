@@ -1,0 +1,313 @@
+"""The search app as plain Python: find, answer, explain, upload; no page and no HTTP.
+
+>>> from apps.search import Search                                  # doctest: +SKIP
+>>> desk = Search.open()                                            # doctest: +SKIP
+>>> for hit in desk.find("出差住宿标准").hits: print(hit.passage.title)  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import threading
+from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import apps.i18n  # noqa: F401  (its import registers the catalogue)
+from apps.background import Embedder
+from apps.search.query import Query
+from core.contracts import ChatModel
+from core.errors import InputError, NotFound, TouchstoneError
+from core.i18n import detect_language
+from core.providers.sync import run
+from core.retrieval import vectors
+from core.retrieval.answer import AnswerDone, AnswerEvent
+from core.retrieval.answerer import Answerer, checked_question
+from core.retrieval.explain import Explanation
+from core.retrieval.index import Index, ProgressCallback
+from core.retrieval.lexicon import Lexicon
+from core.retrieval.lexicons import Lexicons
+from core.retrieval.library import Library
+from core.retrieval.meaning import Meaning
+from core.retrieval.query_help import KINDS, Change, helped
+from core.retrieval.records import DocumentInfo, FileResult, Found, Progress
+from core.retrieval.several import Several
+from core.runtime import Runtime, open_runtime
+from core.settings import Settings
+from core.types import LOCAL, Answer, Caller, Hit, Language
+
+SAMPLE = Path(__file__).parent / "sample"
+FOLDERS = (SAMPLE / "zh", SAMPLE / "en")
+VECTORS = SAMPLE / "vectors.npz"  # of the embedded model; another one makes its own
+SAMPLE_COLLECTION = "sample-company"
+SAMPLE_OWNER = Caller(user="sample")
+UPLOAD_LIMIT_MB = 20
+UPLOADS_LIMIT = 2000  # documents of one caller
+DEPTH = 100  # results that pages and facets are made of
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A collection a caller may search. ``id`` is ``sample``, ``shared`` or ``mine``."""
+
+    id: str
+    index: Index
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """``query`` is to be searched; ``changes`` say what was corrected in it, ``also`` what is searched beside it."""
+
+    query: Query
+    changes: tuple[Change, ...] = ()
+    also: tuple[str, ...] = ()
+
+
+class _Filtered:
+    """What an answer may be made of: what the query's filters let through."""
+
+    def __init__(self, places: Several, query: Query) -> None:
+        self._places, self._query = places, query
+
+    async def find(self, query: str, top_k: int = 8, *, terms_from: str | None = None) -> Found:
+        options = replace(self._query.options(top_k), collapse=None, sentences=False)
+        return await self._places.find(query, terms_from=terms_from, options=options)
+
+    def meaning(self) -> Meaning | None:
+        return self._places.meaning()
+
+
+class Search:
+    """Finds passages in the sample company, in the collection that ``touchstone index`` fills, and in uploads."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self._library, self._workspace = Library.of(runtime), runtime.workspace
+        self._embedder, self._lexicons = Embedder(), Lexicons()
+        self._lock = threading.RLock()
+        self._prepared: Library | None = None
+        self._preparer = ThreadPoolExecutor(1, "touchstone-search-sample")
+
+    @classmethod
+    def open(cls, settings: Settings | None = None) -> Search:
+        """Open with ``settings``, or with those of the current folder and the environment."""
+        return cls(open_runtime(settings))
+
+    def close(self) -> None:
+        """Close the service and its runtime."""
+        self._preparer.shutdown()
+        self._lexicons.close()
+        self._embedder.stop()
+        self._library.close()
+        self.runtime.close()
+
+    @property
+    def library(self) -> Library:
+        """The library of the workspace in use; a runtime that was reloaded may have another."""
+        with self._lock:
+            if self._workspace is not self.runtime.workspace:
+                self._library.close()
+                self._library, self._workspace = Library.of(self.runtime), self.runtime.workspace
+            return self._library
+
+    def places(self, caller: Caller = LOCAL) -> tuple[Place, ...]:
+        """What the caller may search. The sample is the same for everybody; uploads are the caller's alone."""
+        mine = self.library.for_caller(caller)
+        who = hashlib.sha256(caller.user.encode()).hexdigest()[:16]
+        return (
+            Place("sample", self.library.for_caller(SAMPLE_OWNER).collection(SAMPLE_COLLECTION)),
+            Place("shared", mine.collection()),
+            Place("mine", mine.collection(f"search-{who}")),
+        )
+
+    # --- finding ------------------------------------------------------------------------------
+
+    def find(self, query: Query | str, caller: Caller = LOCAL) -> Found:
+        """The best ``DEPTH`` passages, near-duplicates folded into the better one.
+
+        Raises:
+            InputError: the query is empty or too long, or a filter is none.
+        """
+        return run(self.found(query, caller))
+
+    async def found(self, query: Query | str, caller: Caller = LOCAL) -> Found:
+        """:meth:`find` for asynchronous code."""
+        asked = query if isinstance(query, Query) else Query(query)
+        text, options = checked_question(asked.text), asked.options(DEPTH)
+        indexes = await self._ready(asked, caller)
+        vector = await indexes[0].query_vector(text, options)
+        return await Several(indexes).find(text, options=options, vector=vector)
+
+    def understood(self, query: Query, caller: Caller = LOCAL, *, wait_s: float | None = None) -> Understood:
+        """The query as it was meant, by the words of the collections it searches, and what else is searched.
+
+        Args:
+            wait_s: for how long to wait for the words of the collections, which are read anew after each change of
+                them; a query is taken as it is until they are. ``None`` waits to the end.
+        """
+        if not query.text.strip():
+            return Understood(query)
+        self.prepare()
+        indexes = [place.index for place in self._chosen(query, caller)]
+        kinds = [kind for kind in KINDS if kind in query.help]
+        lexicon = self._lexicons.of(indexes, wait_s=wait_s) if kinds else None
+        meant = helped(query.text, lexicon or Lexicon(()), kinds)
+        also = [meant.simplified] if meant.simplified else []
+        if "synonyms" in query.help:
+            also += [word for index in indexes for word in index.vocabulary().synonyms(meant.query)]
+        return Understood(replace(query, text=meant.query), meant.changes, tuple(dict.fromkeys(also)))
+
+    def similar(self, hit: Hit, query: Query, caller: Caller = LOCAL) -> Found:
+        """Passages of other documents that are like ``hit``'s."""
+        passage = hit.passage
+        text = f"{passage.title}\n{passage.text}"[:1000]
+        found = self.find(Query(text, places=query.places, mode=query.mode), caller)
+        others = tuple(other for other in found.hits if other.passage.document_id != passage.document_id)
+        return Found(text, others, found.weights, found.passages, found.vector, found.spread, found.notices)
+
+    def explain(self, query: Query, about: str, caller: Caller = LOCAL) -> Explanation:
+        """Why ``about`` (a file name, title, path or id) was found, or was not; the first place that has it counts."""
+        chosen = query.options(DEPTH)
+        self.prepare()
+        told: Explanation | None = None
+        for place in self._chosen(query, caller):
+            library = self.library.for_caller(place.index.caller)
+            told = run(library.explain(query.text, about, chosen, collections=(place.index.name,)))
+            if told.verdict not in ("not_here", "elsewhere"):
+                return told
+        assert told is not None  # there is always a place  # noqa: S101
+        mine = {place.index.name for place in self.places(caller)}
+        elsewhere = tuple(name for name in told.elsewhere if name in mine)  # uploads of others stay unsaid
+        return replace(told, verdict="elsewhere" if elsewhere else "not_here", elsewhere=elsewhere)
+
+    # --- answering ----------------------------------------------------------------------------
+
+    def able(self) -> bool:
+        """Whether the chat model set can write answers from sources; else answers are made of quotes."""
+        try:
+            return self.runtime.chat().capabilities.grounded
+        except TouchstoneError:
+            return False
+
+    async def stream(
+        self, query: Query, caller: Caller = LOCAL, *, language: Language | None = None, written: bool = True
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        """An answer to the query from what it finds, as events, the last of which is ``AnswerDone``.
+
+        Args:
+            written: let the chat model write, when one that can is set; otherwise sources are quoted.
+
+        Raises:
+            InputError: the query is empty or too long.
+        """
+        chat: ChatModel | None = self.runtime.chat() if written and self.able() else None
+        answerer = Answerer(_Filtered(Several(await self._ready(query, caller)), query), chat)
+        told: Language = language or (
+            "zh" if detect_language(query.text, self.runtime.settings.language) == "zh" else "en"
+        )
+        async with aclosing(answerer.ask(query.text, language=told)) as events:
+            async for event in events:
+                yield event
+
+    def answer(self, query: Query | str, caller: Caller = LOCAL, *, written: bool = True) -> Answer:
+        """The whole answer; see :meth:`stream`."""
+        asked = query if isinstance(query, Query) else Query(query)
+        return run(self._whole(asked, caller, written))
+
+    async def _whole(self, query: Query, caller: Caller, written: bool) -> Answer:
+        async with aclosing(self.stream(query, caller, written=written)) as events:
+            async for event in events:
+                if isinstance(event, AnswerDone):
+                    return event.answer
+        raise RuntimeError("the events of an answer ended without it")
+
+    # --- documents ----------------------------------------------------------------------------
+
+    def prepare(self, progress: ProgressCallback | None = None) -> None:
+        """Load the sample company, unless it is there; with another embedding model its vectors follow later."""
+        with self._lock:
+            library = self.library
+            if self._prepared is library:
+                return
+            index = self.places()[0].index
+            run(index.sync(FOLDERS, progress=progress, embed=False))
+            for document in index.documents():
+                if not Path(document.source).is_relative_to(SAMPLE):  # of an install that stood elsewhere
+                    run(index.remove(document.id))
+            if VECTORS.is_file():
+                with self.runtime.workspace.write() as db:
+                    vectors.import_file(db, VECTORS, self.runtime.settings.model("embedding"))
+            self._embedder.start(index)
+            self._prepared = library
+
+    def upload(self, name: str, data: bytes, caller: Caller = LOCAL) -> FileResult:
+        """Add a document that only ``caller`` finds; one of the same name is replaced. Words find it at once.
+
+        Raises:
+            InputError: no text in it, not a supported kind, too large, or too many documents.
+        """
+        index = self._mine(caller)
+        if len(data) > UPLOAD_LIMIT_MB * 2**20:
+            size_mb = round(len(data) / 2**20, 1)
+            raise InputError(reason="file_too_large", name=name, size_mb=size_mb, limit_mb=UPLOAD_LIMIT_MB)
+        if len(index.documents()) >= UPLOADS_LIMIT:
+            raise InputError(reason="too_many_documents", limit=UPLOADS_LIMIT)
+        result = run(index.add_bytes(data, name, embed=False))
+        self._embedder.start(index)
+        return result
+
+    def documents(self, caller: Caller = LOCAL) -> list[DocumentInfo]:
+        """The documents ``caller`` uploaded, newest first."""
+        return sorted(self._mine(caller).documents(), key=lambda document: -document.updated_at)
+
+    def remove(self, document_id: str, caller: Caller = LOCAL) -> None:
+        """Forget an uploaded document.
+
+        Raises:
+            NotFound: the caller has uploaded no such document.
+        """
+        run(self._mine(caller).remove(document_id))
+
+    def embedding(self, caller: Caller = LOCAL) -> Progress | None:
+        """How far the vectors of the caller's uploads are; ``None`` when none are being made."""
+        return self._embedder.progress(self._mine(caller))
+
+    def text(self, document_id: str, caller: Caller = LOCAL) -> str:
+        """The text of a document that the caller may search.
+
+        Raises:
+            NotFound: there is none.
+        """
+        for place in self.places(caller):
+            try:
+                return place.index.document_text(document_id)
+            except NotFound:
+                continue
+        raise NotFound(kind="document", value=document_id)
+
+    async def _ready(self, query: Query, caller: Caller) -> list[Index]:
+        """The indexes to search, the sample loaded when it is among them.
+
+        Loading has a thread of its own: in the event loop's, those who wait would keep out the one they wait for.
+        """
+        chosen = self._chosen(query, caller)
+        if any(place.id == "sample" for place in chosen) and self._prepared is not self.library:
+            await asyncio.wrap_future(self._preparer.submit(self.prepare))
+        return [place.index for place in chosen]
+
+    def _mine(self, caller: Caller) -> Index:
+        return self.places(caller)[2].index
+
+    def _chosen(self, query: Query, caller: Caller) -> list[Place]:
+        """
+        Raises:
+            InputError: a place that there is not.
+        """
+        places = self.places(caller)
+        known = {place.id for place in places}
+        if wrong := set(query.places) - known:
+            raise InputError(reason="bad_value", name="places", value=", ".join(wrong), allowed=", ".join(known))
+        return [place for place in places if not query.places or place.id in query.places]

@@ -1,0 +1,1 @@
+"""The pages of the search app: they call the service and draw, nothing else."""

@@ -1,0 +1,165 @@
+"""Results as cards: what was found, where it stands, why, and what is like it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import streamlit as st
+
+from apps.search.query import Query
+from apps.search.views import place
+from apps.search.views.state import service
+from apps.ui import sources, states
+from apps.ui.inert import inert, inert_lines
+from apps.ui.session import caller, language, t
+from core.retrieval.explain import Explanation, PassageReason
+from core.retrieval.records import Found
+from core.types import Hit
+
+PAGE = 8  # cards on a page
+BEFORE, AFTER = 90, 160  # characters of a passage around the sentence that answers best
+AROUND = 1500  # characters of a document around a passage that is opened
+
+
+def draw(found: Found, query: Query) -> None:
+    """The page of results that the address names."""
+    pages = max(1, math.ceil(len(found.hits) / PAGE))
+    page = min(max(1, st.session_state.get("page") or 1), pages)
+    first = (page - 1) * PAGE
+    for rank, hit in enumerate(found.hits[first : first + PAGE], first + 1):
+        card(rank, hit, query)
+    if pages > 1:
+        with st.container(horizontal_alignment="center"):
+            st.pagination(pages, key="page", bind="query-params")
+
+
+def card(rank: int, hit: Hit, query: Query) -> None:
+    with st.container(gap="xsmall", key=f"card_{rank}"):
+        st.markdown(described(rank, hit), anchors=False)
+        with st.container(horizontal=True, gap="small"):
+            if st.button(t("search.open"), key=f"open_{rank}", icon=":material/article:", type="tertiary"):
+                st.dialog(_place(hit), width="large")(opened)(hit)
+            if st.button(t("search.why"), key=f"why_{rank}", icon=":material/help:", type="tertiary"):
+                st.dialog(t("search.why_title"), width="large")(reasons)(query, hit.passage.id)
+            if st.button(t("search.similar"), key=f"similar_{rank}", icon=":material/join:", type="tertiary"):
+                st.dialog(t("search.similar_title"), width="large")(similar)(hit, query)
+
+
+def described(rank: int, hit: Hit) -> str:
+    """A card as Markdown: place, snippet with the best sentence marked, facts."""
+    passage = hit.passage
+    facts = [inert(passage.source.rsplit("/", 1)[-1])]
+    if passage.page is not None:
+        facts.append(t("ui.sources.page", page=passage.page))
+    facts += [t(f"search.language.{passage.language}")] if passage.language else []
+    facts.append(t("ui.sources.score", score=f"{hit.score:.2f}"))
+    facts += [_leg("keyword", hit.keyword_rank), _leg("vector", hit.vector_rank)]
+    lines = [
+        f":small[:gray[{rank}]] **{_place(hit)}**  \n{snippet(hit)}",
+        f":small[:gray[{' · '.join(filter(None, facts))}]]",
+    ]
+    if hit.similar:
+        names = ", ".join(inert(other.passage.source.rsplit("/", 1)[-1]) for other in hit.similar[:3])
+        lines.append(
+            f":small[:gray[:material/content_copy: {t('search.folded', count=len(hit.similar), names=names)}]]"
+        )
+    return "  \n".join(lines)
+
+
+def _place(hit: Hit) -> str:
+    parts = [hit.passage.title, hit.passage.heading]
+    return " › ".join(inert(part) for part in parts if part)
+
+
+def _leg(name: str, rank: int | None) -> str:
+    return t(f"search.rank.{name}", rank=rank) if rank is not None else ""
+
+
+def snippet(hit: Hit) -> str:
+    """The sentence that answers best, marked in its surroundings; else the beginning of the passage."""
+    passage = hit.passage
+    if hit.sentence is None:
+        return inert(sources.without_marks(passage.text[: BEFORE + AFTER]))
+    start, end = (place - passage.start for place in hit.sentence)
+    before, after = passage.text[max(0, start - BEFORE) : start], passage.text[end : end + AFTER]
+    best = passage.text[start:end].strip()
+    return sources.marked(before, best if best.startswith("|") else sources.without_marks(best), after)
+
+
+# --- what a click opens ---------------------------------------------------------------------------
+
+
+def opened(hit: Hit) -> None:
+    """The document at the passage, with the passage marked."""
+    with states.guarded():
+        passage = hit.passage
+        text = service().text(passage.document_id, caller())
+        before = place.before(text, passage.start, AROUND)
+        after = text[passage.end : passage.end + AROUND]
+        st.caption(inert(place.source(passage.source)))
+        parts = [
+            ":gray[…]" if passage.start > AROUND else "",
+            inert_lines(before),
+            _marked_lines(text[passage.start : passage.end]),
+            inert_lines(after),
+            ":gray[…]" if passage.end + AROUND < len(text) else "",
+        ]
+        with st.container(height=460, border=False):
+            st.markdown("  \n".join(filter(None, parts)), anchors=False)
+
+
+def _marked_lines(text: str) -> str:
+    return "  \n".join(f":primary-background[{inert(line)}]" for line in text.splitlines() if line.strip())
+
+
+def similar(hit: Hit, query: Query) -> None:
+    with states.guarded():
+        found = service().similar(hit, query, caller())
+        if not found.hits:
+            st.caption(t("search.nothing_similar"))
+        for rank, other in enumerate(found.hits[:5], 1):
+            st.markdown(described(rank, other), anchors=False)
+
+
+def reasons(query: Query, about: str) -> None:
+    """Why a passage or a document was found, or was not."""
+    with states.guarded():
+        explanation(service().explain(query, about, caller()))
+
+
+def explanation(told: Explanation) -> None:
+    st.markdown(f"**{inert(told.text(language()))}**")
+    for reason in told.passages[:2]:
+        st.markdown(_numbers(reason), anchors=False)
+        if reason.terms:
+            st.markdown(_terms(reason), anchors=False)
+        if reason.pending:
+            st.caption(t("search.pending"))
+
+
+def _numbers(reason: PassageReason) -> str:
+    rows = [
+        (t("search.reason.keyword"), _number(reason.keyword_rank), _number(reason.keyword_score)),
+        (t("search.reason.vector"), _number(reason.vector_rank), _number(reason.cosine)),
+        (t("search.reason.fused"), _number(reason.fused_rank), _number(reason.fused_score)),
+    ]
+    head = f"| | {t('search.reason.rank')} | {t('search.reason.score')} |\n|:--|--:|--:|\n"
+    return head + "\n".join(f"| {name} | {rank} | {score} |" for name, rank, score in rows)
+
+
+def _terms(reason: PassageReason) -> str:
+    columns = ("term", "idf", "in_passages", "in_text", "in_title")
+    head = "| " + " | ".join(t(f"search.reason.{name}") for name in columns) + " |\n|:--|--:|--:|--:|--:|\n"
+    rows: Sequence[str] = [
+        f"| {inert(term.term)} | {term.idf:.2f} | {term.passages:,} | {term.in_text or '–'} | {term.in_context or '–'} |"
+        for term in sorted(reason.terms, key=lambda term: -term.idf)[:12]
+        if term.passages or term.term.isascii()  # a pair across two Chinese words stands nowhere and tells nothing
+    ]
+    return head + "\n".join(rows)
+
+
+def _number(value: float | int | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"

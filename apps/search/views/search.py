@@ -1,0 +1,193 @@
+"""The search page: what is typed is searched as it is typed; the answer stands above, the reasons a click away."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+import streamlit as st
+
+from apps.search import export
+from apps.search.query import HELPS, KINDS, MODES, PLACES, Query, by_language
+from apps.search.service import Understood
+from apps.search.views import answer, documents, results
+from apps.search.views.state import as_typed, ask, query, remember, restore, service, understood
+from apps.ui import look, session, states
+from apps.ui.inert import inert
+from apps.ui.session import caller, t
+from core.i18n import LANGUAGES, message
+from core.retrieval.records import Found
+
+STARTERS = ("1", "2", "3", "4")
+
+
+def page() -> None:
+    look.header(t("apps.search.title"))
+    service()
+    desk()
+
+
+@st.fragment
+def desk() -> None:
+    """Everything below the header; a key press runs only this."""
+    st.text_input(
+        t("search.query"),
+        key="q",
+        type="search",
+        placeholder=t("search.placeholder"),
+        label_visibility="collapsed",
+        live=True,
+        bind="query-params",
+    )
+    restore()
+    asked = query()
+    remember()
+    bar = st.container(horizontal=True, vertical_alignment="center", gap="small")
+    if not any(c.isalnum() for c in asked.text):
+        controls(bar, None, asked)
+        welcome()
+        return
+    with states.guarded():
+        began = time.perf_counter()
+        meant = understood(asked)
+        found = service().find(meant.query, caller())
+        took_s = time.perf_counter() - began
+        controls(bar, found, asked)
+        help_line(asked, meant)
+        notices(found)
+        asked = meant.query
+        if not found.hits:
+            states.empty(t("search.nothing"), icon=":material/search_off:", hint=t("search.nothing_hint"))
+            why_not(asked)
+            return
+        top = st.container()
+        more = "+" if len(found.hits) == 100 else ""
+        st.caption(t("search.count", count=f"{len(found.hits)}{more}", seconds=look.seconds(took_s)))
+        results.draw(found, asked)
+        with top:
+            answer.draw(asked)
+        why_not(asked)
+
+
+def controls(bar: st.delta_generator.DeltaGenerator, found: Found | None, asked: Query) -> None:
+    with bar:
+        st.segmented_control(
+            t("search.mode"),
+            MODES,
+            required=True,
+            key="mode",
+            format_func=_names("modes", MODES),
+            label_visibility="collapsed",
+        )
+        chosen = len(asked.places) + len(asked.languages) + len(asked.kinds)
+        label = f"{t('search.filter')} ({chosen})" if chosen else t("search.filter")
+        with st.popover(label, icon=":material/filter_list:"):
+            filters(found)
+        if st.button(t("search.documents"), key="search_documents", icon=":material/folder_open:"):
+            st.dialog(t("search.documents"), width="medium", icon=":material/folder_open:")(documents.panel)()
+        if found and found.hits:
+            with st.popover(t("search.save"), icon=":material/download:"):
+                saves(found, asked)
+
+
+def filters(found: Found | None) -> None:
+    """What is searched and what is let through; the address keeps it, so a search can be shared."""
+    here = by_language(found.hits) if found else {}
+    named = {code: t(f"search.language.{code}") for code in LANGUAGES}
+    counted = {code: f"{name} ({here[code]})" if here.get(code) else name for code, name in named.items()}
+    st.pills(
+        t("search.in"),
+        PLACES,
+        selection_mode="multi",
+        key="in",
+        format_func=_names("place", PLACES),
+    )
+    st.pills(
+        t("search.languages"),
+        LANGUAGES,
+        selection_mode="multi",
+        key="language",
+        format_func=counted.__getitem__,
+    )
+    st.pills(
+        t("search.kinds"),
+        tuple(KINDS),
+        selection_mode="multi",
+        key="kind",
+        format_func=_names("kind", KINDS),
+    )
+    st.pills(
+        t("search.help"),
+        HELPS,
+        selection_mode="multi",
+        key="help",
+        format_func=_names("helps", HELPS),
+    )
+
+
+def _names(group: str, codes: Iterable[str]) -> Callable[[str], str]:
+    """What the codes of a choice are called, in the language of this run."""
+    return {code: t(f"search.{group}.{code}") for code in codes}.__getitem__
+
+
+def saves(found: Found, asked: Query) -> None:
+    st.download_button(
+        "CSV", lambda: export.as_csv(found.hits), "results.csv", "text/csv", key="save_csv", on_click="ignore"
+    )
+    st.download_button(
+        "Markdown",
+        lambda: export.as_markdown(asked.text, found.hits),
+        "results.md",
+        "text/markdown",
+        key="save_markdown",
+        on_click="ignore",
+    )
+
+
+def help_line(asked: Query, meant: Understood) -> None:
+    """What was corrected, and the way back; what is searched beside it."""
+    if meant.changes:
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.markdown(t("search.meant", query=f"**{inert(meant.query.text)}**"), width="content")
+            st.button(
+                t("search.as_typed", query=inert(asked.text)),
+                key="search_as_typed_button",
+                icon=":material/undo:",
+                type="tertiary",
+                on_click=as_typed,
+                args=(asked.text,),
+            )
+    if meant.also:
+        st.caption(t("search.also", words=" · ".join(map(inert, meant.also))))
+
+
+def notices(found: Found) -> None:
+    for code in found.notices:
+        st.caption(f":orange[:material/info: {inert(message(f'notice.{code}', session.language()))}]")
+
+
+def why_not(asked: Query) -> None:
+    """Somebody misses a document: say why it was not found."""
+    with st.expander(t("search.why_not"), icon=":material/travel_explore:", type="compact"):
+        about = st.text_input(t("search.why_not_name"), key="search_about", placeholder=t("search.why_not_example"))
+        if about.strip():
+            results.reasons(asked, about.strip())
+
+
+def welcome() -> None:
+    states.empty(t("search.welcome"), icon=":material/search:", hint=t("search.welcome_hint"))
+    other = "en" if session.language() == "zh" else "zh"
+    queries = [t(f"search.starter.{n}") for n in STARTERS] + [
+        message(f"search.starter.{n}", other) for n in STARTERS[:2]
+    ]
+    with st.container(horizontal_alignment="center"):
+        st.pills(t("search.starters"), queries, key="search_starter", label_visibility="collapsed", on_change=_start)
+
+
+def _start() -> None:
+    if chosen := st.session_state.get("search_starter"):
+        ask(chosen)
+
+
+with states.guarded():
+    page()

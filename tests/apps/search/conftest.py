@@ -1,0 +1,43 @@
+"""The search app over a small sample, so that its tests cost little."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from apps.search import service as search_service
+from apps.search.service import Search
+from apps.search.views import state
+from core.settings import Settings
+
+DOCUMENTS = {
+    "zh/leave.md": "# 年假制度\n\n入职满一年的员工每年有 10 天年假。年假须提前两周申请。\n",
+    "zh/travel.md": "# 差旅标准\n\n出差住宿每晚不超过 450 元。超出部分自付。\n",
+    "en/leave.md": "# Annual leave (Leeds)\n\nStaff in Leeds have 25 days of annual leave. Ask your manager two weeks before.\n",
+    "en/leave-mail.txt": "Annual leave (Leeds)\n\nStaff in Leeds have 25 days of annual leave. Ask your manager two weeks before.\n",
+    "en/prices.csv": "code,price\nRO-400,399\nAP-30,129\n",
+}
+
+
+@pytest.fixture
+def small_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Five documents in place of the sample company's."""
+    sample = tmp_path / "sample"
+    for name, text in DOCUMENTS.items():
+        path = sample / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+    monkeypatch.setattr(search_service, "SAMPLE", sample)
+    monkeypatch.setattr(search_service, "FOLDERS", (sample / "zh", sample / "en"))
+    monkeypatch.setattr(search_service, "VECTORS", sample / "vectors.npz")
+    yield sample
+    state._services.clear()
+
+
+@pytest.fixture
+def desk(settings: Settings, small_sample: Path) -> Iterator[Search]:
+    opened = Search.open(settings.with_values(TOUCHSTONE_CHAT="scripted:demo", TOUCHSTONE_EMBEDDING="scripted:hash"))
+    yield opened
+    opened.close()

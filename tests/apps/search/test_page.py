@@ -1,0 +1,184 @@
+"""The search page in both languages: type, filter, open, ask why, page through, hostile documents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from apps.search.views import place, state
+from apps.ui.inert import JOINER
+from core.i18n import message
+from tests.apps.conftest import Open, words
+
+PAGE = "search/views/search.py"
+QUERIES = {"zh": "入职满一年有多少天年假", "en": "How many days of annual leave in Leeds"}
+SAID = {"zh": "10 天", "en": "25 days"}
+
+
+def text(key: str, language: str, **params: object) -> str:
+    return message(f"search.{key}", language, **params)
+
+
+def whole(at: AppTest) -> None:
+    assert not at.exception, at.exception
+    assert "search." not in words(at).replace("search.md", "")
+    for language in ("zh", "en"):
+        assert message("ui.error.unexpected", language, trace_id="").rstrip("：: ") not in words(at)
+
+
+@pytest.fixture
+def page(open_page: Open, small_sample: Path) -> Open:
+    return lambda language, **variables: open_page(PAGE, language, **variables)
+
+
+def typed(at: AppTest, query: str) -> AppTest:
+    return at.text_input(key="q").set_value(query).run()
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_type_and_read_results_and_answer(page: Open, language: str) -> None:
+    at = page(language)
+    whole(at)
+    assert text("welcome", language) in words(at)
+    typed(at, QUERIES[language])
+    whole(at)
+    assert text("welcome", language) not in words(at)
+    assert SAID[language] in words(at)
+    assert text("answer.extractive", language) in words(at)
+    assert any(":primary-background[" in m.value for m in at.markdown), "the best sentence is marked"
+    assert text("rank.keyword", language, rank=1) in words(at)
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_nothing_found_says_what_to_do(page: Open, language: str) -> None:
+    at = page(language)
+    at.segmented_control(key="mode").set_value("keyword").run()
+    typed(at, "zzzzqqqq")
+    whole(at)
+    assert text("nothing", language) in words(at)
+    assert text("nothing_hint", language) in words(at)
+
+
+def test_why_a_document_was_not_found(page: Open) -> None:
+    at = typed(page("en"), "annual leave")
+    at.text_input(key="search_about").set_value("missing.md").run()
+    whole(at)
+    assert "“missing.md” is not here" in words(at)
+    at.text_input(key="search_about").set_value("prices.csv").run()
+    whole(at)
+    assert text("reason.keyword", "en") in words(at)
+
+
+def test_a_click_opens_the_document_and_the_reasons(page: Open) -> None:
+    at = typed(page("en"), "annual leave in Leeds")
+    at.button(key="open_1").click().run()
+    whole(at)
+    assert any("Ask your manager" in m.value and ":primary-background[" in m.value for m in at.markdown)
+    at.button(key="why_1").click().run()
+    whole(at)
+    assert text("reason.fused", "en") in words(at)
+    at.button(key="similar_1").click().run()
+    whole(at)
+
+
+def test_filters_count_what_is_there(page: Open) -> None:
+    at = typed(page("en"), "leave 年假 two weeks")
+    label = next(g for g in at.get("button_group") if g.key == "language").options
+    assert any("(" in str(option) for option in label)
+    next(g for g in at.get("button_group") if g.key == "language").set_value(["zh"]).run()
+    whole(at)
+    assert "Leeds" not in "".join(m.value for m in at.markdown)
+
+
+def test_hostile_documents_are_shown_as_text(page: Open, small_sample: Path) -> None:
+    bad = "# <script>alert(1)</script>\n\nBoarding ![x](http://evil.example/p.png) [click](javascript:alert(1)) $x$ :material/home: leave.\n"
+    (small_sample / "en" / "bad.md").write_text(bad, "utf-8")
+    at = typed(page("en"), "boarding leave click")
+    whole(at)
+    for element in at.markdown:
+        assert "![x](" not in element.value
+        assert "](javascript" not in element.value
+        assert "<script>" not in element.value
+
+
+def test_a_slip_is_corrected_and_the_way_back_is_a_click(page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state, "WAIT_S", None)
+    at = typed(page("en"), "anual leave Leeds")
+    whole(at)
+    assert text("meant", "en", query="**annual leave Leeds**") in words(at)
+    at.button(key="search_as_typed_button").click().run()
+    whole(at)
+    assert "annual leave Leeds**" not in words(at)
+    typed(at, "secnd anual leave")
+    assert "annual leave**" in words(at), "another query is helped again"
+    next(g for g in at.get("button_group") if g.key == "help").set_value(["pinyin", "synonyms"]).run()
+    whole(at)
+    assert "annual leave**" not in words(at)
+
+
+def test_traditional_characters_are_said_to_be_searched_as_simplified(page: Open) -> None:
+    at = typed(page("zh"), "出差住宿標準")
+    whole(at)
+    assert text("also", "zh", words="出差住宿标准") in words(at)
+
+
+def test_a_snippet_is_text_to_read_and_shows_no_markdown(page: Open, small_sample: Path) -> None:
+    (small_sample / "en" / "shed.md").write_text(
+        "# Bicycle shed\n\n## Lock\n\n- The bicycle shed has a **new lock**.\n- Its `code` is in the mail.\n", "utf-8"
+    )
+    at = typed(page("en"), "bicycle shed lock")
+    whole(at)
+    (card,) = [m.value for m in at.markdown if "words \\#1" in m.value or "words #1" in m.value]
+    assert "new lock" in card
+    assert "\\*" not in card
+    assert "`" not in card
+
+
+def test_the_address_says_codes_and_is_read_again(page: Open) -> None:
+    at = typed(page("zh"), "年假")
+    assert not {"mode", "in", "language", "kind", "help"} & set(at.query_params)
+    at.segmented_control(key="mode").set_value("keyword").run()
+    groups = {g.key: g for g in at.get("button_group")}
+    groups["language"].set_value(["zh"])
+    groups["help"].set_value([]).run()
+    whole(at)
+    assert [at.query_params[name] for name in ("mode", "language", "help")] == ["keyword", "zh", "none"]
+
+
+def test_an_address_with_nonsense_is_read_as_far_as_it_makes_sense(
+    open_page: Open, small_sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = {"q": "leave 年假", "language": ["zh", "nonsense"], "mode": "wrong", "help": "none"}
+    monkeypatch.setattr(AppTest, "switch_page", _with_address(address, AppTest.switch_page))
+    at = open_page(PAGE, "en")
+    whole(at)
+    assert at.segmented_control(key="mode").value == "hybrid"
+    groups = {g.key: g.value for g in at.get("button_group")}
+    assert (groups["language"], groups["help"]) == (["zh"], [])
+
+
+def _with_address(address: dict[str, object], switch: Callable[[AppTest, str], AppTest]) -> Callable[..., AppTest]:
+    def switched(at: AppTest, page: str) -> AppTest:
+        there = switch(at, page)
+        for name, value in address.items():
+            there.query_params[name] = value
+        return there
+
+    return switched
+
+
+def test_an_opened_document_hides_its_front_matter_and_the_folders_of_this_machine(
+    page: Open, small_sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(place, "SAMPLE", small_sample)
+    body = "---\ntitle: Bicycle shed\ntags: [bike]\n---\n# Bicycle shed\n\nAt the gate.\n\n## Lock\n\nThe bicycle shed has a new lock.\n"
+    (small_sample / "en" / "shed.md").write_text(body, "utf-8")
+    at = typed(page("en"), "bicycle shed new lock")
+    at.button(key="open_1").click().run()
+    whole(at)
+    assert "en/shed.md" in [c.value.replace(JOINER, "").replace("\\", "") for c in at.caption]
+    assert str(small_sample) not in words(at)
+    assert "tags" not in words(at)
