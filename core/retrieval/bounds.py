@@ -52,7 +52,22 @@ _COMPARED = re.compile(
     r"|less|fewer|shorter|smaller|lower|lighter|earlier|younger|narrower|thinner|cheaper|cooler|colder|slower|more expensive)\b[^,.;]*?\bthan\b(?P<two>[^,.;]*)"
 )
 _LESS = frozenset(
-    "less fewer shorter smaller lower lighter earlier younger narrower thinner cheaper cooler colder slower".split()
+    [
+        "less",
+        "fewer",
+        "shorter",
+        "smaller",
+        "lower",
+        "lighter",
+        "earlier",
+        "younger",
+        "narrower",
+        "thinner",
+        "cheaper",
+        "cooler",
+        "colder",
+        "slower",
+    ]
 )
 # An exception of the source, and a claim that says there is none.
 _EXCEPTION = re.compile(
@@ -176,6 +191,9 @@ _PIECES = re.compile(r"[，,；;。]|\b(?:and|while|but|whereas|or)\b|而")
 
 def _values_say_otherwise(mine: set[str], yours: set[str], more: bool, sentences: Sequence[str]) -> bool:
     pieces = [piece for sentence in sentences for piece in _PIECES.split(sentence) if piece.strip()]
+    measured = [set(tokens.tokens(piece)) for piece in pieces if quantities(piece).measures]
+    shared = {term for terms in measured for term in terms if sum(term in other for other in measured) > 1}
+    mine, yours = mine - shared, yours - shared
     values: list[dict[str, float]] = []
     for names, others in ((mine, yours), (yours, mine)):
         held: dict[str, float] = {}

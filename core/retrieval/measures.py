@@ -353,11 +353,6 @@ def _added_up(measures: list[Measure], text: str) -> list[Measure]:
     found = list(measures)
     for one, two in itertools.pairwise(measures):
         between = text[one.start : two.start]
-        if (
-            one.kind == two.kind
-            and one.kind in _ADD_UP
-            and one.value > two.value
-            and _JOINED.fullmatch(between)
-        ):
+        if one.kind == two.kind and one.kind in _ADD_UP and one.value > two.value and _JOINED.fullmatch(between):
             found.append(Measure(one.kind, one.value + two.value, one.value + two.value, one.start))
     return found
