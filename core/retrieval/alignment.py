@@ -12,10 +12,10 @@ from functools import cached_property
 from typing import Literal
 
 from core.i18n import detect_language
-from core.retrieval import numerals, polarity, sentences, tokens
+from core.retrieval import bounds, numerals, polarity, sentences, tokens
 from core.retrieval.measures import Quantities, plain, quantities
 
-Failure = Literal["name", "negation", "comparison", "attribution"]
+Failure = Literal["name", "negation", "comparison", "attribution", "unit", "date"]
 _CLAUSE = re.compile(
     r"[，,；;：:。！？!?]+(?!\d)|\.(?=\s|$)|\s[-–—]\s|—+|\b(?:and|but|while|whereas|although|though|however)\b|(?<!\d)并且?|但是?|而(?!且)",
     re.IGNORECASE,
@@ -72,6 +72,8 @@ def failure(claim: str, sources: Sequence[tuple[str, str]], question: str = "") 
     best = nearest(Clause(claim), whole, _weights(whole))
     if best and all(polarity.reversed_axes(claim, sentence.text) for sentence in best):
         return "comparison"
+    if bound := bounds.failure(claim, [sentence.text for sentence in whole]):
+        return bound
     if replaced(Clause(claim), whole) or _renamed(
         claim, "\n".join([text for _, text in sources] + [title for title, _ in sources] + [question])
     ):

@@ -26,9 +26,9 @@ _KINDS: dict[str, dict[str, float]] = {
     "grams": {"毫克": 0.001, "mg": 0.001, "微克": 1e-6, "[μu]g": 1e-6, "克": 1, "g": 1, "grams?": 1, "斤": 500, "公斤": 1000, "千克": 1000, "kg": 1000, "kilos?": 1000,
         "kilograms?": 1000, "吨": 1e6, "tonnes?": 1e6, "tons?": 1e6, "oz": 28.35, "ounces?": 28.35, "lbs?": 453.6},
     "meters": {"毫米": 0.001, "mm": 0.001, "millimet(?:er|re)s?": 0.001, "厘米": 0.01, "cm": 0.01, "centimet(?:er|re)s?": 0.01, "米": 1, "m": 1, "met(?:er|re)s?": 1, "公里": 1000, "千米": 1000,
-        "km": 1000, "kilomet(?:er|re)s?": 1000, "里": 500, "inch(?:es)?": 0.0254, "英寸": 0.0254, "feet": 0.3048, "foot": 0.3048, "ft": 0.3048, "英尺": 0.3048, "miles?": 1609.3, "英里": 1609.3},
+        "km": 1000, "kilomet(?:er|re)s?": 1000, "里": 500, "inch(?:es)?": 0.0254, "英寸": 0.0254, "feet": 0.3048, "foot": 0.3048, "ft": 0.3048, "英尺": 0.3048, "yards?": 0.9144, "miles?": 1609.3, "英里": 1609.3, "海里": 1852, "nautical miles?": 1852, "光年": 9.461e15, "light[- ]years?": 9.461e15},
     "square meters": {"平方米": 1, "平米": 1, "square met(?:er|re)s?": 1, "m2": 1, "sq ?m": 1, "平方公里": 1e6, "square kilomet(?:er|re)s?": 1e6, "公顷": 1e4, "hectares?": 1e4, "亩": 666.67},
-    "milliliters": {"毫升": 1, "ml": 1, "millilit(?:er|re)s?": 1, "升": 1000, "l": 1000, "lit(?:er|re)s?": 1000, "立方米": 1e6, "cubic met(?:er|re)s?": 1e6},
+    "milliliters": {"毫升": 1, "ml": 1, "millilit(?:er|re)s?": 1, "升": 1000, "l": 1000, "lit(?:er|re)s?": 1000, "加仑": 3785.4, "gallons?": 3785.4, "pints?": 568.3, "立方米": 1e6, "cubic met(?:er|re)s?": 1e6},
     "watts": {"瓦": 1, "w": 1, "watts?": 1, "千瓦": 1000, "kw": 1000, "kilowatts?": 1000, "兆瓦": 1e6, "mw": 1e6, "megawatts?": 1e6},
     "watt hours": {"wh": 1, "kwh": 1000, "千瓦时": 1000, "度电": 1000},
     "mah": {"mah": 1, "毫安时?": 1}, "volts": {"v": 1, "volts?": 1, "伏": 1}, "hertz": {"hz": 1, "赫兹?": 1},
@@ -59,6 +59,7 @@ _UNITS = [
 ]  # fmt: skip
 _UNITS.sort(key=lambda row: -row[3])
 _ADD_UP = {"minutes", "months"}
+_JOINED = re.compile(r"\d+(?:\.\d+)?[\s-]?(?:[a-z]+|[\u4e00-\u9fff]{1,3}?)(?:\s|又|零|and )*", re.IGNORECASE)
 
 _LARGE = {
     "hundred": 1e2,
@@ -121,7 +122,7 @@ _HALVES = (
     (re.compile(r"一半|对半|半数|减半"), "50%"), (re.compile(r"(\d+)(年|天|公斤|斤|公里|小时)半"), r"\1.5\2"),
     (re.compile(r"翻了?(?:一番|倍)|加倍|双倍"), "2倍"), (re.compile(r"\d+分之\d+|[一二三四五六七八九十百]+分之[一二三四五六七八九十百]+"), None),
     (re.compile(r"(?<!\d)(\d)折"), r"\g<1>0%"), (re.compile(r"(?<!\d)(\d\d)折"), r"\1%"), (re.compile(r"(?<!\d)(\d\.\d)折"), None),
-    (re.compile(r"(?i)\bhalf a year\b"), "6 months"),
+    (re.compile(r"(?i)\bhalf a year\b"), "6 months"), *((re.compile(rf"(?i)\b{word}(?= (?:working |business )?day\b)"), str(n)) for n, word in enumerate(("second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"), 2)),
     (re.compile(r"(?i)\bhalf a day\b"), "0.5 days"), (re.compile(r"(?i)\b(\d+) and a half\b"), r"\1.5"), (re.compile(r"(?i)\bhalf a (kilo|lit(?:er|re)|million|mile)"), r"0.5 \1"),
     (re.compile(r"(?i)\b(?:by )?half\b|\bhalv(?:e|es|ed|ing)\b"), "50%"), (re.compile(r"(?i)\btwo[- ]thirds?\b|\b2[- ]thirds?\b"), "66.7%"), (re.compile(r"(?i)\b(?:one|a)[- ](?:fifth)\b"), "20%"), (re.compile(r"(?i)\b(?:one|a)[- ]tenth\b"), "10%"), (re.compile(r"(?i)\b(?:one|a)[- ]third\b"), "33.3%"), (re.compile(r"(?i)\b(?:three|3)[- ]quarters\b"), "75%"),
     (re.compile(r"(?i)\b(?:one|a)[- ]quarter\b(?! of (?:a|the) year)"), "25%"), (re.compile(r"(?i)\b(?:two|2)[- ]?fold\b|\bdoubl(?:e|es|ed|ing)\b|\btwice as\b"), "2 fold"), (re.compile(r"(?i)\btripl(?:e|es|ed|ing)\b"), "3 fold"),
@@ -137,7 +138,7 @@ _LONG_NUMERAL = re.compile(
     rf"(?<![{_CN}几数第])(?:[一二两三四五六七八九][十百千万亿]|十[一二三四五六七八九])[{_CN}]*|[零〇一二三四五六七八九]{{4}}(?=年)"
 )
 _COUNTED = re.compile(
-    r"(?<![第星期礼拜周初高小大])[二两三四五六七八九十](?=[票册架辆棵头座家所户栋艘门科节讲场届期批轮局盏把支根颗块张页行排层楼级步项款章篇首句字部集季队班组档类样处点局胎口匹扇环股篮桶袋包勺碗盘壶罐遍趟圈%])"
+    r"(?<![第星期礼拜周初高小大])[二两三四五六七八九十](?=[名票册架辆棵头座家所户栋艘门科节讲场届期批轮局盏把支根颗块张页行排层楼级步项款章篇首句字部集季队班组档类样处点局胎口匹扇环股篮桶袋包勺碗盘壶罐遍趟圈%])"
 )
 _RANGE = re.compile(r"^\s?(?:至|到|-|–|~|to|or|或)\s?\d[\d.,]*")
 _FRACTION = re.compile(r"([一二三四五六七八九十\d]+)分之([一二三四五六七八九十\d]+)")
@@ -352,12 +353,6 @@ def _added_up(measures: list[Measure], text: str) -> list[Measure]:
     found = list(measures)
     for one, two in itertools.pairwise(measures):
         between = text[one.start : two.start]
-        if (
-            one.kind == two.kind
-            and one.kind in _ADD_UP
-            and one.value > two.value
-            and len(between) <= 12
-            and not re.search(r"[,，、;；或至到]|\bor\b|\bto\b", between)
-        ):
+        if one.kind == two.kind and one.kind in _ADD_UP and one.value > two.value and _JOINED.fullmatch(between):
             found.append(Measure(one.kind, one.value + two.value, one.value + two.value, one.start))
     return found

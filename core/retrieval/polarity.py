@@ -15,12 +15,13 @@ from core.retrieval import tokens
 _PHRASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), f" {mark} ")
     for pattern, mark in (
-        (r"不(?:得|能|可|会|应)?(?:超过|多于|高于|大于|晚于|迟于|超出|长于)|未超过|没有?超过|至多|最多|最高(?=\d)|上限|以内|之内|以下|低于|少于|小于|不足|不到|未满|不满|短于|未达", "≤"),
+        (r"还?[没未不](?:到|满)(?=\d)|[别勿]超过|不(?:得|能|可|会|应)?(?:超过|多于|高于|大于|晚于|迟于|超出|长于)|未超过|没有?超过|至多|最多|最高(?=\d)|上限|以内|之内|以下|低于|少于|小于|不足|不到|未满|不满|短于|未达", "≤"),
         (r"不(?:得|能|可|会|应)?(?:低于|少于|小于|短于|早于)|至少|最少|最低(?=\d)|起码|下限|以上|超过|高于|多于|大于|逾|满(?=\d)|长于|超出", "≥"),
         (r"\b(?:no|not|never) (?:be )?(?:more|greater|higher|later|longer|older|larger) than\b|\b(?:not|never) (?:to )?exceed\w*\b|\bat (?:the )?most\b|\bup to\b|\bmaximum(?: of)?\b|\b(?:less|fewer|lower|shorter|smaller|younger) than\b|\bunder\b(?= \W?\d)|\bbelow\b|\bwithin\b", "≤"),
         (r"\b(?:no|not) (?:less|fewer|lower|earlier|shorter|younger) than\b|\bat (?:the )?least\b|\bminimum(?: of)?\b|\b(?:more|greater|higher|longer|older|larger) than\b|\bover\b(?= \W?\d)|\babove\b|\bexceed\w*\b", "≥"),
         (r"不(?:仅|但|只|光|单|论|管|同|断|久|妨|过|少|错|良|锈钢|干胶|动产|等式)|没有?(?=收)|无(?:理由|线|论|人机|需预约)|未(?:成年|来|婚)|非(?:常|洲|凡)|\bnot only\b|\bno matter\b|\bno\.(?= ?\d)", ""),
-        (r"\b(?:at )?no (?:extra )?(?:charge|fee|cost)\b|\bfree of charge\b|\bpay(?:s)? nothing\b|\bcost(?:s)? nothing\b|免费|免收|不收费|不要钱|不收取?任何费用", "free"),
+        (r"\b(?:at )?no (?:extra )?(?:charge|fee|cost)\b|\bfree of charge\b|\bwithout (?:extra |further )?(?:charge|fee|cost)s?\b|\bpay(?:s)? nothing\b|\bcost(?:s)? nothing\b|免费|免收|不收费|不要钱|不收取?任何费用", "free"),
+        (r"停止(?=报名|受理|接收|办理|售票|入场|收[件单])", "截止"), (r"(?:没有?|未)(?:任何)?变化|(?:未|不)变(?![成为])|\b(?:neither \w+|not|nobody|never) (?:has |have )?chang\w*", "保持"),
         (r"除非|\bunless\b", "¬¿"), (r"不得不|不能不|必不可少|\bcannot but\b", "必须"),
     )
 )  # fmt: skip

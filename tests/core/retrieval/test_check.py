@@ -111,7 +111,7 @@ def test_marks_of_all_kinds() -> None:
 CLAIMS = Path(__file__).parent
 
 
-@pytest.mark.parametrize(("language", "rejects", "accepts"), [("zh", 0.60, 0.84), ("en", 0.72, 0.80)])
+@pytest.mark.parametrize(("language", "rejects", "accepts"), [("zh", 0.76, 0.84), ("en", 0.80, 0.82)])
 def test_claims_written_apart(language: str, rejects: float, accepts: float) -> None:
     """Floors on the half that may be tuned on (even rows); the other half is for reporting."""
     rows = yaml.safe_load((CLAIMS / f"claims_{language}.yaml").read_text("utf-8"))[::2]
@@ -147,6 +147,15 @@ def test_claims_written_apart(language: str, rejects: float, accepts: float) -> 
         ("Sales rose by 7% to $412 million.", "Sales fell by 7% to $412 million.", "comparison"),
         ("Report it to the town hall within a week.", "Report it to the fire station within a week.", "name"),
         ("Guests may not bring food.", "Guests may bring food.", "negation"),
+        ("房间下午两点后入住，中午十二点前退房。", "房间下午两点前入住。", "comparison"),
+        ("自安装之日起保修三年。", "自购房之日起保修三年。", "date"),
+        ("甲队训练四十分钟，乙队训练六十分钟。", "甲队训练的时间比乙队更长。", "comparison"),
+        ("甲队训练四十分钟，乙队训练六十分钟。", "乙队训练的时间比甲队更长。", None),
+        ("兑换后概不退款，除非商品无法使用。", "兑换后概不退款，即使商品无法使用。", "negation"),
+        ("Cleaners working two days a week earn $30 a month.", "Cleaners earn $30 a week.", "unit"),
+        ("The tank holds four liters.", "The tank holds four gallons.", "unit"),
+        ("Juniors play forty minutes and seniors an hour.", "Seniors play longer than juniors.", None),
+        ("Juniors play forty minutes and seniors an hour.", "Juniors play longer than seniors.", "comparison"),
         ("The fee never exceeds 10 euros.", "The fee is at most 10 euros.", None),
         ("Lucy won in 58.9 seconds and Carla came second.", "Carla won in 58.9 seconds.", "attribution"),
     ],
