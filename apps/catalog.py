@@ -25,6 +25,7 @@ class App:
 
 APPS: tuple[App, ...] = (
     App("support", "apps.support.title", "apps.support.about", ":material/support_agent:", "customer_service/views/chat.py"),
+    App("sentiment", "apps.sentiment.title", "apps.sentiment.about", ":material/monitoring:", "financial_sentiment/views/desk.py"),
 )  # fmt: skip
 
 

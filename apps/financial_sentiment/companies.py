@@ -42,7 +42,9 @@ class Company:
         """Every way to write it, and whether that is also a plain word."""
         sure = [(name, False) for name in (self.zh, self.en) if name]
         said = [(alias.rstrip("?"), alias.endswith("?")) for alias in self.aliases]
-        return tuple(dict.fromkeys([*sure, *said, *((written, False) for code in self.codes for written in _codes(code))]))
+        return tuple(
+            dict.fromkeys([*sure, *said, *((written, False) for code in self.codes for written in _codes(code))])
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +133,7 @@ class Dictionary:
             if following is None:
                 break
             node, end = following, place + 1
-            if node.ends and not (
-                _LATIN.match(folded[place]) and end < len(folded) and _LATIN.match(folded[end])
-            ):
+            if node.ends and not (_LATIN.match(folded[place]) and end < len(folded) and _LATIN.match(folded[end])):
                 ends = [found for found in node.ends if _written(found[0], text[at:end])]
                 best = (end, ends) if ends else best
         return best

@@ -59,7 +59,7 @@ class Bend:
         import numpy as np
 
         turned = vectors @ self.directions.astype(np.float32) + self.shifts.astype(np.float32)
-        return np.sqrt(2 / len(self.shifts)) * np.cos(turned)
+        return np.sqrt(2 / max(1, len(self.shifts))) * np.cos(turned)
 
 
 @dataclass(frozen=True)
@@ -120,9 +120,7 @@ class Head:
             "ngrams": self.ngrams, "dense": self.dense, "bias": self.bias, "calibration": self.calibration,
             "idf": np.concatenate([v.idf for v in self.vocabularies]).astype(np.float16),
         }  # fmt: skip
-        save_file(
-            {name: np.ascontiguousarray(value) for name, value in arrays.items()}, folder / "head.safetensors"
-        )
+        save_file({name: np.ascontiguousarray(value) for name, value in arrays.items()}, folder / "head.safetensors")
         told = {
             "version": VERSION,
             "labels": self.labels,

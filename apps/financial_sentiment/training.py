@@ -83,9 +83,7 @@ def fit(
     return Head(**{**vars(head), "calibration": calibration, "about": dict(about or {})})
 
 
-def _linear(
-    data: Labeled, y: np.ndarray, names: tuple[str, ...], embedding: str, recipe: Recipe, seed: int
-) -> Head:
+def _linear(data: Labeled, y: np.ndarray, names: tuple[str, ...], embedding: str, recipe: Recipe, seed: int) -> Head:
     """The head with a calibration that changes nothing."""
     import numpy as np
     from scipy.sparse import csr_matrix, hstack

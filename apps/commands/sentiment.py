@@ -1,0 +1,88 @@
+"""``touchstone sentiment``: what a text, or each item of a file, says of the companies in it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from apps.commands.checkup import Json
+from apps.commands.shell import Out, out_of, plain, table
+from core.errors import InputError
+from core.i18n import message
+
+if TYPE_CHECKING:
+    from apps.financial_sentiment.analysis import Opinion
+
+SHOWN = 100  # characters of the evidence shown to people
+
+
+def sentiment(
+    text: Annotated[str | None, typer.Argument(help="cli.sentiment.text", metavar="TEXT")] = None,
+    file: Annotated[Path | None, typer.Option("--file", "-f", help="cli.sentiment.file")] = None,
+    json: Json = False,
+) -> None:
+    from apps.financial_sentiment import sources
+    from apps.financial_sentiment.service import Desk
+    from core.providers.sync import run
+    from core.runtime import open_runtime
+
+    with open_runtime() as runtime:
+        out = out_of(runtime.settings, json)
+        desk = Desk(runtime)
+        if file is not None:
+            reading = sources.read(file)
+            bodies = [f"{item.title}\n{item.text}" if item.text else item.title for item in reading.items]
+            for refused in reading.refused:
+                out.note(f"{refused.where}: {refused.error.text(out.language)}")
+            if not bodies and reading.refused:
+                raise reading.refused[0].error
+        else:
+            if text is None and sys.stdin.isatty():
+                raise InputError(reason="empty_question")
+            bodies = [text if text is not None else sys.stdin.read()]
+            if not bodies[0].strip():
+                raise InputError(reason="empty_question")
+        found = run(desk.analyzer().analyze(bodies))
+        _show(out, bodies, found)
+        out.document({"texts": [_data(body, opinions) for body, opinions in zip(bodies, found, strict=True)]})
+
+
+def _show(out: Out, bodies: list[str], found: list[list[Opinion]]) -> None:
+    from rich.text import Text
+
+    if not any(found):
+        out.say(out.t("sentiment.none"))
+        return
+    heads = ("company", "mood", "events", "why")
+    shown = table(*(message(f"financial_sentiment.{name}", out.language) for name in heads))
+    for body, opinions in zip(bodies, found, strict=True):
+        for o in opinions:
+            label = message(f"financial_sentiment.label.{o.label}", out.language)
+            kinds = ", ".join(message(f"financial_sentiment.event.{e.kind}", out.language) for e in o.events)
+            evidence = plain(body[slice(*o.evidence)])[:SHOWN]
+            name = o.company.name(out.language)
+            shown.add_row(Text(plain(name)), f"{label} {o.probability:.0%}", kinds, Text(evidence))
+    out.show(shown)
+
+
+def _data(body: str, opinions: list[Opinion]) -> dict[str, Any]:
+    return {
+        "text": body,
+        "companies": [
+            {
+                "id": o.company.id,
+                "name": {"zh": o.company.zh, "en": o.company.en},
+                "codes": list(o.company.codes),
+                "label": o.label,
+                "probability": round(o.probability, 4),
+                "mood": round(o.mood, 4),
+                "evidence": body[slice(*o.evidence)],
+                "evidence_at": list(o.evidence),
+                "events": [e.kind for e in o.events],
+            }
+            for o in opinions
+        ],
+    }
