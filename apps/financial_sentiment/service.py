@@ -27,7 +27,7 @@ from apps.financial_sentiment.head import Head
 from apps.financial_sentiment.items import Added, Items, Mood, NewsItem, Stored
 from apps.financial_sentiment.public import LABELS
 from apps.financial_sentiment.series import DAY, Day, Index
-from apps.financial_sentiment.sources import Columns, Reading, Refused
+from apps.financial_sentiment.sources import COLUMNS, Columns, Reading, Refused
 from core.errors import InputError, NotFound
 from core.providers.sync import run
 from core.runtime import Runtime, open_runtime
@@ -185,7 +185,7 @@ class Desk:
         return Import(self.add(reading.items, caller), reading.refused)
 
     def add_path(
-        self, path: Path, caller: Caller = LOCAL, *, columns: Columns = Columns(), archive: bool = False
+        self, path: Path, caller: Caller = LOCAL, *, columns: Columns = COLUMNS, archive: bool = False
     ) -> Import:
         """Add a file or folder; reading it again adds only what is new.
 

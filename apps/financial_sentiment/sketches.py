@@ -13,6 +13,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def pieces(text: str) -> frozenset[str]:
     tokens = _TOKEN.findall(unicodedata.normalize("NFKC", text).lower())
     if len(tokens) < 2:
         return frozenset(tokens)
-    return frozenset(f"{a} {b}" for a, b in zip(tokens, tokens[1:], strict=False))
+    return frozenset(f"{a} {b}" for a, b in pairwise(tokens))
 
 
 def likeness(a: str, b: str) -> float:

@@ -44,6 +44,9 @@ class Columns:
     language: str = "language"
 
 
+COLUMNS = Columns()
+
+
 @dataclass(frozen=True, slots=True)
 class Refused:
     """What was not read: where, and why."""
@@ -98,7 +101,7 @@ def _by_format(said: str) -> datetime:
         ) from None
 
 
-def read(path: Path, columns: Columns = Columns()) -> Reading:
+def read(path: Path, columns: Columns = COLUMNS) -> Reading:
     """A file, or all supported files of a folder and those below it, by name.
 
     Raises:
@@ -114,7 +117,7 @@ def read(path: Path, columns: Columns = Columns()) -> Reading:
     return parse(path.name, path.read_bytes(), columns)
 
 
-def parse(name: str, data: bytes, columns: Columns = Columns()) -> Reading:
+def parse(name: str, data: bytes, columns: Columns = COLUMNS) -> Reading:
     """The items of a file's bytes; its kind follows from the end of ``name``, its encoding is UTF-8 or GB18030."""
     try:
         if len(data) > FILE_LIMIT_MB * 1_000_000:

@@ -29,6 +29,9 @@ class Recipe:
     gamma: float = 1.0
 
 
+RECIPE = Recipe()
+
+
 @dataclass(frozen=True, slots=True)
 class Labeled:
     """Texts to learn from. ``groups`` keeps what is alike on one side of every fold."""
@@ -49,7 +52,7 @@ def fit(
     data: Labeled,
     *,
     embedding: str,
-    recipe: Recipe = Recipe(),
+    recipe: Recipe = RECIPE,
     seed: int = 0,
     about: dict[str, Any] | None = None,
 ) -> Head:

@@ -45,9 +45,8 @@ def draw() -> None:
         format_func=lambda id_: standings[id_].company.name(language),
         key=f"sentiment_pick_{chosen}",
         width=320,
+        on_change=lambda: open_company(st.session_state[f"sentiment_pick_{chosen}"]),
     )
-    if picked != chosen:
-        open_company(picked)
     standing = standings[picked]
     codes = " · ".join(standing.company.codes)
     mood = f":{color_of(standing.index.mood)}[**{signed(standing.index.mood)}**]"
@@ -160,7 +159,7 @@ def _item(reported: Reported) -> None:
                     t("financial_sentiment.correct_to"),
                     LABELS,
                     default=mood.label,
-                    format_func=lambda label: t(f"financial_sentiment.label.{label}"),
+                    format_func={label: t(f"financial_sentiment.label.{label}") for label in LABELS}.__getitem__,
                     key=f"sentiment_label_{item.id}_{mood.company}",
                     on_change=_relabel,
                     args=(item.id, mood.company),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from apps.financial_sentiment.views import alerts, company, feeds, overview
-from apps.financial_sentiment.views.state import as_of, desk, open_tab, tab
+from apps.financial_sentiment.views.state import TAB, as_of, desk, keep_tab, open_tab, tab
 from apps.ui import look, states
 from apps.ui.session import t
 
@@ -16,19 +16,19 @@ def page() -> None:
     look.header(t("apps.sentiment.title"))
     desk()  # loads the sample on the first visit
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        st.segmented_control(
+        open_tab(tab())  # kept while another page was open
+        chosen = st.segmented_control(
             t("financial_sentiment.view"),
             list(TABS),
-            default=tab(),
-            format_func=lambda name: t(f"financial_sentiment.tab.{name}"),
+            format_func={name: t(f"financial_sentiment.tab.{name}") for name in TABS}.__getitem__,
             required=True,
-            key="sentiment_tab",
+            key=TAB,
             label_visibility="collapsed",
-            on_change=lambda: open_tab(st.session_state["sentiment_tab"]),
         )
         st.space("stretch")
         as_of()
-    TABS[tab()]()
+    TABS[chosen]()
+    keep_tab(chosen)
     st.caption(t("financial_sentiment.no_advice"))
 
 

@@ -82,16 +82,18 @@ def _table(standings: list[Standing]) -> None:
         names[4]: st.column_config.LineChartColumn(y_min=-1, y_max=1, width="medium"),
         names[5]: st.column_config.ListColumn(),
     }
-    picked = st.dataframe(
+    st.dataframe(
         rows,
         column_config=config,
         hide_index=True,
         key="sentiment_table",
-        on_select="rerun",
+        on_select=lambda: _picked([s.company.id for s in standings]),
         selection_mode="single-row",
         height="content",
     )
     st.caption(t("financial_sentiment.pick"))
-    if chosen := picked.selection.rows:  # type: ignore[attr-defined]
-        open_company(standings[chosen[0]].company.id)
-        st.rerun()
+
+
+def _picked(ids: list[str]) -> None:
+    if chosen := st.session_state["sentiment_table"].selection.rows:
+        open_company(ids[chosen[0]])

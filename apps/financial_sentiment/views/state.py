@@ -14,7 +14,8 @@ from apps.financial_sentiment.service import Desk
 from apps.ui import session
 from apps.ui.session import t
 
-_TAB, _COMPANY, _DATE = "sentiment_open", "sentiment_company", "sentiment_date"
+TAB = "sentiment_tab"  # the key of the switch
+_KEPT, _COMPANY, _DATE = "sentiment_kept", "sentiment_company", "sentiment_date"
 BACK_DAYS = 60
 Color = Literal["red", "green", "gray"]
 
@@ -37,11 +38,17 @@ def desk() -> Desk:
 
 
 def tab() -> str:
-    return str(st.session_state.get(_TAB, "overview"))
+    """The open part: as chosen, else as it was before another page was opened."""
+    return str(st.session_state.get(TAB) or st.session_state.get(_KEPT, "overview"))
 
 
 def open_tab(name: str) -> None:
-    st.session_state[_TAB] = name
+    """For callbacks, and before the switch is drawn."""
+    st.session_state[TAB] = name
+
+
+def keep_tab(name: str) -> None:
+    st.session_state[_KEPT] = name
 
 
 def company_id() -> str | None:
@@ -49,10 +56,9 @@ def company_id() -> str | None:
 
 
 def open_company(id_: str) -> None:
-    """Look at one company; the address follows."""
+    """Look at one company; the address follows. For callbacks."""
     st.session_state[_COMPANY] = id_
     st.query_params["company"] = id_
-    st.session_state["sentiment_tab"] = "company"
     open_tab("company")
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -27,12 +25,7 @@ def whole(at: AppTest) -> None:
 
 
 def look_at(at: AppTest, tab: str) -> AppTest:
-    return group(at, "sentiment_tab").set_value([tab]).run()
-
-
-def group(at: AppTest, key: str) -> Any:
-    """A segmented control or pills."""
-    return next(element for element in at.get("button_group") if element.key == key)
+    return at.button_group(key="sentiment_tab").set_value(tab).run()
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
@@ -47,7 +40,7 @@ def test_every_part_of_the_page(open_page: Open, language: str) -> None:
     at = look_at(at, "company")
     whole(at)
     said = words(at)
-    assert "构成违约" in said
+    assert "十五亿元债券" in said
     assert text("event.default", language) in said
     assert "潮汐网" in said, "the copy is named"
 
@@ -68,6 +61,6 @@ def test_a_correction_is_kept_and_counts(open_page: Open) -> None:
     at = look_at(at, "company")
     desk = state.desk()
     item = desk.reported("x-tianshu")[0]
-    group(at, f"sentiment_label_{item.item.id}_x-tianshu").set_value(["negative"]).run()
+    at.button_group(key=f"sentiment_label_{item.item.id}_x-tianshu").set_value("negative").run()
     assert desk.labels(LOCAL) == [(item.item.body, "x-tianshu", "negative")]
     assert desk.reported("x-tianshu")[0].mood.mood == -1.0
