@@ -2,9 +2,7 @@
 
 One linear model over everything: TF-IDF of the whole masked text, of the target's clause, of the words before and
 after the target (:mod:`apps.financial_sentiment.masking`), the counts of :mod:`apps.financial_sentiment.lexicon`, and
-the embedding with products of it that let a linear model bend (random Fourier features of the RBF kernel: Rahimi,
-Recht, "Random Features for Large-Scale Kernel Machines", NIPS 2007). Margins become probabilities by a logistic model
-learned on texts that the margins' models had not seen.
+the embedding. Margins become probabilities by a logistic model learned on texts that the margins' models had not seen.
 
 A head is a folder with ``head.json`` and ``head.safetensors``: data only, nothing in it can run. Reading and using
 one needs no scikit-learn; :func:`apps.financial_sentiment.training.fit` makes one.
@@ -46,28 +44,11 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Bend:
-    """Random Fourier features: ``scale · cos(x @ directions + shifts)`` approximate the RBF kernel.
-
-    Shape: ``directions (d, m)``, ``shifts (m,)``.
-    """
-
-    directions: np.ndarray
-    shifts: np.ndarray
-
-    def of(self, vectors: np.ndarray) -> np.ndarray:
-        import numpy as np
-
-        turned = vectors @ self.directions.astype(np.float32) + self.shifts.astype(np.float32)
-        return np.sqrt(2 / max(1, len(self.shifts))) * np.cos(turned)
-
-
-@dataclass(frozen=True)
 class Head:
-    """``k`` labels, ``v`` n-grams over all views, ``d`` dimensions, ``m`` bent ones.
+    """``k`` labels, ``v`` n-grams over all views, ``d`` dimensions; ``d`` is 0 for a head without an embedding model.
 
-    Shape: ``ngrams (v, k)``, ``dense (LEXICON + d + m, k)``, ``bias (k,)``, ``center (d,)``, ``calibration (k + 1, k)``.
-    ``weights`` scale the blocks: each view, the lexicon, the embedding, the bent embedding.
+    Shape: ``ngrams (v, k)``, ``dense (LEXICON + d, k)``, ``bias (k,)``, ``center (d,)``, ``calibration (k + 1, k)``.
+    ``weights`` scale the blocks: each view, the lexicon, the embedding.
     """
 
     labels: tuple[str, ...]
@@ -75,7 +56,6 @@ class Head:
     vocabularies: tuple[Vocabulary, ...]
     weights: tuple[float, ...]
     center: np.ndarray
-    bend: Bend
     ngrams: np.ndarray
     dense: np.ndarray
     bias: np.ndarray
@@ -98,7 +78,7 @@ class Head:
         """Shape: ``(len(texts), k)``."""
         import numpy as np
 
-        found = dense_features(texts, vectors, self.center, self.bend, self.weights) @ self.dense.astype(np.float32)
+        found = dense_features(texts, vectors, self.center, self.weights) @ self.dense.astype(np.float32)
         found += self.bias
         offset = 0
         for number, vocabulary in enumerate(self.vocabularies):
@@ -116,7 +96,7 @@ class Head:
 
         folder.mkdir(parents=True, exist_ok=True)
         arrays = {
-            "center": self.center, "directions": self.bend.directions, "shifts": self.bend.shifts,
+            "center": self.center, 
             "ngrams": self.ngrams, "dense": self.dense, "bias": self.bias, "calibration": self.calibration,
             "idf": np.concatenate([v.idf for v in self.vocabularies]).astype(np.float16),
         }  # fmt: skip
@@ -133,15 +113,15 @@ class Head:
 
 
 def dense_features(
-    texts: Sequence[Masked], vectors: np.ndarray, center: np.ndarray, bend: Bend, weights: Sequence[float]
+    texts: Sequence[Masked], vectors: np.ndarray, center: np.ndarray, weights: Sequence[float]
 ) -> np.ndarray:
-    """Pointing words, embedding and bent embedding, weighted. Shape: ``(len(texts), LEXICON + d + m)``."""
+    """Pointing words and embedding, weighted. Shape: ``(len(texts), LEXICON + d)``."""
     import numpy as np
 
     words = np.array([[value for view in text.views for value in lexicon.features(view)] for text in texts])
     apart = centered(vectors, center)
-    w_words, w_vectors, w_bent = weights[len(VIEWS) :]
-    return np.hstack([w_words * words, w_vectors * apart, w_bent * bend.of(apart)]).astype(np.float32)
+    w_words, w_vectors = weights[len(VIEWS) :]
+    return np.hstack([w_words * words, w_vectors * apart]).astype(np.float32)
 
 
 def probabilities(margins: np.ndarray, calibration: np.ndarray) -> np.ndarray:
@@ -176,14 +156,14 @@ def load(folder: Path) -> Head:
         sizes = [len(listed) for listed in terms]
         idf = np.split(arrays["idf"].astype(np.float32), np.cumsum(sizes)[:-1])
         labels, k = tuple(told["labels"]), len(told["labels"])
-        d, m = arrays["directions"].shape
+        d = len(arrays["center"])
         found = (arrays["ngrams"].shape, arrays["dense"].shape, arrays["bias"].shape, arrays["calibration"].shape)
-        if len(terms) != len(VIEWS) or found != ((sum(sizes), k), (LEXICON + d + m, k), (k,), (k + 1, k)):
+        if len(terms) != len(VIEWS) or found != ((sum(sizes), k), (LEXICON + d, k), (k,), (k + 1, k)):
             raise ValueError(f"shapes {found}")
         return Head(
             labels, told["embedding"],
             tuple(Vocabulary(t, values) for t, values in zip(terms, idf, strict=True)),
-            tuple(told["weights"]), arrays["center"], Bend(arrays["directions"], arrays["shifts"]),
+            tuple(told["weights"]), arrays["center"],
             arrays["ngrams"], arrays["dense"], arrays["bias"], arrays["calibration"], told["about"],
         )  # fmt: skip
     except (ValueError, KeyError, TypeError, SafetensorError) as error:

@@ -16,6 +16,7 @@ from apps.financial_sentiment.items import Mood
 DAY = 86_400.0
 HALF_LIFE_S = 3 * DAY
 PRIOR = 1.0  # neutral items that every index begins with
+PRIOR_VARIANCE = 0.2  # of their moods
 BASELINE_DAYS = 28
 RATE_PRIOR = 0.15  # items a day that nobody is surprised by
 _FORGOTTEN = 30  # half-lives after which an item weighs nothing
@@ -34,7 +35,7 @@ def index(moods: Sequence[Mood], at: float, *, half_life_s: float = HALF_LIFE_S)
     """The mood at ``at`` of items that were known then.
 
     >>> index([], 0.0)
-    Index(mood=0.0, deviation=1.0, weight=0.0)
+    Index(mood=0.0, deviation=0.4472135954999579, weight=0.0)
     """
     whole = squares = total = 0.0
     for mood in moods:
@@ -46,7 +47,7 @@ def index(moods: Sequence[Mood], at: float, *, half_life_s: float = HALF_LIFE_S)
         total += weight * mood.mood
         squares += weight * mood.mood**2
     mean = total / (whole + PRIOR)
-    variance = max(0.0, (squares + PRIOR) / (whole + PRIOR) - mean**2)
+    variance = max(0.0, (squares + PRIOR * PRIOR_VARIANCE) / (whole + PRIOR) - mean**2)
     return Index(mean, math.sqrt(variance / (whole + PRIOR)), whole)
 
 

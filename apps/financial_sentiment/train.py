@@ -21,7 +21,7 @@ from apps.financial_sentiment.training import Labeled, Recipe, fit
 from core.providers.sync import run
 
 RELEASE = "1"
-WORDS = Recipe(bent=0, weights=(1.0, 0.7, 0.5, 0.5, 1.0, 0.0, 0.0))
+WORDS = Recipe(weights=(1.0, 0.7, 0.5, 0.5, 1.0, 0.0))
 FULL = Recipe()
 RECIPES = {"words": WORDS, "full": FULL}
 

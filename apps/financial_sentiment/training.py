@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from apps.financial_sentiment.head import VIEWS, Bend, Head, dense_features
+from apps.financial_sentiment.head import VIEWS, Head, dense_features
 from apps.financial_sentiment.masking import Masked
 from core.errors import InputError
 from core.training.fit import need_scikit_learn
@@ -24,9 +24,7 @@ class Recipe:
 
     c: float = 0.3
     terms: tuple[int, int, int, int] = (24_000, 12_000, 6_000, 6_000)
-    weights: tuple[float, ...] = (1.0, 0.7, 0.5, 0.5, 1.0, 1.5, 3.0)
-    bent: int = 512
-    gamma: float = 1.0
+    weights: tuple[float, ...] = (1.0, 0.7, 0.5, 0.5, 1.0, 1.5)
 
 
 RECIPE = Recipe()
@@ -63,9 +61,10 @@ def fit(
         MissingPackage: scikit-learn is not installed.
     """
     import numpy as np
-    from sklearn.linear_model import LogisticRegression
 
     need_scikit_learn()
+    from sklearn.linear_model import LogisticRegression
+
     names = tuple(sorted(set(data.labels)))
     if len(names) < 2:
         raise InputError(reason="bad_value", name="labels", value=", ".join(names), allowed="2 …")
@@ -100,14 +99,8 @@ def _linear(data: Labeled, y: np.ndarray, names: tuple[str, ...], embedding: str
         values = values * recipe.weights[number]
         blocks.append(csr_matrix((values, indices, indptr), shape=(len(listed), len(vocabulary.terms))))
         vocabularies.append(vocabulary)
-    d = data.vectors.shape[1]
-    random = np.random.default_rng(seed)
-    bend = Bend(
-        (random.standard_normal((d, recipe.bent)) * np.sqrt(2 * recipe.gamma)).astype(np.float16),
-        (random.random(recipe.bent) * 2 * np.pi).astype(np.float16),
-    )
     center = data.vectors.mean(axis=0).astype(np.float32)
-    dense = dense_features(data.texts, data.vectors, center, bend, recipe.weights)
+    dense = dense_features(data.texts, data.vectors, center, recipe.weights)
     matrix = hstack([*blocks, csr_matrix(dense)]).tocsr()
     svm = LinearSVC(C=recipe.c, random_state=seed).fit(matrix, y)
     weights, bias = svm.coef_, svm.intercept_
@@ -115,7 +108,7 @@ def _linear(data: Labeled, y: np.ndarray, names: tuple[str, ...], embedding: str
         weights, bias = np.concatenate([-weights, weights]), np.concatenate([-bias, bias])
     v = matrix.shape[1] - dense.shape[1]
     return Head(
-        names, embedding, tuple(vocabularies), recipe.weights, center, bend,
+        names, embedding, tuple(vocabularies), recipe.weights, center,
         weights.T[:v].astype(np.float16), weights.T[v:].astype(np.float16), bias.astype(np.float32),
         np.vstack([np.eye(len(names)), np.zeros(len(names))]).astype(np.float32),
     )  # fmt: skip

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 IMAGES = ROOT / "docs" / "images"
 SIZES = {"desk": (1280, 800), "phone": (390, 844)}
-PATHS = {"customer-service": "/support", "models": "/models", "home": "/"}
+PATHS = {"customer-service": "/support", "sentiment": "/sentiment", "models": "/models", "home": "/"}
 QUESTIONS = {"zh": "KT-310 水壶的保修期是多久？", "en": "How long is the warranty of the KT-310 kettle?"}
 ANSWER_MS = 600_000
 
@@ -31,7 +31,7 @@ ANSWER_MS = 600_000
 class Shot:
     """One picture. Light and desk width go without saying in its name."""
 
-    page: Literal["home", "models", "customer-service"]
+    page: Literal["home", "models", "customer-service", "sentiment"]
     language: Literal["zh", "en"]
     scheme: Literal["light", "dark"] = "light"
     size: Literal["desk", "phone"] = "desk"
@@ -47,6 +47,8 @@ README = (
     Shot("customer-service", "en"),
     Shot("customer-service", "zh"),
     Shot("customer-service", "zh", "dark", "phone"),
+    Shot("sentiment", "en"),
+    Shot("sentiment", "zh", "dark"),
     Shot("models", "en"),
     Shot("models", "zh", "dark"),
     Shot("home", "en"),

@@ -117,7 +117,7 @@ def _charts(days: list[Day]) -> None:
     st.markdown(f"**{t('financial_sentiment.mood_title')}**", anchors=False)
     st.altair_chart((zero + band + line).properties(height=190))
     st.markdown(f"**{t('financial_sentiment.volume_title')}**", anchors=False)
-    st.altair_chart(volume.properties(height=150))
+    st.altair_chart(volume.properties(height=180))
     with st.expander(t("financial_sentiment.table"), icon=":material/table:", type="compact"):
         st.dataframe(
             {

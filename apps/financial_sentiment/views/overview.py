@@ -79,8 +79,8 @@ def _table(standings: list[Standing]) -> None:
             format="%+.2f", help=t("financial_sentiment.change_help"), width="small"
         ),
         names[3]: st.column_config.NumberColumn(help=t("financial_sentiment.items_help"), width="small"),
-        names[4]: st.column_config.LineChartColumn(y_min=-1, y_max=1, width="medium"),
-        names[5]: st.column_config.ListColumn(),
+        names[4]: st.column_config.LineChartColumn(y_min=-1, y_max=1, width="small"),
+        names[5]: st.column_config.ListColumn(width="large"),
     }
     st.dataframe(
         rows,
