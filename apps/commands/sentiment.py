@@ -32,11 +32,13 @@ def sentiment(
     with open_runtime() as runtime:
         out = out_of(runtime.settings, json)
         desk = Desk(runtime)
+        refused: list[dict[str, str]] = []
         if file is not None:
             reading = sources.read(file)
+            refused = [{"where": r.where, "error": r.error.text(out.language)} for r in reading.refused]
             bodies = [f"{item.title}\n{item.text}" if item.text else item.title for item in reading.items]
-            for refused in reading.refused:
-                out.note(f"{refused.where}: {refused.error.text(out.language)}")
+            for row in refused:
+                out.note(f"{row['where']}: {row['error']}")
             if not bodies and reading.refused:
                 raise reading.refused[0].error
         else:
@@ -47,7 +49,8 @@ def sentiment(
                 raise InputError(reason="empty_question")
         found = run(desk.analyzer().analyze(bodies))
         _show(out, bodies, found)
-        out.document({"texts": [_data(body, opinions) for body, opinions in zip(bodies, found, strict=True)]})
+        told = [_data(body, opinions) for body, opinions in zip(bodies, found, strict=True)]
+        out.document({"texts": told, "refused": refused})
 
 
 def _show(out: Out, bodies: list[str], found: list[list[Opinion]]) -> None:

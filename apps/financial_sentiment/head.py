@@ -152,7 +152,7 @@ def load(folder: Path) -> Head:
         if told["version"] != VERSION:
             raise ValueError(f"version {told['version']}, this is {VERSION}")
         arrays = load_file(folder / "head.safetensors")
-        terms = [tuple(listed.split("\n")) for listed in told["terms"]]
+        terms = [tuple(listed.split("\n")) if listed else () for listed in told["terms"]]
         sizes = [len(listed) for listed in terms]
         idf = np.split(arrays["idf"].astype(np.float32), np.cumsum(sizes)[:-1])
         labels, k = tuple(told["labels"]), len(told["labels"])

@@ -26,6 +26,8 @@ FILE_LIMIT_MB = 50
 FEED_LIMIT = 5_000_000  # bytes of a feed that are read
 FEED_TIMEOUT_S = 20.0
 SUFFIXES = (".csv", ".jsonl", ".xml", ".rss", ".atom", ".txt", ".md")
+_BREAK = re.compile(r"(?i)<br\s*/?>|</(?:p|div|li|h\d|tr)>")
+_INLINE = re.compile(r"(?i)</?(?:b|i|u|em|strong|a|span|font|small|sup|sub|mark)(?:\s[^<>]{0,2000})?>")
 _TAG = re.compile(r"(?s)<(script|style)\b.*?</\1>|<[^>]{0,2000}>")
 _FORMATS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%Y/%m/%d", "%Y年%m月%d日")
 
@@ -191,7 +193,7 @@ def fetch(url: str, *, timeout_s: float = FEED_TIMEOUT_S) -> Reading:
 
 def plain(text: str) -> str:
     """Text without HTML tags and entities, with single spaces; line breaks stay."""
-    bare = unescape(_TAG.sub(" ", re.sub(r"(?i)<br\s*/?>|</p>|</div>|</li>", "\n", text)))
+    bare = unescape(_TAG.sub(" ", _INLINE.sub("", _BREAK.sub("\n", text))))
     return "\n".join(line for raw in bare.splitlines() if (line := " ".join(raw.split())))
 
 
