@@ -18,7 +18,9 @@ def test_a_text_as_data_and_for_people() -> None:
     assert [(c["id"], c["label"]) for c in found["companies"]] == [("byd", "positive"), ("boeing", "negative")]
     assert found["companies"][1]["events"] == ["product_safety"]
     shown = touchstone("sentiment", text, TOUCHSTONE_LANG="zh").stdout
-    assert "比亚迪" in shown and "波音" in shown and "产品安全" in shown
+    assert "比亚迪" in shown
+    assert "波音" in shown
+    assert "产品安全" in shown
 
 
 def test_a_file_with_a_bad_row(folder: Path) -> None:

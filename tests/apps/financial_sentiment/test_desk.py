@@ -38,7 +38,8 @@ def test_copies_fold_and_versions_are_kept(desk: Desk) -> None:
     assert desk.add([better]).updated == 1
     (newest, *rest) = desk.reported("tesla", at=NOW + 7200)
     titles = {r.item.title for r in (newest, *rest)}
-    assert better.title in titles and first.title not in titles
+    assert better.title in titles
+    assert first.title not in titles
     before = desk.reported("tesla", at=NOW + 1800)
     assert first.title in {r.item.title for r in before}, "what was known then"
     replaced = next(r for r in before if r.item.title == first.title)
@@ -59,7 +60,8 @@ def test_dates_that_cannot_be_are_told(desk: Desk) -> None:
     (row,) = desk.items.sources(LOCAL)
     assert (row["items"], row["undated"], row["future"]) == (2, 1, 1)
     (reported,) = desk.reported("nvidia", at=NOW)
-    assert reported.item.dated == "future" and reported.item.published_at == NOW
+    assert reported.item.dated == "future"
+    assert reported.item.published_at == NOW
     with pytest.raises(InputError):
         desk.add([NewsItem("  ", "\n")])
 
@@ -121,7 +123,8 @@ def test_alerts_name_their_evidence_and_reason(desk: Desk) -> None:
     desk.load_sample(now=NOW)
     for alert in desk.alerts(at=NOW, since=0):
         items = desk.items.get(LOCAL, alert.evidence)
-        assert items and all(item.seen_at <= alert.at for item in items.values())
+        assert items
+        assert all(item.seen_at <= alert.at for item in items.values())
         for language in ("zh", "en"):
             assert "financial_sentiment" not in alert_text(alert, language)
     default = [a for a in desk.alerts(at=NOW, since=0) if "default" in a.figures.get("kinds", ())]
@@ -159,7 +162,8 @@ def test_the_index_decays_and_shrinks() -> None:
     assert series.index([good], series.HALF_LIFE_S).mood == pytest.approx(0.5 / 1.5)
     assert series.index([good], -1.0).weight == 0, "nothing before it came"
     many = series.index([mood(0.0, value=1.0) for _ in range(50)], 0.0)
-    assert many.mood > 0.97 and many.deviation < series.index([good], 0.0).deviation
+    assert many.mood > 0.97
+    assert many.deviation < series.index([good], 0.0).deviation
 
 
 def test_a_burst_is_judged_against_ones_own_past() -> None:
@@ -195,7 +199,8 @@ def test_a_new_company_is_found_in_old_news(desk: Desk) -> None:
     assert desk.companies(at=NOW) == []
     desk.add_companies([Company("q", "", "Quorvane Metals")])
     (standing,) = desk.companies(at=NOW)
-    assert standing.company.name("zh") == "Quorvane Metals" and standing.index.mood < 0
+    assert standing.company.name("zh") == "Quorvane Metals"
+    assert standing.index.mood < 0
     assert desk.company("q").en == "Quorvane Metals"
     with pytest.raises(NotFound):
         desk.company("nobody")
@@ -207,6 +212,9 @@ def test_the_brief_quotes_its_sources(desk: Desk) -> None:
     assert digest.standings
     for _, reported in digest.standings:
         for r in reported:
-            assert r.evidence and r.evidence in r.item.body and r.item.seen_at <= NOW
+            assert r.evidence
+            assert r.evidence in r.item.body
+            assert r.item.seen_at <= NOW
     told = plain(digest, {}, "zh")
-    assert "不构成投资建议" in told and "宏远科技" in told
+    assert "不构成投资建议" in told
+    assert "宏远科技" in told

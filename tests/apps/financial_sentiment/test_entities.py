@@ -49,7 +49,8 @@ def test_the_shipped_dictionary_is_sound() -> None:
     assert len(companies) >= 150
     owners: dict[str, str] = {}
     for company in companies:
-        assert company.zh and company.en
+        assert company.zh
+        assert company.en
         assert all(code.count(".") >= 1 for code in company.codes), company
         for name, plain in company.names:
             assert owners.setdefault(name, company.id) == company.id, f"{name} has two owners"
@@ -95,7 +96,8 @@ def test_a_mask_hides_every_name_and_keeps_the_words_around() -> None:
     assert masked.clause == f"{TARGET} rose 0%"
     assert masked.spoken == "the company rose 3.5%, but another company, hit by a recall, fell"
     other = mask(text, [(20, 24)], [(0, 4)])
-    assert other.before.endswith("but") and other.after.startswith(", hit by")
+    assert other.before.endswith("but")
+    assert other.after.startswith(", hit by")
 
 
 def test_overlapping_names_are_masked_once() -> None:

@@ -58,9 +58,11 @@ def test_a_head_learns_and_survives_its_file(tmp_path: Path) -> None:
     head.save(tmp_path / "head")
     assert sorted(p.name for p in (tmp_path / "head").iterdir()) == ["head.json", "head.safetensors"]
     again = load(tmp_path / "head")
-    assert again.about == {"version": "t"} and again.embedding == "e"
+    assert again.about == {"version": "t"}
+    assert again.embedding == "e"
     for a, b in zip(judged, again.judge(texts, vectors[:2]), strict=True):
-        assert a.label == b.label and a.probability == pytest.approx(b.probability, abs=1e-4)
+        assert a.label == b.label
+        assert a.probability == pytest.approx(b.probability, abs=1e-4)
     assert head.judge([], vectors[:0]) == []
 
 
@@ -104,7 +106,8 @@ def test_of_a_long_text_the_sentences_about_the_company_count() -> None:
     text = f"Markets this week\n{filler}Tesla shares plunged on weak sales. Its margin fell. {filler}Nvidia rose."
     (found,) = asyncio.run(Analyzer(dictionary(), shipped()).analyze([text]))
     tesla = next(o for o in found if o.company.id == "tesla")
-    assert tesla.label == "negative" and tesla.sentences == 2
+    assert tesla.label == "negative"
+    assert tesla.sentences == 2
     assert text[slice(*tesla.evidence)] == "Tesla shares plunged on weak sales."
     assert {text[m.start : m.end] for m in tesla.marks} >= {"plunged", "weak"}
 
@@ -121,7 +124,9 @@ def test_what_ships_is_small_and_says_what_it_is() -> None:
     for folder in folders:
         assert sum(f.stat().st_size for f in folder.iterdir()) <= 2_000_000
         head = load(folder)
-        assert head.about["version"] and head.about["data"] and head.about["test_checksum"]
+        assert head.about["version"]
+        assert head.about["data"]
+        assert head.about["test_checksum"]
 
 
 def test_near_duplicates_share_a_group_and_others_do_not() -> None:
@@ -129,8 +134,11 @@ def test_near_duplicates_share_a_group_and_others_do_not() -> None:
     b = "Gold prices rise on weak dollar, strong demand from jewelers today"
     c = "Silver prices fall on strong dollar and muted demand"
     assert groups([a, c, b]) == [0, 1, 0]
-    assert likeness(a, a) == 1.0 and likeness(a, c) < 0.4 and likeness("", a) == 0.0
-    assert set(bands(a)) & set(bands(b)) and bands("") == ()
+    assert likeness(a, a) == 1.0
+    assert likeness(a, c) < 0.4
+    assert likeness("", a) == 0.0
+    assert set(bands(a)) & set(bands(b))
+    assert bands("") == ()
 
 
 def test_public_sets_are_read_as_published(tmp_path: Path) -> None:

@@ -31,7 +31,8 @@ def test_rss_and_atom() -> None:
     first, second = found.items
     assert (first.title, first.text, first.source) == ("Tesla & Ford fall", "Shares fell.", "Harbor Wire")
     assert (first.external_id, first.url, first.published_at) == ("g1", "http://a.example/1", MARCH)
-    assert second.title == "比亚迪销量增长" and second.published_at is None
+    assert second.title == "比亚迪销量增长"
+    assert second.published_at is None
     (atom,) = sources.feed(ATOM, "feed").items
     assert (atom.title, atom.text, atom.published_at) == ("京东盈利", "大增", MARCH)
     assert sources.feed(EMPTY, "feed") == sources.Reading(), "an empty feed is no failure"
@@ -40,7 +41,8 @@ def test_rss_and_atom() -> None:
 @pytest.mark.parametrize("text", ["", "<html><body>404</body></html>", "{}", "\x00\x01"])
 def test_what_is_no_feed_is_refused(text: str) -> None:
     found = sources.feed(text, "feed")
-    assert not found.items and found.refused[0].error.reason == "unreadable_file"
+    assert not found.items
+    assert found.refused[0].error.reason == "unreadable_file"
 
 
 def test_tables_with_other_column_names_and_bad_rows() -> None:
@@ -48,7 +50,10 @@ def test_tables_with_other_column_names_and_bad_rows() -> None:
     found = sources.parse("news.csv", table, Columns(title="标题", published="时间", url="链接"))
     (item,) = found.items
     assert (item.title, item.published_at, item.url, item.source) == ("比亚迪大涨", MARCH, "http://a.example", "news")
-    assert [(r.where, r.error.reason) for r in found.refused] == [("news.csv:2", "data_row"), ("news.csv:3", "bad_value")]
+    assert [(r.where, r.error.reason) for r in found.refused] == [
+        ("news.csv:2", "data_row"),
+        ("news.csv:3", "bad_value"),
+    ]
 
 
 def test_lines_of_json() -> None:
@@ -69,7 +74,8 @@ def test_lines_of_json() -> None:
 )
 def test_files_that_cannot_be_read_say_why(name: str, data: bytes, reason: str) -> None:
     found = sources.parse(name, data)
-    assert not found.items and [r.error.reason for r in found.refused] == [reason]
+    assert not found.items
+    assert [r.error.reason for r in found.refused] == [reason]
 
 
 def test_a_long_text_and_tag_soup() -> None:
@@ -84,7 +90,8 @@ def test_a_folder_is_read_file_by_file(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_text("title\nTesla up\n", "utf-8")
     (tmp_path / "c.csv").write_text("nothing\n1\n", "utf-8")
     found = sources.read(tmp_path)
-    assert len(found.items) == 3 and len(found.refused) == 1
+    assert len(found.items) == 3
+    assert len(found.refused) == 1
     with pytest.raises(MissingFile):
         sources.read(tmp_path / "none")
 
@@ -97,7 +104,8 @@ def test_ways_to_write_a_time(said: str) -> None:
 
 
 def test_what_is_no_time() -> None:
-    assert moment("") is None and moment(None) is None
+    assert moment("") is None
+    assert moment(None) is None
     with pytest.raises(InputError):
         moment("soon")
 
@@ -137,4 +145,5 @@ def test_a_feed_is_fetched_and_one_without_end_does_end() -> None:
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9/feed", "ftp://a.example", "file:///etc/hosts", "", "http://[bad"])
 def test_a_dead_feed_says_why(url: str) -> None:
     found = sources.fetch(url, timeout_s=2)
-    assert not found.items and found.refused[0].error.text("en")
+    assert not found.items
+    assert found.refused[0].error.text("en")
