@@ -27,8 +27,8 @@ def page() -> None:
         )
         st.space("stretch")
         as_of()
-    TABS[chosen]()
-    keep_tab(chosen)
+    TABS[chosen or "overview"]()
+    keep_tab(chosen or "overview")
     st.caption(t("financial_sentiment.no_advice"))
 
 
