@@ -29,6 +29,7 @@ print(json.dumps({
     "prompt": library.get("grounded_answer").id,
     "sample": len(list(sample.glob("*/*.md"))),
     "vectors": (sample / "vectors.npz").exists(),
+    "heads": len(list(pathlib.Path(apps.__file__).parent.glob("financial_sentiment/model/*/head.safetensors"))),
 }))
 """
 
@@ -75,3 +76,4 @@ def test_an_installed_wheel_is_complete(installed: Path) -> None:
     assert found["prompt"] == "grounded_answer"
     assert found["sample"] >= 40
     assert found["vectors"]
+    assert found["heads"] == 2

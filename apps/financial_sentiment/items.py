@@ -23,6 +23,7 @@ from core.workspace import Workspace
 TEXT_LIMIT = 1_000_000  # characters of an item that are kept
 COPY_WINDOW_S = 7 * 86_400  # syndicated copies come within a week
 SLACK_S = 300  # clocks differ: so much later than seen is not the future
+_AT_ONCE = 500
 Dated = Literal["source", "missing", "future"]
 
 
@@ -109,9 +110,10 @@ class Items:
         """
         ready = sorted((checked(item, now) for item in items), key=lambda item: item.seen_at or now)
         counts = dict.fromkeys(("new", "updated", "copies", "known", "undated", "future"), 0)
-        with self.workspace.write() as db:
-            for item in ready:
-                self._one(db, caller.tenant, item, counts)
+        for start in range(0, len(ready), _AT_ONCE):  # other writers get their turn in between
+            with self.workspace.write() as db:
+                for item in ready[start : start + _AT_ONCE]:
+                    self._one(db, caller.tenant, item, counts)
         return Added(**counts)
 
     def _one(self, db: sqlite3.Connection, tenant: str, item: NewsItem, counts: dict[str, int]) -> None:
