@@ -62,6 +62,7 @@ app.command("usage", cls=Command, help="cli.usage.about")(checkup.usage)
 app.add_typer(words.synonyms)
 app.add_typer(words.dictionary)
 app.add_typer(evaluate.app)
+app.add_typer(sentiment.train)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""``touchstone sentiment``: what a text, or each item of a file, says of the companies in it."""
+"""``touchstone sentiment``: what a text, or each item of a file, says of the companies in it; ``train sentiment``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from apps.commands.checkup import Json
-from apps.commands.shell import Out, out_of, plain, table
+from apps.commands.shell import Command, Group, Out, out_of, plain, table
 from core.errors import InputError
 from core.i18n import message
 
@@ -89,3 +89,47 @@ def _data(body: str, opinions: list[Opinion]) -> dict[str, Any]:
             for o in opinions
         ],
     }
+
+
+train = typer.Typer(
+    name="train", cls=Group, help="cli.train.about", no_args_is_help=True, rich_markup_mode=None, add_completion=False
+)  # fmt: skip
+
+
+@train.callback()
+def _train() -> None:
+    """Keeps ``train`` a group while it has one command."""
+
+
+@train.command("sentiment", cls=Command, help="cli.train.sentiment.about")
+def train_sentiment(
+    file: Annotated[Path | None, typer.Argument(help="cli.train.sentiment.file", metavar="CSV")] = None,
+    use: Annotated[int | None, typer.Option("--use", min=0, help="cli.train.sentiment.use")] = None,
+    force: Annotated[bool, typer.Option("--force", help="cli.train.sentiment.force")] = False,
+    json: Json = False,
+) -> None:
+    from dataclasses import asdict
+
+    from apps.financial_sentiment.service import Desk
+    from core.runtime import open_runtime
+
+    if (file is None) == (use is None):
+        raise typer.BadParameter("CSV / --use")
+    with open_runtime() as runtime:
+        out = out_of(runtime.settings, json)
+        desk = Desk(runtime)
+        if use is not None:
+            desk.use_head(use or None)
+            version = str(desk.head().about.get("version"))
+            out.say(out.t("train.sentiment.in_use", version=version))
+            out.document({"in_use": version})
+            return
+        made = desk.train(file or Path(), force=force)
+        told = {
+            "accuracy": f"{made.accuracy:.3f}",
+            "before": f"{made.current_accuracy:.3f}",
+            "p": f"{made.against.p:.3f}",
+        }
+        out.say(out.t("train.sentiment.made", number=made.number, rows=made.rows, held_out=made.held_out, **told))
+        out.say(out.t(f"train.sentiment.{'promoted' if made.promoted else 'kept'}", number=made.number))
+        out.document(asdict(made))

@@ -82,7 +82,9 @@ class Analyzer:
             [(mention, parts(text, mention, mentions)) for mention in mentions] for text, mentions in self._found(texts)
         ]
         flat = [part for plan in plans for _, found in plan for part in found]
-        judged = iter(self.head.judge([part.masked for part in flat], await self._vectors(flat)))
+        judged = iter(
+            self.head.judge([part.masked for part in flat], await self.vectors([part.masked for part in flat]))
+        )
         return [
             [opinion(text, mention.company, found, [next(judged) for _ in found]) for mention, found in plan]
             for text, plan in zip(texts, plans, strict=True)
@@ -91,14 +93,15 @@ class Analyzer:
     def _found(self, texts: Sequence[str]) -> list[tuple[str, list[Mention]]]:
         return [(text, self.dictionary.find(text[:TEXT_LIMIT])) for text in texts]
 
-    async def _vectors(self, flat: Sequence[_Part]) -> np.ndarray:
+    async def vectors(self, texts: Sequence[Masked]) -> np.ndarray:
+        """What the head wants of ``texts`` beside their words; without columns when that is nothing."""
         import numpy as np
 
         if not self.head.embedding or self.embedding is None:
-            return np.empty((len(flat), 0), np.float32)
+            return np.empty((len(texts), 0), np.float32)
         from apps.financial_sentiment.vectors import embedded
 
-        return await embedded([part.masked.spoken for part in flat], self.embedding)
+        return await embedded([text.spoken for text in texts], self.embedding)
 
 
 def parts(text: str, mention: Mention, mentions: Sequence[Mention]) -> list[_Part]:

@@ -105,18 +105,19 @@ def finfe(folder: Path) -> Split:
 def _plain(train: Sequence[tuple[str, str]], test: Sequence[tuple[str, str]]) -> Split:
     found: dict[str, list[Row]] = {"train": [], "validation": [], "test": []}
     for number, (text, label) in enumerate(train):
-        side = "validation" if _share(text) < 0.1 else "train"
+        side = "validation" if share(text) < 0.1 else "train"
         found[side].append(Row(f"train:{number}", text, "", label, number, mask(text, ())))
     found["test"] = [Row(f"test:{i}", t, "", label, i, mask(t, ())) for i, (t, label) in enumerate(test)]
     return Split(*(tuple(found[name]) for name in ("train", "validation", "test")))
 
 
 def _side(text: str) -> str:
-    share = _share(text)
-    return "test" if share < 0.2 else "validation" if share < 0.3 else "train"
+    place = share(text)
+    return "test" if place < 0.2 else "validation" if place < 0.3 else "train"
 
 
-def _share(text: str) -> float:
+def share(text: str) -> float:
+    """A number from 0 to 1 that follows from the text alone: the side of a split it falls on."""
     return int.from_bytes(hashlib.sha256(f"{SEED} {text}".encode()).digest()[:6]) / (1 << 48)
 
 

@@ -19,12 +19,13 @@ from pathlib import Path
 
 import apps.i18n  # noqa: F401  (its import registers the catalogue)
 from apps.financial_sentiment import alerts as rules
-from apps.financial_sentiment import analysis, companies, series, sources
+from apps.financial_sentiment import analysis, companies, own, series, sources
 from apps.financial_sentiment.alerts import Alert, Rule
 from apps.financial_sentiment.analysis import Analyzer, Opinion
 from apps.financial_sentiment.companies import Company, Dictionary
 from apps.financial_sentiment.head import Head
 from apps.financial_sentiment.items import Added, Items, Mood, NewsItem, Stored
+from apps.financial_sentiment.own import Trained
 from apps.financial_sentiment.public import LABELS
 from apps.financial_sentiment.series import DAY, Day, Index
 from apps.financial_sentiment.sources import COLUMNS, Columns, Reading, Refused
@@ -88,6 +89,8 @@ class Desk:
         self.runtime = runtime
         self.items = Items(runtime.workspace)
         self._given = head
+        self.heads = runtime.workspace.folder / "heads" / "sentiment"
+        self._own: tuple[str, Head | None] | None = None  # what is in use, and the head
         self._dictionaries: dict[str, Dictionary] = {}
 
     @classmethod
@@ -105,8 +108,8 @@ class Desk:
         if caller.tenant not in self._dictionaries:
             with self.runtime.workspace.read() as db:
                 rows = db.execute("SELECT id, row FROM news_companies WHERE tenant = ?", (caller.tenant,)).fetchall()
-            own = [companies.from_row(json.loads(row["row"]), row["id"]) for row in rows]
-            self._dictionaries[caller.tenant] = companies.shipped().with_rows(own)
+            added = [companies.from_row(json.loads(row["row"]), row["id"]) for row in rows]
+            self._dictionaries[caller.tenant] = companies.shipped().with_rows(added)
         return self._dictionaries[caller.tenant]
 
     def add_companies(self, listed: Iterable[Company], caller: Caller = LOCAL) -> None:
@@ -133,9 +136,15 @@ class Desk:
     # --- news ---------------------------------------------------------------------------------
 
     def head(self) -> Head:
-        """``full`` when it is there and the embedding model is the one that it was trained with, else ``words``."""
+        """The workspace's own when one is in use; else ``full`` when the embedding model is the one that it was trained
+        with, else ``words``."""
         if self._given is not None:
             return self._given
+        named = own.current(self.heads)
+        if self._own is None or self._own[0] != named:
+            self._own = (named, own.in_use(self.heads))
+        if self._own[1] is not None:
+            return self._own[1]
         wanted = self.runtime.settings.model("embedding")
         if (analysis.MODEL / "full").is_dir() and (full := analysis.shipped("full")).embedding == wanted:
             return full
@@ -273,6 +282,27 @@ class Desk:
             clearest = sorted(listed, key=lambda r: -abs(r.mood.mood))[:quotes]
             told.append((standing, tuple(clearest)))
         return Digest(at, tuple(told), tuple(self.alerts(caller, at=at, since=at - DAY)))
+
+    # --- a head of one's own ------------------------------------------------------------------
+
+    def train(self, path: Path, caller: Caller = LOCAL, *, force: bool = False) -> Trained:
+        """Train a head on a file of labels and use it when it is better; the news is judged again by the next ``judge``.
+
+        Raises:
+            MissingFile, InputError: see :func:`apps.financial_sentiment.own.read`.
+            MissingPackage: scikit-learn is not installed.
+        """
+        rows, current = own.read(path, self.dictionary(caller)), self.head()
+        vectors = run(self.analyzer(caller).vectors([row.masked for row in rows]))
+        return own.train(rows, self.heads, current, vectors, force=force)
+
+    def use_head(self, number: int | None) -> None:
+        """Use an earlier head of the workspace, or with ``None`` the shipped one.
+
+        Raises:
+            MissingFile: there is no such head.
+        """
+        own.use(self.heads, number)
 
     # --- corrections --------------------------------------------------------------------------
 
