@@ -16,7 +16,7 @@ from pathlib import Path
 
 from apps.financial_sentiment.masking import Masked, mask
 from apps.financial_sentiment.sketches import groups
-from core.errors import InputError, MissingFile
+from core.errors import MissingFile
 
 LABELS = ("negative", "neutral", "positive")
 SEED = "sentfin-1"  # names the split; another one makes another split
@@ -138,7 +138,3 @@ def checksum(rows: Sequence[Row]) -> str:
     for row in rows:
         digest.update(json.dumps([row.id, row.text, row.entity, row.label], ensure_ascii=False).encode() + b"\n")
     return digest.hexdigest()
-
-
-def bad_label(value: str) -> InputError:
-    return InputError(reason="bad_value", name="label", value=value, allowed=", ".join(LABELS))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -218,3 +219,14 @@ def test_the_brief_quotes_its_sources(desk: Desk) -> None:
     told = plain(digest, {}, "zh")
     assert "不构成投资建议" in told
     assert "宏远科技" in told
+
+
+def test_a_folder_is_added_as_an_archive_and_again_without_doubling(desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("title,published\nTesla shares sink,2026-03-01\n,\n", "utf-8")
+    made = desk.add_path(tmp_path, archive=True)
+    assert (made.added.new, len(made.refused)) == (1, 1)
+    (reported,) = desk.reported("tesla")
+    assert reported.item.seen_at == reported.item.published_at == 1_772_323_200.0
+    assert desk.add_path(tmp_path, archive=True).added.known == 1
+    (tmp_path / "b.csv").write_text("title\nNvidia shares soar\n", "utf-8")
+    assert desk.add_path(tmp_path).added.new == 1

@@ -37,7 +37,9 @@ def labels_file(path: Path, count: int = 120, *, noise: bool = False) -> Path:
 def test_a_better_head_is_used_and_can_be_taken_back(desk: Desk, tmp_path: Path) -> None:
     assert desk.head().about["version"] == "words-1"
     made = desk.train(labels_file(tmp_path / "mine.csv"))
-    assert made.promoted and made.accuracy > 0.9 > made.current_accuracy and made.against.p < 0.05
+    assert made.promoted
+    assert made.accuracy > 0.9 > made.current_accuracy
+    assert made.against.p < 0.05
     assert desk.head().about["version"] == "own-1"
     (opinion,) = desk.analyze("Nvidia zorps in the afternoon")
     assert opinion.label == "positive", "it learned the word, not the names"
@@ -88,7 +90,8 @@ def test_files_that_teach_nothing_are_refused(tmp_path: Path, content: str, reas
 def test_the_command(folder: Path) -> None:
     path = labels_file(folder / "mine.csv")
     told = data(touchstone("train", "sentiment", str(path), "--json"))
-    assert told["promoted"] and told["number"] == 1
+    assert told["promoted"]
+    assert told["number"] == 1
     (found,) = data(touchstone("sentiment", "Tesla quibs", "--json"))["texts"]
     assert found["companies"][0]["label"] == "negative"
     assert data(touchstone("train", "sentiment", "--use", "0", "--json"))["in_use"] == "words-1"
