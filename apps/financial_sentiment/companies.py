@@ -8,6 +8,7 @@ Latin names begin and end at word boundaries and keep their capital; Chinese nam
 from __future__ import annotations
 
 import csv
+import io
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
@@ -174,19 +175,49 @@ def read(path: Path) -> list[Company]:
     """
     if not path.is_file():
         raise MissingFile(path=str(path), needed_for="companies")
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        for column in ("id", "zh", "en"):
-            if column not in (reader.fieldnames or ()):
-                allowed = ", ".join(reader.fieldnames or ())
-                raise InputError(reason="data_column", where=path.name, value=column, allowed=allowed)
-        found: dict[str, Company] = {}
-        for number, row in enumerate(reader, 2):
-            company = from_row(row, f"{path.name}:{number}")
-            if company.id in found:
-                raise InputError(reason="data_duplicate", where=f"{path.name}:{number}", value=company.id)
-            found[company.id] = company
+    return parse(path.read_text("utf-8-sig"), path.name)
+
+
+def parse(text: str, where: str) -> list[Company]:
+    """The companies of a dictionary's text.
+
+    Raises:
+        InputError: as :func:`read`.
+    """
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    for column in ("id", "zh", "en"):
+        if column not in (reader.fieldnames or ()):
+            allowed = ", ".join(reader.fieldnames or ())
+            raise InputError(reason="data_column", where=where, value=column, allowed=allowed)
+    found: dict[str, Company] = {}
+    for number, row in enumerate(reader, 2):
+        company = from_row(row, f"{where}:{number}")
+        if company.id in found:
+            raise InputError(reason="data_duplicate", where=f"{where}:{number}", value=company.id)
+        found[company.id] = company
     return list(found.values())
+
+
+def written(listed: Iterable[Company]) -> str:
+    """A dictionary's text, which :func:`parse` reads."""
+    out = io.StringIO(newline="")
+    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(as_row(company) for company in listed)
+    return out.getvalue()
+
+
+def as_row(company: Company) -> dict[str, str]:
+    """A company as a row of the dictionary."""
+    return {
+        "id": company.id,
+        "zh": company.zh,
+        "en": company.en,
+        "aliases": ";".join(company.aliases),
+        "codes": ";".join(company.codes),
+        "sector": company.sector,
+        "context": ";".join(company.context),
+    }
 
 
 def from_row(row: dict[str, str], where: str) -> Company:

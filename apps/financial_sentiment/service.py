@@ -117,7 +117,10 @@ class Desk:
         with self.runtime.workspace.write() as db:
             db.executemany(
                 "INSERT INTO news_companies VALUES (?, ?, ?) ON CONFLICT (tenant, id) DO UPDATE SET row = excluded.row",
-                [(caller.tenant, company.id, json.dumps(_row(company), ensure_ascii=False)) for company in listed],
+                [
+                    (caller.tenant, company.id, json.dumps(companies.as_row(company), ensure_ascii=False))
+                    for company in listed
+                ],
             )
         self._dictionaries.pop(caller.tenant, None)
         self.items.forget_judgments(caller)
@@ -326,10 +329,3 @@ class Desk:
         for mood in self.items.moods(caller, at, since=at - back_s):
             found[mood.company].append(mood)
         return found
-
-
-def _row(company: Company) -> dict[str, str]:
-    return {
-        "id": company.id, "zh": company.zh, "en": company.en, "aliases": ";".join(company.aliases),
-        "codes": ";".join(company.codes), "sector": company.sector, "context": ";".join(company.context),
-    }  # fmt: skip

@@ -39,9 +39,12 @@ def test_from_an_alert_to_its_evidence_and_a_file_of_news(tmp_path: Path) -> Non
         marked.wait_for()
 
         switch.get_by_text("导入", exact=True).click()
-        page.locator("input[type=file]").set_input_files(tmp_path / "mine.csv")
+        page.locator("input[type=file]").first.set_input_files(tmp_path / "mine.csv")
         page.get_by_text("新增 1 条").wait_for()
         page.get_by_text("mine.csv").first.wait_for()
+        (tmp_path / "companies.csv").write_text("id,zh,en\nq,夸文金属,Quorvane\n", "utf-8")
+        page.locator("input[type=file]").last.set_input_files(tmp_path / "companies.csv")
+        page.get_by_text("已收下 1 家公司").wait_for()
         switch.get_by_text("总览", exact=True).click()
         page.get_by_text("被报道的公司").wait_for()
         page.goto(f"{address}/sentiment?lang=zh&company=zijin")

@@ -7,14 +7,15 @@ import io
 
 import streamlit as st
 
-from apps.financial_sentiment import sources
+from apps.financial_sentiment import companies, sources
 from apps.financial_sentiment.service import Import
 from apps.financial_sentiment.views.state import desk, when
 from apps.ui import session, states
 from apps.ui.inert import inert
 from apps.ui.session import t
+from core.errors import TouchstoneError
 
-_DONE = "sentiment_imported"
+_DONE, _TAKEN = "sentiment_imported", "sentiment_companies_taken"
 
 
 def draw() -> None:
@@ -22,6 +23,7 @@ def draw() -> None:
     with left:
         _files()
         _feed()
+        _companies()
     with right:
         _sources()
         _try()
@@ -57,6 +59,36 @@ def _feed() -> None:
     if asked:
         with states.loading():
             _told(desk().add_reading(sources.fetch(url.strip()), session.caller()))
+
+
+def _companies() -> None:
+    """The dictionary as a file: take it, change it, give it back."""
+    st.markdown(f"#### {t('financial_sentiment.dictionary')}", anchors=False)
+    known = desk().dictionary(session.caller()).companies.values()
+    st.download_button(
+        t("financial_sentiment.dictionary_get", count=len(known)),
+        companies.written(known).encode("utf-8-sig"),
+        "companies.csv",
+        icon=":material/download:",
+        key="sentiment_dictionary",
+    )
+    file = st.file_uploader(
+        t("financial_sentiment.dictionary_put"),
+        type=["csv"],
+        key="sentiment_companies",
+        help=t("financial_sentiment.dictionary_help"),
+    )
+    if file is None or st.session_state.get(_TAKEN) == file.file_id:
+        return
+    try:
+        with states.loading():
+            given = companies.parse(sources.decoded(file.getvalue(), file.name), file.name)
+            desk().add_companies(given, session.caller())
+    except TouchstoneError as error:
+        states.failed(error)
+    else:
+        st.session_state[_TAKEN] = file.file_id
+        st.success(t("financial_sentiment.dictionary_taken", count=len(given)), icon=":material/check_circle:")
 
 
 def _told(made: Import) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from apps.financial_sentiment import events, lexicon, masking, zh_rows
-from apps.financial_sentiment.companies import Company, Dictionary, read, shipped
+from apps.financial_sentiment.companies import Company, Dictionary, parse, read, shipped, written
 from apps.financial_sentiment.masking import OTHER, TARGET, mask
 from core.errors import InputError, MissingFile
 
@@ -64,6 +64,11 @@ def test_a_dictionary_of_ones_own(tmp_path: Path) -> None:
     assert mine.aliases == ("MF Group", "Firm?")
     found = shipped().with_rows([mine]).find("MF Group rises, Tesla falls")
     assert [m.company.id for m in found] == ["mine", "tesla"]
+
+
+def test_a_dictionary_survives_its_file() -> None:
+    listed = list(shipped().companies.values())
+    assert parse(written(listed), "companies.csv") == listed
 
 
 @pytest.mark.parametrize(
