@@ -9,7 +9,20 @@ from typing import Annotated
 
 import typer
 
-from apps.commands import calibrate, checkup, documents, evaluate, models, pages, search, setup, talk, upkeep, words
+from apps.commands import (
+    calibrate,
+    checkup,
+    documents,
+    evaluate,
+    models,
+    pages,
+    search,
+    sentiment,
+    setup,
+    talk,
+    upkeep,
+    words,
+)
 from apps.commands import evaluate_intents as evaluate_intents  # its import adds the command
 from apps.commands.shell import Command, Group
 from core import __version__
@@ -55,6 +68,7 @@ app.command("index", cls=Command, help="cli.index.about")(documents.index)
 app.command("ask", cls=Command, help="cli.ask.about")(documents.ask)
 app.command("search", cls=Command, help="cli.search.about")(search.search)
 app.command("explain", cls=Command, help="cli.explain.about")(search.explain)
+app.command("sentiment", cls=Command, help="cli.sentiment.about")(sentiment.sentiment)
 app.command("calibrate", cls=Command, help="cli.calibrate.about")(calibrate.calibrate)
 app.command("ui", cls=Command, help="cli.ui.about")(pages.ui)
 app.command("usage", cls=Command, help="cli.usage.about")(checkup.usage)
@@ -67,6 +81,7 @@ app.add_typer(upkeep.migrate)
 app.add_typer(words.synonyms)
 app.add_typer(words.dictionary)
 app.add_typer(evaluate.app)
+app.add_typer(sentiment.train)
 
 
 def main() -> None:

@@ -48,6 +48,10 @@ ROWS = (
     _retrieval("cmrc2018", "cmrc2018/cmrc2018_dev.json"),
     _retrieval("afqmc", "zh-pairs/AFQMC/dev.txt"),
     _retrieval("cmrc2018-among-scifact", "cmrc2018/cmrc2018_dev.json", "--among", "{root}/scifact"),
+    *(
+        Row(f"sentiment-{name}", ("-m", "apps.financial_sentiment.evaluate", "--data", "{root}", "--set", name), folder)
+        for name, folder in (("sentfin", "sentfin"), ("twitter", "twitter_financial_news"), ("finfe", "fincuge_zh"))
+    ),
     _retrieval("scifact-among-cmrc2018", "scifact", "--among", "{root}/cmrc2018/cmrc2018_dev.json"),
 )
 

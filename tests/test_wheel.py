@@ -32,6 +32,7 @@ print(json.dumps({
     "vectors": all(
         (sample.parents[1] / app / "sample" / "vectors.npz").exists() for app in ("customer_service", "search")
     ),
+    "heads": len(list(pathlib.Path(apps.__file__).parent.glob("financial_sentiment/model/*/head.safetensors"))),
 }))
 """
 
@@ -79,3 +80,4 @@ def test_an_installed_wheel_is_complete(installed: Path) -> None:
     assert found["sample"] >= 40
     assert found["search"] >= 120
     assert found["vectors"]
+    assert found["heads"] == 2

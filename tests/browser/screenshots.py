@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 IMAGES = ROOT / "docs" / "images"
 SIZES = {"desk": (1280, 800), "phone": (390, 844)}
-PATHS = {"customer-service": "/support", "models": "/models", "home": "/"}
+PATHS = {"customer-service": "/support", "sentiment": "/sentiment", "models": "/models", "home": "/"}
 WIDE = (1440, 1000)
 SEARCHES = {  # what the search page is asked, by the name of its picture
     "search": {"zh": "出差住宿标准是多少", "en": "How many days of annual leave in Leeds"},
@@ -56,6 +56,8 @@ README = (
     Shot("customer-service", "en"),
     Shot("customer-service", "zh"),
     Shot("customer-service", "zh", "dark", "phone"),
+    Shot("sentiment", "en"),
+    Shot("sentiment", "zh", "dark"),
     Shot("models", "en"),
     Shot("models", "zh", "dark"),
     Shot("home", "en"),

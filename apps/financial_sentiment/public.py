@@ -1,0 +1,140 @@
+"""Readers of the public sets that sentiment is measured on, from a user's own copy; fixed splits.
+
+SEntFiN (MIT): https://github.com/pyRis/SEntFiN, headlines with a label for each named entity.
+Twitter financial news (MIT on its card): three classes. FinFE of FinCUGE: posts of Chinese stock forums.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from apps.financial_sentiment.masking import Masked, mask
+from apps.financial_sentiment.sketches import groups
+from core.errors import MissingFile
+
+LABELS = ("negative", "neutral", "positive")
+SEED = "sentfin-1"  # names the split; another one makes another split
+_PAIR = re.compile(r"(['\"])(.+?)\1: '(negative|neutral|positive)'(?=[,}])")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One thing to judge. ``group`` is shared by the rows of one text and of texts like it."""
+
+    id: str
+    text: str
+    entity: str
+    label: str
+    group: int
+    masked: Masked
+    conflicting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    train: tuple[Row, ...]
+    validation: tuple[Row, ...]
+    test: tuple[Row, ...]
+
+
+def sentfin(folder: Path) -> Split:
+    """SEntFiN: 80 % of the groups of near-duplicate headlines to train with (an eighth of them for validation),
+    20 % to test. The side follows from a hash of the group's first headline, so no order or seed can move it."""
+    path = _there(folder / "SEntFiN.csv")
+    with path.open(encoding="utf-8", newline="") as file:
+        listed = [(row["S No."], row["Title"], labels_of(row["Decisions"])) for row in csv.DictReader(file)]
+    numbers = groups([title for _, title, _ in listed])
+    sides: dict[str, list[Row]] = {"train": [], "validation": [], "test": []}
+    for (number, title, labels), group in zip(listed, numbers, strict=True):
+        side = _side(listed[group][1])
+        places = {entity: spans(title, entity) for entity in labels}
+        for entity, label in labels.items():
+            others = [span for name, found in places.items() if name != entity for span in found]
+            row = Row(
+                f"{number}:{entity}", title, entity, label, group, mask(title, places[entity], others),
+                len(set(labels.values())) > 1,
+            )  # fmt: skip
+            sides[side].append(row)
+    return Split(*(tuple(sides[name]) for name in ("train", "validation", "test")))
+
+
+def labels_of(decisions: str) -> dict[str, str]:
+    """The column ``Decisions``: a Python dictionary whose apostrophes are not escaped.
+
+    >>> labels_of("{'Dr Reddy's': 'neutral', 'Gold': 'positive'}")
+    {"Dr Reddy's": 'neutral', 'Gold': 'positive'}
+    """
+    return {name: label for _, name, label in _PAIR.findall(decisions)}
+
+
+def spans(text: str, name: str) -> list[tuple[int, int]]:
+    """Where ``name`` stands in ``text``, whatever its case; not inside a longer word."""
+    pattern = rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Za-z0-9])"
+    return [m.span() for m in re.finditer(pattern, text, re.IGNORECASE)]
+
+
+def twitter(folder: Path) -> Split:
+    """Twitter financial news: the published validation part is the test; a tenth of train is validation."""
+    names = ("negative", "positive", "neutral")
+    parts = {}
+    for part in ("train", "valid"):
+        with _there(folder / f"sent_{part}.csv").open(encoding="utf-8", newline="") as file:
+            parts[part] = [(row["text"], names[int(row["label"])]) for row in csv.DictReader(file)]
+    return _plain(parts["train"], parts["valid"])
+
+
+def finfe(folder: Path) -> Split:
+    """FinFE: every text of train once (the commonest label of its copies), and of eval those that train lacks."""
+    parts = {
+        part: [("".join(text.split()), LABELS[int(label)]) for text, label in _json(folder / f"finfe_{part}.json")]
+        for part in ("train", "eval")
+    }
+    votes: dict[str, list[str]] = {}
+    for text, label in parts["train"]:
+        votes.setdefault(text, []).append(label)
+    train = [(text, max(sorted(set(found)), key=found.count)) for text, found in votes.items()]
+    return _plain(train, [(text, label) for text, label in parts["eval"] if text not in votes])
+
+
+def _plain(train: Sequence[tuple[str, str]], test: Sequence[tuple[str, str]]) -> Split:
+    found: dict[str, list[Row]] = {"train": [], "validation": [], "test": []}
+    for number, (text, label) in enumerate(train):
+        side = "validation" if share(text) < 0.1 else "train"
+        found[side].append(Row(f"train:{number}", text, "", label, number, mask(text, ())))
+    found["test"] = [Row(f"test:{i}", t, "", label, i, mask(t, ())) for i, (t, label) in enumerate(test)]
+    return Split(*(tuple(found[name]) for name in ("train", "validation", "test")))
+
+
+def _side(text: str) -> str:
+    place = share(text)
+    return "test" if place < 0.2 else "validation" if place < 0.3 else "train"
+
+
+def share(text: str) -> float:
+    """A number from 0 to 1 that follows from the text alone: the side of a split it falls on."""
+    return int.from_bytes(hashlib.sha256(f"{SEED} {text}".encode()).digest()[:6]) / (1 << 48)
+
+
+def _json(path: Path) -> list[tuple[str, str]]:
+    rows = json.loads(_there(path).read_text("utf-8"))
+    return [(row[0], row[1]) for row in rows if len(row) == 2 and str(row[1]) in ("0", "1", "2")]
+
+
+def _there(path: Path) -> Path:
+    if not path.is_file():
+        raise MissingFile(path=str(path), needed_for="evaluation")
+    return path
+
+
+def checksum(rows: Sequence[Row]) -> str:
+    """SHA-256 of what is judged, in order."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(json.dumps([row.id, row.text, row.entity, row.label], ensure_ascii=False).encode() + b"\n")
+    return digest.hexdigest()

@@ -1,0 +1,108 @@
+"""A company's mood and news volume over time: pure functions of what was known at a time.
+
+The index at ``t`` is the mean mood of the items up to then, each weighing half as much after every half-life, drawn
+to 0 by a prior of one neutral item, so that a single headline does not make a trend. Volume is judged against the
+company's own past: how likely is so much news in a day if it came at the rate of the four weeks before (Poisson)?
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from apps.financial_sentiment.items import Mood
+
+DAY = 86_400.0
+HALF_LIFE_S = 3 * DAY
+PRIOR = 1.0  # neutral items that every index begins with
+PRIOR_VARIANCE = 0.2  # of their moods
+BASELINE_DAYS = 28
+RATE_PRIOR = 0.15  # items a day that nobody is surprised by
+_FORGOTTEN = 30  # half-lives after which an item weighs nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Mood from -1 to 1; ``deviation`` is its standard error; ``weight`` the items it rests on, decayed."""
+
+    mood: float
+    deviation: float
+    weight: float
+
+
+def index(moods: Sequence[Mood], at: float, *, half_life_s: float = HALF_LIFE_S) -> Index:
+    """The mood at ``at`` of items that were known then.
+
+    >>> index([], 0.0)
+    Index(mood=0.0, deviation=0.4472135954999579, weight=0.0)
+    """
+    whole = squares = total = 0.0
+    for mood in moods:
+        age = (at - mood.moment) / half_life_s
+        if age < 0 or age > _FORGOTTEN or mood.seen_at > at:
+            continue
+        weight = 0.5**age
+        whole += weight
+        total += weight * mood.mood
+        squares += weight * mood.mood**2
+    mean = total / (whole + PRIOR)
+    variance = max(0.0, (squares + PRIOR * PRIOR_VARIANCE) / (whole + PRIOR) - mean**2)
+    return Index(mean, math.sqrt(variance / (whole + PRIOR)), whole)
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """``count`` items in the day before a time; ``expected`` by the weeks before; ``p`` of so many or more by chance."""
+
+    count: int
+    expected: float
+    p: float
+
+
+def volume(moods: Sequence[Mood], at: float) -> Volume:
+    """News of the last 24 hours beside the ``BASELINE_DAYS`` before them. Counts when items were seen."""
+    seen = [mood.seen_at for mood in moods if mood.seen_at <= at]
+    count = sum(moment > at - DAY for moment in seen)
+    begin = at - DAY * (BASELINE_DAYS + 1)
+    before = sum(begin < moment <= at - DAY for moment in seen)
+    expected = before / BASELINE_DAYS + RATE_PRIOR
+    return Volume(count, expected, at_least(count, expected))
+
+
+def at_least(count: int, rate: float) -> float:
+    """P(X >= count) for a Poisson of ``rate``.
+
+    >>> round(at_least(2, 1.0), 4)
+    0.2642
+    """
+    term, below = math.exp(-rate), 0.0
+    for k in range(count):
+        below += term
+        term *= rate / (k + 1)
+    return max(0.0, 1.0 - below)
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A day that ends at ``at``: the index then, and the day's items by label."""
+
+    at: float
+    index: Index
+    positive: int
+    neutral: int
+    negative: int
+
+    @property
+    def count(self) -> int:
+        return self.positive + self.neutral + self.negative
+
+
+def days(moods: Sequence[Mood], at: float, count: int) -> list[Day]:
+    """The ``count`` days up to ``at``, oldest first; each knows only what was seen by its end."""
+    found = []
+    for number in range(count - 1, -1, -1):
+        end = at - number * DAY
+        labels = [m.label for m in moods if end - DAY < m.moment <= end and m.seen_at <= end]
+        found.append(Day(end, index(moods, end), *(labels.count(name) for name in ("positive", "neutral", "negative"))))
+    return found

@@ -1,0 +1,331 @@
+"""The sentiment desk as plain Python: add news, ask how companies stand; no page and no HTTP.
+
+>>> from apps.financial_sentiment import Desk                        # doctest: +SKIP
+>>> desk = Desk.open()                                               # doctest: +SKIP
+>>> desk.add([NewsItem("比亚迪上调全年销量目标")])                    # doctest: +SKIP
+>>> [(row.company.zh, row.index.mood) for row in desk.companies()]   # doctest: +SKIP
+
+Every figure takes ``at``: what was known at that time, and nothing that was seen later.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import apps.i18n  # noqa: F401  (its import registers the catalogue)
+from apps.financial_sentiment import alerts as rules
+from apps.financial_sentiment import analysis, companies, own, series, sources
+from apps.financial_sentiment.alerts import Alert, Rule
+from apps.financial_sentiment.analysis import Analyzer, Opinion
+from apps.financial_sentiment.companies import Company, Dictionary
+from apps.financial_sentiment.head import Head
+from apps.financial_sentiment.items import Added, Items, Mood, NewsItem, Stored
+from apps.financial_sentiment.own import Trained
+from apps.financial_sentiment.public import LABELS
+from apps.financial_sentiment.series import DAY, Day, Index
+from apps.financial_sentiment.sources import COLUMNS, Columns, Reading, Refused
+from core.errors import InputError, NotFound
+from core.providers.sync import run
+from core.runtime import Runtime, open_runtime
+from core.settings import Settings
+from core.types import LOCAL, Caller
+
+SAMPLE = Path(__file__).parent / "sample"
+ALERT_DAYS = 30
+_BATCH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """What came of reading and adding: counts, and each thing that was refused with its reason."""
+
+    added: Added
+    refused: tuple[Refused, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A company at a time. ``change`` is the index now minus that of ``days`` before; ``last`` are daily figures."""
+
+    company: Company
+    index: Index
+    change: float
+    items: int
+    last: tuple[Day, ...]
+    events: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """An item as it concerns one company; places are those of ``item.body``."""
+
+    item: Stored
+    mood: Mood
+    copies: tuple[Stored, ...] = ()
+
+    @property
+    def evidence(self) -> str:
+        return self.item.body[slice(*self.mood.evidence)]
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """The day's brief: per company its standing and the sentences that say why, each with its item."""
+
+    at: float
+    standings: tuple[tuple[Standing, tuple[Reported, ...]], ...]
+    alerts: tuple[Alert, ...]
+
+
+class Desk:
+    """News in, moods, alerts and briefs out."""
+
+    def __init__(self, runtime: Runtime, head: Head | None = None) -> None:
+        self.runtime = runtime
+        self.items = Items(runtime.workspace)
+        self._given = head
+        self.heads = runtime.workspace.folder / "heads" / "sentiment"
+        self._own: tuple[str, Head | None] | None = None  # what is in use, and the head
+        self._dictionaries: dict[str, Dictionary] = {}
+
+    @classmethod
+    def open(cls, settings: Settings | None = None, *, folder: Path | None = None) -> Desk:
+        """A desk over its own runtime, in the workspace of the settings."""
+        return cls(open_runtime(settings, folder=folder))
+
+    def close(self) -> None:
+        self.runtime.close()
+
+    # --- companies ----------------------------------------------------------------------------
+
+    def dictionary(self, caller: Caller = LOCAL) -> Dictionary:
+        """The shipped companies, those of the sample once it is loaded, and the tenant's own."""
+        if caller.tenant not in self._dictionaries:
+            with self.runtime.workspace.read() as db:
+                rows = db.execute("SELECT id, row FROM news_companies WHERE tenant = ?", (caller.tenant,)).fetchall()
+            added = [companies.from_row(json.loads(row["row"]), row["id"]) for row in rows]
+            self._dictionaries[caller.tenant] = companies.shipped().with_rows(added)
+        return self._dictionaries[caller.tenant]
+
+    def add_companies(self, listed: Iterable[Company], caller: Caller = LOCAL) -> None:
+        """Add companies of the tenant's own; one of the same id is replaced. All items are judged again."""
+        with self.runtime.workspace.write() as db:
+            db.executemany(
+                "INSERT INTO news_companies VALUES (?, ?, ?) ON CONFLICT (tenant, id) DO UPDATE SET row = excluded.row",
+                [
+                    (caller.tenant, company.id, json.dumps(companies.as_row(company), ensure_ascii=False))
+                    for company in listed
+                ],
+            )
+        self._dictionaries.pop(caller.tenant, None)
+        self.items.forget_judgments(caller)
+        self.judge(caller)
+
+    def company(self, id_: str, caller: Caller = LOCAL) -> Company:
+        """
+        Raises:
+            NotFound: no company has this id.
+        """
+        found = self.dictionary(caller).companies.get(id_)
+        if found is None:
+            raise NotFound(kind="company", value=id_)
+        return found
+
+    # --- news ---------------------------------------------------------------------------------
+
+    def head(self) -> Head:
+        """The workspace's own when one is in use; else ``full`` when the embedding model is the one that it was trained
+        with, else ``words``."""
+        if self._given is not None:
+            return self._given
+        named = own.current(self.heads)
+        if self._own is None or self._own[0] != named:
+            self._own = (named, own.in_use(self.heads))
+        if self._own[1] is not None:
+            return self._own[1]
+        wanted = self.runtime.settings.model("embedding")
+        if (analysis.MODEL / "full").is_dir() and (full := analysis.shipped("full")).embedding == wanted:
+            return full
+        return analysis.shipped("words")
+
+    def analyzer(self, caller: Caller = LOCAL) -> Analyzer:
+        head = self.head()
+        return Analyzer(self.dictionary(caller), head, self.runtime.embedding() if head.embedding else None)
+
+    def analyze(self, text: str, caller: Caller = LOCAL) -> list[Opinion]:
+        """What ``text`` says of each company in it; nothing is stored.
+
+        Raises:
+            InputError: (``empty_question``) there is no text.
+        """
+        if not text.strip():
+            raise InputError(reason="empty_question")
+        return run(self.analyzer(caller).analyze([text]))[0]
+
+    def add(
+        self, items: Iterable[NewsItem], caller: Caller = LOCAL, *, progress: Callable[[int], None] | None = None
+    ) -> Added:
+        """Store and judge items; what is stored already is left alone, so that adding twice changes nothing."""
+        added = self.items.add(caller, items, time.time())
+        self.judge(caller, progress=progress)
+        return added
+
+    def judge(self, caller: Caller = LOCAL, *, progress: Callable[[int], None] | None = None) -> int:
+        """Judge what is stored and not judged; a killed run goes on here. Returns how many items were judged."""
+        analyzer, done = self.analyzer(caller), 0
+        version = str(analyzer.head.about.get("version", "own"))
+        while waiting := self.items.pending(caller, version, _BATCH):
+            opinions = run(analyzer.analyze([item.body for item in waiting]))
+            self.items.save_opinions({item.id: found for item, found in zip(waiting, opinions, strict=True)}, version)
+            done += len(waiting)
+            if progress:
+                progress(done)
+        return done
+
+    def add_reading(self, reading: Reading, caller: Caller = LOCAL, *, archive: bool = False) -> Import:
+        """Add what a reader of :mod:`apps.financial_sentiment.sources` gave.
+
+        Args:
+            archive: items count as seen when they were published, for a replay of the past.
+        """
+        reading = sources.as_if_live(reading) if archive else reading
+        return Import(self.add(reading.items, caller), reading.refused)
+
+    def add_path(
+        self, path: Path, caller: Caller = LOCAL, *, columns: Columns = COLUMNS, archive: bool = False
+    ) -> Import:
+        """Add a file or folder; reading it again adds only what is new.
+
+        Raises:
+            MissingFile: nothing is there.
+        """
+        return self.add_reading(sources.read(path, columns), caller, archive=archive)
+
+    def prepare(self, caller: Caller = LOCAL) -> None:
+        """Load the sample, unless the desk has news: sixty days that end now, of companies that do not exist."""
+        if self.items.latest(caller) is None:
+            self.load_sample(caller, now=time.time())
+
+    def load_sample(self, caller: Caller = LOCAL, *, now: float) -> Added:
+        from apps.financial_sentiment.sample import sample_items
+
+        self.add_companies(companies.read(SAMPLE / "companies.csv"), caller)
+        return self.add(sample_items(now), caller)
+
+    # --- what is known at a time --------------------------------------------------------------
+
+    def companies(
+        self, caller: Caller = LOCAL, *, at: float | None = None, days: int = 14, change_days: int = 7
+    ) -> list[Standing]:
+        """Every company named in the last ``days``, the most spoken of first."""
+        at = time.time() if at is None else at
+        by_company = self._by_company(caller, at, (days + series.BASELINE_DAYS) * DAY)
+        found = []
+        for id_, moods in by_company.items():
+            recent = [m for m in moods if m.moment > at - days * DAY]
+            company = self.dictionary(caller).companies.get(id_)
+            if not recent or company is None:
+                continue
+            now = series.index(moods, at)
+            events = [kind for m in reversed(recent) if m.label == "negative" for kind, _, _ in m.events]
+            found.append(
+                Standing(
+                    company, now, now.mood - series.index(moods, at - change_days * DAY).mood, len(recent),
+                    tuple(series.days(moods, at, days)), tuple(dict.fromkeys(events)),
+                )
+            )  # fmt: skip
+        return sorted(found, key=lambda s: (-s.items, s.company.id))
+
+    def timeline(self, company: str, caller: Caller = LOCAL, *, at: float | None = None, days: int = 60) -> list[Day]:
+        """The company's index and volume, a row per day, oldest first."""
+        at = time.time() if at is None else at
+        return series.days(self.items.moods(caller, at, company=company), at, days)
+
+    def reported(
+        self, company: str, caller: Caller = LOCAL, *, at: float | None = None, since: float = 0.0, limit: int = 50
+    ) -> list[Reported]:
+        """The items that speak of a company, newest first, each with its copies."""
+        at = time.time() if at is None else at
+        moods = self.items.moods(caller, at, company=company, since=since)[::-1][:limit]
+        items = self.items.get(caller, [m.item_id for m in moods])
+        return [Reported(items[m.item_id], m, tuple(self.items.copies(caller, m.item_id, at))) for m in moods]
+
+    def alerts(
+        self,
+        caller: Caller = LOCAL,
+        *,
+        at: float | None = None,
+        since: float | None = None,
+        using: Sequence[Rule] | None = None,
+    ) -> list[Alert]:
+        """The alerts of the last thirty days, newest first.
+
+        Args:
+            using: other rules, to see how often they would have fired.
+        """
+        at = time.time() if at is None else at
+        since = at - ALERT_DAYS * DAY if since is None else since
+        begin = since - (series.BASELINE_DAYS + ALERT_DAYS) * DAY
+        moods = self.items.moods(caller, at, since=begin, history=True)
+        return rules.replay(moods, rules.shipped() if using is None else using, since=since, until=at)[::-1]
+
+    def digest(self, caller: Caller = LOCAL, *, at: float | None = None, most: int = 6, quotes: int = 3) -> Digest:
+        """The brief of the 24 hours up to ``at``: companies that were named, the biggest moves first."""
+        at = time.time() if at is None else at
+        standings = [s for s in self.companies(caller, at=at, days=7, change_days=1) if s.last[-1].count]
+        standings.sort(key=lambda s: (-abs(s.change), s.company.id))
+        told = []
+        for standing in standings[:most]:
+            listed = self.reported(standing.company.id, caller, at=at, since=at - DAY)
+            clearest = sorted(listed, key=lambda r: -abs(r.mood.mood))[:quotes]
+            told.append((standing, tuple(clearest)))
+        return Digest(at, tuple(told), tuple(self.alerts(caller, at=at, since=at - DAY)))
+
+    # --- a head of one's own ------------------------------------------------------------------
+
+    def train(self, path: Path, caller: Caller = LOCAL, *, force: bool = False) -> Trained:
+        """Train a head on a file of labels and use it when it is better; the news is judged again by the next ``judge``.
+
+        Raises:
+            MissingFile, InputError: see :func:`apps.financial_sentiment.own.read`.
+            MissingPackage: scikit-learn is not installed.
+        """
+        rows, current = own.read(path, self.dictionary(caller)), self.head()
+        vectors = run(self.analyzer(caller).vectors([row.masked for row in rows]))
+        return own.train(rows, self.heads, current, vectors, force=force)
+
+    def use_head(self, number: int | None) -> None:
+        """Use an earlier head of the workspace, or with ``None`` the shipped one.
+
+        Raises:
+            MissingFile: there is no such head.
+        """
+        own.use(self.heads, number)
+
+    # --- corrections --------------------------------------------------------------------------
+
+    def relabel(self, item_id: int, company: str, label: str, caller: Caller = LOCAL) -> None:
+        """Keep a person's label; it counts from now on, and is kept to train with (:meth:`labels`).
+
+        Raises:
+            InputError: (``bad_value``) no such label.
+            NotFound: the item says nothing of that company.
+        """
+        if label not in LABELS:
+            raise InputError(reason="bad_value", name="label", value=label, allowed=", ".join(LABELS))
+        self.items.relabel(caller, item_id, company, label, time.time())
+
+    def labels(self, caller: Caller = LOCAL) -> list[tuple[str, str, str]]:
+        """``(text, company, label)`` of everything that was corrected."""
+        return self.items.labels(caller)
+
+    def _by_company(self, caller: Caller, at: float, back_s: float) -> dict[str, list[Mood]]:
+        found: dict[str, list[Mood]] = defaultdict(list)
+        for mood in self.items.moods(caller, at, since=at - back_s):
+            found[mood.company].append(mood)
+        return found

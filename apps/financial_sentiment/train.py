@@ -1,0 +1,79 @@
+"""Trains the heads that come with the app, from SEntFiN (MIT) and the Chinese rows of this project.
+
+    python -m apps.financial_sentiment.train --data FOLDER [--only words] [--vectors FOLDER]
+
+``FOLDER`` holds ``SEntFiN.csv``. Its test part is never read into training (see
+:func:`apps.financial_sentiment.public.sentfin`); the recipes were chosen on its validation part.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from apps.financial_sentiment import analysis, public, zh_rows
+from apps.financial_sentiment.head import Head
+from apps.financial_sentiment.public import Row
+from apps.financial_sentiment.training import Labeled, Recipe, fit
+from core.providers.sync import run
+
+RELEASE = "1"
+WORDS = Recipe(weights=(1.0, 0.7, 0.5, 0.5, 1.0, 0.0))
+FULL = Recipe()
+RECIPES = {"words": WORDS, "full": FULL}
+
+
+def train(name: str, data: Path, *, vectors: Path | None = None) -> Head:
+    """The head ``words`` or ``full``."""
+    split = public.sentfin(data)
+    chinese = zh_rows.rows()
+    rows = [*split.train, *split.validation, *chinese]
+    embedding = ""
+    found = None
+    if name == "full":
+        from apps.financial_sentiment.vectors import embedded
+        from core.runtime import open_runtime
+
+        with open_runtime() as runtime:
+            embedding = runtime.settings.model("embedding")
+            found = run(embedded([row.masked.spoken for row in rows], runtime.embedding(), kept=vectors))
+    about = {
+        "version": f"{name}-{RELEASE}",
+        "data": {
+            "SEntFiN train and validation (MIT, Sinha, Kedas, Kumar, Malo 2021)": len(rows) - len(chinese),
+            "Chinese rows of this project": len(chinese),
+        },
+        "recipe": asdict(RECIPES[name]),
+        "test_checksum": public.checksum(split.test),
+    }
+    return fit(labeled(rows, found), embedding=embedding, recipe=RECIPES[name], about=about)
+
+
+def labeled(rows: Sequence[Row], vectors: object | None = None) -> Labeled:
+    """Rows to learn from; without ``vectors`` they have none."""
+    import numpy as np
+
+    found = np.empty((len(rows), 0), np.float32) if vectors is None else np.asarray(vectors)
+    return Labeled([row.masked for row in rows], [row.label for row in rows], [row.group for row in rows], found)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="the folder of SEntFiN.csv")
+    parser.add_argument("--only", choices=list(RECIPES), help="only this head")
+    parser.add_argument("--vectors", type=Path, help="a folder that keeps embeddings between runs")
+    parser.add_argument("--into", type=Path, default=analysis.MODEL)
+    given = parser.parse_args(arguments)
+    for name in [given.only] if given.only else list(RECIPES):
+        head = train(name, given.data, vectors=given.vectors)
+        head.save(given.into / name)
+        size = sum(file.stat().st_size for file in (given.into / name).iterdir())
+        sys.stdout.write(f"{given.into / name}: {size:,} bytes\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

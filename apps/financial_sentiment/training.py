@@ -1,0 +1,128 @@
+"""Fits a head for sentiment on labeled texts; needs scikit-learn (``touchstone-llm[train]``)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from apps.financial_sentiment.head import VIEWS, Head, dense_features
+from apps.financial_sentiment.masking import Masked
+from core.errors import InputError
+from core.training.fit import need_scikit_learn
+from core.training.ngrams import Vocabulary, learn
+
+if TYPE_CHECKING:
+    import numpy as np
+
+FOLDS = 3  # for the calibration
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What was chosen on validation data. ``terms`` is the most n-grams a view keeps."""
+
+    c: float = 0.3
+    terms: tuple[int, int, int, int] = (24_000, 12_000, 6_000, 6_000)
+    weights: tuple[float, ...] = (1.0, 0.7, 0.5, 0.5, 1.0, 1.5)
+
+
+RECIPE = Recipe()
+
+
+@dataclass(frozen=True, slots=True)
+class Labeled:
+    """Texts to learn from. ``groups`` keeps what is alike on one side of every fold."""
+
+    texts: Sequence[Masked]
+    labels: Sequence[str]
+    groups: Sequence[int]
+    vectors: np.ndarray
+
+    def at(self, rows: np.ndarray) -> Labeled:
+        return Labeled(
+            [self.texts[i] for i in rows], [self.labels[i] for i in rows], [self.groups[i] for i in rows],
+            self.vectors[rows],
+        )  # fmt: skip
+
+
+def fit(
+    data: Labeled,
+    *,
+    embedding: str,
+    recipe: Recipe = RECIPE,
+    seed: int = 0,
+    about: dict[str, Any] | None = None,
+) -> Head:
+    """Train on ``data``: the margins on all of it, the calibration on margins of parts that were left out.
+
+    Raises:
+        InputError: fewer than two labels.
+        MissingPackage: scikit-learn is not installed.
+    """
+    import numpy as np
+
+    need_scikit_learn()
+    from sklearn.linear_model import LogisticRegression
+
+    names = tuple(sorted(set(data.labels)))
+    if len(names) < 2:
+        raise InputError(reason="bad_value", name="labels", value=", ".join(names), allowed="2 …")
+    y = np.array([names.index(label) for label in data.labels])
+    fold = _folds(data.groups, seed)
+    margins = np.zeros((len(y), len(names)))
+    for number in range(FOLDS):
+        inside, outside = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+        part = _linear(data.at(inside), y[inside], names, embedding, recipe, seed)
+        left = data.at(outside)
+        margins[outside] = part.margins(left.texts, left.vectors)
+    logistic = LogisticRegression(C=10.0, max_iter=1000).fit(margins, y)
+    weights, bias = logistic.coef_, logistic.intercept_
+    if len(names) == 2:
+        weights, bias = np.concatenate([-weights / 2, weights / 2]), np.concatenate([-bias / 2, bias / 2])
+    calibration = np.vstack([weights.T, bias]).astype(np.float32)
+    head = _linear(data, y, names, embedding, recipe, seed)
+    return Head(**{**vars(head), "calibration": calibration, "about": dict(about or {})})
+
+
+def _linear(data: Labeled, y: np.ndarray, names: tuple[str, ...], embedding: str, recipe: Recipe, seed: int) -> Head:
+    """The head with a calibration that changes nothing."""
+    import numpy as np
+    from scipy.sparse import csr_matrix, hstack
+    from sklearn.svm import LinearSVC
+
+    vocabularies, blocks = [], []
+    for number in range(len(VIEWS)):
+        listed = [text.views[number] for text in data.texts]
+        vocabulary = _float16(learn(listed, most=recipe.terms[number]))
+        indptr, indices, values = vocabulary.rows(listed)
+        values = values * recipe.weights[number]
+        blocks.append(csr_matrix((values, indices, indptr), shape=(len(listed), len(vocabulary.terms))))
+        vocabularies.append(vocabulary)
+    center = data.vectors.mean(axis=0).astype(np.float32)
+    dense = dense_features(data.texts, data.vectors, center, recipe.weights)
+    matrix = hstack([*blocks, csr_matrix(dense)]).tocsr()
+    svm = LinearSVC(C=recipe.c, random_state=seed).fit(matrix, y)
+    weights, bias = svm.coef_, svm.intercept_
+    if len(names) == 2:
+        weights, bias = np.concatenate([-weights, weights]), np.concatenate([-bias, bias])
+    v = matrix.shape[1] - dense.shape[1]
+    return Head(
+        names, embedding, tuple(vocabularies), recipe.weights, center,
+        weights.T[:v].astype(np.float16), weights.T[v:].astype(np.float16), bias.astype(np.float32),
+        np.vstack([np.eye(len(names)), np.zeros(len(names))]).astype(np.float32),
+    )  # fmt: skip
+
+
+def _float16(vocabulary: Vocabulary) -> Vocabulary:
+    """As it will be read from the file."""
+    import numpy as np
+
+    return Vocabulary(vocabulary.terms, vocabulary.idf.astype(np.float16).astype(np.float32))
+
+
+def _folds(groups: Sequence[int], seed: int) -> np.ndarray:
+    import numpy as np
+
+    values, inverse = np.unique(np.array(groups), return_inverse=True)
+    return np.random.default_rng(seed).integers(0, FOLDS, len(values))[inverse]

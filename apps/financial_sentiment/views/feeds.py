@@ -1,0 +1,154 @@
+"""News in: files and feeds, with what was refused and why; sources; corrections out."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import streamlit as st
+
+from apps.financial_sentiment import companies, sources
+from apps.financial_sentiment.service import Import
+from apps.financial_sentiment.views.state import desk, when
+from apps.ui import session, states
+from apps.ui.inert import inert
+from apps.ui.session import t
+from core.errors import TouchstoneError
+
+_DONE, _TAKEN = "sentiment_imported", "sentiment_companies_taken"
+
+
+def draw() -> None:
+    left, right = st.columns(2, gap="large")
+    with left:
+        _files()
+        _feed()
+        _companies()
+    with right:
+        _sources()
+        _try()
+        _corrections()
+
+
+def _files() -> None:
+    st.markdown(f"#### {t('financial_sentiment.import')}", anchors=False)
+    archive = st.toggle(
+        t("financial_sentiment.archive"), key="sentiment_archive", help=t("financial_sentiment.archive_help")
+    )
+    files = st.file_uploader(
+        t("financial_sentiment.files"),
+        type=[suffix.lstrip(".") for suffix in sources.SUFFIXES],
+        accept_multiple_files=True,
+        key="sentiment_files",
+        max_upload_size=sources.FILE_LIMIT_MB,
+        help=t("financial_sentiment.files_help"),
+    )
+    done: dict[str, Import] = st.session_state.setdefault(_DONE, {})
+    for file in files:
+        if file.file_id not in done:
+            with states.loading():
+                reading = sources.parse(file.name, file.getvalue())
+                done[file.file_id] = desk().add_reading(reading, session.caller(), archive=archive)
+        _told(done[file.file_id])
+
+
+def _feed() -> None:
+    with st.form("sentiment_feed", border=False):
+        url = st.text_input(t("financial_sentiment.feed"), placeholder="https://…")
+        asked = st.form_submit_button(t("financial_sentiment.fetch"), icon=":material/rss_feed:")
+    if asked:
+        with states.loading():
+            _told(desk().add_reading(sources.fetch(url.strip()), session.caller()))
+
+
+def _companies() -> None:
+    """The dictionary as a file: take it, change it, give it back."""
+    st.markdown(f"#### {t('financial_sentiment.dictionary')}", anchors=False)
+    known = desk().dictionary(session.caller()).companies.values()
+    st.download_button(
+        t("financial_sentiment.dictionary_get", count=len(known)),
+        companies.written(known).encode("utf-8-sig"),
+        "companies.csv",
+        icon=":material/download:",
+        key="sentiment_dictionary",
+    )
+    file = st.file_uploader(
+        t("financial_sentiment.dictionary_put"),
+        type=["csv"],
+        key="sentiment_companies",
+        help=t("financial_sentiment.dictionary_help"),
+    )
+    if file is None or st.session_state.get(_TAKEN) == file.file_id:
+        return
+    try:
+        with states.loading():
+            given = companies.parse(sources.decoded(file.getvalue(), file.name), file.name)
+            desk().add_companies(given, session.caller())
+    except TouchstoneError as error:
+        states.failed(error)
+    else:
+        st.session_state[_TAKEN] = file.file_id
+        st.success(t("financial_sentiment.dictionary_taken", count=len(given)), icon=":material/check_circle:")
+
+
+def _told(made: Import) -> None:
+    a = made.added
+    text = t("financial_sentiment.added", new=a.new, updated=a.updated, copies=a.copies, known=a.known)
+    if a.undated or a.future:
+        text += " " + t("financial_sentiment.undated", undated=a.undated, future=a.future)
+    if a.kept or a.known or not made.refused:
+        st.success(text, icon=":material/check_circle:")
+    for refused in made.refused[:5]:
+        states.failed(refused.error)
+    if len(made.refused) > 5:
+        st.caption(t("financial_sentiment.refused_more", count=len(made.refused) - 5))
+
+
+def _sources() -> None:
+    st.markdown(f"#### {t('financial_sentiment.sources')}", anchors=False)
+    rows = desk().items.sources(session.caller())
+    if not rows:
+        st.caption(t("financial_sentiment.nothing"))
+        return
+    st.dataframe(
+        {
+            t("financial_sentiment.source"): [r["source"] for r in rows],
+            t("financial_sentiment.items"): [r["items"] for r in rows],
+            t("financial_sentiment.copied"): [r["copies"] for r in rows],
+            t("financial_sentiment.dateless"): [r["undated"] + r["future"] for r in rows],
+            t("financial_sentiment.last"): [when(r["last_seen_at"]) for r in rows],
+        },
+        hide_index=True,
+        height="content",
+    )
+
+
+def _try() -> None:
+    st.markdown(f"#### {t('financial_sentiment.try')}", anchors=False)
+    text = st.text_area(t("financial_sentiment.try_text"), key="sentiment_try", height=90, max_chars=20_000)
+    if not text.strip():
+        return
+    found = desk().analyze(text, session.caller())
+    if not found:
+        st.caption(t("financial_sentiment.no_company"))
+    for o in found:
+        label = t(f"financial_sentiment.label.{o.label}")
+        st.markdown(f"**{inert(o.company.name(session.language()))}** · {label} {o.probability:.0%}  \n"
+                    f":small[:gray[{inert(text[slice(*o.evidence)])}]]")  # fmt: skip
+
+
+def _corrections() -> None:
+    rows = desk().labels(session.caller())
+    if not rows:
+        return
+    written = io.StringIO()
+    writer = csv.writer(written)
+    writer.writerow(("text", "entity", "label"))
+    writer.writerows(rows)
+    st.download_button(
+        t("financial_sentiment.corrections", count=len(rows)),
+        written.getvalue().encode("utf-8-sig"),
+        "corrections.csv",
+        icon=":material/download:",
+        key="sentiment_corrections",
+    )

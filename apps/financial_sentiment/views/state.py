@@ -1,0 +1,112 @@
+"""What the parts of the page share: the desk, the open part and company, the time it is looked at."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+import streamlit as st
+
+from apps.financial_sentiment.series import DAY
+from apps.financial_sentiment.service import Desk
+from apps.ui import session
+from apps.ui.session import t
+
+TAB = "sentiment_tab"  # the key of the switch
+_KEPT, _COMPANY, _DATE = "sentiment_kept", "sentiment_company", "sentiment_date"
+BACK_DAYS = 60
+Color = Literal["red", "green", "gray"]
+
+_desks: list[Desk] = []
+_opening = threading.Lock()
+
+
+def desk() -> Desk:
+    """The desk of this process, shared by all sessions; a desk without news begins with the sample."""
+    runtime = session.runtime()
+    if _desks and _desks[0].runtime is runtime:
+        return _desks[0]
+    with _opening:
+        if not _desks or _desks[0].runtime is not runtime:
+            opened = Desk(runtime)
+            with st.spinner(t("financial_sentiment.preparing")):
+                opened.prepare(session.caller())
+            _desks[:] = [opened]
+        return _desks[0]
+
+
+def tab() -> str:
+    """The open part: as chosen, else as it was before another page was opened."""
+    return str(st.session_state.get(TAB) or st.session_state.get(_KEPT, "overview"))
+
+
+def open_tab(name: str) -> None:
+    """For callbacks, and before the switch is drawn."""
+    st.session_state[TAB] = name
+
+
+def keep_tab(name: str) -> None:
+    st.session_state[_KEPT] = name
+
+
+def company_id() -> str | None:
+    return st.session_state.get(_COMPANY) or st.query_params.get("company")
+
+
+def open_company(id_: str) -> None:
+    """Look at one company; the address follows. For callbacks."""
+    st.session_state[_COMPANY] = id_
+    st.query_params["company"] = id_
+    open_tab("company")
+
+
+def as_of() -> None:
+    """Draw the choice of the day that the desk is looked at: the past as it was known then."""
+    today = datetime.now(UTC).date()
+    st.date_input(
+        t("financial_sentiment.as_of"),
+        value=today,
+        min_value=today - timedelta(days=BACK_DAYS),
+        max_value=today,
+        key=_DATE,
+        help=t("financial_sentiment.as_of_help"),
+        width=160,
+    )
+
+
+def at() -> float:
+    """The end of the chosen day, or now."""
+    chosen = st.session_state.get(_DATE)
+    now = time.time()
+    if chosen is None:
+        return now
+    return min(now, datetime(chosen.year, chosen.month, chosen.day, tzinfo=UTC).timestamp() + DAY)
+
+
+def color_of(value: float) -> Color:
+    """Up is red in Chinese, green in English; around nothing is gray."""
+    if abs(value) < 0.1:
+        return "gray"
+    up = value > 0
+    return "red" if up == (session.language() == "zh") else "green"
+
+
+def color_of_label(label: str) -> Color:
+    return color_of({"positive": 1.0, "negative": -1.0}.get(label, 0.0))
+
+
+def shades() -> tuple[str, str]:
+    """Colors of good and bad in charts."""
+    red, green = "#d1495b", "#3a9d6e"
+    return (red, green) if session.language() == "zh" else (green, red)
+
+
+def when(moment: float) -> str:
+    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M}"
+
+
+def signed(value: float) -> str:
+    """``+0.42``; a true minus sign."""
+    return f"{value:+.2f}".replace("-", "−")

@@ -1,0 +1,38 @@
+"""The Chinese training rows of this project: ``[+name]``, ``[-name]`` and ``[=name]`` in a line mark its companies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from apps.financial_sentiment.masking import mask
+from apps.financial_sentiment.public import Row
+
+FILE = Path(__file__).parent / "data" / "zh_train.txt"
+_MARK = re.compile(r"\[([+=-])([^\]]+)\]")
+_LABELS = {"+": "positive", "=": "neutral", "-": "negative"}
+
+
+def rows(path: Path = FILE) -> list[Row]:
+    """A row for each marked company of each line."""
+    lines = path.read_text("utf-8").splitlines()
+    return [row for number, line in enumerate(lines) if line and line[0] != "#" for row in marked(line, number)]
+
+
+def marked(line: str, number: int = 0) -> Iterator[Row]:
+    """
+    >>> [(r.entity, r.label, r.masked.whole) for r in marked("[+甲]大涨，[-乙]大跌")]
+    [('甲', 'positive', 'xtargetx 大涨， xotherx 大跌'), ('乙', 'negative', 'xotherx 大涨， xtargetx 大跌')]
+    """
+    text, end, places = "", 0, []
+    for found in _MARK.finditer(line):
+        text += line[end : found.start()]
+        places.append((found[2], _LABELS[found[1]], (len(text), len(text) + len(found[2]))))
+        text += found[2]
+        end = found.end()
+    text += line[end:]
+    spans = [span for _, _, span in places]
+    for name, label, span in places:
+        masked = mask(text, [span], [other for other in spans if other != span])
+        yield Row(f"zh:{number}:{name}", text, name, label, -1 - number, masked, len({p[1] for p in places}) > 1)

@@ -1,0 +1,44 @@
+"""``touchstone sentiment`` from the outside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.apps.test_cli import data, folder, touchstone
+
+__all__ = ["folder"]  # the fixture: an empty folder and scripted models
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_text_as_data_and_for_people() -> None:
+    text = "比亚迪销量大增，股价创新高；Boeing shares plunge after recall"
+    (found,) = data(touchstone("sentiment", text, "--json"))["texts"]
+    assert [(c["id"], c["label"]) for c in found["companies"]] == [("byd", "positive"), ("boeing", "negative")]
+    assert found["companies"][1]["events"] == ["product_safety"]
+    shown = touchstone("sentiment", text, TOUCHSTONE_LANG="zh").stdout
+    assert "比亚迪" in shown
+    assert "波音" in shown
+    assert "产品安全" in shown
+
+
+def test_a_file_with_a_bad_row(folder: Path) -> None:
+    (folder / "news.csv").write_text("title,published\nTesla shares sink,2026-03-01\nx,soon\n", "utf-8")
+    result = touchstone("sentiment", "--file", str(folder / "news.csv"), "--json")
+    assert result.exit_code == 0
+    told = data(result)
+    assert [c["id"] for text in told["texts"] for c in text["companies"]] == ["tesla"]
+    assert [row["where"] for row in told["refused"]] == ["news.csv:2"]
+    assert "news.csv:2" in touchstone("sentiment", "--file", str(folder / "news.csv")).stderr
+
+
+@pytest.mark.parametrize("arguments", [["  "], ["--file", "none.csv"], ["--file", "bad.exe"]])
+def test_what_is_refused(folder: Path, arguments: list[str]) -> None:
+    (folder / "bad.exe").write_bytes(b"MZ")
+    assert touchstone("sentiment", *arguments).exit_code in (3, 6)
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_text_without_a_company_says_so() -> None:
+    assert "company" in touchstone("sentiment", "Nothing happened today").stdout

@@ -1,0 +1,232 @@
+"""The desk without a page: what is kept, what is known at a time, alerts, briefs, corrections."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from apps.financial_sentiment import Desk, NewsItem, alerts, series
+from apps.financial_sentiment.digest import alert_text, plain
+from apps.financial_sentiment.items import Mood
+from apps.financial_sentiment.sample import sample_items
+from core.errors import InputError, NotFound
+from core.types import LOCAL, Caller
+from tests.apps.financial_sentiment.conftest import NOW
+
+DAY = series.DAY
+PLANTED = {  # days before the end, and who had a burst of news then
+    ("x-northcape", 33), ("x-hengchuan", 25), ("x-veldra", 20), ("x-changqiao", 12), ("x-lumivia", 8), ("x-tianshu", 3),
+    ("x-tessaly", 1),
+}  # fmt: skip
+
+
+def news(title: str, seen_at: float = NOW, **more: object) -> NewsItem:
+    return NewsItem(title, seen_at=seen_at, published_at=seen_at, **more)  # type: ignore[arg-type]
+
+
+def test_copies_fold_and_versions_are_kept(desk: Desk) -> None:
+    first = news("特斯拉宣布下调全年交付目标，股价大跌", external_id="1", source="甲报")
+    copied = news("特斯拉宣布下调全年交付目标，股价大跌。", NOW + 60, external_id="9", source="乙报")
+    other = news("特斯拉宣布上海工厂扩产", NOW + 90, external_id="2", source="甲报")
+    added = desk.add([first, copied, other])
+    assert (added.new, added.copies, added.updated) == (2, 1, 0)
+    assert desk.add([first, copied, other]).known == 3, "adding twice changes nothing"
+
+    better = replace(first, title="更正：特斯拉未下调全年交付目标", seen_at=NOW + 3600)
+    assert desk.add([better]).updated == 1
+    (newest, *rest) = desk.reported("tesla", at=NOW + 7200)
+    titles = {r.item.title for r in (newest, *rest)}
+    assert better.title in titles
+    assert first.title not in titles
+    before = desk.reported("tesla", at=NOW + 1800)
+    assert first.title in {r.item.title for r in before}, "what was known then"
+    replaced = next(r for r in before if r.item.title == first.title)
+    assert [c.source for c in replaced.copies] == ["乙报"]
+    assert [v.title for v in desk.items.history(LOCAL, replaced.item.id)] == [first.title, better.title]
+
+
+def test_a_week_later_the_same_words_are_news_again(desk: Desk) -> None:
+    words = "Tesla recalls 3,000 cars over brake software"
+    assert desk.add([news(words, source="a"), news(words, NOW + 8 * DAY, source="b")]).new == 2
+
+
+def test_dates_that_cannot_be_are_told(desk: Desk) -> None:
+    undated = NewsItem("Tesla profit falls", source="a", seen_at=NOW)
+    future = NewsItem("Nvidia profit soars", source="a", seen_at=NOW, published_at=NOW + 9 * DAY)
+    added = desk.add([undated, future])
+    assert (added.undated, added.future) == (1, 1)
+    (row,) = desk.items.sources(LOCAL)
+    assert (row["items"], row["undated"], row["future"]) == (2, 1, 1)
+    (reported,) = desk.reported("nvidia", at=NOW)
+    assert reported.item.dated == "future"
+    assert reported.item.published_at == NOW
+    with pytest.raises(InputError):
+        desk.add([NewsItem("  ", "\n")])
+
+
+def test_tenants_do_not_see_one_another(desk: Desk) -> None:
+    other = Caller(tenant="other")
+    desk.add([news("Tesla profit falls")])
+    assert desk.companies(other, at=NOW) == []
+    assert desk.add([news("Tesla profit falls")], other).new == 1
+
+
+def test_no_figure_depends_on_what_was_seen_later(desk: Desk) -> None:
+    """The desk that has seen everything tells of a past time what a desk told then."""
+    items = sample_items(NOW)
+    draw = random.Random(7)
+    late = [replace(i, published_at=(i.seen_at or 0) - draw.random() * 5 * DAY) for i in draw.sample(items, 40)]
+    items = [i for i in items if i.external_id not in {x.external_id for x in late}] + late
+    fixed = [replace(i, title=f"更正 {i.title} 新", seen_at=(i.seen_at or 0) + DAY) for i in draw.sample(items, 15)]
+    everything = sorted([*items, *fixed], key=lambda i: i.seen_at or 0)
+    desk.load_sample(now=NOW - 400 * DAY)  # the companies; its news is long past
+    times = sorted(NOW - draw.random() * 58 * DAY for _ in range(6))
+    told, start = [], 0
+    for at in times:
+        upto = [i for i in everything[start:] if (i.seen_at or 0) <= at]
+        start += len(upto)
+        desk.add(upto)
+        told.append(figures(desk, at))
+    desk.add(everything[start:])
+    for at, then in zip(times, told, strict=True):
+        assert figures(desk, at) == then
+
+
+def figures(desk: Desk, at: float) -> object:
+    standings = desk.companies(at=at)
+    return (
+        standings,
+        [desk.timeline(s.company.id, at=at, days=20) for s in standings],
+        desk.alerts(at=at, since=NOW - 60 * DAY),
+        [[(r.item.id, r.mood.label) for r in desk.reported(s.company.id, at=at)] for s in standings],
+        plain(desk.digest(at=at), {}, "en"),
+    )
+
+
+def test_alerts_of_a_time_begin_those_of_a_later_one(desk: Desk) -> None:
+    desk.load_sample(now=NOW)
+    whole = desk.alerts(at=NOW, since=NOW - 60 * DAY)[::-1]
+    for days in (30, 12.4, 3.5):
+        upto = NOW - days * DAY
+        assert desk.alerts(at=upto, since=NOW - 60 * DAY)[::-1] == [a for a in whole if a.at <= upto]
+
+
+def test_planted_bursts_are_found_and_no_others(desk: Desk) -> None:
+    desk.load_sample(now=NOW)
+    found = {(a.company, int((NOW - a.at) // DAY)) for a in desk.alerts(at=NOW, since=0) if a.when == "burst"}
+    assert found == PLANTED
+
+
+def test_alerts_name_their_evidence_and_reason(desk: Desk) -> None:
+    desk.load_sample(now=NOW)
+    for alert in desk.alerts(at=NOW, since=0):
+        items = desk.items.get(LOCAL, alert.evidence)
+        assert items
+        assert all(item.seen_at <= alert.at for item in items.values())
+        for language in ("zh", "en"):
+            assert "financial_sentiment" not in alert_text(alert, language)
+    default = [a for a in desk.alerts(at=NOW, since=0) if "default" in a.figures.get("kinds", ())]
+    assert {a.company for a in default} == {"x-changqiao"}
+
+
+def test_a_rule_keeps_silent_while_it_cools_down() -> None:
+    rule = alerts.Rule("r", "event", kinds=("default",), cooldown_h=10)
+    moods = [mood(hour * 3600.0, events=(("default", 0, 1),)) for hour in (0, 5, 9.9, 10, 15, 21)]
+    found = alerts.replay(moods, [rule], since=0, until=NOW)
+    assert [a.at / 3600 for a in found] == [0, 10, 21]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("a: [", "bad_yaml"),
+        ("x: 1", "data_row"),
+        ("- id: a\n  when: never", "bad_value"),
+        ("- id: a\n  when: event\n  kinds: [sunshine]", "bad_value"),
+        ("- id: a\n  when: burst\n  least: many", "bad_value"),
+        ("- id: a\n  when: burst\n- id: a\n  when: burst", "data_duplicate"),
+        ("- id: a\n  when: burst\n  color: red", "data_row"),
+    ],
+)
+def test_bad_rules_are_refused(text: str, reason: str) -> None:
+    with pytest.raises(InputError) as caught:
+        alerts.read(text)
+    assert caught.value.reason == reason
+
+
+def test_the_index_decays_and_shrinks() -> None:
+    good = mood(0.0, value=1.0)
+    assert series.index([good], 0.0).mood == pytest.approx(0.5), "one item and one neutral prior"
+    assert series.index([good], series.HALF_LIFE_S).mood == pytest.approx(0.5 / 1.5)
+    assert series.index([good], -1.0).weight == 0, "nothing before it came"
+    many = series.index([mood(0.0, value=1.0) for _ in range(50)], 0.0)
+    assert many.mood > 0.97
+    assert many.deviation < series.index([good], 0.0).deviation
+
+
+def test_a_burst_is_judged_against_ones_own_past() -> None:
+    busy = [mood(day * DAY + hour * 3600.0) for day in range(28) for hour in range(4)]
+    four = [mood(28.9 * DAY + minute) for minute in range(4)]
+    assert series.volume([*busy, *four], 29 * DAY).p > 0.3, "four a day are usual there"
+    assert series.volume(four, 29 * DAY).p < 0.001
+
+
+def mood(at: float, *, value: float = -0.9, events: tuple[tuple[str, int, int], ...] = ()) -> Mood:
+    label = "positive" if value > 0.3 else "negative" if value < -0.3 else "neutral"
+    return Mood(int(at) + 1, "x", label, abs(value), value, (0, 1), (), events, at, at)
+
+
+def test_corrections_count_from_their_time_and_are_kept(desk: Desk) -> None:
+    desk.add([news("Tesla shares surge to record high", NOW - 60)])
+    (reported,) = desk.reported("tesla", at=NOW)
+    assert reported.mood.label == "positive"
+    desk.relabel(reported.item.id, "tesla", "negative")
+    assert desk.reported("tesla")[0].mood.mood == -1.0
+    assert desk.reported("tesla", at=NOW)[0].mood.label == "positive", "NOW is before the correction"
+    assert desk.labels() == [("Tesla shares surge to record high", "tesla", "negative")]
+    with pytest.raises(InputError):
+        desk.relabel(reported.item.id, "tesla", "great")
+    with pytest.raises(NotFound):
+        desk.relabel(reported.item.id, "apple", "negative")
+
+
+def test_a_new_company_is_found_in_old_news(desk: Desk) -> None:
+    from apps.financial_sentiment.companies import Company
+
+    desk.add([news("Quorvane Metals shares plunge after audit")])
+    assert desk.companies(at=NOW) == []
+    desk.add_companies([Company("q", "", "Quorvane Metals")])
+    (standing,) = desk.companies(at=NOW)
+    assert standing.company.name("zh") == "Quorvane Metals"
+    assert standing.index.mood < 0
+    assert desk.company("q").en == "Quorvane Metals"
+    with pytest.raises(NotFound):
+        desk.company("nobody")
+
+
+def test_the_brief_quotes_its_sources(desk: Desk) -> None:
+    desk.load_sample(now=NOW)
+    digest = desk.digest(at=NOW)
+    assert digest.standings
+    for _, reported in digest.standings:
+        for r in reported:
+            assert r.evidence
+            assert r.evidence in r.item.body
+            assert r.item.seen_at <= NOW
+    told = plain(digest, {}, "zh")
+    assert "不构成投资建议" in told
+    assert "宏远科技" in told
+
+
+def test_a_folder_is_added_as_an_archive_and_again_without_doubling(desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("title,published\nTesla shares sink,2026-03-01\n,\n", "utf-8")
+    made = desk.add_path(tmp_path, archive=True)
+    assert (made.added.new, len(made.refused)) == (1, 1)
+    (reported,) = desk.reported("tesla")
+    assert reported.item.seen_at == reported.item.published_at == 1_772_323_200.0
+    assert desk.add_path(tmp_path, archive=True).added.known == 1
+    (tmp_path / "b.csv").write_text("title\nNvidia shares soar\n", "utf-8")
+    assert desk.add_path(tmp_path).added.new == 1

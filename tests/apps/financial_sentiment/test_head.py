@@ -1,0 +1,159 @@
+"""The head: it learns, it is calibrated on unseen texts, it survives its file, and what ships still knows its trade."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from apps.financial_sentiment import analysis, public, training
+from apps.financial_sentiment.analysis import Analyzer, shipped
+from apps.financial_sentiment.companies import shipped as dictionary
+from apps.financial_sentiment.head import load
+from apps.financial_sentiment.masking import mask
+from apps.financial_sentiment.sketches import bands, groups, likeness
+from apps.financial_sentiment.train import labeled
+from core.errors import InputError, MissingFile
+
+UP = ["Acme profit rises", "Acme shares jump on strong sales", "Acme wins order", "公司甲利润大增", "公司甲股价大涨"]
+DOWN = ["Acme profit falls", "Acme shares sink on weak sales", "Acme loses order", "公司甲利润大降", "公司甲股价大跌"]
+JUDGED = [  # written apart from the training rows
+    ("Tesla shares plunge as deliveries miss estimates", {"tesla": "negative"}),
+    ("Nvidia surges to record high on strong data-center demand", {"nvidia": "positive"}),
+    ("Boeing to hold annual meeting on Friday", {"boeing": "neutral"}),
+    ("Nike slumps after weak forecast; Walmart gains on strong sales", {"nike": "negative", "walmart": "positive"}),
+    ("贵州茅台净利润同比增长两成，超出市场预期", {"moutai": "positive"}),
+    ("碧桂园未能按期兑付美元债利息，股价重挫", {"countrygarden": "negative"}),
+    ("比亚迪销量大增，蔚来却因召回大跌", {"byd": "positive", "nio": "negative"}),
+    ("招商银行将于下周召开股东大会", {"cmb": "neutral"}),
+]
+
+
+def rows(count: int = 6) -> list[public.Row]:
+    made = []
+    for number in range(count):
+        for label, texts in (("positive", UP), ("negative", DOWN)):
+            for text in texts:
+                name = "Acme" if "Acme" in text else "公司甲"
+                said = f"{text} {number}"
+                made.append(
+                    public.Row(said, said, name, label, len(made), mask(said, public.spans(said, name) or [(0, 3)]))
+                )
+    return made
+
+
+def test_a_head_learns_and_survives_its_file(tmp_path: Path) -> None:
+    data = rows()
+    vectors = np.random.default_rng(0).standard_normal((len(data), 8)).astype(np.float32)
+    head = training.fit(labeled(data, vectors), embedding="e", about={"version": "t"})
+    texts = [mask("Bolt profit rises again", [(0, 4)]), mask("Bolt shares sink", [(0, 4)])]
+    judged = head.judge(texts, vectors[:2])
+    assert [j.label for j in judged] == ["positive", "negative"]
+    assert all(abs(sum(j.probabilities.values()) - 1) < 1e-5 and j.probability >= 0.5 for j in judged)
+    assert judged[0].mood > 0 > judged[1].mood
+    head.save(tmp_path / "head")
+    assert sorted(p.name for p in (tmp_path / "head").iterdir()) == ["head.json", "head.safetensors"]
+    again = load(tmp_path / "head")
+    assert again.about == {"version": "t"}
+    assert again.embedding == "e"
+    for a, b in zip(judged, again.judge(texts, vectors[:2]), strict=True):
+        assert a.label == b.label
+        assert a.probability == pytest.approx(b.probability, abs=1e-4)
+    assert head.judge([], vectors[:0]) == []
+
+
+def test_a_damaged_head_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MissingFile):
+        load(tmp_path)
+    training.fit(labeled(rows()), embedding="").save(tmp_path)
+    told = json.loads((tmp_path / "head.json").read_text("utf-8"))
+    for broken in ({**told, "version": 99}, {**told, "labels": ["a", "b", "c"]}, {**told, "terms": told["terms"][:2]}):
+        (tmp_path / "head.json").write_text(json.dumps(broken), "utf-8")
+        with pytest.raises(InputError) as caught:
+            load(tmp_path)
+        assert caught.value.reason == "bad_head"
+
+
+def test_one_label_is_nothing_to_learn() -> None:
+    with pytest.raises(InputError):
+        training.fit(labeled([r for r in rows() if r.label == "positive"]), embedding="")
+
+
+@pytest.mark.parametrize(("text", "wanted"), JUDGED)
+def test_the_shipped_head_knows_plain_news(text: str, wanted: dict[str, str]) -> None:
+    (found,) = asyncio.run(Analyzer(dictionary(), shipped()).analyze([text]))
+    assert {o.company.id: o.label for o in found} == wanted
+    assert all(text[slice(*o.evidence)].strip() == text[slice(*o.evidence)] for o in found)
+
+
+def test_a_name_makes_no_difference() -> None:
+    """Company, country and gender swapped: names are hidden, so only what is said of them can count."""
+    analyzer = Analyzer(dictionary(), shipped())
+    texts = [f"{name} profit falls short of forecasts" for name in ("Tesla", "Toyota", "BYD", "Infosys", "Nestle")]
+    found = asyncio.run(analyzer.analyze(texts))
+    assert len({round(o.mood, 6) for (o,) in found}) == 1
+    people = [f"Tesla chairman says {who} will stay as chief" for who in ("he", "she")]
+    first, second = (o.mood for (o,) in asyncio.run(analyzer.analyze(people)))
+    assert abs(first - second) < 0.1
+
+
+def test_of_a_long_text_the_sentences_about_the_company_count() -> None:
+    filler = "The weather was mild. " * 200
+    text = f"Markets this week\n{filler}Tesla shares plunged on weak sales. Its margin fell. {filler}Nvidia rose."
+    (found,) = asyncio.run(Analyzer(dictionary(), shipped()).analyze([text]))
+    tesla = next(o for o in found if o.company.id == "tesla")
+    assert tesla.label == "negative"
+    assert tesla.sentences == 2
+    assert text[slice(*tesla.evidence)] == "Tesla shares plunged on weak sales."
+    assert {text[m.start : m.end] for m in tesla.marks} >= {"plunged", "weak"}
+
+
+def test_a_name_across_the_end_of_a_sentence_is_judged_all_the_same() -> None:
+    company = replace(dictionary().companies["tesla"], aliases=("Ltd. Motors",))
+    (found,) = asyncio.run(Analyzer(dictionary().with_rows([company]), shipped()).analyze(["Big! Ltd. Motors falls."]))
+    assert all(o.sentences for o in found)
+
+
+def test_what_ships_is_small_and_says_what_it_is() -> None:
+    folders = [p for p in analysis.MODEL.iterdir() if p.is_dir()]
+    assert {p.name for p in folders} >= {"words"}
+    for folder in folders:
+        assert sum(f.stat().st_size for f in folder.iterdir()) <= 2_000_000
+        head = load(folder)
+        assert head.about["version"]
+        assert head.about["data"]
+        assert head.about["test_checksum"]
+
+
+def test_near_duplicates_share_a_group_and_others_do_not() -> None:
+    a = "Gold prices rise on weak dollar, strong demand from jewellers"
+    b = "Gold prices rise on weak dollar, strong demand from jewelers today"
+    c = "Silver prices fall on strong dollar and muted demand"
+    assert groups([a, c, b]) == [0, 1, 0]
+    assert likeness(a, a) == 1.0
+    assert likeness(a, c) < 0.4
+    assert likeness("", a) == 0.0
+    assert set(bands(a)) & set(bands(b))
+    assert bands("") == ()
+
+
+def test_public_sets_are_read_as_published(tmp_path: Path) -> None:
+    (tmp_path / "SEntFiN.csv").write_text(
+        "S No.,Title,Decisions,Words\n"
+        "1,\"Gold shines, Dr Reddy's dull\",\"{'Gold': 'positive', 'Dr Reddy's': 'negative'}\",5\n"
+        "2,Acme rises,{'Acme': 'positive'},2\n",
+        "utf-8",
+    )
+    split = public.sentfin(tmp_path)
+    everything = [*split.train, *split.validation, *split.test]
+    assert {(r.entity, r.label) for r in everything} == {
+        ("Gold", "positive"), ("Dr Reddy's", "negative"), ("Acme", "positive"),
+    }  # fmt: skip
+    assert next(r for r in everything if r.entity == "Gold").masked.whole == "xtargetx shines, xotherx dull"
+    assert {r.conflicting for r in everything if r.entity != "Acme"} == {True}
+    with pytest.raises(MissingFile):
+        public.twitter(tmp_path)
