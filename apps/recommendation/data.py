@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet", ".inter", ".item")
 EVENT_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "user": ("user", "user_id", "userId", "reviewerID", "uid"),
-    "item": ("item", "item_id", "movieId", "parent_asin", "asin", "item_id_list", "iid"),
+    "item": ("item_id_list", "item", "item_id", "movieId", "parent_asin", "asin", "iid"),
     "value": ("value", "rating", "overall", "stars", "score"),
     "at": ("at", "timestamp", "unixReviewTime", "time", "date"),
 }
@@ -155,9 +155,9 @@ def read_events(
     table = _table(path)
     names = _named(table, EVENT_COLUMNS, columns or {}, path)
     _demand(names, [("user",), ("item",)], table, path)
-    table = table[list(names.values())].rename(columns={v: k for k, v in names.items()})
     if names["item"] == "item_id_list":
         table = _exploded(table)
+    table = table[list(names.values())].rename(columns={v: k for k, v in names.items()})
     rows = len(table)
     undated = "at" not in table
     table["at"] = np.arange(rows, dtype=float) if undated else _seconds(table["at"])
@@ -216,7 +216,6 @@ def _table(path: Path) -> pd.DataFrame:
         raise InputError(reason="unreadable_file", name=path.name, detail=str(error)[:200]) from error
     if suffix in (".inter", ".item"):
         table.columns = [str(name).partition(":")[0] for name in table.columns]  # user_id:token
-        table = table.loc[:, ~table.columns.duplicated()]  # the held-out target of a sequential file
     elif suffix == ".csv" and len(table.columns) == len(AMAZON) and _is_number(table.columns[-1]):
         first = pd.DataFrame([list(table.columns)], columns=list(AMAZON))
         table = pd.concat([first, table.set_axis(list(AMAZON), axis=1)], ignore_index=True)
@@ -249,9 +248,11 @@ def _missing(absent: list[str], table: pd.DataFrame, path: Path) -> None:
 
 
 def _exploded(table: pd.DataFrame) -> pd.DataFrame:
-    """RecBole's sequential files: a row is a user with all their items, oldest first."""
-    table = table.assign(item=table["item"].str.split())
-    return table.explode("item", ignore_index=True)
+    """RecBole's sequential files: a row is a user with all their items, oldest first, and the one that came next."""
+    listed = table["item_id_list"].str.split()
+    if "item_id" in table:
+        listed = listed + table["item_id"].map(lambda item: [item])
+    return table.assign(item_id_list=listed).explode("item_id_list", ignore_index=True)
 
 
 def _seconds(column: pd.Series[Any]) -> pd.Series[Any]:

@@ -8,7 +8,7 @@ everything. Nothing else is tuned per data set.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ LEAST = 3  # events a person must have before the one held out
 FEW = 3  # an item with fewer events borrows from items with similar text
 LENDERS = 10
 L2 = 1e-3
+FREE = frozenset({"popularity", "recent", "liked"})  # a dislike of the popular may be learnt, one of the like may not
 DEFAULT = {"ease": 0.3, "markov": 0.05, "near": 0.4, "far": 0.6, "item_item": 0.3, "recent": 0.2, "text": 0.4, "year": 0.1, "liked": 0.1}
 
 
@@ -35,7 +36,6 @@ class Fused:
     weights: Mapping[str, float]
     learnt_from: int = 0  # held-out events
     lenders: Any = None  # csr_matrix (items, items): for each item with few events, those like it
-    alone: Mapping[str, Generator] = field(default_factory=dict)  # baselines that are not part of the sum
 
     def features(self, history: History) -> Array:
         """Evened-out scores of each method. Shape: ``(methods, items)`` float32."""
@@ -57,7 +57,7 @@ class Fused:
         return np.where(np.diff(self.lenders.indptr) > 0, np.maximum(scores, lent), scores)
 
     def generator(self, name: str) -> Generator:
-        return next(g for g in (*self.generators, *self.alone.values()) if g.name == name)
+        return next(g for g in self.generators if g.name == name)
 
 
 def evened(scores: Array, power: float) -> Array:
@@ -115,9 +115,8 @@ def fit(
         examples += _examples(rest, held, used)
     progress("all events")
     final = fitted(log, vectors, numbers)
-    names = [g.name for g in used]
-    weights = dict(zip(names, _learnt(examples).tolist(), strict=True)) if examples else DEFAULT
-    # Learnt methods that the whole log does not have, and the other way round, count nothing.
+    bounds = [(None if g.name in FREE else 0.0, None) for g in used]
+    weights = dict(zip([g.name for g in used], _learnt(examples, bounds).tolist(), strict=True)) if examples else DEFAULT
     return Fused(log, final, weights, sum(len(t) for _, t, _ in examples), _lenders(log, vectors))
 
 
@@ -148,7 +147,9 @@ def _examples(rest: Log, held: Log, used: Sequence[Generator]) -> list[tuple[Arr
     return [(np.stack(rows), np.array(targets), np.stack(open_))]
 
 
-def _learnt(examples: Sequence[tuple[Array, Array, Array]]) -> Array:
+def _learnt(
+    examples: Sequence[tuple[Array, Array, Array]], bounds: Sequence[tuple[float | None, None]] | None = None
+) -> Array:
     """The weights under which the targets are most likely. Shape: ``(methods,)``."""
     from scipy.optimize import minimize
 
@@ -169,7 +170,7 @@ def _learnt(examples: Sequence[tuple[Array, Array, Array]]) -> Array:
         return total / count + L2 * float(weights @ weights), slope / count + 2 * L2 * weights
 
     start = np.full(examples[0][0].shape[1], 0.2)
-    return minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 80}).x
+    return minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 80}).x
 
 
 def _lenders(log: Log, vectors: Array | None) -> Any:

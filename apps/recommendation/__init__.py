@@ -1,0 +1,1 @@
+"""Recommendation: from what people did and what they say they like, in Chinese and English, with true reasons."""
