@@ -2,7 +2,8 @@
 
 Maximal marginal relevance over the best candidates (Carbonell and Goldstein 1998,
 https://doi.org/10.1145/290941.291025): the next item is the one whose score, less its likeness to those chosen
-already, is greatest. Exploration adds noise drawn with a seed, so that a list stays the same until it is asked anew.
+already, is greatest. The more diversity is asked for, the less it helps an item to be well known, so that a list reaches
+further into the catalogue. Exploration adds noise drawn with a seed, so that a list stays the same until it is asked anew.
 """
 
 from __future__ import annotations
@@ -11,33 +12,50 @@ import numpy as np
 
 from apps.recommendation.log import Array
 
-DEFAULT = 0.3  # of the slider from 0 to 1, chosen on validation: see docs/en/recommendation.md
-POOL = 60  # best candidates the list is chosen from
-_STRENGTH = 3.0  # deviations of the score that full likeness costs at diversity 1
+DEFAULT = 0.5  # of the slider from 0 to 1, chosen on validation: see docs/en/recommendation.md
+POOL = 100  # best candidates the list is chosen from
+_LIKENESS, _FAME = 3.0, 0.6  # deviations of the score that full likeness, and a deviation of fame, cost at diversity 1
 
 
 def arranged(
-    scores: Array, allowed: Array, vectors: Array | None, *, count: int, diversity: float, pool: int = POOL
+    scores: Array,
+    allowed: Array,
+    vectors: Array | None,
+    *,
+    count: int,
+    diversity: float,
+    fame: Array | None = None,
+    pool: int = POOL,
 ) -> Array:
     """The numbers of ``count`` items among ``allowed``, best first.
 
-    Shape: ``scores`` ``(items,)``, ``vectors`` ``(items, dim)`` centered and of norm 1; without vectors, or with
-    ``diversity`` 0, the order of the scores.
+    Shape: ``scores`` and ``fame`` ``(items,)``, ``vectors`` ``(items, dim)`` centered and of norm 1; at ``diversity``
+    0 the order of the scores.
     """
-    best = allowed[np.argsort(-scores[allowed], kind="stable")[: max(pool, count)]]
+    worth = scores[allowed].astype(float)
+    if fame is not None:
+        worth = worth - diversity * _FAME * fame[allowed]
+    first = np.argsort(-worth, kind="stable")[: max(pool, count)]
+    best, worth = allowed[first], worth[first]
     if vectors is None or diversity <= 0 or len(best) <= 1:
         return best[:count]
     likeness = vectors[best] @ vectors[best].T
-    worth = scores[best].astype(float)
     chosen = [0]
     nearest = likeness[0].copy()
     while len(chosen) < min(count, len(best)):
-        gain = worth - diversity * _STRENGTH * np.maximum(nearest, 0)
+        gain = worth - diversity * _LIKENESS * np.maximum(nearest, 0)
         gain[chosen] = -np.inf
         pick = int(np.argmax(gain))
         chosen.append(pick)
         nearest = np.maximum(nearest, likeness[pick])
     return best[chosen]
+
+
+def fame(counts: Array) -> Array:
+    """How well known items are: the logarithm of their events, mean 0 and deviation 1."""
+    known = np.log1p(counts)
+    spread = float(known.std())
+    return (known - known.mean()) / spread if spread > 0 else np.zeros(len(counts))
 
 
 def explored(scores: Array, amount: float, seed: int) -> Array:

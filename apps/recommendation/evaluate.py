@@ -26,7 +26,7 @@ import numpy as np
 from apps.recommendation import fusion
 from apps.recommendation.data import Event, Item, read_events, read_items, with_years
 from apps.recommendation.diversity import DEFAULT as DIVERSITY
-from apps.recommendation.diversity import arranged
+from apps.recommendation.diversity import arranged, fame
 from apps.recommendation.fusion import Fused
 from apps.recommendation.generators import History, centered
 from apps.recommendation.log import SEED, Array, Log, core
@@ -152,6 +152,7 @@ def run(data: Data, fused: Fused, vectors: Array | None) -> Outcome:
     """Every method on every case."""
     outcome = Outcome({}, {FUSED: [], DIVERSE: []})
     moved = centered(vectors) if vectors is not None else None
+    known = fame(data.train.counts())
     for case in data.cases:
         history = History.of(case.seen, case.at)
         features = fused.features(history)
@@ -165,7 +166,7 @@ def run(data: Data, fused: Fused, vectors: Array | None) -> Outcome:
             plain = allowed[np.argsort(-scores[FUSED][allowed], kind="stable")[:TOP]]
             outcome.lists[FUSED].append(plain)
             if moved is not None:
-                diverse = arranged(scores[FUSED], allowed, moved, count=TOP, diversity=DIVERSITY)
+                diverse = arranged(scores[FUSED], allowed, moved, count=TOP, diversity=DIVERSITY, fame=known)
                 outcome.lists[DIVERSE].append(diverse)
                 place = np.flatnonzero(diverse == case.target)
                 found[DIVERSE] = float(place[0]) if len(place) else float(TOP)

@@ -24,7 +24,17 @@ FEW = 3  # an item with fewer events borrows from items with similar text
 LENDERS = 10
 L2 = 1e-3
 FREE = frozenset({"popularity", "recent", "liked"})  # a dislike of the popular may be learnt, one of the like may not
-DEFAULT = {"ease": 0.3, "markov": 0.05, "near": 0.4, "far": 0.6, "item_item": 0.3, "recent": 0.2, "text": 0.4, "year": 0.1, "liked": 0.1}
+DEFAULT = {
+    "ease": 0.3,
+    "markov": 0.05,
+    "near": 0.4,
+    "far": 0.6,
+    "item_item": 0.3,
+    "recent": 0.2,
+    "text": 0.4,
+    "year": 0.1,
+    "liked": 0.1,
+}
 
 
 @dataclass(frozen=True)
@@ -116,7 +126,9 @@ def fit(
     progress("all events")
     final = fitted(log, vectors, numbers)
     bounds = [(None if g.name in FREE else 0.0, None) for g in used]
-    weights = dict(zip([g.name for g in used], _learnt(examples, bounds).tolist(), strict=True)) if examples else DEFAULT
+    weights = (
+        dict(zip([g.name for g in used], _learnt(examples, bounds).tolist(), strict=True)) if examples else DEFAULT
+    )
     return Fused(log, final, weights, sum(len(t) for _, t, _ in examples), _lenders(log, vectors))
 
 

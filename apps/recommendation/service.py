@@ -20,7 +20,7 @@ import numpy as np
 import apps.i18n  # noqa: F401  (its import registers the catalogue)
 from apps.recommendation import preferences, sample
 from apps.recommendation.data import Event, Findings, Item, read_events, read_items, with_years
-from apps.recommendation.diversity import DEFAULT, arranged, explored
+from apps.recommendation.diversity import DEFAULT, arranged, explored, fame
 from apps.recommendation.fusion import Fused, evened, fit
 from apps.recommendation.generators import History, centered
 from apps.recommendation.log import Array, Log
@@ -89,6 +89,7 @@ class _Catalogue:
     titles: preferences.Titles
     stamp: tuple[int, int]
     counts: Array
+    fame: Array
     shows: Mapping[str, Array]  # concept → which items show it
 
 
@@ -229,7 +230,7 @@ class Recommender:
         added = _boosted(found.items, boosts or {})
         allowed, left_out = _allowed(found, filters, seen, said, now)
         ranked = explored(scores + added, exploration, zlib.crc32(f"{user}{int(now // DAY_S)}".encode()))
-        order = arranged(ranked, allowed, found.near, count=n, diversity=diversity)
+        order = arranged(ranked, allowed, found.near, count=n, diversity=diversity, fame=found.fame)
         cited = from_history(found.fused, history, features, order)
         plain = set(allowed[np.argsort(-scores[allowed], kind="stable")[: 2 * n]].tolist()) if exploration else None
         picks = []
@@ -293,7 +294,9 @@ class Recommender:
             for concept in preferences.concepts()
         }
         titles = preferences.Titles(items)
-        return _Catalogue(items, number, fused, vectors, near, titles, stamp, taken_log.counts(), shows)
+        return _Catalogue(
+            items, number, fused, vectors, near, titles, stamp, taken_log.counts(), fame(taken_log.counts()), shows
+        )
 
     def _vectors(self, items: Sequence[Item]) -> Array | None:
         """Embeddings of the items' texts; ``None`` when the model that is set cannot make them."""
@@ -444,4 +447,3 @@ def _otherwise(found: _Catalogue, number: int, words: Array | None) -> Reason:
         return Reason("said")
     count = int(found.counts[number])
     return Reason("popular", count=count) if count else Reason("new")
-
