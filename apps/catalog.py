@@ -25,6 +25,7 @@ class App:
 
 APPS: tuple[App, ...] = (
     App("support", "apps.support.title", "apps.support.about", ":material/support_agent:", "customer_service/views/chat.py"),
+    App("recommend", "apps.recommend.title", "apps.recommend.about", ":material/auto_awesome:", "recommendation/views/for_you.py"),
 )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from apps.commands import calibrate, checkup, documents, evaluate, models, pages, search, setup, talk, words
+from apps.commands import calibrate, checkup, documents, evaluate, models, pages, recommend, search, setup, talk, words
 from apps.commands import evaluate_intents as evaluate_intents  # its import adds the command
 from apps.commands.shell import Command, Group
 from core import __version__
@@ -60,6 +60,7 @@ app.command("ui", cls=Command, help="cli.ui.about")(pages.ui)
 app.command("usage", cls=Command, help="cli.usage.about")(checkup.usage)
 app.add_typer(words.synonyms)
 app.add_typer(words.dictionary)
+app.add_typer(recommend.app)
 app.add_typer(evaluate.app)
 
 

@@ -160,7 +160,7 @@ def _examples(rest: Log, held: Log, used: Sequence[Generator]) -> list[tuple[Arr
 
 
 def _learnt(
-    examples: Sequence[tuple[Array, Array, Array]], bounds: Sequence[tuple[float | None, None]] | None = None
+    examples: Sequence[tuple[Array, Array, Array]], bounds: Sequence[tuple[float | None, float | None]] | None = None
 ) -> Array:
     """The weights under which the targets are most likely. Shape: ``(methods,)``."""
     from scipy.optimize import minimize

@@ -53,8 +53,11 @@ class History:
 class Generator(Protocol):
     """A method. ``power`` evens out heavy-tailed scores before methods are put together."""
 
-    name: str
-    power: float
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def power(self) -> float: ...
 
     def scores(self, history: History) -> Array:
         """A score for every item, higher is better. Shape: ``(items,)``."""
@@ -225,8 +228,11 @@ def sequence(
         same = log.user[:-step] == log.user[step:]
         values = np.full(int(same.sum()), within ** (step - 1), np.float32)
         pairs.append((values, log.item[:-step][same], log.item[step:][same]))
-    values, first, then = (np.concatenate(part) for part in zip(*pairs, strict=True)) if pairs else ([], [], [])
-    forwards = sparse.csr_matrix((values, (first, then)), shape=(n, n), dtype=np.float32)
+    if pairs:
+        weights, first, then = (np.concatenate(part) for part in zip(*pairs, strict=True))
+        forwards = sparse.csr_matrix((weights, (first, then)), shape=(n, n), dtype=np.float32)
+    else:
+        forwards = sparse.csr_matrix((n, n), dtype=np.float32)
     return ItemToItem(name, _shared_out((forwards + back * forwards.T).tocsr(), log, *by), decay)
 
 

@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 import zlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,6 +92,7 @@ class _Catalogue:
     counts: Array
     fame: Array
     shows: Mapping[str, Array]  # concept → which items show it
+    tags: Counter[str]  # in how many items
 
 
 class Recommender:
@@ -176,6 +178,29 @@ class Recommender:
         self.store.withdraw(user, item)
         self.store.add(Event(user, item, time.time(), 1.0, kind))
 
+    def starters(self, n: int = 9) -> list[Item]:
+        """Well-known items that are not alike, for somebody new to choose from; all kinds in turn."""
+        found = self._catalogue()
+        allowed = np.array([i for i, item in enumerate(found.items) if item.stock], dtype=np.int64)
+        order = arranged(found.fame.astype(float), allowed, found.near, count=len(allowed), diversity=0.5, pool=4 * n)
+        kinds: dict[str, list[Item]] = {}
+        for number in order.tolist():
+            kinds.setdefault(found.items[number].kind, []).append(found.items[number])
+        turns = [row[i] for i in range(n) for row in kinds.values() if i < len(row)]
+        return turns[:n]
+
+    def people(self, limit: int = 50) -> list[str]:
+        """People with a history, those with most events first; of the sample, one for each of six tastes."""
+        if self.store.catalogue == SAMPLE:
+            return list(sample.PERSONAS)
+        return [user for user, _ in self.store.users(limit)]
+
+    def taste(self, user: str, n: int = 2) -> list[str]:
+        """The tags that stand out in the history of ``user``, against the whole catalogue."""
+        found = self._catalogue()
+        mine = Counter(tag for e in self.history(user) if e.item in found.number for tag in self.item(e.item).tags)
+        return sorted(mine, key=lambda tag: (-(mine[tag] ** 1.5) / (3 + found.tags[tag]), tag))[:n]
+
     def forget(self, user: str, item: str | None = None) -> int:
         """Take back what ``user`` told, of ``item`` or at all; how much it was."""
         return self.store.withdraw(user, item)
@@ -189,7 +214,7 @@ class Recommender:
         likes: Sequence[str] = (),
         says: str = "",
         n: int = 10,
-        filters: Filters = Filters(),  # noqa: B008  (frozen)
+        filters: Filters = Filters(),
         diversity: float = DEFAULT,
         exploration: float = 0.0,
         boosts: Mapping[str, float] | None = None,
@@ -293,10 +318,9 @@ class Recommender:
             concept.name: np.array([preferences.in_item(concept, item, "") is not None for item in items])
             for concept in preferences.concepts()
         }
-        titles = preferences.Titles(items)
-        return _Catalogue(
-            items, number, fused, vectors, near, titles, stamp, taken_log.counts(), fame(taken_log.counts()), shows
-        )
+        titles, tags = preferences.Titles(items), Counter(tag for item in items for tag in item.tags)
+        counts = taken_log.counts()
+        return _Catalogue(items, number, fused, vectors, near, titles, stamp, counts, fame(counts), shows, tags)
 
     def _vectors(self, items: Sequence[Item]) -> Array | None:
         """Embeddings of the items' texts; ``None`` when the model that is set cannot make them."""

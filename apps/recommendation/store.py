@@ -91,6 +91,15 @@ class Store:
         return int(items), int(last or 0)
 
 
+def catalogues(workspace: Workspace, tenant: str) -> list[str]:
+    """The catalogues of a tenant, by name."""
+    with workspace.read() as db:
+        rows = db.execute(
+            "SELECT DISTINCT catalogue FROM recommendation_items WHERE tenant = ? ORDER BY catalogue", (tenant,)
+        ).fetchall()
+    return [row["catalogue"] for row in rows]
+
+
 _INSERT = (
     "INSERT INTO recommendation_events (tenant, catalogue, user, item, kind, value, at) VALUES (?, ?, ?, ?, ?, ?, ?)"
 )

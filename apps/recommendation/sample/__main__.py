@@ -63,12 +63,11 @@ def write_vectors(items: list[Item]) -> int:
     from core.settings import load_settings, override
 
     texts = [item.text() for item in items]
-    with tempfile.TemporaryDirectory() as home:
-        with Runtime(override(load_settings(), home=home)) as runtime:
-            meaning = Meaning(runtime.workspace, runtime.embedding("embedded:e5"))
-            run(meaning.vectors(texts))
-            with runtime.workspace.read() as db:
-                return vectors.export_file(db, meaning.model.name, [key(text) for text in texts], Path(VECTORS))
+    with tempfile.TemporaryDirectory() as home, Runtime(override(load_settings(), home=home)) as runtime:
+        meaning = Meaning(runtime.workspace, runtime.embedding("embedded:e5"))
+        run(meaning.vectors(texts))
+        with runtime.workspace.read() as db:
+            return vectors.export_file(db, meaning.model.name, [key(text) for text in texts], Path(VECTORS))
 
 
 def main() -> None:
