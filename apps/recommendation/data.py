@@ -6,6 +6,7 @@ wrong with a file is counted and reported (:class:`Findings`); what makes it unu
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -206,13 +207,14 @@ def _table(path: Path) -> pd.DataFrame:
             case ".parquet":
                 table = pd.read_parquet(path)
             case ".jsonl":
-                table = pd.read_json(path, lines=True, dtype=False, convert_dates=False)
+                lines = path.read_text("utf-8").splitlines()
+                table = pd.DataFrame.from_records([json.loads(line) for line in lines if line.strip()])
             case ".csv" | ".tsv" | ".inter" | ".item":
                 table = pd.read_csv(path, sep="," if suffix == ".csv" else "\t", dtype=str, keep_default_na=False)
                 table = table.replace("", None)
             case _:
                 raise InputError(reason="binary_file", name=path.name, allowed=", ".join(SUFFIXES))
-    except (ValueError, OSError) as error:  # pandas' and pyarrow's own errors are ValueErrors
+    except (ValueError, OSError) as error:  # those of json, pandas and pyarrow are ValueErrors
         raise InputError(reason="unreadable_file", name=path.name, detail=str(error)[:200]) from error
     if suffix in (".inter", ".item"):
         table.columns = [str(name).partition(":")[0] for name in table.columns]  # user_id:token

@@ -52,7 +52,10 @@ class Fused:
         return np.stack([evened(g.scores(history), g.power) for g in self.generators])
 
     def scores(self, history: History, features: Array | None = None) -> Array:
-        """Shape: ``(items,)``."""
+        """What the methods say together; of somebody without a history, what people take lately. Shape: ``(items,)``."""
+        if not len(history.items):
+            recent = self.generator("recent")
+            return evened(recent.scores(history), recent.power)
         found = features if features is not None else self.features(history)
         return self.borrowed(self.vector() @ found)
 

@@ -138,7 +138,14 @@ def kinds() -> tuple[Concept, ...]:
 
 @lru_cache(maxsize=256)
 def _pattern(words: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile("|".join(w if _HAN.search(w) else rf"\b{re.escape(w)}" for w in words), re.IGNORECASE)
+    return re.compile("|".join(w if _HAN.search(w) else _inflected(w) for w in words), re.IGNORECASE)
+
+
+def _inflected(word: str) -> str:
+    """An English word with its common endings: robots, lighter, mysteries; but not the war in warmth."""
+    if word.endswith("y"):
+        return rf"\b{re.escape(word[:-1])}(?:y|ies|ier)\b"
+    return rf"\b{re.escape(word)}(?:s|es|er|ed|ing|ly)?\b"
 
 
 def _wanted(sentence: str, start: int, end: int) -> bool:

@@ -433,11 +433,16 @@ def _allowed(
 
 
 def _like_it(found: _Catalogue, number: int) -> Array:
-    """How like each item is to one that is disliked: by text, else by who takes both. Shape: ``(items,)``, 0 to 1."""
+    """How like each item is to one that is disliked: by text, else by who takes both.
+
+    Shape: ``(items,)``; 1 is the most alike there is, whatever the model's cosines are.
+    """
     if found.near is not None:
-        return np.maximum(found.near @ found.near[number], 0)
-    together = found.fused.generator("item_item").scores(History.of([number], 0.0))
-    return together / max(float(together.max()), 1e-9)
+        alike = np.maximum(found.near @ found.near[number], 0)
+    else:
+        alike = found.fused.generator("item_item").scores(History.of([number], 0.0)).copy()
+    alike[number] = 0
+    return alike / max(float(alike.max()), 1e-9)
 
 
 def _boosted(items: Sequence[Item], boosts: Mapping[str, float]) -> Array:

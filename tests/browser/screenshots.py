@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 IMAGES = ROOT / "docs" / "images"
 SIZES = {"desk": (1280, 800), "phone": (390, 844)}
-PATHS = {"customer-service": "/support", "models": "/models", "home": "/"}
+PATHS = {"customer-service": "/support", "recommendation": "/recommend", "models": "/models", "home": "/"}
 QUESTIONS = {"zh": "KT-310 水壶的保修期是多久？", "en": "How long is the warranty of the KT-310 kettle?"}
+WISHES = {"zh": "像《星环信使》但轻松一点", "en": "Like “Courier of the Ring” but lighter"}
 ANSWER_MS = 600_000
 
 
@@ -31,7 +32,7 @@ ANSWER_MS = 600_000
 class Shot:
     """One picture. Light and desk width go without saying in its name."""
 
-    page: Literal["home", "models", "customer-service"]
+    page: Literal["home", "models", "customer-service", "recommendation"]
     language: Literal["zh", "en"]
     scheme: Literal["light", "dark"] = "light"
     size: Literal["desk", "phone"] = "desk"
@@ -47,6 +48,8 @@ README = (
     Shot("customer-service", "en"),
     Shot("customer-service", "zh"),
     Shot("customer-service", "zh", "dark", "phone"),
+    Shot("recommendation", "en"),
+    Shot("recommendation", "zh", "dark"),
     Shot("models", "en"),
     Shot("models", "zh", "dark"),
     Shot("home", "en"),
@@ -92,6 +95,11 @@ def draw(browser: Browser, address: str, shot: Shot, target: Path) -> None:
         page.wait_for_timeout(500)
         page.keyboard.press("Enter")
         page.get_by_label("API").first.wait_for(timeout=60_000)
+    elif shot.page == "recommendation" and shot.scheme == "light":
+        box = page.get_by_test_id("stTextInput").locator("input").first
+        box.fill(WISHES[shot.language])
+        box.press("Enter")
+        page.locator("[class*=st-key-chip_]").first.wait_for(timeout=60_000)
     elif shot.page == "customer-service":
         box = page.get_by_test_id("stChatInputTextArea")
         box.fill(QUESTIONS[shot.language])

@@ -41,11 +41,11 @@ def draw(pick: Pick, place: int) -> None:
         if about := pick.item.about(language()):
             st.markdown(f":small[{inert(about)}]")
         st.markdown("  \n".join(f":small[:primary[{ICONS[r.kind]}] {said(r)}]" for r in pick.reasons))
-        st.space("stretch")
         with st.container(horizontal=True, gap="xsmall"):
             for kind, icon in BUTTONS.items():
                 st.button(
-                    icon,
+                    t(f"recommendation.short.{kind}"),
+                    icon=icon,
                     key=f"{kind}_{pick.item.id}",
                     help=t(f"recommendation.feedback.{kind}"),
                     type="tertiary",

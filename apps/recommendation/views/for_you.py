@@ -192,7 +192,7 @@ def draw(shelf: Shelf, *, new: bool) -> None:
         states.empty(t("recommendation.nothing"), hint=reasons)
         return
     st.markdown(f"### {t('recommendation.popular_now' if new else 'recommendation.for_you')}", anchors=False)
-    with st.grid(3, min_column_width=280):
+    with st.grid(3, min_column_width=240):
         for place, pick in enumerate(shelf.picks, 1):
             cards.draw(pick, place)
     if reasons:
