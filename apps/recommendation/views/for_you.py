@@ -50,20 +50,26 @@ def page() -> None:
 
 def controls() -> tuple[Filters, float, float]:
     """Who the list is for, what may be in it, and how it is made."""
-    if len(listed := names()) > 1:
-        st.selectbox(t("recommendation.catalogue"), listed, key=CATALOGUE, format_func=_catalogue_name)
+    if len(names()) > 1:
+        known = {name: t("recommendation.sample") if name == SAMPLE else name for name in names()}
+        st.selectbox(t("recommendation.catalogue"), list(known), key=CATALOGUE, format_func=known.__getitem__)
+    people = {user: person_name(user) for user in (YOU, *service().people())}
     st.selectbox(
         t("recommendation.who"),
-        [YOU, *service().people()],
+        list(people),
         key=PERSON,
-        format_func=person_name,
+        format_func=people.__getitem__,
         help=t("recommendation.simulated_help") if _sample() else None,
     )
-    kinds = sorted({item.kind for item in service().items() if item.kind})
+    kinds = {kind: label("kind", kind) for kind in sorted({item.kind for item in service().items() if item.kind})}
     chosen = []
     if len(kinds) > 1:
         chosen = st.pills(
-            t("recommendation.kinds"), kinds, selection_mode="multi", key="recommend_kinds", format_func=_kind_name
+            t("recommendation.kinds"),
+            list(kinds),
+            selection_mode="multi",
+            key="recommend_kinds",
+            format_func=kinds.__getitem__,
         )
     diversity = st.slider(
         t("recommendation.diversity"), 0.0, 1.0, DEFAULT, 0.1, key="recommend_diversity", help=t("recommendation.diversity_help")
@@ -203,14 +209,6 @@ def draw(shelf: Shelf, *, new: bool) -> None:
 
 def _sample() -> bool:
     return service().store.catalogue == SAMPLE
-
-
-def _catalogue_name(name: str) -> str:
-    return t("recommendation.sample") if name == SAMPLE else name
-
-
-def _kind_name(name: str) -> str:
-    return label("kind", name)
 
 
 with states.guarded():

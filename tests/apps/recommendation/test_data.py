@@ -21,7 +21,10 @@ def write(folder: Path, name: str, text: str) -> Path:
 
 LAYOUTS = {
     "movielens": ("ratings.csv", "userId,movieId,rating,timestamp\n7,1,4.5,100\n7,2,3.0,50\n"),
-    "recbole": ("x.inter", "user_id:token\titem_id:token\trating:float\ttimestamp:float\n7\t1\t4.5\t100\n7\t2\t3\t50\n"),
+    "recbole": (
+        "x.inter",
+        "user_id:token\titem_id:token\trating:float\ttimestamp:float\n7\t1\t4.5\t100\n7\t2\t3\t50\n",
+    ),
     "recbole in sequences": (
         "s.inter",
         "user_id:token\titem_id_list:token_seq\titem_id:token\n7\t2\t1\n",
