@@ -47,6 +47,25 @@ ROWS = (
     _retrieval("cmrc2018", "cmrc2018/cmrc2018_dev.json"),
     _retrieval("afqmc", "zh-pairs/AFQMC/dev.txt"),
     _retrieval("cmrc2018-among-scifact", "cmrc2018/cmrc2018_dev.json", "--among", "{root}/scifact"),
+    Row(
+        "recommendation",
+        ("-m", "apps.recommendation.evaluate", "--data", "{data}", "--new-items"),
+        "ml-latest-small",
+    ),
+    Row(
+        "recommendation-rerank",
+        (
+            "-m",
+            "apps.recommendation.evaluate",
+            "--data",
+            "{data}",
+            "--core",
+            "0",
+            "--candidates",
+            "{root}/amazon-games/candidates200/Games.random",
+        ),
+        "amazon-games",
+    ),
     _retrieval("scifact-among-cmrc2018", "scifact", "--among", "{root}/cmrc2018/cmrc2018_dev.json"),
 )
 

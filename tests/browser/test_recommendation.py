@@ -19,11 +19,8 @@ def test_new_here(tmp_path: Path) -> None:
 
         def shelf() -> list[str]:
             settle(page)
-            return [text.splitlines()[0] for text in page.locator("[class*=st-key-like_]").all_inner_texts()] and [
-                box.inner_text().splitlines()[0]
-                for box in page.locator("strong").all()
-                if box.inner_text()[:1].isdigit()
-            ]
+            heads = (box.inner_text() for box in page.locator("strong").all())
+            return [head for head in heads if head[:1].isdigit()]  # "1. Title"
 
         page.locator("[class*=st-key-start_]").first.wait_for(timeout=60_000)
         popular = shelf()
