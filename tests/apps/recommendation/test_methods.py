@@ -119,10 +119,11 @@ def test_a_new_item_borrows_from_those_its_text_resembles() -> None:
     vectors = np.array([[1.0, 0.02 * i] if i < 12 else [0.02 * i, 1.0] for i in range(24)] + [[1.0, 0.1], [0.3, 1.0]])
     log = Log.of([str(u) for u in range(40)], [str(i) for i in range(26)], user, item, np.arange(200.0))
     fused = fusion.fit(log, vectors=vectors)
-    assert np.diff(fused.lenders.indptr).tolist() == [0] * 24 + [10, 10]
+    assert np.diff(fused.lenders.indptr).tolist() == [0] * 24 + [3, 3]
     scores = fused.scores(History.of([0, 1, 2], NOW))
     assert scores[24] > scores[25], "24 reads like what this person has"
-    assert scores[24] >= (fused.lenders @ scores)[24] - 1e-5
+    warm = [i for i in range(12) if i > 2]
+    assert scores[24] > np.median(scores[warm]), "it can be recommended although nobody has taken it"
 
 
 def test_a_reason_is_the_event_without_which_the_score_falls(log: Log) -> None:
