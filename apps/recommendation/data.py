@@ -100,7 +100,7 @@ class Findings:
     incomplete: int = 0  # no user, item, title or a value that is no number
     unknown_items: int = 0  # events whose item is not in the catalogue
     future: int = 0  # times after now
-    undated: bool = False  # no column of times: the order of the rows counts
+    undated: bool = False  # no column of times: the order of a person's rows counts, and ``at`` is their number
     unordered: bool = False  # times do not follow the order of the rows; sorted here
     examples: tuple[str, ...] = ()
 
@@ -161,7 +161,7 @@ def read_events(
     table = table[list(names.values())].rename(columns={v: k for k, v in names.items()})
     rows = len(table)
     undated = "at" not in table
-    table["at"] = np.arange(rows, dtype=float) if undated else _seconds(table["at"])
+    table["at"] = table.groupby("user").cumcount().astype(float) if undated else _seconds(table["at"])
     table["value"] = pd.to_numeric(table["value"], errors="coerce") if "value" in table else 1.0
     sound = table["user"].notna() & table["item"].notna() & np.isfinite(table["at"]) & np.isfinite(table["value"])
     table["user"], table["item"] = table["user"].map(_id), table["item"].map(_id)

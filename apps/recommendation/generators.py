@@ -129,7 +129,10 @@ class Nearness:
 
 
 class Popularity:
-    """What many people took lately; an event ``half_life_days`` before now counts half. Nothing after now counts."""
+    """What many people took lately; an event ``half_life_days`` before now counts half. Nothing after now counts.
+
+    Events that all lie within a day are not told apart: they have no dates, only an order.
+    """
 
     power = 1.0
 
@@ -142,7 +145,7 @@ class Popularity:
         self._latest = self._counted(float(self._at[-1])) if len(log) else np.zeros(self._items)
 
     def scores(self, history: History) -> Array:
-        if not len(self._at) or history.now >= self._at[-1]:
+        if not len(self._at) or history.now >= self._at[-1] or self._at[-1] - self._at[0] < DAY_S:
             return self._latest
         return self._counted(history.now)
 

@@ -74,6 +74,9 @@ def test_popularity_halves_and_never_looks_ahead() -> None:
     popular = generators.Popularity(log, half_life_days=10)
     assert np.expm1(popular.scores(History.of([], NOW * 10))) == pytest.approx([0.5, 1.0])
     assert np.expm1(popular.scores(History.of([], 5 * DAY_S))) == pytest.approx([2**-0.5, 0.0])
+    undated = Log.of(["u", "v"], ["a", "b"], [0, 1, 1], [0, 1, 0], [0.0, 0.0, 1.0])
+    counted = np.expm1(generators.Popularity(undated, half_life_days=10).scores(History.of([], 0.0)))
+    assert counted == pytest.approx([2.0, 1.0], abs=1e-3)
 
 
 def test_parts_add_up_to_the_scores(log: Log) -> None:
