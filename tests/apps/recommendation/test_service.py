@@ -170,6 +170,22 @@ def test_reasons_cite_what_is_there_and_the_rank_falls_without_it(sample: Recomm
     assert fell / cited >= 0.8, (fell, cited)
 
 
+def test_a_wish_that_is_cited_lifts_the_rank(sample: Recommender) -> None:
+    cited = fell = 0
+    for says in ("funny food", "安静的太空", "a mystery in history", "不吓人的奇幻冒险"):
+        whole = sample.recommend(says=says, n=100, diversity=0.0)
+        for place, pick in enumerate(whole.picks[:8]):
+            for reason in pick.reasons:
+                if reason.kind == "quote":
+                    without = sample.recommend(
+                        says=says, n=100, diversity=0.0, ignored=frozenset({f"concept:{reason.concept}"})
+                    )
+                    cited += 1
+                    fell += rank(without, pick.item.id) > place
+    assert cited >= 20
+    assert fell / cited >= 0.8, (fell, cited)
+
+
 def test_quotations_are_exact(sample: Recommender) -> None:
     for language in LANGUAGES:
         for pick in sample.recommend(says="funny food, quiet music", n=20, language=language).picks:
