@@ -126,8 +126,11 @@ class Recommender:
         """Put these files in the place of the catalogue, and say what was wrong with them.
 
         Raises:
-            MissingFile, InputError: see :mod:`apps.recommendation.data`; then nothing has changed.
+            MissingFile, InputError: see :mod:`apps.recommendation.data`, or the catalogue is the sample; then nothing
+                has changed.
         """
+        if self.store.catalogue == SAMPLE:
+            raise InputError(reason="bad_value", name="catalogue", value=SAMPLE, allowed="own, …")
         listed, of_items = read_items(items, item_columns)
         events: list[Event] = []
         of_events = None
@@ -162,6 +165,7 @@ class Recommender:
 
     def history(self, user: str) -> list[Event]:
         """What ``user`` did and told, oldest first."""
+        self._bring_sample()
         return self.store.events(user)
 
     # --- telling ----------------------------------------------------------------------------------
@@ -284,17 +288,24 @@ class Recommender:
     def _catalogue(self) -> _Catalogue:
         """The catalogue in use; fitted anew when files were imported since."""
         with self._lock:
+            self._bring_sample()
             stamp = self.store.stamp()
-            if not stamp[0] and self.store.catalogue == SAMPLE:
-                self.store.replace(*sample.load())
-                stamp = self.store.stamp()
             if not stamp[0]:
                 raise NotFound(kind="catalogue", value=self.store.catalogue)
             if self._fitted is None or self._fitted.stamp != stamp:
                 self._fitted = self._made(lambda _: None)
             return self._fitted
 
+    def _bring_sample(self) -> None:
+        """Load the sample when this is its catalogue and the workspace does not have it yet."""
+        if self.store.catalogue != SAMPLE or self._fitted is not None:
+            return
+        with self._lock:
+            if not self.store.stamp()[0]:
+                self.store.replace(*sample.load())
+
     def _made(self, progress: Callable[[str], None]) -> _Catalogue:
+        self._bring_sample()
         stamp, items, events = self.store.stamp(), self.store.items(), self.store.events()
         if not items:
             raise NotFound(kind="catalogue", value=self.store.catalogue)

@@ -57,6 +57,7 @@ def test_the_sample_needs_no_import(folder: Path) -> None:
         (("top", "u", "-c", "sample", "--diversity", "2"), 6, "0-1"),
         (("import", "absent.csv"), 3, "absent.csv"),
         (("import", "absent.csv", "--column", "nonsense"), 6, "nonsense"),
+        (("import", "absent.csv", "-c", "sample"), 6, "catalogue is 'sample'"),
     ],
 )
 def test_mistakes_are_told(folder: Path, arguments: tuple[str, ...], code: int, wanted: str) -> None:

@@ -244,6 +244,10 @@ def test_numbers_out_of_range_are_refused(sample: Recommender, wrong: dict[str, 
         sample.recommend(**wrong)  # type: ignore[arg-type]
 
 
+def test_the_sample_is_there_whatever_is_asked_first(own: Recommender) -> None:
+    assert len(Recommender(own.runtime).history("s001")) >= 6
+
+
 def test_unknown_people_and_items(sample: Recommender) -> None:
     assert ids(sample.recommend("nobody", n=5)) == ids(sample.recommend(n=5))
     with pytest.raises(NotFound):
