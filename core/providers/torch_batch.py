@@ -51,7 +51,7 @@ class Request:
         self.emit(drawn)
         grammar = self.sampler.grammar
         if drawn.token in self.end_tokens or (grammar is not None and grammar.over):
-            self.finish("stop")
+            self.finish("length" if grammar is not None and grammar.hurried else "stop")
             return True
         if len(self.written) >= self.max_tokens:
             self.finish("length")

@@ -217,11 +217,12 @@ class TransformersChat:
             raise ContextTooLong(provider=self._provider, model=self._model, detail=detail)
         opened = running.tokenizer.decode(tokens[-8:]).rstrip().endswith(THINK)
         offered = options.tools if options.tool_choice != "none" else ()
+        room = min(options.max_tokens or room, room)
         request = Request(
             tokens,
-            min(options.max_tokens or room, room),
+            room,
             frozenset() if options.extra.get("ignore_eos") else running.end_tokens,
-            self._sampler(running, options, forced),
+            self._sampler(running, options, forced, room),
             box.put,
             ended,
             inputs,
@@ -282,7 +283,7 @@ class TransformersChat:
             tokens += running.tokenizer.encode(self.form.prefix, add_special_tokens=False)
         return tokens, {}
 
-    def _sampler(self, running: Running, options: Options, forced: tuple[Tool, ...]) -> Sampler:
+    def _sampler(self, running: Running, options: Options, forced: tuple[Tool, ...], room: int) -> Sampler:
         """What was asked for; where nothing was, what the model's makers recommend."""
         from core.providers.torch_sampling import Sampler
 
@@ -295,6 +296,8 @@ class TransformersChat:
             grammar = running.grammars.for_schema(call_schema(forced, self.form))
         elif options.schema is not None:
             grammar = running.grammars.for_schema(options.schema)
+        if grammar is not None:
+            grammar.room = room
         top_p = options.top_p if options.top_p is not None else (defaults.top_p if defaults.do_sample else None)
         top_k = options.extra.get("top_k", defaults.top_k if defaults.do_sample else 0)
         return Sampler(

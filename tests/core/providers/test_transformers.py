@@ -450,6 +450,34 @@ def test_extras_that_mean_nothing_are_refused(folder: Path) -> None:
 ADD = Tool("add", "Add.", {"type": "object", "properties": {"kind": {"enum": ["red", "blue"]}}, "required": ["kind"]})
 
 
+JOKE = {
+    "type": "object",
+    "properties": {
+        "setup": {"type": "string"},
+        "lines": {"type": "array", "items": {"$ref": "#/$defs/line"}},
+        "funny": {"enum": ["yes, very", "no"]},
+        "stars": {"type": "integer"},
+        "note": {"type": "string"},
+    },
+    "required": ["setup", "lines", "funny", "stars"],
+    "$defs": {"line": {"type": "object", "properties": {"said": {"type": "string"}}, "required": ["said"]}},
+}
+
+
+@pytest.mark.parametrize("room", [60, 90, 120])
+def test_json_is_whole_when_its_room_runs_out(folder: Path, room: int) -> None:
+    """A model of random weights would write its first string for ever."""
+    found = ask(opened(folder, "text"), Options(schema=JOKE, max_tokens=room, temperature=0.0))
+    value = json.loads(found.text)
+    assert set(JOKE["required"]) <= value.keys()
+    assert found.finish_reason == "length", "it was not the model that ended it"
+
+
+def test_room_that_the_shortest_json_does_not_fit_into(folder: Path) -> None:
+    found = ask(opened(folder, "text"), Options(schema=JOKE, max_tokens=5, temperature=0.0))
+    assert found.finish_reason == "length"
+
+
 def test_a_required_call_has_the_form_of_its_schema(folder: Path) -> None:
     model = opened(folder, "tools")
     assert model.capabilities.tools
