@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from apps.recommendation.log import Array
+from apps.recommendation.log import Array, weighed
 
 DEFAULT = 0.5  # of the slider from 0 to 1, chosen on validation: see docs/en/recommendation.md
 POOL = 100  # best candidates the list is chosen from
@@ -39,15 +39,15 @@ def arranged(
     best, worth = allowed[first], worth[first]
     if vectors is None or diversity <= 0 or len(best) <= 1:
         return best[:count]
-    likeness = vectors[best] @ vectors[best].T
+    texts = vectors[best]
     chosen = [0]
-    nearest = likeness[0].copy()
+    nearest = weighed(texts[0], texts.T)
     while len(chosen) < min(count, len(best)):
         gain = worth - diversity * _LIKENESS * np.maximum(nearest, 0)
         gain[chosen] = -np.inf
         pick = int(np.argmax(gain))
         chosen.append(pick)
-        nearest = np.maximum(nearest, likeness[pick])
+        nearest = np.maximum(nearest, weighed(texts[pick], texts.T))
     return best[chosen]
 
 

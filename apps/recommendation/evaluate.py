@@ -156,7 +156,7 @@ def run(data: Data, fused: Fused, vectors: Array | None) -> Outcome:
     for case in data.cases:
         history = History.of(case.seen, case.at)
         features = fused.features(history)
-        scores = dict(zip((g.name for g in fused.generators), features, strict=True))
+        scores = dict(zip((g.name for g in fused.generators), features.values, strict=True))
         scores[FUSED] = fused.scores(history, features)
         if case.candidates is None:
             scores[NEW_PERSON] = fused.scores(History.of(case.seen[-CLICKS:], case.at))

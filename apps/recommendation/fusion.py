@@ -15,7 +15,7 @@ import numpy as np
 
 from apps.recommendation import generators as methods
 from apps.recommendation.generators import Generator, History
-from apps.recommendation.log import SEED, Array, Log
+from apps.recommendation.log import SEED, Array, Log, weighed
 
 FOLDS = 2  # events of each person that the weights are learnt from
 USERS, CELLS = 2000, 3_000_000  # people looked at, and scores of one method held in memory
@@ -38,6 +38,18 @@ DEFAULT = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What each method says of each item for one history, evened out.
+
+    Shape: ``values`` ``(methods, items)`` float32; ``centers`` and ``spreads`` ``(methods,)``, see :func:`evened`.
+    """
+
+    values: Array
+    centers: Array
+    spreads: Array
+
+
 @dataclass(frozen=True)
 class Fused:
     """Fitted methods with their weights. Immutable: a new fit takes its place whole."""
@@ -48,17 +60,18 @@ class Fused:
     learnt_from: int = 0  # held-out events
     lenders: Any = None  # csr_matrix (items, items): for each item with few events, those like it
 
-    def features(self, history: History) -> Array:
-        """Evened-out scores of each method. Shape: ``(methods, items)`` float32."""
-        return np.stack([evened(g.scores(history), g.power) for g in self.generators])
+    def features(self, history: History) -> Features:
+        found = [evened(g.scores(history), g.power) for g in self.generators]
+        values, centers, spreads = zip(*found, strict=True)
+        return Features(np.stack(values), np.array(centers), np.array(spreads))
 
-    def scores(self, history: History, features: Array | None = None) -> Array:
+    def scores(self, history: History, features: Features | None = None) -> Array:
         """What the methods say together; of somebody without a history, what people take lately. Shape: ``(items,)``."""
         if not len(history.items):
             recent = self.generator("recent")
-            return evened(recent.scores(history), recent.power)
-        found = features if features is not None else self.features(history)
-        return self.borrowed(self.vector() @ found, found)
+            return evened(recent.scores(history), recent.power)[0]
+        found = (features or self.features(history)).values
+        return self.borrowed(weighed(self.vector(), found), found)
 
     def vector(self) -> Array:
         return np.array([self.weights.get(g.name, 0.0) for g in self.generators], np.float32)
@@ -75,11 +88,20 @@ class Fused:
         return next(g for g in self.generators if g.name == name)
 
 
-def evened(scores: Array, power: float) -> Array:
-    """Scores with their tail drawn in, mean 0 and deviation 1; all zeros where nothing is told apart."""
-    drawn = np.sign(scores) * np.abs(scores) ** power if power != 1.0 else scores
-    spread = float(drawn.std())
-    return ((drawn - drawn.mean()) / spread if spread > 1e-9 else np.zeros_like(drawn)).astype(np.float32)
+def evened(scores: Array, power: float) -> tuple[Array, float, float]:
+    """Scores with their tail drawn in, of mean 0 and deviation 1, with the mean and the deviation they had.
+
+    All zeros where nothing is told apart.
+    """
+    drawn = drawn_in(scores, power)
+    center, spread = float(drawn.mean()), float(drawn.std())
+    if spread <= 1e-9:
+        return np.zeros(len(scores), np.float32), center, 1.0
+    return ((drawn - center) / spread).astype(np.float32), center, spread
+
+
+def drawn_in(scores: Array, power: float) -> Array:
+    return np.sign(scores) * np.abs(scores) ** power if power != 1.0 else scores
 
 
 def fitted(log: Log, vectors: Array | None, numbers: Array | None) -> tuple[Generator, ...]:
@@ -96,7 +118,7 @@ def fitted(log: Log, vectors: Array | None, numbers: Array | None) -> tuple[Gene
     if vectors is not None:
         made.append(methods.text(vectors))
     if numbers is not None and np.isfinite(numbers).any():
-        made.append(methods.Nearness("year", numbers, 5.0))
+        made.append(methods.nearness("year", numbers, 5.0))
     if len(log) and float(log.value.std()) > 0:
         made.append(methods.liked(log))
     return tuple(made)
@@ -156,7 +178,7 @@ def _examples(rest: Log, held: Log, used: Sequence[Generator]) -> list[tuple[Arr
         else:
             drawn = np.arange(n)
         history = History.of(seen, float(held.at[row]))
-        rows.append(np.stack([evened(g.scores(history), g.power)[drawn] for g in used]))
+        rows.append(np.stack([evened(g.scores(history), g.power)[0][drawn] for g in used]))
         targets.append(int(np.flatnonzero(drawn == target)[0]))
         allowed = ~np.isin(drawn, seen)
         allowed[targets[-1]] = True

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from apps.recommendation.log import Array, Log
+from apps.recommendation.log import Array, Log, weighed
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -51,13 +51,20 @@ class History:
 
 
 class Generator(Protocol):
-    """A method. ``power`` evens out heavy-tailed scores before methods are put together."""
+    """A method.
+
+    ``power`` evens out heavy-tailed scores before methods are put together; an event ``k`` steps back counts
+    ``decay ** k``.
+    """
 
     @property
     def name(self) -> str: ...
 
     @property
     def power(self) -> float: ...
+
+    @property
+    def decay(self) -> float: ...
 
     def scores(self, history: History) -> Array:
         """A score for every item, higher is better. Shape: ``(items,)``."""
@@ -80,7 +87,7 @@ class ItemToItem:
     def scores(self, history: History) -> Array:
         weights = history.decayed(self.decay)
         if isinstance(self.matrix, np.ndarray):
-            return weights.astype(np.float32) @ self.matrix[history.items]
+            return weighed(weights.astype(np.float32), self.matrix[history.items])
         found = np.zeros(self.matrix.shape[1], np.float32)
         for item, weight in zip(history.items.tolist(), weights.tolist(), strict=True):
             begin, end = self.matrix.indptr[item], self.matrix.indptr[item + 1]
@@ -103,7 +110,8 @@ class Text:
     power: float = 1.0
 
     def scores(self, history: History) -> Array:
-        return self.vectors @ (history.decayed(self.decay).astype(np.float32) @ self.vectors[history.items])
+        taste = weighed(history.decayed(self.decay).astype(np.float32), self.vectors[history.items])
+        return weighed(taste, self.vectors.T)
 
     def parts(self, history: History, items: Array) -> Array:
         near = self.vectors[history.items] @ self.vectors[items].T
@@ -112,20 +120,28 @@ class Text:
 
 @dataclass(frozen=True)
 class Nearness:
-    """Nearness of a number that items have, such as the year. Items without it (NaN) are near to nothing."""
+    """Nearness of a number that items have, such as the year. Items without it (NaN) are near to nothing.
+
+    Shape: ``values`` are the ``n`` different numbers, ``place`` ``(items,)`` says which of them an item has.
+    """
 
     name: str
-    numbers: Array
+    values: Array
+    place: Array
     scale: float
     decay: float = 0.8
     power: float = 1.0
 
     def scores(self, history: History) -> Array:
-        return self.parts(history, np.arange(len(self.numbers))).sum(axis=0)
+        weights = history.decayed(self.decay)
+        return (weights @ self._near(history))[self.place]
 
     def parts(self, history: History, items: Array) -> Array:
-        gaps = np.abs(self.numbers[history.items][:, None] - self.numbers[items][None])
-        return history.decayed(self.decay)[:, None] * np.nan_to_num(np.exp(-gaps / self.scale))
+        return history.decayed(self.decay)[:, None] * self._near(history)[:, self.place[items]]
+
+    def _near(self, history: History) -> Array:
+        gaps = np.abs(self.values[self.place[history.items]][:, None] - self.values[None])
+        return np.nan_to_num(np.exp(-gaps / self.scale))
 
 
 class Popularity:
@@ -134,7 +150,7 @@ class Popularity:
     Events that all lie within a day are not told apart: they have no dates, only an order.
     """
 
-    power = 1.0
+    power = decay = 1.0
 
     def __init__(self, log: Log, half_life_days: float, name: str = "popularity") -> None:
         self.name = name
@@ -164,6 +180,7 @@ class Liked:
 
     name: str
     means: Array
+    decay: float = 1.0
     power: float = 1.0
 
     def scores(self, history: History) -> Array:
@@ -243,6 +260,12 @@ def liked(log: Log) -> Liked:
     total = np.bincount(log.item, log.value, minlength=len(log.items))
     middle = float(log.value.mean()) if len(log) else 0.0
     return Liked("liked", (total + PRIOR * middle) / (log.counts() + PRIOR))
+
+
+def nearness(name: str, numbers: Array, scale: float, decay: float = 0.8) -> Nearness:
+    """From a number of each item, NaN where it has none; ``scale`` is the gap at which nearness is 1/e."""
+    values, place = np.unique(numbers, return_inverse=True)
+    return Nearness(name, values, place, scale, decay)
 
 
 def text(vectors: Array) -> Text:

@@ -72,6 +72,15 @@ class Log:
         return np.bincount(self.item, minlength=len(self.items)).astype(float)
 
 
+def weighed(weights: Array, rows: Array) -> Array:
+    """``weights @ rows`` in this thread.
+
+    BLAS would wake its other threads for microseconds of work, and on a busy machine wait for them: with two threads
+    a list of ml-latest-small took 30 ms instead of 6.
+    """
+    return np.einsum("i,ij->j", weights, rows)
+
+
 def core(log: Log, least: int) -> Log:
     """Drop users and items with fewer than ``least`` events, repeatedly, and number what remains anew."""
     mask = np.ones(len(log), dtype=bool)

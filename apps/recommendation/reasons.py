@@ -1,7 +1,6 @@
 """Why an item is in the list: signals that are there, checked by taking them away.
 
-A reason by history names the event whose part in the score is largest, and is given only when the score falls
-without it. A reason by words quotes the item's own text. What has no such signal says that it is popular, new, or
+A reason by history names the event without which the score falls most; where it falls without none, none is named. A reason by words quotes the item's own text. What has no such signal says that it is popular, new, or
 only explored; nothing is made up.
 """
 
@@ -12,12 +11,11 @@ from typing import Literal
 
 import numpy as np
 
-from apps.recommendation.fusion import Fused
+from apps.recommendation.fusion import Features, Fused, drawn_in
 from apps.recommendation.generators import History
 from apps.recommendation.log import Array
 
 Kind = Literal["history", "said", "title", "quote", "popular", "new", "explored", "boosted"]
-_TRIED = 3  # events looked at for one item
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,35 +38,25 @@ class Reason:
     count: int = 0
 
 
-def shares(fused: Fused, history: History, features: Array, items: Array) -> Array:
-    """How much of each item's score rests on each event, over all methods. Shape: ``(events, len(items))``."""
-    found = np.zeros((len(history.items), len(items)))
-    for generator, weight, row in zip(fused.generators, fused.vector().tolist(), features[:, items], strict=True):
-        parts = generator.parts(history, items)
-        whole = np.abs(parts).sum(axis=0)
-        for_it = np.where(whole > 1e-12, np.maximum(weight * row, 0) / np.maximum(whole, 1e-12), 0.0)
-        found += parts * for_it
-    return found
+def from_history(fused: Fused, history: History, features: Features, items: Array) -> list[int | None]:
+    """For each of ``items`` the item of ``history`` that it rests on most, ``None`` where there is none.
 
-
-def from_history(fused: Fused, history: History, features: Array, items: Array) -> list[int | None]:
-    """For each of ``items`` the item of ``history`` that it rests on most, ``None`` where there is none."""
-    if not len(history.items):
+    What a method says without an event is put on the scale that it has with it, so that only ``items`` are scored anew.
+    """
+    if not len(history.items) or not len(items):
         return [None] * len(items)
-    part = shares(fused, history, features, items)
-    before = fused.scores(history, features)[items]
-    without: dict[int, Array] = {}
-    found: list[int | None] = []
-    for column, score in enumerate(before.tolist()):
-        best = None
-        for row in np.argsort(-part[:, column], kind="stable")[:_TRIED].tolist():
-            event = int(history.items[row])
-            if part[row, column] <= 0 or event == int(items[column]):
-                continue
-            if event not in without:
-                without[event] = fused.scores(history.without(event))[items]
-            if without[event][column] < score:
-                best = event
-                break
-        found.append(best)
-    return found
+    events = np.unique(history.items)
+    kept = history.items[None] != events[:, None]  # (events taken away, events)
+    after = np.cumsum(kept[:, ::-1], axis=1)[:, ::-1] - kept  # events that remain later than each
+    before = np.arange(len(history.items) - 1, -1, -1)
+    falls = np.zeros((len(events), len(items)))
+    for place, (generator, weight) in enumerate(zip(fused.generators, fused.vector().tolist(), strict=True)):
+        parts = generator.parts(history, items)
+        if not weight or not parts.any():
+            continue
+        again = np.where(kept, generator.decay ** (after - before).astype(float), 0.0) @ parts
+        drawn = drawn_in(again, generator.power)
+        values = (drawn - features.centers[place]) / features.spreads[place]
+        falls += weight * (features.values[place, items] - values)
+    largest = np.argmax(falls, axis=0)
+    return [int(events[row]) if falls[row, column] > 0 else None for column, row in enumerate(largest.tolist())]

@@ -88,7 +88,7 @@ class _Catalogue:
     vectors: Array | None  # as the model made them
     near: Array | None  # centered
     titles: preferences.Titles
-    stamp: tuple[int, int]
+    version: int
     counts: Array
     fame: Array
     shows: Mapping[str, Array]  # concept → which items show it
@@ -289,10 +289,10 @@ class Recommender:
         """The catalogue in use; fitted anew when files were imported since."""
         with self._lock:
             self._bring_sample()
-            stamp = self.store.stamp()
-            if not stamp[0]:
+            version = self.store.version()
+            if not version:
                 raise NotFound(kind="catalogue", value=self.store.catalogue)
-            if self._fitted is None or self._fitted.stamp != stamp:
+            if self._fitted is None or self._fitted.version != version:
                 self._fitted = self._made(lambda _: None)
             return self._fitted
 
@@ -301,12 +301,12 @@ class Recommender:
         if self.store.catalogue != SAMPLE or self._fitted is not None:
             return
         with self._lock:
-            if not self.store.stamp()[0]:
+            if not self.store.version():
                 self.store.replace(*sample.load())
 
     def _made(self, progress: Callable[[str], None]) -> _Catalogue:
         self._bring_sample()
-        stamp, items, events = self.store.stamp(), self.store.items(), self.store.events()
+        version, items, events = self.store.version(), self.store.items(), self.store.events()
         if not items:
             raise NotFound(kind="catalogue", value=self.store.catalogue)
         number = {item.id: i for i, item in enumerate(items)}
@@ -331,7 +331,7 @@ class Recommender:
         }
         titles, tags = preferences.Titles(items), Counter(tag for item in items for tag in item.tags)
         counts = taken_log.counts()
-        return _Catalogue(items, number, fused, vectors, near, titles, stamp, counts, fame(counts), shows, tags)
+        return _Catalogue(items, number, fused, vectors, near, titles, version, counts, fame(counts), shows, tags)
 
     def _vectors(self, items: Sequence[Item]) -> Array | None:
         """Embeddings of the items' texts; ``None`` when the model that is set cannot make them."""
@@ -353,7 +353,7 @@ class Recommender:
         added = np.zeros(len(found.items), np.float32)
         if found.vectors is not None:
             meaning = Meaning(self.runtime.workspace, self.runtime.embedding())
-            added += SAID * evened(found.vectors @ run(meaning.vectors([says.strip()], kind="query"))[0], 1.0)
+            added += SAID * evened(found.vectors @ run(meaning.vectors([says.strip()], kind="query"))[0], 1.0)[0]
         for one in said:
             if one.kind != "concept":
                 continue

@@ -34,6 +34,11 @@ class Store:
                     for place, item in enumerate(items)
                 ),
             )
+            db.execute(
+                "INSERT INTO recommendation_catalogues (tenant, catalogue, version) VALUES (?, ?, 1)"
+                " ON CONFLICT (tenant, catalogue) DO UPDATE SET version = version + 1",
+                self._key,
+            )
             db.executemany(_INSERT, ((*self._key, e.user, e.item, e.kind, e.value, e.at) for e in events))
 
     def add(self, event: Event) -> int:
@@ -78,24 +83,20 @@ class Store:
             ).fetchall()
         return [(row["user"], row["n"]) for row in rows]
 
-    def stamp(self) -> tuple[int, int]:
-        """Changes when the catalogue or the events do: number of items, number of the last event."""
+    def version(self) -> int:
+        """How often files were imported; 0 when there is no such catalogue."""
         with self.workspace.read() as db:
-            items = db.execute(
-                "SELECT count(*) FROM recommendation_items WHERE tenant = ? AND catalogue = ?", self._key
-            ).fetchone()[0]
-            last = db.execute(
-                "SELECT max(id) FROM recommendation_events WHERE tenant = ? AND catalogue = ? AND kind = 'event'",
-                self._key,
-            ).fetchone()[0]
-        return int(items), int(last or 0)
+            row = db.execute(
+                "SELECT version FROM recommendation_catalogues WHERE tenant = ? AND catalogue = ?", self._key
+            ).fetchone()
+        return int(row["version"]) if row else 0
 
 
 def catalogues(workspace: Workspace, tenant: str) -> list[str]:
     """The catalogues of a tenant, by name."""
     with workspace.read() as db:
         rows = db.execute(
-            "SELECT DISTINCT catalogue FROM recommendation_items WHERE tenant = ? ORDER BY catalogue", (tenant,)
+            "SELECT catalogue FROM recommendation_catalogues WHERE tenant = ? ORDER BY catalogue", (tenant,)
         ).fetchall()
     return [row["catalogue"] for row in rows]
 

@@ -1,7 +1,14 @@
 -- What can be recommended, and who did what with it. Every table carries the tenant; no query leaves it out.
-CREATE TABLE recommendation_items (
+CREATE TABLE recommendation_catalogues (
     tenant TEXT NOT NULL,
     catalogue TEXT NOT NULL,        -- a tenant may have several; the sample is one
+    version INTEGER NOT NULL,       -- counts imports
+    PRIMARY KEY (tenant, catalogue)
+) WITHOUT ROWID;
+
+CREATE TABLE recommendation_items (
+    tenant TEXT NOT NULL,
+    catalogue TEXT NOT NULL,
     id TEXT NOT NULL,
     place INTEGER NOT NULL,         -- order of the file
     item TEXT NOT NULL,             -- JSON: titles and descriptions by language, kind, tags, year, age, stock

@@ -9,7 +9,7 @@ from apps.recommendation import fusion, generators
 from apps.recommendation.diversity import arranged, explored, fame
 from apps.recommendation.generators import DAY_S, History
 from apps.recommendation.log import Log, core
-from apps.recommendation.reasons import from_history, shares
+from apps.recommendation.reasons import from_history
 from tests.apps.recommendation.conftest import SEAS, STARS
 
 NOW = 2e9
@@ -141,8 +141,19 @@ def test_a_reason_is_the_event_without_which_the_score_falls(log: Log) -> None:
         if event is not None:
             assert event in history.items
             assert fused.scores(history.without(event))[items[place]] < before[place]
-    assert shares(fused, history, features, items).shape == (4, 16)
     assert from_history(fused, History.of([], NOW), features, items) == [None] * 16
+
+
+def test_what_falls_without_an_event_is_what_scoring_anew_gives(log: Log) -> None:
+    fused = fusion.fit(log)
+    history = History.of([0, 2, 4, 2, 11], NOW, np.array([1.0, 0.5, 2.0, 1.0, 1.0]))  # one thing twice
+    items = np.arange(20)
+    cited = from_history(fused, history, fused.features(history), items)
+    whole = np.stack([g.scores(history) for g in fused.generators])
+    for place, event in enumerate(cited):
+        if event is not None and place in SEAS:
+            without = np.stack([g.scores(history.without(event)) for g in fused.generators])
+            assert (without[:, place] <= whole[:, place] + 1e-6).any()
 
 
 def test_diversity_avoids_likeness_and_reaches_less_known_items() -> None:
