@@ -88,7 +88,7 @@ class _Catalogue:
     vectors: Array | None  # as the model made them
     near: Array | None  # centered
     titles: preferences.Titles
-    version: int
+    source: tuple[Path, int, str]  # see Recommender._source
     counts: Array
     fame: Array
     shows: Mapping[str, Array]  # concept → which items show it
@@ -100,7 +100,7 @@ class Recommender:
 
     def __init__(self, runtime: Runtime, *, catalogue: str = SAMPLE, tenant: str = LOCAL.tenant) -> None:
         self.runtime = runtime
-        self.store = Store(runtime.workspace, tenant, catalogue)
+        self._tenant, self._name = tenant, catalogue
         self._lock = threading.RLock()
         self._fitted: _Catalogue | None = None
 
@@ -108,6 +108,11 @@ class Recommender:
     def open(cls, settings: Settings | None = None, *, catalogue: str = SAMPLE, caller: Caller = LOCAL) -> Recommender:
         """Open with ``settings``, or with those of the current folder and the environment."""
         return cls(open_runtime(settings), catalogue=catalogue, tenant=caller.tenant)
+
+    @property
+    def store(self) -> Store:
+        """The catalogue in the workspace in use; a runtime that was reloaded may have another."""
+        return Store(self.runtime.workspace, self._tenant, self._name)
 
     def close(self) -> None:
         """Close the runtime."""
@@ -129,7 +134,7 @@ class Recommender:
             MissingFile, InputError: see :mod:`apps.recommendation.data`, or the catalogue is the sample; then nothing
                 has changed.
         """
-        if self.store.catalogue == SAMPLE:
+        if self._name == SAMPLE:
             raise InputError(reason="bad_value", name="catalogue", value=SAMPLE, allowed="own, …")
         listed, of_items = read_items(items, item_columns)
         events: list[Event] = []
@@ -195,7 +200,7 @@ class Recommender:
 
     def people(self, limit: int = 50) -> list[str]:
         """People with a history, those with most events first; of the sample, one for each of six tastes."""
-        if self.store.catalogue == SAMPLE:
+        if self._name == SAMPLE:
             return list(sample.PERSONAS)
         return [user for user, _ in self.store.users(limit)]
 
@@ -286,29 +291,27 @@ class Recommender:
     # --- inside -----------------------------------------------------------------------------------
 
     def _catalogue(self) -> _Catalogue:
-        """The catalogue in use; fitted anew when files were imported since."""
+        """The catalogue in use; fitted anew when files were imported since, or the models have changed."""
         with self._lock:
             self._bring_sample()
-            version = self.store.version()
-            if not version:
-                raise NotFound(kind="catalogue", value=self.store.catalogue)
-            if self._fitted is None or self._fitted.version != version:
+            if self._fitted is None or self._fitted.source != self._source():
                 self._fitted = self._made(lambda _: None)
             return self._fitted
 
+    def _source(self) -> tuple[Path, int, str]:
+        """What a fit depends on besides clicks: the workspace, the number of the import, the embedding model."""
+        return self.runtime.workspace.folder, self.store.version(), self.runtime.settings.model("embedding")
+
     def _bring_sample(self) -> None:
         """Load the sample when this is its catalogue and the workspace does not have it yet."""
-        if self.store.catalogue != SAMPLE or self._fitted is not None:
-            return
-        with self._lock:
-            if not self.store.version():
-                self.store.replace(*sample.load())
+        if self._name == SAMPLE and not self.store.version():
+            self.store.replace(*sample.load())
 
     def _made(self, progress: Callable[[str], None]) -> _Catalogue:
         self._bring_sample()
-        version, items, events = self.store.version(), self.store.items(), self.store.events()
+        source, items, events = self._source(), self.store.items(), self.store.events()
         if not items:
-            raise NotFound(kind="catalogue", value=self.store.catalogue)
+            raise NotFound(kind="catalogue", value=self._name)
         number = {item.id: i for i, item in enumerate(items)}
         taken = [e for e in events if e.item in number and FEEDBACK.get(e.kind, 1.0) > 0]
         users = sorted({e.user for e in taken})
@@ -331,13 +334,13 @@ class Recommender:
         }
         titles, tags = preferences.Titles(items), Counter(tag for item in items for tag in item.tags)
         counts = taken_log.counts()
-        return _Catalogue(items, number, fused, vectors, near, titles, version, counts, fame(counts), shows, tags)
+        return _Catalogue(items, number, fused, vectors, near, titles, source, counts, fame(counts), shows, tags)
 
     def _vectors(self, items: Sequence[Item]) -> Array | None:
         """Embeddings of the items' texts; ``None`` when the model that is set cannot make them."""
         try:
             meaning = Meaning(self.runtime.workspace, self.runtime.embedding())
-            if self.store.catalogue == SAMPLE:
+            if self._name == SAMPLE:
                 sample.bring_vectors(self.runtime.workspace, meaning.model.name)
             return run(meaning.vectors([item.text() for item in items]))
         except TouchstoneError as error:

@@ -280,6 +280,17 @@ def test_an_own_catalogue(own: Recommender, tmp_path: Path) -> None:
     assert len(own.recommend("u3", n=20).picks) == 7, "a file that is refused changes nothing"
 
 
+def test_another_embedding_model_is_taken_into_use(own: Recommender) -> None:
+    from core.settings import override
+
+    service = Recommender(own.runtime)
+    assert not service.recommend(says="funny").reads_text
+    own.runtime.reload(override(own.runtime.settings, models__embedding="scripted:hash"))
+    assert service.recommend(says="funny").reads_text
+    own.runtime.reload(override(own.runtime.settings, models__embedding="embedded:e5"))
+    assert service.recommend(says="funny").picks
+
+
 def test_small_and_strange_catalogues(own: Recommender, tmp_path: Path) -> None:
     items = tmp_path / "items.csv"
     items.write_text("id,title\nonly,The only thing\n", "utf-8")
