@@ -36,11 +36,11 @@ _SENTENCE = re.compile(r"[^。！？.!?]*[。！？.!?]?")
 def draw(pick: Pick, place: int) -> None:
     """The card of ``pick``; ``place`` is its rank, from 1."""
     with st.container(border=True, height="stretch", gap="small"):
-        head = f"**{place}. {inert(pick.item.title(language()))}**"
-        st.markdown(f"{head}  \n:small[:gray[{facets(pick.item)}]]")
+        parts = [f"**{place}. {inert(pick.item.title(language()))}**  \n:small[:gray[{facets(pick.item)}]]"]
         if about := pick.item.about(language()):
-            st.markdown(f":small[{inert(about)}]")
-        st.markdown("  \n".join(f":small[:primary[{ICONS[r.kind]}] {said(r)}]" for r in pick.reasons))
+            parts.append(f":small[{inert(about)}]")
+        parts.append("  \n".join(f":small[:primary[{ICONS[r.kind]}] {said(r)}]" for r in pick.reasons))
+        st.markdown("\n\n".join(parts), anchors=False)  # one element: a page costs by their number
         with st.container(horizontal=True, gap="xsmall"):
             for kind, icon in BUTTONS.items():
                 st.button(

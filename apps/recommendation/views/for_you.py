@@ -16,7 +16,7 @@ from apps.ui import look, states
 from apps.ui.inert import inert
 from apps.ui.session import language, t
 
-SHOWN, STARTERS, NEEDED = 12, 9, 3
+SHOWN, STARTERS, NEEDED = 9, 9, 3
 WISHES = ("1", "2", "3", "4")
 
 

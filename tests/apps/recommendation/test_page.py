@@ -40,7 +40,7 @@ def test_three_clicks_then_a_dislike(open_page: Open, language: str) -> None:
     at = open_page(PAGE, language, **E5)
     whole(at, language)
     assert text("pick_three", language) in words(at)
-    assert len(titles(at)) == 12
+    assert len(titles(at)) == 9
     popular = titles(at)
     for count in range(1, 4):
         press(at, next(b.key for b in at.button if b.key and b.key.startswith("start_")))
@@ -93,7 +93,7 @@ def test_without_an_embedding_model_the_page_says_so(open_page: Open) -> None:
     at = open_page(PAGE, "en", TOUCHSTONE_EMBEDDING="scripted:none")
     whole(at, "en")
     assert text("no_text", "en") in words(at)
-    assert len(titles(at)) == 12
+    assert len(titles(at)) == 9
 
 
 def test_an_own_catalogue_stands_beside_the_sample(open_page: Open, tmp_path_factory: pytest.TempPathFactory) -> None:
