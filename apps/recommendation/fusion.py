@@ -105,7 +105,7 @@ def drawn_in(scores: Array, power: float) -> Array:
 
 
 def fitted(log: Log, vectors: Array | None, numbers: Array | None) -> tuple[Generator, ...]:
-    """Every method that the data allow: text needs ``vectors``, nearness ``numbers``, rating means ratings."""
+    """Every method that the data allow: text needs ``vectors``, nearness a number of most items, means ratings."""
     made: list[Generator] = [
         methods.ease(log),
         methods.sequence(log, "markov", window=1, within=1.0, back=0.3, by=(0.5, 0.2), decay=0.5),
@@ -117,7 +117,7 @@ def fitted(log: Log, vectors: Array | None, numbers: Array | None) -> tuple[Gene
     ]
     if vectors is not None:
         made.append(methods.text(vectors))
-    if numbers is not None and np.isfinite(numbers).any():
+    if numbers is not None and np.isfinite(numbers).mean() > 0.5:
         made.append(methods.nearness("year", numbers, 5.0))
     if len(log) and float(log.value.std()) > 0:
         made.append(methods.liked(log))
