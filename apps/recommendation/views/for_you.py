@@ -12,7 +12,7 @@ from apps.recommendation.preferences import Said
 from apps.recommendation.service import SAMPLE, SENTENCE_LIMIT, Filters, Shelf
 from apps.recommendation.views import cards
 from apps.recommendation.views.state import CATALOGUE, DROPPED, PERSON, SAYS, YOU, label, names, person, service
-from apps.ui import look, states
+from apps.ui import look, session, states
 from apps.ui.inert import inert
 from apps.ui.session import language, t
 
@@ -53,7 +53,8 @@ def controls() -> tuple[Filters, float, float]:
     if len(names()) > 1:
         known = {name: t("recommendation.sample") if name == SAMPLE else name for name in names()}
         st.selectbox(t("recommendation.catalogue"), list(known), key=CATALOGUE, format_func=known.__getitem__)
-    people = {user: person_name(user) for user in (YOU, *service().people())}
+    others = service().people() if _sample() or session.allowed("agent") else []  # customers are not for everybody
+    people = {user: person_name(user) for user in (YOU, *others)}
     st.selectbox(
         t("recommendation.who"),
         list(people),

@@ -96,7 +96,9 @@ def test_without_an_embedding_model_the_page_says_so(open_page: Open) -> None:
     assert len(titles(at)) == 9
 
 
-def test_an_own_catalogue_stands_beside_the_sample(open_page: Open, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_an_own_catalogue_stands_beside_the_sample(
+    open_page: Open, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     at = open_page(PAGE, "en", **E5)
     from apps.recommendation.service import Recommender
     from apps.ui import session
@@ -111,3 +113,7 @@ def test_an_own_catalogue_stands_beside_the_sample(open_page: Open, tmp_path_fac
     assert set(titles(at)) == {"Plain", "**Bold** [x](http://y)"}
     at.selectbox(key=state.PERSON).select("ann").run()
     assert titles(at) == ["**Bold** [x](http://y)"]
+    at.selectbox(key=state.PERSON).select("").run()
+    monkeypatch.setattr(session, "allowed", lambda role: False)
+    at.run()
+    assert "ann" not in at.selectbox(key=state.PERSON).options, "customers are listed for those with the role only"
