@@ -261,9 +261,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         vectors = None if given.no_text else embedded(data.items, given.home or Path(folder))
     told = _note if not given.json else (lambda _: None)
-    fused = fusion.fit(
-        data.train, vectors=vectors, numbers=numbers, among="random" if given.candidates else "all", progress=told
-    )
+    fused = fusion.fit(data.train, vectors=vectors, numbers=numbers, progress=told)
     outcome = run(data, fused, vectors)
     split = given.split + ("-rerank" if given.candidates else "")
     config = {"weights": {k: round(v, 4) for k, v in fused.weights.items()}, "text": vectors is not None}

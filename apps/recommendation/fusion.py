@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -18,8 +18,6 @@ from apps.recommendation.generators import Generator, History
 from apps.recommendation.log import SEED, Array, Log, weighed
 
 FOLDS = 2  # events of each person that the weights are learnt from
-Among = Literal["all", "random"]
-BEST = 64  # items of each method that every target of a large catalogue is told from
 USERS, CELLS = 2000, 3_000_000  # people looked at, and scores of one method held in memory
 LEAST = 3  # events a person must have before the one held out
 FEW = 3  # an item with fewer events borrows from items with similar text
@@ -131,7 +129,6 @@ def fit(
     *,
     vectors: Array | None = None,
     numbers: Array | None = None,
-    among: Among = "all",
     progress: Callable[[str], None] = lambda _: None,
 ) -> Fused:
     """Learn from ``log``.
@@ -139,12 +136,10 @@ def fit(
     Args:
         vectors: embeddings of the items' texts, ``(items, dim)``.
         numbers: a number of each item such as its year, NaN where unknown.
-        among: what a held-out item is told from: all items, or random ones, which is right where the lists to be
-            ranked are random too.
         progress: told what is being done.
     """
     from_last = log.from_last()
-    examples: list[_Examples] = []
+    examples: list[tuple[Array, Array, Array]] = []
     used: tuple[Generator, ...] = ()
     for fold in range(FOLDS):
         rest, held = log.kept(from_last > fold), log.kept(from_last == fold)
@@ -154,95 +149,66 @@ def fit(
             continue
         progress(f"fold {fold + 1}/{FOLDS}: {len(held)} events")
         used = fitted(rest, vectors, numbers)
-        examples.append(_examples(rest, held, used, among))
+        examples += _examples(rest, held, used)
     progress("all events")
     final = fitted(log, vectors, numbers)
     bounds = [(None if g.name in FREE else 0.0, None) for g in used]
     weights = (
         dict(zip([g.name for g in used], _learnt(examples, bounds).tolist(), strict=True)) if examples else DEFAULT
     )
-    return Fused(log, final, weights, sum(len(part.targets) for part in examples), _lenders(log, vectors))
+    return Fused(log, final, weights, sum(len(t) for _, t, _ in examples), _lenders(log, vectors))
 
 
-@dataclass(frozen=True, slots=True)
-class _Examples:
-    """Held-out events with the items that each is to be told from.
-
-    Shape: ``features`` (people, methods, items), ``targets`` (people,), ``offsets`` (people, items): what is added to
-    an item's score, the logarithm of how many it stands for; minus infinity for what the person had.
-    """
-
-    features: Array
-    targets: Array
-    offsets: Array
-
-
-def _examples(rest: Log, held: Log, used: Sequence[Generator], among: Among) -> _Examples:
+def _examples(rest: Log, held: Log, used: Sequence[Generator]) -> list[tuple[Array, Array, Array]]:
+    """``(features, targets, open)``: shapes (people, methods, items), (people,), (people, items)."""
     rng = np.random.default_rng(SEED)
     people = np.arange(len(held))
     if len(people) > USERS:
         people = np.sort(rng.choice(people, USERS, replace=False))
-    width = min(len(rest.items), max(200, CELLS // max(1, len(people))))
+    n = len(rest.items)
+    width = min(n, max(200, CELLS // max(1, len(people))))
     bounds = rest.bounds()
-    rows, targets, offsets = [], [], []
+    rows, targets, open_ = [], [], []
     for row in people.tolist():
         user, target = int(held.user[row]), int(held.item[row])
         seen = rest.item[bounds[user] : bounds[user + 1]]
+        if width < n:
+            drawn = rng.choice(n, width, replace=False)
+            drawn[0] = target
+        else:
+            drawn = np.arange(n)
         history = History.of(seen, float(held.at[row]))
-        values = np.stack([evened(g.scores(history), g.power)[0] for g in used])
-        drawn, offset = _rivals(values, target, width, among, rng)
-        offset[np.isin(drawn, seen) & (drawn != target)] = -np.inf
-        rows.append(values[:, drawn])
+        rows.append(np.stack([evened(g.scores(history), g.power)[0][drawn] for g in used]))
         targets.append(int(np.flatnonzero(drawn == target)[0]))
-        offsets.append(offset)
-    return _Examples(np.stack(rows), np.array(targets), np.stack(offsets))
+        allowed = ~np.isin(drawn, seen)
+        allowed[targets[-1]] = True
+        open_.append(allowed)
+    return [(np.stack(rows), np.array(targets), np.stack(open_))]
 
 
-def _rivals(values: Array, target: int, width: int, among: Among, rng: np.random.Generator) -> tuple[Array, Array]:
-    """``width`` items with the target among them, and the logarithm of how many items each stands for.
-
-    Among all items of a large catalogue: the best of every method as they are, and a draw from the rest that stands
-    for all of it. Without this correction weights are learnt that only tell a target from random items.
-    """
-    n = values.shape[1]
-    if width >= n:
-        return np.arange(n), np.zeros(n, np.float32)
-    if among == "random":
-        drawn = rng.choice(n, width, replace=False)
-        drawn[0] = target if target not in drawn else drawn[0]
-        return drawn, np.zeros(width, np.float32)
-    each = min(BEST, width // (2 * len(values)))
-    best = np.argpartition(-values, each, axis=1)[:, :each]
-    sure = np.union1d(best, [target])
-    others = np.setdiff1d(np.arange(n), sure, assume_unique=True)
-    some = rng.choice(others, width - len(sure), replace=False)
-    offset = np.zeros(width, np.float32)
-    offset[len(sure) :] = np.log(len(others) / len(some))
-    return np.concatenate([sure, some]), offset
-
-
-def _learnt(examples: Sequence[_Examples], bounds: Sequence[tuple[float | None, float | None]] | None = None) -> Array:
+def _learnt(
+    examples: Sequence[tuple[Array, Array, Array]], bounds: Sequence[tuple[float | None, float | None]] | None = None
+) -> Array:
     """The weights under which the targets are most likely. Shape: ``(methods,)``."""
     from scipy.optimize import minimize
 
-    count = sum(len(part.targets) for part in examples)
+    count = sum(len(targets) for _, targets, _ in examples)
 
     def loss(weights: Array) -> tuple[float, Array]:
         total, slope = 0.0, np.zeros_like(weights)
-        for part in examples:
-            place = np.arange(len(part.targets))
-            scores = np.einsum("m,umi->ui", weights.astype(np.float32), part.features).astype(np.float64)
-            scores += part.offsets
+        for features, targets, allowed in examples:
+            place = np.arange(len(targets))
+            scores = np.einsum("m,umi->ui", weights.astype(np.float32), features).astype(np.float64)
+            scores[~allowed] = -np.inf
             scores -= scores.max(axis=1, keepdims=True)
             share = np.exp(scores)
             norm = share.sum(axis=1, keepdims=True)
-            total -= float((scores[place, part.targets] - np.log(norm[:, 0])).sum())
+            total -= float((scores[place, targets] - np.log(norm[:, 0])).sum())
             share = (share / norm).astype(np.float32)
-            told = part.features[place, :, part.targets].sum(axis=0)
-            slope += np.einsum("ui,umi->m", share, part.features) - told
+            slope += np.einsum("ui,umi->m", share, features) - features[place, :, targets].sum(axis=0)
         return total / count + L2 * float(weights @ weights), slope / count + 2 * L2 * weights
 
-    start = np.full(examples[0].features.shape[1], 0.2)
+    start = np.full(examples[0][0].shape[1], 0.2)
     return minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 80}).x
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import pytest
 
@@ -156,30 +154,6 @@ def test_what_falls_without_an_event_is_what_scoring_anew_gives(log: Log) -> Non
         if event is not None and place in SEAS:
             without = np.stack([g.scores(history.without(event)) for g in fused.generators])
             assert (without[:, place] <= whole[:, place] + 1e-6).any()
-
-
-def test_weights_of_a_large_catalogue_are_those_of_all_its_items(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A draw in which each item stands for others gives about the weights that all items give."""
-    rng = np.random.default_rng(5)
-    n, users = 1500, 300
-    worth = np.exp(1.5 * rng.normal(size=n))
-    item = np.concatenate([rng.choice(n, 6, replace=False, p=worth / worth.sum()) for _ in range(users)])
-    large = Log.of(
-        [str(u) for u in range(users)],
-        [str(i) for i in range(n)],
-        np.repeat(np.arange(users), 6),
-        item,
-        np.arange(6 * users),
-    )
-    whole = fusion.fit(large).weights
-    monkeypatch.setattr(fusion, "CELLS", 400 * users)
-    part, random = fusion.fit(large).weights, fusion.fit(large, among="random").weights
-
-    def gap(weights: Mapping[str, float]) -> float:
-        return max(abs(weights[name] - whole[name]) for name in whole)
-
-    assert gap(part) < 0.15
-    assert gap(part) < gap(random)
 
 
 def test_diversity_avoids_likeness_and_reaches_less_known_items() -> None:
