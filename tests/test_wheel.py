@@ -29,6 +29,8 @@ print(json.dumps({
     "prompt": library.get("grounded_answer").id,
     "sample": len(list(sample.glob("*/*.md"))),
     "vectors": (sample / "vectors.npz").exists(),
+    "recommendation": sorted(p.name for p in (sample.parent.parent / "recommendation" / "sample").iterdir()),
+    "concepts": (sample.parent.parent / "recommendation" / "concepts.yaml").exists(),
 }))
 """
 
@@ -75,3 +77,5 @@ def test_an_installed_wheel_is_complete(installed: Path) -> None:
     assert found["prompt"] == "grounded_answer"
     assert found["sample"] >= 40
     assert found["vectors"]
+    assert {"items.csv", "interactions.csv", "vectors.npz"} <= set(found["recommendation"])
+    assert found["concepts"]
