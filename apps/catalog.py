@@ -27,6 +27,7 @@ APPS: tuple[App, ...] = (
     App("support", "apps.support.title", "apps.support.about", ":material/support_agent:", "customer_service/views/chat.py"),
     App("search", "apps.search.title", "apps.search.about", ":material/search:", "search/views/search.py"),
     App("sentiment", "apps.sentiment.title", "apps.sentiment.about", ":material/monitoring:", "financial_sentiment/views/desk.py"),
+    App("recommend", "apps.recommend.title", "apps.recommend.about", ":material/auto_awesome:", "recommendation/views/for_you.py"),
 )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from apps.commands import (
     evaluate,
     models,
     pages,
+    recommend,
     search,
     sentiment,
     setup,
@@ -80,6 +81,7 @@ app.command("restore", cls=Command, help="cli.restore.about")(upkeep.restore)
 app.add_typer(upkeep.migrate)
 app.add_typer(words.synonyms)
 app.add_typer(words.dictionary)
+app.add_typer(recommend.app)
 app.add_typer(evaluate.app)
 app.add_typer(sentiment.train)
 

@@ -52,6 +52,25 @@ ROWS = (
         Row(f"sentiment-{name}", ("-m", "apps.financial_sentiment.evaluate", "--data", "{root}", "--set", name), folder)
         for name, folder in (("sentfin", "sentfin"), ("twitter", "twitter_financial_news"), ("finfe", "fincuge_zh"))
     ),
+    Row(
+        "recommendation",
+        ("-m", "apps.recommendation.evaluate", "--data", "{data}", "--new-items"),
+        "ml-latest-small",
+    ),
+    Row(
+        "recommendation-rerank",
+        (
+            "-m",
+            "apps.recommendation.evaluate",
+            "--data",
+            "{data}",
+            "--core",
+            "0",
+            "--candidates",
+            "{root}/amazon-games/candidates200/Games.random",
+        ),
+        "amazon-games",
+    ),
     _retrieval("scifact-among-cmrc2018", "scifact", "--among", "{root}/cmrc2018/cmrc2018_dev.json"),
 )
 

@@ -33,6 +33,8 @@ print(json.dumps({
         (sample.parents[1] / app / "sample" / "vectors.npz").exists() for app in ("customer_service", "search")
     ),
     "heads": len(list(pathlib.Path(apps.__file__).parent.glob("financial_sentiment/model/*/head.safetensors"))),
+    "recommendation": sorted(p.name for p in (sample.parent.parent / "recommendation" / "sample").iterdir()),
+    "concepts": (sample.parent.parent / "recommendation" / "concepts.yaml").exists(),
 }))
 """
 
@@ -81,3 +83,5 @@ def test_an_installed_wheel_is_complete(installed: Path) -> None:
     assert found["search"] >= 120
     assert found["vectors"]
     assert found["heads"] == 2
+    assert {"items.csv", "interactions.csv", "vectors.npz"} <= set(found["recommendation"])
+    assert found["concepts"]

@@ -44,7 +44,7 @@ def test_home_in_both_languages(open_page: Open, language: str, expected: tuple[
 
 
 def test_home_shows_only_apps_that_exist() -> None:
-    assert [app.id for app in catalog.installed()] == ["support", "search", "sentiment"]
+    assert [app.id for app in catalog.installed()] == ["support", "search", "sentiment", "recommend"]
     assert all(app.path.is_file() for app in catalog.installed())
 
 

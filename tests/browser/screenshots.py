@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 
 IMAGES = ROOT / "docs" / "images"
 SIZES = {"desk": (1280, 800), "phone": (390, 844)}
-PATHS = {"customer-service": "/support", "sentiment": "/sentiment", "models": "/models", "home": "/"}
+PATHS = {
+    "customer-service": "/support",
+    "sentiment": "/sentiment",
+    "recommendation": "/recommend",
+    "models": "/models",
+    "home": "/",
+}
 WIDE = (1440, 1000)
 SEARCHES = {  # what the search page is asked, by the name of its picture
     "search": {"zh": "出差住宿标准是多少", "en": "How many days of annual leave in Leeds"},
@@ -33,6 +39,7 @@ SEARCHES = {  # what the search page is asked, by the name of its picture
 }
 PATHS |= dict.fromkeys(SEARCHES, "/search")
 QUESTIONS = {"zh": "KT-310 水壶的保修期是多久？", "en": "How long is the warranty of the KT-310 kettle?"}
+WISHES = {"zh": "像《星环信使》但轻松一点", "en": "Like “Courier of the Ring” but lighter"}
 ANSWER_MS = 600_000
 
 
@@ -58,6 +65,8 @@ README = (
     Shot("customer-service", "zh", "dark", "phone"),
     Shot("sentiment", "en"),
     Shot("sentiment", "zh", "dark"),
+    Shot("recommendation", "en"),
+    Shot("recommendation", "zh", "dark"),
     Shot("models", "en"),
     Shot("models", "zh", "dark"),
     Shot("home", "en"),
@@ -103,6 +112,11 @@ def draw(browser: Browser, address: str, shot: Shot, target: Path) -> None:
         page.wait_for_timeout(500)
         page.keyboard.press("Enter")
         page.get_by_label("API").first.wait_for(timeout=60_000)
+    elif shot.page == "recommendation" and shot.scheme == "light":
+        box = page.get_by_test_id("stTextInput").locator("input").first
+        box.fill(WISHES[shot.language])
+        box.press("Enter")
+        page.locator("[class*=st-key-chip_]").first.wait_for(timeout=60_000)
     elif shot.page == "customer-service":
         box = page.get_by_test_id("stChatInputTextArea")
         box.fill(QUESTIONS[shot.language])

@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="
 TITLES = {
     "home": {"zh": "试金石", "en": "Touchstone"},
     "models": {"zh": "模型", "en": "Models"},
+    "recommendation": {"zh": "个性化推荐", "en": "Recommendations"},
     "customer-service": {"zh": "智能客服", "en": "Customer service"},
 }
 

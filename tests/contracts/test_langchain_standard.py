@@ -75,7 +75,9 @@ class TestIntegration(Chat, ChatModelIntegrationTests):
 
     @property
     def standard_chat_model_params(self) -> dict[str, Any]:
-        return {"temperature": 0, "max_tokens": 160, "timeout": 240, "max_retries": 2}
+        # Our torch engine brings JSON to its end within any room; llama.cpp cuts it.
+        room = 48 if held["chat"].name.startswith("transformers:") else 160
+        return {"temperature": 0, "max_tokens": room, "timeout": 240, "max_retries": 2}
 
     @property
     def supports_json_mode(self) -> bool:

@@ -1,0 +1,7 @@
+"""Recommendation: from what people did and what they say they like, in Chinese and English, with true reasons."""
+
+from __future__ import annotations
+
+from apps.recommendation.service import Filters, Recommender
+
+__all__ = ["Filters", "Recommender"]

@@ -1,0 +1,315 @@
+"""Catalogues and interactions from files: CSV, JSON Lines, Parquet and RecBole's ``.inter`` and ``.item``.
+
+Columns are known by their names in MovieLens, RecBole and Amazon files; other names are given as a mapping. What is
+wrong with a file is counted and reported (:class:`Findings`); what makes it unusable is a typed error.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.errors import InputError, MissingFile
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet", ".inter", ".item")
+EVENT_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "user": ("user", "user_id", "userId", "reviewerID", "uid"),
+    "item": ("item_id_list", "item", "item_id", "movieId", "parent_asin", "asin", "iid"),
+    "value": ("value", "rating", "overall", "stars", "score"),
+    "at": ("at", "timestamp", "unixReviewTime", "time", "date"),
+}
+ITEM_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "id": ("id", "item", "item_id", "movieId", "parent_asin", "asin"),
+    "title": ("title", "name", "movie_title"),
+    "title_zh": ("title_zh",),
+    "title_en": ("title_en",),
+    "about": ("about", "description", "summary", "text"),
+    "about_zh": ("about_zh",),
+    "about_en": ("about_en",),
+    "kind": ("kind", "type", "main_category"),
+    "tags": ("tags", "genres", "genre", "class", "category", "categories"),
+    "year": ("year", "release_year"),
+    "age": ("age", "min_age"),
+    "stock": ("stock", "in_stock"),
+}
+AMAZON = ("user", "item", "value", "at")  # the columns of its files that have no head
+_TAG_MARKS = re.compile(r"[|;]")
+_YEAR = re.compile(r"\((\d{4})(?:[-–]\d{0,4})?\)\s*$")
+_SHOWN = 5  # examples of what is wrong
+_MILLISECONDS = 1e11  # a time above this is no time in seconds before the year 5138
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Something to recommend. ``titles`` and ``abouts`` are by language; ``""`` is the key where none was said."""
+
+    id: str
+    titles: Mapping[str, str]
+    abouts: Mapping[str, str] = field(default_factory=dict)
+    kind: str = ""
+    tags: tuple[str, ...] = ()
+    year: int | None = None
+    age: int = 0  # the youngest it is for
+    stock: bool = True
+
+    def title(self, language: str) -> str:
+        return self.titles.get(language) or next((t for t in self.titles.values() if t), self.id)
+
+    def about(self, language: str) -> str:
+        return self.abouts.get(language) or next((t for t in self.abouts.values() if t), "")
+
+    def text(self) -> str:
+        """What is embedded: every title, description and tag."""
+        parts = [*self.titles.values(), ", ".join(self.tags), *self.abouts.values()]
+        return ". ".join(part.strip().rstrip(".") for part in parts if part.strip())
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> Item:
+        return cls(**{**row, "tags": tuple(row["tags"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """``kind`` is ``event`` for what a file says, or one of :data:`apps.recommendation.service.FEEDBACK`."""
+
+    user: str
+    item: str
+    at: float
+    value: float = 1.0
+    kind: str = "event"
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a file holds, and what was left out of it, with examples."""
+
+    rows: int
+    kept: int
+    duplicates: int = 0
+    incomplete: int = 0  # no user, item, title or a value that is no number
+    unknown_items: int = 0  # events whose item is not in the catalogue
+    future: int = 0  # times after now
+    undated: bool = False  # no column of times: the order of a person's rows counts, and ``at`` is their number
+    unordered: bool = False  # times do not follow the order of the rows; sorted here
+    examples: tuple[str, ...] = ()
+
+
+def read_items(path: Path, columns: Mapping[str, str] | None = None) -> tuple[list[Item], Findings]:
+    """The catalogue in ``path``. ``columns`` maps our names (:data:`ITEM_COLUMNS`) to those of the file.
+
+    Raises:
+        MissingFile, InputError: no such file; unreadable, without rows, or without a needed column.
+    """
+    table = _table(path)
+    names = _named(table, ITEM_COLUMNS, columns or {}, path)
+    _demand(names, [("id",), ("title", "title_zh", "title_en")], table, path)
+    items: dict[str, Item] = {}
+    duplicates = incomplete = 0
+    examples: list[str] = []
+    for row in table[list(names.values())].rename(columns={v: k for k, v in names.items()}).to_dict("records"):
+        item = _item({str(k): v for k, v in row.items() if _present(v)})
+        if item is None:
+            incomplete += 1
+            examples.append(str(row)[:120])
+        elif item.id in items:
+            duplicates += 1
+            examples.append(item.id)
+        else:
+            items[item.id] = item
+    if not items:
+        raise InputError(reason="no_rows", name=path.name)
+    found = Findings(len(table), len(items), duplicates, incomplete, examples=tuple(examples[:_SHOWN]))
+    return list(items.values()), found
+
+
+def read_events(
+    path: Path,
+    columns: Mapping[str, str] | None = None,
+    *,
+    known: frozenset[str] | None = None,
+    now: float | None = None,
+) -> tuple[list[Event], Findings]:
+    """The interactions in ``path``, sorted by time.
+
+    Args:
+        columns: maps our names (:data:`EVENT_COLUMNS`) to those of the file.
+        known: ids of the catalogue; events with other items are left out and counted.
+        now: seconds since the epoch; later events are left out and counted.
+
+    Raises:
+        MissingFile, InputError: as in :func:`read_items`.
+    """
+    import numpy as np
+    import pandas as pd
+
+    table = _table(path)
+    names = _named(table, EVENT_COLUMNS, columns or {}, path)
+    _demand(names, [("user",), ("item",)], table, path)
+    if names["item"] == "item_id_list":
+        table = _exploded(table)
+    table = table[list(names.values())].rename(columns={v: k for k, v in names.items()})
+    rows = len(table)
+    undated = "at" not in table
+    table["at"] = table.groupby("user").cumcount().astype(float) if undated else _seconds(table["at"])
+    table["value"] = pd.to_numeric(table["value"], errors="coerce") if "value" in table else 1.0
+    sound = table["user"].notna() & table["item"].notna() & np.isfinite(table["at"]) & np.isfinite(table["value"])
+    table["user"], table["item"] = table["user"].map(_id), table["item"].map(_id)
+    strange = sound & ~table["item"].isin(known) if known is not None else ~sound & False
+    late = sound & ~strange & (table["at"] > (now if now is not None else time.time())) & (not undated)
+    kept = table[sound & ~strange & ~late]
+    twice = kept.duplicated(["user", "item", "at"]) if not undated else kept.duplicated(["user", "item"], keep="last")
+    bad = [*table[~sound].index[:2], *table[strange].index[:2], *table[late].index[:1]]
+    examples = tuple(str(table.loc[i, ["user", "item", "at"]].to_dict()) for i in bad)
+    kept = kept[~twice]
+    if kept.empty:
+        raise InputError(reason="no_rows", name=path.name)
+    in_order = not undated and kept.groupby("user")["at"].is_monotonic_increasing.all()
+    kept = kept.sort_values("at", kind="stable")
+    found = Findings(
+        rows, len(kept), int(twice.sum()), int((~sound).sum()), int(strange.sum()), int(late.sum()), undated,
+        not undated and not in_order, examples,
+    )  # fmt: skip
+    columns_ = (kept[name].tolist() for name in ("user", "item", "at", "value"))
+    return [Event(*row) for row in zip(*columns_, strict=True)], found
+
+
+def with_years(items: Sequence[Item]) -> list[Item]:
+    """Items with the year that their title ends in, as in ``Heat (1995)``, where none is given."""
+    found = []
+    for item in items:
+        match = next((m for t in item.titles.values() if (m := _YEAR.search(t))), None)
+        found.append(replace(item, year=int(match[1])) if item.year is None and match else item)
+    return found
+
+
+# --- tables ---------------------------------------------------------------------------------------
+
+
+def _table(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    if not path.is_file():
+        raise MissingFile(path=str(path), needed_for="recommend import")
+    suffix = path.suffix.lower()
+    try:
+        match suffix:
+            case ".parquet":
+                table = pd.read_parquet(path)
+            case ".jsonl":
+                lines = path.read_text("utf-8").splitlines()
+                table = pd.DataFrame.from_records([json.loads(line) for line in lines if line.strip()])
+            case ".csv" | ".tsv" | ".inter" | ".item":
+                table = pd.read_csv(path, sep="," if suffix == ".csv" else "\t", dtype=str, keep_default_na=False)
+                table = table.replace("", None)
+            case _:
+                raise InputError(reason="binary_file", name=path.name, allowed=", ".join(SUFFIXES))
+    except (ValueError, OSError) as error:  # those of json, pandas and pyarrow are ValueErrors
+        raise InputError(reason="unreadable_file", name=path.name, detail=str(error)[:200]) from error
+    if suffix in (".inter", ".item"):
+        table.columns = [str(name).partition(":")[0] for name in table.columns]  # user_id:token
+    elif suffix == ".csv" and len(table.columns) == len(AMAZON) and _is_number(table.columns[-1]):
+        first = pd.DataFrame([list(table.columns)], columns=list(AMAZON))
+        table = pd.concat([first, table.set_axis(list(AMAZON), axis=1)], ignore_index=True)
+    if table.empty:
+        raise InputError(reason="no_rows", name=path.name)
+    return table
+
+
+def _named(
+    table: pd.DataFrame, known: Mapping[str, tuple[str, ...]], given: Mapping[str, str], path: Path
+) -> dict[str, str]:
+    """Our names → columns of ``table``."""
+    for ours, theirs in given.items():
+        if ours not in known:
+            raise InputError(reason="bad_value", name="column", value=ours, allowed=", ".join(known))
+        if theirs not in table.columns:
+            _missing([theirs], table, path)
+    found = {ours: next((n for n in names if n in table.columns), "") for ours, names in known.items()}
+    return {**{ours: name for ours, name in found.items() if name}, **given}
+
+
+def _demand(names: Mapping[str, str], needed: list[tuple[str, ...]], table: pd.DataFrame, path: Path) -> None:
+    if absent := [" / ".join(group) for group in needed if not any(name in names for name in group)]:
+        _missing(absent, table, path)
+
+
+def _missing(absent: list[str], table: pd.DataFrame, path: Path) -> None:
+    there = ", ".join(str(name) for name in table.columns)
+    raise InputError(reason="columns_missing", name=path.name, missing=", ".join(absent), columns=there)
+
+
+def _exploded(table: pd.DataFrame) -> pd.DataFrame:
+    """RecBole's sequential files: a row is a user with all their items, oldest first, and the one that came next."""
+    listed = table["item_id_list"].str.split()
+    if "item_id" in table:
+        listed = listed + table["item_id"].map(lambda item: [item])
+    return table.assign(item_id_list=listed).explode("item_id_list", ignore_index=True)
+
+
+def _seconds(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Times as seconds since the epoch: numbers of seconds or milliseconds, or dates."""
+    import numpy as np
+    import pandas as pd
+
+    numbers = pd.to_numeric(column, errors="coerce").astype(float)
+    if numbers.notna().any():
+        return numbers.where(numbers < _MILLISECONDS, numbers / 1000)
+    dates = pd.to_datetime(column, errors="coerce", utc=True, format="mixed")
+    seconds = (dates - pd.Timestamp(0, tz="UTC")).dt.total_seconds()
+    return seconds.where(dates.notna(), np.nan)
+
+
+def _item(row: Mapping[str, Any]) -> Item | None:
+    titles = {name.partition("_")[2]: str(row[name]) for name in ("title_zh", "title_en", "title") if name in row}
+    abouts = {name.partition("_")[2]: _joined(row[name]) for name in ("about_zh", "about_en", "about") if name in row}
+    if "id" not in row or not titles:
+        return None
+    return Item(
+        _id(row["id"]), titles, abouts, str(row.get("kind", "")), _tags(row.get("tags")), _whole(row.get("year")),
+        _whole(row.get("age")) or 0, str(row.get("stock", "1")).lower() not in ("0", "0.0", "false", "no", "否"),
+    )  # fmt: skip
+
+
+def _tags(value: Any) -> tuple[str, ...]:
+    if value is None or value == "(no genres listed)":
+        return ()
+    parts = _TAG_MARKS.split(value) if isinstance(value, str) else [str(v) for v in value]
+    return tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
+
+
+def _joined(value: Any) -> str:
+    return value if isinstance(value, str) else " ".join(str(part) for part in value)
+
+
+def _id(value: Any) -> str:
+    """An id as text; a whole number that a file keeps as 12.0 is 12."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _whole(value: Any) -> int | None:
+    try:
+        return int(float(value))
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _present(value: Any) -> bool:
+    return value is not None and value != "" and not (isinstance(value, float) and value != value)
+
+
+def _is_number(text: Any) -> bool:
+    try:
+        return float(text) > 0
+    except ValueError:
+        return False

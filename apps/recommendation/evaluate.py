@@ -1,0 +1,382 @@
+"""How good recommendations are: leave one out, full ranking, every method beside the fused one.
+
+    python -m apps.recommendation.evaluate --data FOLDER [--split validation] [--core 5] [--json]
+    python -m apps.recommendation.evaluate --data FOLDER --candidates FILE     # rerank given lists
+
+``FOLDER`` holds interactions and items in a layout that ``touchstone recommend import`` reads (MovieLens' ratings
+and movies, RecBole's ``.inter`` and ``.item``). The last event of each person is the test item, the one before the
+validation item; events of one person with the same time are in an order drawn with a fixed seed. Items that a
+person had before are not ranked, all others are; a tie counts half. Methods and weights see earlier events only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from apps.recommendation import fusion
+from apps.recommendation.data import Event, Item, read_events, read_items, with_years
+from apps.recommendation.diversity import DEFAULT as DIVERSITY
+from apps.recommendation.diversity import arranged, fame
+from apps.recommendation.fusion import Fused
+from apps.recommendation.generators import History, centered
+from apps.recommendation.log import SEED, Array, Log, core
+from core.errors import InputError
+from core.evaluation import results, scoreboard
+from core.evaluation.results import Evaluation, Measure
+from core.evaluation.significance import paired_bootstrap
+from core.evaluation.tasks import report
+
+TOP = 10
+MEASURES = (Measure("hr@10"), Measure("ndcg@10"))
+SPLITS = {"test": 0, "validation": 1}
+CLICKS = 3  # titles that a new person has chosen
+HIDDEN = 0.1  # of the items, in the measurement of new items
+FUSED, DIVERSE, NEW_PERSON, NEW_ITEM = "fused", "fused, diverse", "fused, 3 clicks", "fused, new items"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One person: what they did before, what came next, and what is ranked (``None``: all items)."""
+
+    user: str
+    seen: Array
+    target: int
+    at: float
+    candidates: Array | None = None
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set, split."""
+
+    name: str
+    items: list[Item]
+    train: Log
+    cases: list[Case]
+    checksum: str
+
+
+def load(folder: Path, *, split: str, least: int, candidates: Path | None = None, users: int | None = None) -> Data:
+    """Read and split ``folder``.
+
+    Args:
+        least: people and items with fewer events are dropped, repeatedly; 0 keeps all.
+        users: look only at so many people, drawn with a fixed seed; methods are fitted on everybody.
+
+    Raises:
+        InputError, MissingFile: see :mod:`apps.recommendation.data`.
+    """
+    of_events = _one(folder, "*.inter", "ratings*.csv", "interactions.*")
+    of_items = _one(folder, "*.item", "movies.csv", "items.*")
+    items, _ = read_items(of_items)
+    events, _ = read_events(of_events, known=frozenset(item.id for item in items))
+    log, listed = logged(events, with_years(items), least)
+    from_last = log.from_last()
+    held = from_last == SPLITS[split]
+    train = log.kept(from_last > SPLITS[split])
+    bounds = train.bounds()
+    cases = [
+        Case(log.users[user], train.item[bounds[user] : bounds[user + 1]], int(item), float(at))
+        for user, item, at in zip(log.user[held], log.item[held], log.at[held], strict=True)
+    ]
+    if candidates is not None:
+        cases = _reranked(cases, log, candidates)
+    elif users is not None and users < len(cases):
+        drawn = np.sort(np.random.default_rng(SEED).choice(len(cases), users, replace=False))
+        cases = [cases[i] for i in drawn]
+    told = "".join(f"{case.user}\t{log.items[case.target]}\t{_ids(case, log)}\n" for case in cases)
+    return Data(folder.name, listed, train, cases, hashlib.sha256(told.encode()).hexdigest())
+
+
+def logged(events: Sequence[Event], items: Sequence[Item], least: int = 0) -> tuple[Log, list[Item]]:
+    """Events as arrays, with the items in the order of their numbers."""
+    users = sorted({event.user for event in events})
+    of_user = {user: i for i, user in enumerate(users)}
+    of_item = {item.id: i for i, item in enumerate(items)}
+    log = Log.of(
+        users,
+        [item.id for item in items],
+        [of_user[e.user] for e in events],
+        [of_item[e.item] for e in events],
+        [e.at for e in events],
+        [e.value for e in events],
+    )
+    if not least:
+        return log, list(items)
+    log = core(log, least)
+    return log, [items[of_item[id_]] for id_ in log.items]
+
+
+def ranks(case: Case, scores: Mapping[str, Array]) -> dict[str, float]:
+    """How many items each method puts before the target; a tie counts half."""
+    found = {}
+    for name, given in scores.items():
+        if case.candidates is not None:
+            ranked = given[case.candidates]
+        else:
+            ranked = np.delete(given, np.setdiff1d(case.seen, case.target))
+        target = given[case.target]
+        found[name] = float((ranked > target).sum() + ((ranked == target).sum() - 1) / 2)
+    return found
+
+
+def gains(rank: Array) -> dict[str, list[float]]:
+    """``hr@10`` and ``ndcg@10`` by case, for ranks that begin at 0.
+
+    >>> gains(np.array([0.0, 1.0, 10.0]))["ndcg@10"]
+    [1.0, 0.6309297535714575, 0.0]
+    """
+    hit = rank < TOP
+    return {"hr@10": hit.astype(float).tolist(), "ndcg@10": np.where(hit, 1 / np.log2(rank + 2), 0.0).tolist()}
+
+
+@dataclass
+class Outcome:
+    """What came of the cases: ranks by method, and the lists that were shown."""
+
+    ranks: dict[str, list[float]]
+    lists: dict[str, list[Array]]
+
+
+def run(data: Data, fused: Fused, vectors: Array | None) -> Outcome:
+    """Every method on every case."""
+    outcome = Outcome({}, {FUSED: [], DIVERSE: []})
+    moved = centered(vectors) if vectors is not None else None
+    known = fame(data.train.counts())
+    for case in data.cases:
+        history = History.of(case.seen, case.at)
+        features = fused.features(history)
+        scores = dict(zip((g.name for g in fused.generators), features.values, strict=True))
+        scores[FUSED] = fused.scores(history, features)
+        if case.candidates is None:
+            scores[NEW_PERSON] = fused.scores(History.of(case.seen[-CLICKS:], case.at))
+        found = ranks(case, scores)
+        if case.candidates is None:
+            allowed = np.setdiff1d(np.arange(len(data.items)), np.setdiff1d(case.seen, case.target))
+            plain = allowed[np.argsort(-scores[FUSED][allowed], kind="stable")[:TOP]]
+            outcome.lists[FUSED].append(plain)
+            if moved is not None:
+                diverse = arranged(scores[FUSED], allowed, moved, count=TOP, diversity=DIVERSITY, fame=known)
+                outcome.lists[DIVERSE].append(diverse)
+                place = np.flatnonzero(diverse == case.target)
+                found[DIVERSE] = float(place[0]) if len(place) else float(TOP)
+        for name, rank in found.items():
+            outcome.ranks.setdefault(name, []).append(rank)
+    return outcome
+
+
+def new_items(data: Data, vectors: Array, numbers: Array) -> dict[str, list[float]]:
+    """Ranks of items of which nobody's events are known, only the text: a tenth of the items is hidden."""
+    hidden = np.random.default_rng(SEED).random(len(data.items)) < HIDDEN
+    fused = fusion.fit(data.train.kept(~hidden[data.train.item]), vectors=vectors, numbers=numbers)
+    found: dict[str, list[float]] = {NEW_ITEM: [], "popularity": [], "text": []}
+    for case in data.cases:
+        if not hidden[case.target]:
+            continue
+        seen = case.seen[~hidden[case.seen]]
+        history = History.of(seen, case.at)
+        scores = {name: fused.generator(name).scores(history) for name in ("popularity", "text")}
+        scores[NEW_ITEM] = fused.scores(history)
+        for name, rank in ranks(replace(case, seen=seen), scores).items():
+            found[name].append(rank)
+    return found
+
+
+def beyond(lists: Sequence[Array], vectors: Array | None, counts: Array) -> dict[str, float]:
+    """Coverage, diversity and popularity of top-10 lists.
+
+    ``coverage@10``: share of the items that stand in any list. ``diversity@10``: mean distance (1 - cosine of centered
+    texts) within a list. ``popularity@10``: mean share of the items that are taken less often than a listed one.
+    """
+    position = np.argsort(np.argsort(counts, kind="stable")) / max(1, len(counts) - 1)
+    found = {
+        "coverage@10": len(np.unique(np.concatenate(lists))) / len(counts),
+        "popularity@10": float(np.mean([position[chosen].mean() for chosen in lists])),
+    }
+    if vectors is not None:
+        moved, off = centered(vectors), ~np.eye(TOP, dtype=bool)
+        inner = [1 - (moved[c] @ moved[c].T)[off[: len(c), : len(c)]].mean() for c in lists if len(c) > 1]
+        found["diversity@10"] = float(np.mean(inner))
+    return found
+
+
+def evaluation(data: Data, system: str, rank: Sequence[float], split: str, config: Mapping[str, Any]) -> Evaluation:
+    columns = gains(np.array(rank))
+    return Evaluation(
+        task="recommendation",
+        system=system,
+        data=data.name,
+        split=split,
+        checksum=data.checksum,
+        ids=tuple(case.user for case in data.cases),
+        columns=columns,
+        measures=MEASURES,
+        figures=results.figures(MEASURES, columns),
+        config=dict(config),
+    )
+
+
+def publish(made: Mapping[str, Evaluation], folder: Path, command: str, extra: Mapping[str, float]) -> Path:
+    """Write the figures of the fused method, beside the others, for the scoreboard."""
+    best = made[FUSED]
+    told = report(best.data, [made[name] for name in made if name not in (NEW_PERSON, DIVERSE)], command)
+    what = f"{best.data}: " + ("rerank of 20 candidates, " if "rerank" in best.split else "full ranking, ")
+    wanted = [scoreboard.Wanted(m.name, what + m.name) for m in MEASURES]
+    figures = scoreboard.published("recommendation", told, best, wanted)
+    notes = [f"{name} {value:.3f}" for name, value in extra.items()]
+    for name in (NEW_PERSON, DIVERSE):
+        if name in made:
+            alone = scoreboard.Wanted("ndcg@10", f"{what}ndcg@10, {name.partition(', ')[2]}")
+            told_of = report(best.data, [made[n] for n in (name, "popularity")], command)
+            row = scoreboard.published("recommendation", told_of, made[name], [alone])
+            figures += [replace(f, note="; ".join(notes)) if name == DIVERSE else f for f in row]
+    return scoreboard.save(folder, f"recommendation-{best.data}-{best.split}", figures)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument("--split", choices=SPLITS, default="test")
+    parser.add_argument("--core", type=int, default=5, help="drop people and items with fewer events; 0 keeps all")
+    parser.add_argument("--candidates", type=Path, metavar="FILE", help="lists to rerank: user, tab, item ids")
+    parser.add_argument("--users", type=int, help="look only at so many people, drawn with a fixed seed")
+    parser.add_argument("--no-text", action="store_true", help="leave item texts out, so that nothing is embedded")
+    parser.add_argument("--new-items", action="store_true", help="also hide a tenth of the items but for their text")
+    parser.add_argument("--home", type=Path, help="a workspace to keep vectors in; by default a temporary one")
+    parser.add_argument("--publish", type=Path, metavar="FOLDER", help="write the figures for docs/scoreboard.md")
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args(arguments)
+    data = load(given.data, split=given.split, least=given.core, candidates=given.candidates, users=given.users)
+    numbers = np.array([np.nan if item.year is None else item.year for item in data.items], dtype=float)
+    with tempfile.TemporaryDirectory() as folder:
+        vectors = None if given.no_text else embedded(data.items, given.home or Path(folder))
+    told = _note if not given.json else (lambda _: None)
+    fused = fusion.fit(data.train, vectors=vectors, numbers=numbers, progress=told)
+    outcome = run(data, fused, vectors)
+    split = given.split + ("-rerank" if given.candidates else "")
+    config = {"weights": {k: round(v, 4) for k, v in fused.weights.items()}, "text": vectors is not None}
+    made = {name: evaluation(data, name, rank, split, config) for name, rank in outcome.ranks.items()}
+    extra: dict[str, float] = {}
+    for name, lists in outcome.lists.items():
+        if lists:
+            found = beyond(lists, vectors, data.train.counts())
+            extra.update({f"{name}: {measure}": value for measure, value in found.items()})
+    against = {
+        name: paired_bootstrap(np.array(made[FUSED].columns["ndcg@10"]), np.array(made[name].columns["ndcg@10"]))
+        for name in made
+        if name != FUSED
+    }
+    hidden = new_items(data, vectors, numbers) if given.new_items and vectors is not None else {}
+    cold = {name: results.figures(MEASURES, gains(np.array(rank))) for name, rank in hidden.items()}
+    if given.publish:
+        command = " ".join(["python -m apps.recommendation.evaluate", *_spoken(arguments)])
+        sys.stdout.write(f"{publish(made, given.publish, command, extra)}\n")
+    if given.json:
+        sys.stdout.write(json.dumps(_as_json(data, made, against, extra, cold), indent=2) + "\n")
+    else:
+        sys.stdout.write(_as_text(data, made, against, extra, cold))
+    return 0
+
+
+def embedded(items: Sequence[Item], home: Path) -> Array:
+    """Vectors of the items' texts by the embedding model that is set. Shape: ``(items, dim)``."""
+    from core.providers.sync import run as wait
+    from core.retrieval.meaning import Meaning
+    from core.runtime import Runtime
+    from core.settings import load_settings, override
+
+    with Runtime(override(load_settings(), home=str(home))) as runtime:
+        return wait(Meaning(runtime.workspace, runtime.embedding()).vectors([item.text() for item in items]))
+
+
+def _reranked(cases: Sequence[Case], log: Log, path: Path) -> list[Case]:
+    """The people of ``path`` with their first 19 candidates and the item that came next."""
+    of_user = {case.user: case for case in cases}
+    of_item = {id_: i for i, id_ in enumerate(log.items)}
+    found = []
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+        user, _, listed = line.partition("\t")
+        if user not in of_user or any(id_ not in of_item for id_ in listed.split()):
+            raise InputError(reason="data_row", where=f"{path.name}:{number}", detail=line[:80])
+        case = of_user[user]
+        others = [of_item[id_] for id_ in listed.split() if of_item[id_] != case.target][:19]
+        found.append(replace(case, candidates=np.array([*others, case.target])))
+    return found
+
+
+def _one(folder: Path, *patterns: str) -> Path:
+    for pattern in patterns:
+        if found := sorted(folder.glob(pattern)):
+            return found[0]
+    raise InputError(reason="unreadable_file", name=str(folder), detail=f"no {' / '.join(patterns)}")
+
+
+def _ids(case: Case, log: Log) -> str:
+    return "" if case.candidates is None else " ".join(log.items[i] for i in case.candidates)
+
+
+def _spoken(arguments: Sequence[str] | None) -> list[str]:
+    """The arguments without those that only this machine knows."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    kept, skip = [], False
+    for word in given:
+        if skip:
+            skip = False
+        elif word in ("--home", "--publish"):
+            skip = True
+        else:
+            kept.append(Path(word).name if "/" in word else word)
+    return kept
+
+
+def _note(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+def _as_json(
+    data: Data, made: Mapping[str, Evaluation], against: Mapping[str, Any], extra: Mapping[str, float], cold: Any
+) -> dict[str, Any]:
+    def spans(figures: Mapping[str, Any]) -> dict[str, list[float]]:
+        return {n: [f.value, f.low, f.high] for n, f in figures.items()}
+
+    return {
+        "data": data.name,
+        "checksum": data.checksum,
+        "cases": len(data.cases),
+        "weights": made[FUSED].config["weights"],
+        "methods": {name: spans(found.figures) for name, found in made.items()},
+        "fused_minus": {n: [c.difference, c.low, c.high] for n, c in against.items()},
+        "beyond": dict(extra),
+        "new_items": {name: spans(figures) for name, figures in cold.items()},
+    }
+
+
+def _as_text(
+    data: Data, made: Mapping[str, Evaluation], against: Mapping[str, Any], extra: Mapping[str, float], cold: Any
+) -> str:
+    lines = [f"{data.name}: {len(data.cases)} people, {len(data.items)} items, {len(data.train)} events before"]
+    lines.append(f"{'':18}{'HR@10':>24}{'NDCG@10':>24}   fused minus it (NDCG@10)")
+    for name, found in made.items():
+        spans = "".join(f"{f.value:>10.4f} [{f.low:.3f}, {f.high:.3f}]" for f in found.figures.values())
+        beside = f"   {c.difference:+.4f} [{c.low:+.4f}, {c.high:+.4f}]" if (c := against.get(name)) else ""
+        lines.append(f"{name:18}{spans}{beside}")
+    lines += [f"{name:32}{value:.4f}" for name, value in extra.items()]
+    for name, figures in cold.items():
+        spans = "".join(f"{f.value:>10.4f} [{f.low:.3f}, {f.high:.3f}]" for f in figures.values())
+        lines.append(f"hidden items, {name:18}{spans}")
+    lines.append("weights " + json.dumps(made[FUSED].config["weights"]))
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,106 @@
+"""Catalogues and events in the workspace. Files replace a catalogue; clicks are appended one by one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from apps.recommendation.data import Event, Item
+from core.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """One catalogue of one tenant."""
+
+    workspace: Workspace
+    tenant: str
+    catalogue: str
+
+    @property
+    def _key(self) -> tuple[str, str]:
+        return self.tenant, self.catalogue
+
+    def replace(self, items: Sequence[Item], events: Iterable[Event]) -> None:
+        """Put ``items`` and ``events`` in the place of what was there, in one transaction."""
+        with self.workspace.write() as db:
+            for table in ("recommendation_items", "recommendation_events"):
+                db.execute(f"DELETE FROM {table} WHERE tenant = ? AND catalogue = ?", self._key)
+            db.executemany(
+                "INSERT INTO recommendation_items (tenant, catalogue, id, place, item) VALUES (?, ?, ?, ?, ?)",
+                (
+                    (*self._key, item.id, place, json.dumps(item.as_dict(), ensure_ascii=False))
+                    for place, item in enumerate(items)
+                ),
+            )
+            db.execute(
+                "INSERT INTO recommendation_catalogues (tenant, catalogue, version) VALUES (?, ?, 1)"
+                " ON CONFLICT (tenant, catalogue) DO UPDATE SET version = version + 1",
+                self._key,
+            )
+            db.executemany(_INSERT, ((*self._key, e.user, e.item, e.kind, e.value, e.at) for e in events))
+
+    def add(self, event: Event) -> int:
+        """Append an event and return its number."""
+        with self.workspace.write() as db:
+            row = (*self._key, event.user, event.item, event.kind, event.value, event.at)
+            return int(db.execute(_INSERT, row).lastrowid or 0)
+
+    def withdraw(self, user: str, item: str | None = None) -> int:
+        """Forget what ``user`` told by clicks, about ``item`` or at all; what a file says stays. How many there were."""
+        with self.workspace.write() as db:
+            return db.execute(
+                "DELETE FROM recommendation_events WHERE tenant = ? AND catalogue = ? AND user = ?"
+                " AND kind != 'event' AND (item = ? OR ? IS NULL)",
+                (*self._key, user, item, item),
+            ).rowcount
+
+    def items(self) -> list[Item]:
+        with self.workspace.read() as db:
+            rows = db.execute(
+                "SELECT item FROM recommendation_items WHERE tenant = ? AND catalogue = ? ORDER BY place", self._key
+            ).fetchall()
+        return [Item.from_dict(json.loads(row["item"])) for row in rows]
+
+    def events(self, user: str | None = None) -> list[Event]:
+        """The events of ``user``, or of everybody, oldest first."""
+        with self.workspace.read() as db:
+            rows = db.execute(
+                "SELECT user, item, at, value, kind FROM recommendation_events"
+                f" WHERE tenant = ? AND catalogue = ?{'' if user is None else ' AND user = ?'} ORDER BY at, id",
+                self._key if user is None else (*self._key, user),
+            ).fetchall()
+        return [Event(*row) for row in rows]
+
+    def users(self, limit: int = 1000) -> list[tuple[str, int]]:
+        """People with events, those with most first."""
+        with self.workspace.read() as db:
+            rows = db.execute(
+                "SELECT user, count(*) AS n FROM recommendation_events WHERE tenant = ? AND catalogue = ?"
+                " GROUP BY user ORDER BY n DESC, user LIMIT ?",
+                (*self._key, limit),
+            ).fetchall()
+        return [(row["user"], row["n"]) for row in rows]
+
+    def version(self) -> int:
+        """How often files were imported; 0 when there is no such catalogue."""
+        with self.workspace.read() as db:
+            row = db.execute(
+                "SELECT version FROM recommendation_catalogues WHERE tenant = ? AND catalogue = ?", self._key
+            ).fetchone()
+        return int(row["version"]) if row else 0
+
+
+def catalogues(workspace: Workspace, tenant: str) -> list[str]:
+    """The catalogues of a tenant, by name."""
+    with workspace.read() as db:
+        rows = db.execute(
+            "SELECT catalogue FROM recommendation_catalogues WHERE tenant = ? ORDER BY catalogue", (tenant,)
+        ).fetchall()
+    return [row["catalogue"] for row in rows]
+
+
+_INSERT = (
+    "INSERT INTO recommendation_events (tenant, catalogue, user, item, kind, value, at) VALUES (?, ?, ?, ?, ?, ?, ?)"
+)

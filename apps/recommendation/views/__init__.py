@@ -1,0 +1,1 @@
+"""The page of the recommendation app: it calls the service and draws, nothing else."""

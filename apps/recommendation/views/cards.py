@@ -1,0 +1,99 @@
+"""A card of the shelf: what it is, why it is there, and what the person thinks of it."""
+
+from __future__ import annotations
+
+import re
+
+import streamlit as st
+
+from apps.recommendation.data import Item
+from apps.recommendation.reasons import Reason
+from apps.recommendation.service import Pick
+from apps.recommendation.views.state import label, person, service
+from apps.ui.inert import inert
+from apps.ui.session import language, t
+
+BUTTONS = {
+    "like": ":material/thumb_up:",
+    "own": ":material/check:",
+    "not_interested": ":material/visibility_off:",
+    "less": ":material/trending_down:",
+}
+ICONS = {
+    "history": ":material/history:",
+    "title": ":material/format_quote:",
+    "quote": ":material/search:",
+    "said": ":material/chat:",
+    "popular": ":material/group:",
+    "new": ":material/fiber_new:",
+    "explored": ":material/explore:",
+    "boosted": ":material/campaign:",
+}
+TAGS = 3
+_SENTENCE = re.compile(r"[^。！？.!?]*[。！？.!?]?")
+
+
+def draw(pick: Pick, place: int) -> None:
+    """The card of ``pick``; ``place`` is its rank, from 1."""
+    with st.container(border=True, height="stretch", gap="small"):
+        parts = [f"**{place}. {inert(pick.item.title(language()))}**  \n:small[:gray[{facets(pick.item)}]]"]
+        if about := pick.item.about(language()):
+            parts.append(f":small[{inert(about)}]")
+        parts.append("  \n".join(f":small[:primary[{ICONS[r.kind]}] {said(r)}]" for r in pick.reasons))
+        st.markdown("\n\n".join(parts), anchors=False)  # one element: a page costs by their number
+        with st.container(horizontal=True, gap="xsmall"):
+            for kind, icon in BUTTONS.items():
+                st.button(
+                    t(f"recommendation.short.{kind}"),
+                    icon=icon,
+                    key=f"{kind}_{pick.item.id}",
+                    help=t(f"recommendation.feedback.{kind}"),
+                    type="tertiary",
+                    on_click=tell,
+                    args=(pick.item.id, kind),
+                )
+
+
+def tell(item: str, kind: str) -> None:
+    service().tell(person(), item, kind)
+    st.toast(t(f"recommendation.told.{kind}", title=inert(service().item(item).title(language()))))
+
+
+def facets(item: Item) -> str:
+    """Kind, year and tags on one line."""
+    parts = [label("kind", item.kind)] if item.kind else []
+    parts += [str(item.year)] if item.year else []
+    parts += [label("tag", tag) for tag in item.tags[:TAGS]]
+    if item.age:
+        parts.append(t("recommendation.from_age", age=item.age))
+    return " · ".join(inert(part) for part in parts)
+
+
+def said(reason: Reason) -> str:
+    """A reason in words, with the words of others kept harmless."""
+    if reason.kind in ("history", "title"):
+        title = service().item(reason.item).title(language())
+        return t(f"recommendation.reason.{reason.kind}", title=inert(title))
+    if reason.kind == "quote":
+        return t("recommendation.reason.quote", wish=label("concept", reason.concept), quote=quoted(reason))
+    return t(f"recommendation.reason.{reason.kind}", count=reason.count, name=inert(reason.text))
+
+
+def quoted(reason: Reason) -> str:
+    """The sentence in which the word stands, with the word marked."""
+    begin, end = 0, len(reason.text)
+    for match in _SENTENCE.finditer(reason.text):
+        if match.start() <= reason.start < match.end():
+            begin, end = match.span()
+    before, word, after = (
+        reason.text[begin : reason.start].lstrip(),
+        reason.text[reason.start : reason.end],
+        reason.text[reason.end : max(end, reason.end)],
+    )
+    return f"{_inert(before)}**{inert(word)}**{_inert(after)}"
+
+
+def _inert(text: str) -> str:
+    """Like ``inert``, with the space at either end kept."""
+    left, right = text[:1].isspace(), text[-1:].isspace()
+    return f"{' ' if left else ''}{inert(text)}{' ' if right and text.strip() else ''}"

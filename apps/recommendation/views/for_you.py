@@ -1,0 +1,216 @@
+"""The page "for you": who it is for at the side, a wish above, the shelf below; every click counts at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from apps.recommendation.data import Event
+from apps.recommendation.diversity import DEFAULT
+from apps.recommendation.preferences import Said
+from apps.recommendation.service import SAMPLE, SENTENCE_LIMIT, Filters, Shelf
+from apps.recommendation.views import cards
+from apps.recommendation.views.state import CATALOGUE, DROPPED, PERSON, SAYS, YOU, label, names, person, service
+from apps.ui import look, session, states
+from apps.ui.inert import inert
+from apps.ui.session import language, t
+
+SHOWN, STARTERS, NEEDED = 9, 9, 3
+WISHES = ("1", "2", "3", "4")
+
+
+def page() -> None:
+    look.header(t("apps.recommend.title"))
+    with st.sidebar:
+        filters, diversity, exploration = controls()
+    wish()
+    history = service().history(person())
+    says = st.session_state.get(SAYS, "")
+    shelf = service().recommend(
+        person(),
+        says=says,
+        n=SHOWN,
+        filters=filters,
+        diversity=diversity,
+        exploration=exploration,
+        ignored=frozenset(st.session_state.get(DROPPED, ())),
+        language=language(),
+    )
+    chips(shelf.understood)
+    if not shelf.reads_text:
+        st.page_link("views/models.py", label=t("recommendation.no_text"), icon=look.ICONS["models"])
+    told = [event for event in history if event.kind != "event"]
+    if len(history) < NEEDED and not says:
+        starters(len(history))
+    if history:
+        known(history, len(told))
+    draw(shelf, new=not history and not says)
+
+
+def controls() -> tuple[Filters, float, float]:
+    """Who the list is for, what may be in it, and how it is made."""
+    if len(names()) > 1:
+        known = {name: t("recommendation.sample") if name == SAMPLE else name for name in names()}
+        st.selectbox(t("recommendation.catalogue"), list(known), key=CATALOGUE, format_func=known.__getitem__)
+    others = service().people() if _sample() or session.allowed("agent") else []  # customers are not for everybody
+    people = {user: person_name(user) for user in (YOU, *others)}
+    st.selectbox(
+        t("recommendation.who"),
+        list(people),
+        key=PERSON,
+        format_func=people.__getitem__,
+        help=t("recommendation.simulated_help") if _sample() else None,
+    )
+    kinds = {kind: label("kind", kind) for kind in sorted({item.kind for item in service().items() if item.kind})}
+    chosen = []
+    if len(kinds) > 1:
+        chosen = st.pills(
+            t("recommendation.kinds"),
+            list(kinds),
+            selection_mode="multi",
+            key="recommend_kinds",
+            format_func=kinds.__getitem__,
+        )
+    diversity = st.slider(
+        t("recommendation.diversity"), 0.0, 1.0, DEFAULT, 0.1, key="recommend_diversity", help=t("recommendation.diversity_help")
+    )  # fmt: skip
+    exploration = st.slider(
+        t("recommendation.exploration"), 0.0, 1.0, 0.0, 0.1, key="recommend_exploration", help=t("recommendation.exploration_help")
+    )  # fmt: skip
+    stock = st.toggle(t("recommendation.in_stock"), value=True, key="recommend_stock")
+    young = st.toggle(t("recommendation.for_children"), key="recommend_young")
+    return Filters(kinds=tuple(chosen), age=11 if young else None, in_stock=stock), diversity, exploration
+
+
+def person_name(user: str) -> str:
+    if user == YOU:
+        return t("recommendation.you")
+    taste = " · ".join(label("tag", tag) for tag in service().taste(user))
+    return t("recommendation.simulated", number=user.lstrip("s0"), taste=taste) if _sample() else user
+
+
+def wish() -> None:
+    """The field for a sentence, and a few to begin with."""
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        st.text_input(
+            t("recommendation.wish"),
+            key=SAYS,
+            type="search",
+            placeholder=t("recommendation.wish_hint"),
+            max_chars=SENTENCE_LIMIT,
+            label_visibility="collapsed",
+            on_change=_new_wish,
+        )
+    if not st.session_state.get(SAYS) and _sample():
+        offered = [t(f"recommendation.wishes.{number}") for number in WISHES]
+        st.pills(
+            t("recommendation.wish"), offered, key="recommend_wish", label_visibility="collapsed", on_change=_wish_chosen
+        )  # fmt: skip
+
+
+def _wish_chosen() -> None:
+    if chosen := st.session_state.get("recommend_wish"):
+        st.session_state[SAYS] = chosen
+        _new_wish()
+
+
+def _new_wish() -> None:
+    st.session_state[DROPPED] = ()
+
+
+def chips(understood: Sequence[Said]) -> None:
+    """What a wish was understood as; a click takes one away."""
+    dropped = st.session_state.get(DROPPED, ())
+    if not understood and not dropped:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+        st.caption(t("recommendation.understood"), width="content")
+        for said in understood:
+            st.button(
+                chip(said),
+                key=f"chip_{said.kind}_{said.name}",
+                help=t("recommendation.take_away"),
+                icon=":material/close:",
+                on_click=_drop,
+                args=(f"{said.kind}:{said.name}",),
+            )
+        if dropped:
+            st.button(t("recommendation.all_again"), key="chips_all", type="tertiary", on_click=_new_wish)
+
+
+def chip(said: Said) -> str:
+    name = inert(service().item(said.name).title(language())) if said.kind == "title" else label(said.kind, said.name)
+    if said.kind == "title":
+        return t("recommendation.chip.like" if said.wanted else "recommendation.chip.unlike", name=name)
+    return name if said.wanted else t("recommendation.chip.no", name=name)
+
+
+def _drop(name: str) -> None:
+    st.session_state[DROPPED] = (*st.session_state.get(DROPPED, ()), name)
+
+
+def starters(chosen: int) -> None:
+    """For somebody new: a few things to choose from, as buttons."""
+    with st.container(border=True):
+        st.markdown(
+            f"**{t('recommendation.pick_three')}**  \n:small[:gray[{t('recommendation.chosen', count=chosen)}]]"
+        )
+        liked = {event.item for event in service().history(person())}
+        with st.container(horizontal=True, gap="small"):
+            for item in service().starters(STARTERS + chosen):
+                if item.id not in liked:
+                    st.button(
+                        inert(item.title(language())),
+                        key=f"start_{item.id}",
+                        help=cards.facets(item),
+                        on_click=cards.tell,
+                        args=(item.id, "like"),
+                    )
+
+
+def known(history: Sequence[Event], told: int) -> None:
+    """What counts, newest first, and a way to take back what was told here."""
+    with st.expander(t("recommendation.history", count=len(history)), icon=":material/history:", type="compact"):
+        lines = []
+        for event in reversed(history[-20:]):
+            item = service().item(event.item)
+            mark = f" · :primary[{t(f'recommendation.feedback.{event.kind}')}]" if event.kind != "event" else ""
+            lines.append(f"{inert(item.title(language()))} :small[:gray[{cards.facets(item)}]]{mark}")
+        st.markdown("  \n".join(lines))
+        if told:
+            st.button(
+                t("recommendation.forget", count=told),
+                key="recommend_forget",
+                icon=":material/undo:",
+                type="tertiary",
+                on_click=_forget,
+            )
+
+
+def _forget() -> None:
+    service().forget(person())
+
+
+def draw(shelf: Shelf, *, new: bool) -> None:
+    """The shelf, or what kept everything out of it."""
+    reasons = ", ".join(t(f"recommendation.left_out.{rule}", count=count) for rule, count in shelf.left_out.items())
+    if not shelf.picks:
+        states.empty(t("recommendation.nothing"), hint=reasons)
+        return
+    st.markdown(f"### {t('recommendation.popular_now' if new else 'recommendation.for_you')}", anchors=False)
+    with st.grid(3, min_column_width=240):
+        for place, pick in enumerate(shelf.picks, 1):
+            cards.draw(pick, place)
+    if reasons:
+        st.caption(t("recommendation.left_out_all", reasons=reasons))
+    if _sample():
+        st.caption(t("recommendation.sample_note"))
+
+
+def _sample() -> bool:
+    return service().store.catalogue == SAMPLE
+
+
+with states.guarded():
+    page()

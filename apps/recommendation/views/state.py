@@ -1,0 +1,50 @@
+"""What the parts of the page share: the service of a catalogue, who the list is for, and what was said."""
+
+from __future__ import annotations
+
+import threading
+
+import streamlit as st
+
+from apps.recommendation.service import SAMPLE, Recommender
+from apps.recommendation.store import catalogues
+from apps.ui import session
+from core.i18n import catalogue as texts
+
+CATALOGUE, PERSON, SAYS, DROPPED = (f"recommend_{name}" for name in ("catalogue", "person", "says", "dropped"))
+YOU = ""  # in the list of people: whoever sits at the page
+
+_services: dict[tuple[str, str], Recommender] = {}
+_opening = threading.Lock()
+
+
+def service() -> Recommender:
+    """The service of the chosen catalogue, shared by all sessions of this process, fitted."""
+    runtime, tenant = session.runtime(), session.caller().tenant
+    key = tenant, st.session_state.get(CATALOGUE) or SAMPLE
+    found = _services.get(key)
+    if found is None or found.runtime is not runtime:
+        with _opening:
+            found = _services.get(key)
+            if found is None or found.runtime is not runtime:
+                found = Recommender(runtime, catalogue=key[1], tenant=tenant)
+                with st.spinner(session.t("recommendation.preparing")):
+                    found.prepare()
+                _services[key] = found
+    return found
+
+
+def names() -> list[str]:
+    """The catalogues there are; the sample first."""
+    others = catalogues(session.runtime().workspace, session.caller().tenant)
+    return [SAMPLE, *(name for name in others if name != SAMPLE)]
+
+
+def person() -> str:
+    """Whose events count. A person at the page has a history of their own, apart from the people of a file."""
+    return st.session_state.get(PERSON) or f"page:{session.caller().user}"
+
+
+def label(group: str, name: str) -> str:
+    """A kind, tag or concept in the language of the page; one that is not known stays as it is."""
+    return texts(session.language()).get(f"recommendation.{group}.{name}", name)

@@ -1,0 +1,174 @@
+"""Methods, their fusion and the list: on hand-computed values and in a world whose right answer is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from apps.recommendation import fusion, generators
+from apps.recommendation.diversity import arranged, explored, fame
+from apps.recommendation.generators import DAY_S, History
+from apps.recommendation.log import Log, core
+from apps.recommendation.reasons import from_history
+from tests.apps.recommendation.conftest import SEAS, STARS
+
+NOW = 2e9
+
+
+def small() -> Log:
+    """Two people: a then b then c; a then c."""
+    return Log.of(["u", "v"], ["a", "b", "c"], [0, 0, 0, 1, 1], [0, 1, 2, 0, 2], [1, 2, 3, 1, 2])
+
+
+def test_a_log_is_sorted_and_ties_do_not_follow_the_items() -> None:
+    log = Log.of(["u"], [str(i) for i in range(50)], [0] * 50, range(50), [7.0] * 49 + [1.0])
+    assert log.item[0] == 49, "the earliest comes first"
+    assert log.item[1:].tolist() != sorted(log.item[1:].tolist())
+    again = Log.of(["u"], [str(i) for i in range(50)], [0] * 50, range(50), [7.0] * 49 + [1.0])
+    assert log.item.tolist() == again.item.tolist(), "the seed is fixed"
+    assert log.from_last().tolist() == list(range(49, -1, -1))
+
+
+def test_core_drops_until_nothing_is_too_rare() -> None:
+    # v has one event; without v item b has one; without b user w has one.
+    log = Log.of(["u", "v", "w"], ["a", "b", "c"], [0, 0, 1, 2, 2, 0], [0, 2, 1, 1, 2, 0], [1, 2, 3, 4, 5, 6])
+    left = core(log, 2)
+    assert set(left.users) == {"u"}
+    assert set(left.items) == {"a"}
+
+
+def test_ease_is_the_closed_form() -> None:
+    log = small()
+    seen = np.array([[1, 1, 1], [1, 0, 1]], dtype=float)
+    inverse = np.linalg.inv(seen.T @ seen + 2.0 * np.eye(3))
+    wanted = inverse / -np.diag(inverse)
+    np.fill_diagonal(wanted, 0)
+    assert generators.ease(log, l2=2.0).matrix == pytest.approx(wanted, abs=1e-5)
+
+
+def test_ease_of_a_large_catalogue_keeps_the_best_weights_of_the_most_used(log: Log) -> None:
+    whole, part = generators.ease(log), generators.ease(log, limit=12, kept=5)
+    assert np.diff(part.matrix.indptr).max() == 5
+    used = np.flatnonzero(np.diff(part.matrix.indptr))
+    assert len(used) == 12
+    row = int(used[0])
+    rest = part.matrix[[row]].toarray()[0]
+    for item in np.flatnonzero(rest):
+        assert np.sign(rest[item]) == np.sign(whole.matrix[row, item])
+
+
+def test_a_sequence_knows_the_direction_and_the_distance() -> None:
+    made = generators.sequence(small(), "s", window=2, within=0.5, back=0.0, by=(0.0, 0.0), decay=1.0)
+    # a→b once at distance 1; a→c at distance 2 (0.5) and at distance 1; b→c once; nothing backwards.
+    assert made.matrix.toarray().tolist() == [[0, 1, 1.5], [0, 0, 1], [0, 0, 0]]
+
+
+def test_item_item_is_a_shrunken_cosine() -> None:
+    matrix = generators.item_item(small()).matrix.toarray()
+    assert matrix[0, 2] == pytest.approx(2 / 7)  # together twice; (2 + 5) ** .5 * (2 + 5) ** .5
+    assert matrix[0, 0] == 0
+
+
+def test_popularity_halves_and_never_looks_ahead() -> None:
+    log = Log.of(["u", "v"], ["a", "b"], [0, 1], [0, 1], [0.0, 10 * DAY_S])
+    popular = generators.Popularity(log, half_life_days=10)
+    assert np.expm1(popular.scores(History.of([], NOW * 10))) == pytest.approx([0.5, 1.0])
+    assert np.expm1(popular.scores(History.of([], 5 * DAY_S))) == pytest.approx([2**-0.5, 0.0])
+    undated = Log.of(["u", "v"], ["a", "b"], [0, 1, 1], [0, 1, 0], [0.0, 0.0, 1.0])
+    counted = np.expm1(generators.Popularity(undated, half_life_days=10).scores(History.of([], 0.0)))
+    assert counted == pytest.approx([2.0, 1.0], abs=1e-3)
+
+
+def test_parts_add_up_to_the_scores(log: Log) -> None:
+    vectors = np.random.default_rng(0).normal(size=(20, 4))
+    years = np.array([2000.0 + i if i % 3 else np.nan for i in range(20)])
+    history = History.of([1, 5, 12], NOW, np.array([1.0, 2.0, 0.5]))
+    every = np.arange(20)
+    for generator in fusion.fitted(log, vectors, years):
+        parts = generator.parts(history, every)
+        assert parts.shape == (3, 20)
+        if generator.name not in ("popularity", "recent", "liked"):
+            assert parts.sum(axis=0) == pytest.approx(generator.scores(history), abs=1e-5), generator.name
+
+
+def test_the_fused_method_finds_the_world_and_needs_no_training_for_a_new_event(log: Log) -> None:
+    fused = fusion.fit(log)
+    assert fused.learnt_from == 120
+    assert all(weight >= 0 for name, weight in fused.weights.items() if name not in fusion.FREE)
+    at_sea, in_space = History.of([0, 1], NOW), History.of([10, 11], NOW)
+    for history, world in ((at_sea, SEAS), (in_space, STARS)):
+        scores = fused.scores(history)
+        scores[history.items] = -np.inf
+        assert set(np.argsort(-scores)[:5].tolist()) <= set(world)
+
+
+def test_somebody_without_a_history_gets_what_people_take() -> None:
+    log = Log.of(["u", "v", "w"], ["a", "b", "c"], [0, 1, 2, 0], [1, 1, 1, 0], [1, 1, 1, 2])
+    scores = fusion.fit(log).scores(History.of([], NOW))
+    assert np.argsort(-scores).tolist() == [1, 0, 2]
+
+
+def test_nothing_to_learn_from_is_no_error() -> None:
+    empty = Log.of([], ["a", "b"], [], [], [])
+    fused = fusion.fit(empty, vectors=np.eye(2))
+    assert fused.weights == fusion.DEFAULT
+    assert np.isfinite(fused.scores(History.of([0], NOW))).all()
+
+
+def test_a_new_item_borrows_from_those_its_text_resembles() -> None:
+    rng = np.random.default_rng(3)
+    user = np.repeat(np.arange(40), 5)
+    item = np.concatenate([rng.choice(12, 5, replace=False) + (12 if u % 2 else 0) for u in range(40)])
+    vectors = np.array([[1.0, 0.02 * i] if i < 12 else [0.02 * i, 1.0] for i in range(24)] + [[1.0, 0.1], [0.3, 1.0]])
+    log = Log.of([str(u) for u in range(40)], [str(i) for i in range(26)], user, item, np.arange(200.0))
+    fused = fusion.fit(log, vectors=vectors)
+    assert np.diff(fused.lenders.indptr).tolist() == [0] * 24 + [3, 3]
+    scores = fused.scores(History.of([0, 1, 2], NOW))
+    assert scores[24] > scores[25], "24 reads like what this person has"
+    warm = [i for i in range(12) if i > 2]
+    assert scores[24] > np.median(scores[warm]), "it can be recommended although nobody has taken it"
+
+
+def test_a_reason_is_the_event_without_which_the_score_falls(log: Log) -> None:
+    fused = fusion.fit(log)
+    history = History.of([0, 2, 4, 11], NOW)
+    items = np.array([i for i in range(20) if i not in (0, 2, 4, 11)])
+    features = fused.features(history)
+    before = fused.scores(history, features)[items]
+    cited = from_history(fused, history, features, items)
+    assert all(cited[place] is not None for place in np.argsort(-before)[:5]), "what is shown rests on something"
+    for place, event in enumerate(cited):
+        if event is not None:
+            assert event in history.items
+            assert fused.scores(history.without(event))[items[place]] < before[place]
+    assert from_history(fused, History.of([], NOW), features, items) == [None] * 16
+
+
+def test_what_falls_without_an_event_is_what_scoring_anew_gives(log: Log) -> None:
+    fused = fusion.fit(log)
+    history = History.of([0, 2, 4, 2, 11], NOW, np.array([1.0, 0.5, 2.0, 1.0, 1.0]))  # one thing twice
+    items = np.arange(20)
+    cited = from_history(fused, history, fused.features(history), items)
+    whole = np.stack([g.scores(history) for g in fused.generators])
+    for place, event in enumerate(cited):
+        if event is not None and place in SEAS:
+            without = np.stack([g.scores(history.without(event)) for g in fused.generators])
+            assert (without[:, place] <= whole[:, place] + 1e-6).any()
+
+
+def test_diversity_avoids_likeness_and_reaches_less_known_items() -> None:
+    vectors = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    scores, every = np.array([3.0, 2.9, 2.0]), np.arange(3)
+    assert arranged(scores, every, vectors, count=2, diversity=0.0).tolist() == [0, 1]
+    assert arranged(scores, every, vectors, count=2, diversity=0.5).tolist() == [0, 2]
+    known = fame(np.array([100.0, 1.0, 1.0]))
+    assert known.mean() == pytest.approx(0)
+    assert arranged(scores, every, None, count=1, diversity=1.0, fame=known).tolist() == [1]
+    assert arranged(scores, every[:0], vectors, count=2, diversity=0.5).tolist() == []
+
+
+def test_exploration_is_chance_that_stays_for_a_seed() -> None:
+    scores = np.zeros(5)
+    assert explored(scores, 0, 1) is scores
+    assert explored(scores, 1, 1).tolist() == explored(scores, 1, 1).tolist()
+    assert explored(scores, 1, 1).tolist() != explored(scores, 1, 2).tolist()

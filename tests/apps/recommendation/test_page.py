@@ -1,0 +1,119 @@
+"""The page in both languages: choose three, say a sentence, take a chip away, dislike, other people, nothing left."""
+
+from __future__ import annotations
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from apps.recommendation.views import state
+from apps.ui.inert import JOINER
+from core.i18n import message
+from tests.apps.conftest import Open, words
+
+PAGE = "recommendation/views/for_you.py"
+E5 = {"TOUCHSTONE_EMBEDDING": "embedded:e5"}
+WISHES = {"zh": "像《星环信使》但轻松一点", "en": "Like “Courier of the Ring” but lighter"}
+
+
+def text(key: str, language: str, **params: object) -> str:
+    return message(f"recommendation.{key}", language, **params)
+
+
+def titles(at: AppTest) -> list[str]:
+    """The titles of the shelf, best first."""
+    lines = [m.value for m in at.markdown if m.value.startswith("**") and ". " in m.value.splitlines()[0]]
+    return [line.splitlines()[0].strip("* ").partition(". ")[2].replace("\\", "").replace(JOINER, "") for line in lines]
+
+
+def press(at: AppTest, key: str) -> AppTest:
+    return at.button(key=key).click().run()
+
+
+def whole(at: AppTest, language: str) -> None:
+    assert not at.exception, at.exception
+    assert "recommendation." not in words(at).replace("recommendation. ", "")
+    assert message("ui.error.unexpected", language, trace_id="").rstrip("：: ") not in words(at)
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_three_clicks_then_a_dislike(open_page: Open, language: str) -> None:
+    at = open_page(PAGE, language, **E5)
+    whole(at, language)
+    assert text("pick_three", language) in words(at)
+    assert len(titles(at)) == 9
+    popular = titles(at)
+    for count in range(1, 4):
+        press(at, next(b.key for b in at.button if b.key and b.key.startswith("start_")))
+        whole(at, language)
+        assert text("chosen", language, count=count) in words(at) or count == 3
+    assert text("pick_three", language) not in words(at)
+    mine = titles(at)
+    assert mine != popular
+    assert text("reason.history", language, title="").split("“")[0].split("《")[0].strip() in words(at)
+    first = next(b.key for b in at.button if b.key and b.key.startswith("not_interested_"))
+    press(at, first)
+    whole(at, language)
+    assert mine[0] not in titles(at)
+    press(at, "recommend_forget")
+    assert text("pick_three", language) in words(at)
+    assert titles(at) == popular
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_a_sentence_and_its_chips(open_page: Open, language: str) -> None:
+    at = open_page(PAGE, language, **E5)
+    at.text_input(key=state.SAYS).set_value(WISHES[language]).run()
+    whole(at, language)
+    assert text("reason.title", language, title=state.service().item("film-01").title(language)) in words(at)
+    before = titles(at)
+    press(at, "chip_concept_light")
+    assert titles(at) != before
+    assert "chip_concept_light" not in [b.key for b in at.button]
+    press(at, "chips_all")
+    assert titles(at) == before
+
+
+def test_other_people_filters_and_sliders(open_page: Open) -> None:
+    at = open_page(PAGE, "en", **E5)
+    at.selectbox(key=state.PERSON).select("s004").run()
+    whole(at, "en")
+    assert "Simulated 4: kitchen" in words(at) or "Simulated 4: coffee" in words(at) or "Simulated 4: food" in words(at)
+    plain = titles(at)
+    at.slider(key="recommend_diversity").set_value(1.0).run()
+    assert titles(at) != plain
+    at.slider(key="recommend_diversity").set_value(0.5).run()
+    at.slider(key="recommend_exploration").set_value(1.0).run()
+    assert text("reason.explored", "en") in words(at)
+    at.button_group(key="recommend_kinds").select("book").run()
+    shown = {item.title("en"): item.kind for item in state.service().items()}
+    assert {shown[title] for title in titles(at)} == {"book"}
+
+
+def test_without_an_embedding_model_the_page_says_so(open_page: Open) -> None:
+    at = open_page(PAGE, "en", TOUCHSTONE_EMBEDDING="scripted:none")
+    whole(at, "en")
+    assert text("no_text", "en") in words(at)
+    assert len(titles(at)) == 9
+
+
+def test_an_own_catalogue_stands_beside_the_sample(
+    open_page: Open, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = open_page(PAGE, "en", **E5)
+    from apps.recommendation.service import Recommender
+    from apps.ui import session
+
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "items.csv").write_text("id,title\na,**Bold** [x](http://y)\nb,Plain\n", "utf-8")
+    (folder / "events.csv").write_text("user,item\nann,b\n", "utf-8")
+    Recommender(session.runtime(), catalogue="own").import_files(folder / "items.csv", folder / "events.csv")
+    at.run()
+    at.selectbox(key=state.CATALOGUE).select("own").run()
+    whole(at, "en")
+    assert set(titles(at)) == {"Plain", "**Bold** [x](http://y)"}
+    at.selectbox(key=state.PERSON).select("ann").run()
+    assert titles(at) == ["**Bold** [x](http://y)"]
+    at.selectbox(key=state.PERSON).select("").run()
+    monkeypatch.setattr(session, "allowed", lambda role: False)
+    at.run()
+    assert "ann" not in at.selectbox(key=state.PERSON).options, "customers are listed for those with the role only"

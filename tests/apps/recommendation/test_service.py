@@ -1,0 +1,329 @@
+"""The service on the sample: sentences, clicks, true reasons, filters; and on a catalogue of one's own."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from apps.recommendation import preferences, sample
+from apps.recommendation.data import Event
+from apps.recommendation.preferences import Titles, understood
+from apps.recommendation.service import FEEDBACK, Filters, Recommender, Shelf
+from core.errors import InputError, NotFound, code_of
+from core.i18n import LANGUAGES
+
+TAGS = ("horror", "comedy")
+
+
+def ids(shelf: Shelf) -> list[str]:
+    return [pick.item.id for pick in shelf.picks]
+
+
+def rank(shelf: Shelf, id_: str) -> int:
+    return ids(shelf).index(id_) if id_ in ids(shelf) else 1000
+
+
+# --- sentences ------------------------------------------------------------------------------------
+
+SENTENCES = [
+    ("像《星环信使》但轻松一点", {("title", "film-01", True), ("concept", "light", True)}),
+    ("Like “Courier of the Ring” but lighter", {("title", "film-01", True), ("concept", "light", True)}),
+    ("我喜欢courier of the ring，不要恐怖的", {("title", "film-01", True), ("concept", "scary", False)}),
+    ("想看不吓人的推理小说", {("concept", "scary", False), ("concept", "mystery", True), ("kind", "book", True)}),
+    ("有没有特别好笑的电影", {("concept", "funny", True), ("kind", "film", True)}),
+    ("除了战争，历史都行", {("concept", "war", False), ("concept", "history", True)}),
+    ("恐怖的就算了", {("concept", "scary", False)}),
+    ("nothing scary, but funny", {("concept", "scary", False), ("concept", "funny", True)}),
+    ("a calm game without war", {("concept", "quiet", True), ("kind", "game", True), ("concept", "war", False)}),
+    ("lighter robots and mysteries", {("concept", n, True) for n in ("light", "scifi", "mystery")}),
+    ("the warmth of the forewarned", set()),
+    ("你好", set()),
+]
+
+
+@pytest.mark.parametrize(("sentence", "wanted"), SENTENCES)
+def test_what_a_sentence_says(sample: Recommender, sentence: str, wanted: set[tuple[str, str, bool]]) -> None:
+    found = understood(sentence, Titles(sample.items()))
+    assert {(said.kind, said.name, said.wanted) for said in found} == wanted
+    for said in found:
+        assert sentence[said.start : said.end].strip()
+
+
+def test_titles_are_found_as_people_write_them() -> None:
+    from apps.recommendation.data import Item
+
+    titles = Titles([Item("1", {"": "Matrix, The (1999)"}), Item("2", {"": "Up (2009)"}), Item("3", {"": "Matrix"})])
+    assert [id_ for _, _, id_ in titles.find("I loved the matrix")] == ["1"]
+    assert [id_ for _, _, id_ in titles.find('I give "Up" a ten')] == ["2"]
+    assert not list(titles.find("I give up on matrices")), "short titles need quotation marks, long ones whole words"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "best"),
+    [
+        ("安静的钢琴曲", {"music-03", "music-04", "music-01"}),
+        ("a funny detective novel", {"book-12"}),
+        ("给孩子看的太空科普", {"book-21", "book-24"}),
+        ("a keyboard that does not wake anybody", {"gadget-22"}),
+        ("露营用的轻便椅子", {"gadget-07", "gadget-06"}),
+        ("coffee without electricity on a trip", {"gadget-01", "book-30", "gadget-02"}),
+    ],
+)
+def test_one_sentence_is_enough_for_somebody_new(sample: Recommender, sentence: str, best: set[str]) -> None:
+    shelf = sample.recommend(says=sentence, n=3, filters=Filters(in_stock=False), diversity=0.0)
+    assert best & set(ids(shelf)), [pick.item.title("en") for pick in shelf.picks]
+
+
+def test_a_lighter_one_like_it(sample: Recommender) -> None:
+    plain = sample.recommend(says="像《星环信使》", n=50, diversity=0.0)
+    lighter = sample.recommend(says="像《星环信使》但轻松一点", n=50, diversity=0.0)
+    assert "film-01" not in ids(plain)
+    assert rank(lighter, "film-03") < rank(plain, "film-03") or rank(lighter, "film-03") == 0
+    assert rank(lighter, "music-11") <= 2, "its score stays near"
+    quote = next(r for p in lighter.picks for r in p.reasons if p.item.id == "film-03" and r.kind == "quote")
+    assert quote.text[quote.start : quote.end].lower() in ("warm", "温馨")
+
+
+def test_a_chip_that_is_taken_away_counts_no_more(sample: Recommender) -> None:
+    says = "a funny book"
+    with_it = sample.recommend(says=says, n=10)
+    assert {pick.item.kind for pick in with_it.picks} == {"book"}
+    without = sample.recommend(says=says, n=10, ignored=frozenset({"kind:book"}))
+    assert len({pick.item.kind for pick in without.picks}) > 1
+    assert [said.name for said in without.understood] == ["funny"]
+
+
+# --- clicks ---------------------------------------------------------------------------------------
+
+
+def test_every_click_counts_in_the_same_request(sample: Recommender) -> None:
+    me = "clicks"
+    assert sample.recommend(me).known_events == 0
+    for item in ("film-12", "film-13", "book-13"):  # three horror stories
+        sample.tell(me, item, "like")
+    before = sample.recommend(me, n=20)
+    assert sum("horror" in pick.item.tags for pick in before.picks[:5]) >= 3
+    first = before.picks[0].item.id
+    sample.tell(me, first, "not_interested")
+    assert first not in ids(sample.recommend(me, n=100))
+    second = ids(before)[1]
+    sample.tell(me, second, "own")
+    assert second not in ids(sample.recommend(me, n=100))
+    assert sample.forget(me) == 5
+    assert sample.recommend(me).known_events == 0
+
+
+def test_less_like_this_lowers_what_is_like_it(sample: Recommender) -> None:
+    me = "less"
+    for liked in ("film-12", "film-08"):  # a horror story and a comedy
+        sample.tell(me, liked, "like")
+
+    def means(shelf: Shelf) -> dict[str, float]:
+        scores = {t: [p.score for p in shelf.picks if t in p.item.tags and p.item.id != "film-13"] for t in TAGS}
+        return {tag: sum(found) / len(found) for tag, found in scores.items()}
+
+    before = sample.recommend(me, n=100, diversity=0.0)
+    sample.tell(me, "film-13", "less")  # another horror story
+    after = sample.recommend(me, n=100, diversity=0.0)
+    assert "film-13" in ids(before)
+    assert "film-13" not in ids(after)
+    fall = {tag: means(before)[tag] - means(after)[tag] for tag in TAGS}
+    assert fall["horror"] > 0.5
+    assert fall["horror"] > 2 * fall["comedy"]
+    sample.forget(me)
+
+
+def test_the_last_word_about_an_item_counts(sample: Recommender) -> None:
+    for kind in FEEDBACK:
+        sample.tell("changes", "film-01", kind)
+    assert [(e.item, e.kind) for e in sample.history("changes")] == [("film-01", list(FEEDBACK)[-1])]
+    sample.forget("changes", "film-01")
+    with pytest.raises(InputError, match="not_interested"):
+        sample.tell("changes", "film-01", "love")
+    with pytest.raises(NotFound):
+        sample.tell("changes", "film-99", "like")
+
+
+# --- reasons --------------------------------------------------------------------------------------
+
+
+def test_reasons_cite_what_is_there_and_the_rank_falls_without_it(sample: Recommender) -> None:
+    fell, cited = 0, 0
+    for user in sample.people():
+        mine = {event.item for event in sample.history(user)}
+        whole = sample.recommend(user, n=100, diversity=0.0)
+        for place, pick in enumerate(whole.picks[:10]):
+            assert pick.reasons
+            for reason in pick.reasons:
+                assert reason.kind != "history" or reason.item in mine
+            because = next((r.item for r in pick.reasons if r.kind == "history"), None)
+            if because is None:
+                continue
+            likes = [event.item for event in sample.history(user) if event.item != because]
+            without = sample.recommend(likes=likes, n=100, diversity=0.0)
+            cited += 1
+            left = [id_ for id_ in ids(without) if id_ != because]
+            fell += pick.item.id not in left or left.index(pick.item.id) > place
+    assert cited >= 50
+    assert fell / cited >= 0.8, (fell, cited)
+
+
+def test_a_wish_that_is_cited_lifts_the_rank(sample: Recommender) -> None:
+    cited = fell = 0
+    for says in ("funny food", "安静的太空", "a mystery in history", "不吓人的奇幻冒险"):
+        whole = sample.recommend(says=says, n=100, diversity=0.0)
+        for place, pick in enumerate(whole.picks[:8]):
+            for reason in pick.reasons:
+                if reason.kind == "quote":
+                    without = sample.recommend(
+                        says=says, n=100, diversity=0.0, ignored=frozenset({f"concept:{reason.concept}"})
+                    )
+                    cited += 1
+                    fell += rank(without, pick.item.id) > place
+    assert cited >= 20
+    assert fell / cited >= 0.8, (fell, cited)
+
+
+def test_quotations_are_exact(sample: Recommender) -> None:
+    for language in LANGUAGES:
+        for pick in sample.recommend(says="funny food, quiet music", n=20, language=language).picks:
+            for reason in pick.reasons:
+                if reason.kind == "quote":
+                    assert reason.text in (*pick.item.abouts.values(), *pick.item.tags)
+                    concept = next(c for c in preferences.concepts() if c.name == reason.concept)
+                    assert (reason.start, reason.end) in list(concept.find(reason.text))
+
+
+def test_boosts_and_exploration_are_told(sample: Recommender) -> None:
+    plain = sample.recommend("s001", n=10)
+    target = sample.recommend("s001", n=60).picks[50].item.id
+    boosted = sample.recommend("s001", n=10, boosts={target: 5.0})
+    assert boosted.picks[0].item.id == target
+    assert boosted.picks[0].boost == 5.0
+    assert "boosted" in [reason.kind for reason in boosted.picks[0].reasons]
+    chance = sample.recommend("s001", n=10, exploration=1.0)
+    assert ids(chance) != ids(plain)
+    assert any(reason.kind == "explored" for pick in chance.picks for reason in pick.reasons)
+    assert ids(chance) == ids(sample.recommend("s001", n=10, exploration=1.0)), "the same for a day"
+
+
+# --- filters --------------------------------------------------------------------------------------
+
+
+def test_rules_leave_out_and_say_so(sample: Recommender) -> None:
+    shelf = sample.recommend("s001", n=100, filters=Filters(kinds=("book", "film"), age=11))
+    assert {pick.item.kind for pick in shelf.picks} == {"book", "film"}
+    assert all(pick.item.age <= 11 and pick.item.stock for pick in shelf.picks)
+    assert set(shelf.left_out) == {"seen", "stock", "age", "kind"}
+    assert len(shelf.picks) + sum(shelf.left_out.values()) == len(sample.items())
+    tagged = sample.recommend(filters=Filters(tags=("jazz",)), n=100)
+    assert tagged.picks
+    assert all("jazz" in pick.item.tags for pick in tagged.picks)
+    nothing = sample.recommend(filters=Filters(tags=("no such tag",)))
+    assert not nothing.picks
+    assert nothing.left_out["tags"] > 100
+
+
+def test_what_somebody_had_may_come_again(sample: Recommender) -> None:
+    mine = {event.item: event.at for event in sample.history("s002")}
+    late = max(mine.values()) + 40 * 86_400
+    again = sample.recommend("s002", n=100, filters=Filters(repeat_after_days=30, in_stock=False), now=late)
+    never = sample.recommend("s002", n=100, filters=Filters(in_stock=False), now=late)
+    assert set(mine) & set(ids(again))
+    assert not set(mine) & set(ids(never))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"n": 0}, {"n": 101}, {"diversity": -0.1}, {"diversity": float("nan")}, {"exploration": 2}, {"says": "x" * 501}],
+)
+def test_numbers_out_of_range_are_refused(sample: Recommender, wrong: dict[str, object]) -> None:
+    with pytest.raises(InputError):
+        sample.recommend(**wrong)  # type: ignore[arg-type]
+
+
+def test_the_sample_is_there_whatever_is_asked_first(own: Recommender) -> None:
+    assert len(Recommender(own.runtime).history("s001")) >= 6
+
+
+def test_unknown_people_and_items(sample: Recommender) -> None:
+    assert ids(sample.recommend("nobody", n=5)) == ids(sample.recommend(n=5))
+    with pytest.raises(NotFound):
+        sample.recommend(likes=["film-99"])
+    assert sample.similar("film-21", n=5).picks
+
+
+# --- one's own catalogue --------------------------------------------------------------------------
+
+
+def test_an_own_catalogue(own: Recommender, tmp_path: Path) -> None:
+    with pytest.raises(NotFound):
+        own.recommend("u")
+    items, events = tmp_path / "items.csv", tmp_path / "events.csv"
+    items.write_text("id,title\n" + "".join(f"i{n},Thing {n}\n" for n in range(12)), "utf-8")
+    lines = [f"u{user},i{(user + step) % 12},{1000 + user * 100 + step}" for user in range(12) for step in range(5)]
+    events.write_text("user,item,timestamp\n" + "\n".join(lines), "utf-8")
+    of_items, of_events = own.import_files(items, events)
+    assert (of_items.kept, of_events.kept if of_events else 0) == (12, 60)
+    assert own.fit()["near"] >= 0
+    shelf = own.recommend("u3", n=20)
+    assert len(shelf.picks) == 7
+    assert not shelf.reads_text
+    assert shelf.left_out == {"seen": 5}
+    assert ids(own.recommend("u3", n=2))[0] in ("i8", "i2"), "the neighbors in the circle"
+    events.write_text("user\nu\n", "utf-8")
+    with pytest.raises(InputError) as refused:
+        own.import_files(items, events)
+    assert code_of(refused.value) == "input.columns_missing"
+    assert len(own.recommend("u3", n=20).picks) == 7, "a file that is refused changes nothing"
+
+
+def test_another_embedding_model_is_taken_into_use(own: Recommender) -> None:
+    from core.settings import override
+
+    service = Recommender(own.runtime)
+    assert not service.recommend(says="funny").reads_text
+    own.runtime.reload(override(own.runtime.settings, models__embedding="scripted:hash"))
+    assert service.recommend(says="funny").reads_text
+    own.runtime.reload(override(own.runtime.settings, models__embedding="embedded:e5"))
+    assert service.recommend(says="funny").picks
+
+
+def test_small_and_strange_catalogues(own: Recommender, tmp_path: Path) -> None:
+    items = tmp_path / "items.csv"
+    items.write_text("id,title\nonly,The only thing\n", "utf-8")
+    own.import_files(items)
+    (pick,) = own.recommend("u").picks
+    assert [reason.kind for reason in pick.reasons] == ["new"]
+    own.tell("u", "only", "own")
+    shelf = own.recommend("u")
+    assert not shelf.picks
+    assert shelf.left_out == {"seen": 1}
+    own.store.add(Event("u", "gone from the catalogue", time.time()))
+    assert own.recommend("u").known_events == 1
+
+
+def test_tenants_and_catalogues_are_apart(sample: Recommender, own: Recommender, tmp_path: Path) -> None:
+    items = tmp_path / "items.csv"
+    items.write_text("id,title\na,A\n", "utf-8")
+    own.import_files(items)
+    elsewhere = Recommender(own.runtime, catalogue="own", tenant="other")
+    with pytest.raises(NotFound):
+        elsewhere.items()
+    assert len(own.items()) == 1
+
+
+def test_the_sample_is_what_its_script_draws() -> None:
+    import csv
+
+    from apps.recommendation.data import read_items
+    from apps.recommendation.sample.__main__ import drawn
+
+    items, found = read_items(sample.ITEMS)
+    assert found.kept == found.rows >= 150
+    assert all(set(item.titles) == set(item.abouts) == {"zh", "en"} for item in items)
+    with sample.INTERACTIONS.open(encoding="utf-8", newline="") as file:
+        kept = list(csv.reader(file))[1:]
+    assert kept == [[str(cell) for cell in row] for row in drawn(items)]
