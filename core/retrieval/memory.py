@@ -3,7 +3,7 @@
 Up to ``SKETCH_FROM`` vectors are one float32 matrix and one product. Beyond that they are kept as float16 with a
 sketch of one bit per dimension (the sign of the difference from the mean): the Hamming distance of sketches
 picks a few thousand candidates, whose cosines are then computed exactly. A hundred thousand vectors of 384
-dimensions take 82 MB; recall and time stand in docs/decisions/0012-keyword-postings-and-sketches.md.
+dimensions take 154 MB exactly and 82 MB with sketches; recall and time stand in docs/decisions/0012-keyword-postings-and-sketches.md.
 
 Source: Charikar, "Similarity estimation techniques from rounding algorithms", STOC 2002, with the coordinate
 axes as hyperplanes.
@@ -21,7 +21,7 @@ from core.errors import InputError
 if TYPE_CHECKING:
     import numpy as np
 
-SKETCH_FROM = 20_000  # vectors; below, a product over all is as fast
+SKETCH_FROM = 120_000  # vectors; below, a product over all is exact and fast enough: 100,000 take some 20 ms
 CANDIDATES = 3000  # whose cosines are computed, at least
 _SHARE = 200  # and one in so many of all
 _LEAST = 30  # vectors that a spread is taken from
