@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from apps.ui.launch import THEME
-from tests.browser.screenshots import PATHS, SIZES, settle
+from tests.browser.screenshots import PATHS, SEARCHES, SIZES, settle
 from tests.browser.serving import CHROMIUM, chromium, served
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ TITLES = {
     "models": {"zh": "模型", "en": "Models"},
     "recommendation": {"zh": "个性化推荐", "en": "Recommendations"},
     "customer-service": {"zh": "智能客服", "en": "Customer service"},
+    "sentiment": {"zh": "金融舆情", "en": "Financial sentiment"},
+    **dict.fromkeys(SEARCHES, {"zh": "搜索", "en": "Search"}),
 }
 
 
