@@ -22,7 +22,7 @@ TITLES = {
     "recommendation": {"zh": "个性化推荐", "en": "Recommendations"},
     "customer-service": {"zh": "智能客服", "en": "Customer service"},
     "sentiment": {"zh": "金融舆情", "en": "Financial sentiment"},
-    **dict.fromkeys(SEARCHES, {"zh": "搜索", "en": "Search"}),
+    **{name: {"zh": "搜索", "en": "Search"} for name in SEARCHES},
 }
 
 

@@ -312,9 +312,12 @@ def test_a_model_of_langchain_writes_the_answer(
             source = re.search(r'<source n="1"[^>]*>\s*(?:#[^\n]*\n\s*)*([^\n]+?(?:[。！？!?]|\.(?=\s)|(?=\n)))', asked)
             return f"{source[1]} [1]" if source else "?"
 
+    from langchain.chat_models import base
+
     package = types.ModuleType("langchain_anthropic")
     package.ChatAnthropic = ChatAnthropic  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "langchain_anthropic", package)
+    base._get_chat_model_creator.cache_clear()  # it may hold the class of another test
     at = open_page(PAGE, language, TOUCHSTONE_CHAT="langchain:anthropic:claude-test", TOUCHSTONE_EMBEDDING=NO_VECTORS)
     ask(at, QUESTIONS[language])
     whole(at)

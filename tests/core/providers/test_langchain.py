@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from langchain.agents import create_agent
+from langchain.chat_models import base
 from langchain_core.callbacks import UsageMetadataCallbackHandler
 from langchain_core.language_models import BaseChatModel, FakeListChatModel
 from langchain_core.messages import (
@@ -468,6 +469,7 @@ def anthropic(monkeypatch: pytest.MonkeyPatch) -> None:
     package = types.ModuleType("langchain_anthropic")
     package.ChatAnthropic = ChatAnthropicLike  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "langchain_anthropic", package)
+    base._get_chat_model_creator.cache_clear()  # it may hold the class of another test
 
 
 @pytest.mark.usefixtures("anthropic")
