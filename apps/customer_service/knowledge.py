@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import threading
 from collections.abc import AsyncGenerator, Sequence
@@ -15,26 +14,23 @@ from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
+from apps import samples
 from apps.background import Embedder
 from apps.customer_service.dialog import standalone, without_courtesy
-from core.errors import InputError, NotFound, TouchstoneError, code_of
-from core.providers.sync import run
-from core.retrieval import vectors
+from apps.uploads import Uploads
+from core.errors import NotFound, TouchstoneError, code_of
 from core.retrieval.answer import AnswerDone, AnswerEvent, Notice
 from core.retrieval.answerer import Answerer
 from core.retrieval.index import Index, ProgressCallback
 from core.retrieval.library import Library
-from core.retrieval.records import DocumentInfo, FileResult, Progress
 from core.retrieval.several import Several
 from core.runtime import Runtime
 from core.types import Caller, Citation, Language, Message, Queued, Switched
 from core.types import user as said_by_user
 
 SAMPLE = Path(__file__).parent / "sample"
-VECTORS = SAMPLE / "vectors.npz"  # of the embedded model; another one makes its own
 SAMPLE_COLLECTION = "sample-shop"
 SAMPLE_OWNER = Caller(user="sample")
-UPLOAD_LIMIT_MB = 20
 UPLOADS_LIMIT = 200  # documents of one caller
 EXCERPT = 120  # characters shown before and after a quote
 GENERATOR_DOWN = "generator_down"
@@ -49,6 +45,7 @@ class Knowledge:
         self._library = Library.of(runtime)
         self._workspace = runtime.workspace
         self._embedder = Embedder()
+        self.uploads = Uploads(lambda: self.library, self._embedder, prefix="uploads", most=UPLOADS_LIMIT)
         self._lock = threading.Lock()
         self._prepared: Library | None = None  # the library that has the sample
         self._preparation: Future[None] | None = None
@@ -66,17 +63,11 @@ class Knowledge:
     def collections(self, caller: Caller, *, sample: bool = True) -> list[Index]:
         """Where the caller's answers are looked for."""
         mine = self.library.for_caller(caller)
-        found = [mine.collection(), self._uploads(caller)]
+        found = [mine.collection(), self.uploads.index(caller)]
         return [self._sample(), *found] if sample else found
 
     def _sample(self) -> Index:
         return self.library.for_caller(SAMPLE_OWNER).collection(SAMPLE_COLLECTION)
-
-    def _uploads(self, caller: Caller) -> Index:
-        """A collection of the caller alone; a collection's name is shared by the users of a tenant."""
-        return self.library.for_caller(caller).collection(
-            f"uploads-{hashlib.sha256(caller.user.encode()).hexdigest()[:16]}"
-        )
 
     # --- answers ------------------------------------------------------------------------------
 
@@ -134,38 +125,9 @@ class Knowledge:
         """
         library = self.library
         index = self._sample()
-        run(index.sync([SAMPLE / "zh", SAMPLE / "en"], progress=progress, embed=False))
-        for document in index.documents():
-            if not Path(document.source).is_relative_to(SAMPLE):  # of an install that stood elsewhere
-                run(index.remove(document.id))
-        if VECTORS.is_file():
-            with self._runtime.workspace.write() as db:
-                vectors.import_file(db, VECTORS, self._runtime.settings.model("embedding"))
+        samples.load(index, SAMPLE, self._runtime, progress)
         self._embedder.start(index)
         self._prepared = library
-
-    # --- uploads ------------------------------------------------------------------------------
-
-    def upload(self, name: str, data: bytes, caller: Caller) -> FileResult:
-        index = self._uploads(caller)
-        if len(data) > UPLOAD_LIMIT_MB * 2**20:
-            size_mb = round(len(data) / 2**20, 1)
-            raise InputError(reason="file_too_large", name=name, size_mb=size_mb, limit_mb=UPLOAD_LIMIT_MB)
-        if len(index.documents()) >= UPLOADS_LIMIT:
-            raise InputError(reason="too_many_documents", limit=UPLOADS_LIMIT)
-        result = run(index.add_bytes(data, name, embed=False))
-        self._embedder.start(index)
-        return result
-
-    def documents(self, caller: Caller) -> list[DocumentInfo]:
-        return sorted(self._uploads(caller).documents(), key=lambda document: -document.updated_at)
-
-    def remove(self, document_id: str, caller: Caller) -> None:
-        run(self._uploads(caller).remove(document_id))
-
-    def embedding(self, caller: Caller) -> Progress | None:
-        """How far the vectors of the caller's uploads are; ``None`` when nothing is under way."""
-        return self._embedder.progress(self._uploads(caller))
 
     def close(self) -> None:
         """Stop what goes on in the background; the runtime stays open."""

@@ -217,11 +217,11 @@ class CustomerService:
         Raises:
             InputError: no text in it, not a supported kind, too large, or too many documents.
         """
-        return self.knowledge.upload(name, data, caller)
+        return self.knowledge.uploads.add(name, data, caller)
 
     def documents(self, caller: Caller = LOCAL) -> list[DocumentInfo]:
         """The documents ``caller`` uploaded, newest first."""
-        return self.knowledge.documents(caller)
+        return self.knowledge.uploads.documents(caller)
 
     def remove(self, document_id: str, caller: Caller = LOCAL) -> None:
         """Forget an uploaded document.
@@ -229,11 +229,11 @@ class CustomerService:
         Raises:
             NotFound: the caller has uploaded no such document.
         """
-        self.knowledge.remove(document_id, caller)
+        self.knowledge.uploads.remove(document_id, caller)
 
     def embedding(self, caller: Caller = LOCAL) -> Progress | None:
         """How far the vectors of the caller's uploads are; ``None`` when none are being made."""
-        return self.knowledge.embedding(caller)
+        return self.knowledge.uploads.embedding(caller)
 
     def surroundings(self, citation: Citation, caller: Caller = LOCAL) -> tuple[str, str]:
         """The document's text just before and just after a citation's quote; empty when it has changed since."""

@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import threading
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,13 +16,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import apps.i18n  # noqa: F401  (its import registers the catalogue)
+from apps import samples
 from apps.background import Embedder
 from apps.search.query import Query
+from apps.uploads import Uploads
 from core.contracts import ChatModel
 from core.errors import InputError, NotFound, TouchstoneError
 from core.i18n import detect_language
 from core.providers.sync import run
-from core.retrieval import vectors
 from core.retrieval.answer import AnswerDone, AnswerEvent
 from core.retrieval.answerer import Answerer, checked_question
 from core.retrieval.explain import Explanation
@@ -40,11 +40,8 @@ from core.settings import Settings
 from core.types import LOCAL, Answer, Caller, Hit, Language
 
 SAMPLE = Path(__file__).parent / "sample"
-FOLDERS = (SAMPLE / "zh", SAMPLE / "en")
-VECTORS = SAMPLE / "vectors.npz"  # of the embedded model; another one makes its own
 SAMPLE_COLLECTION = "sample-company"
 SAMPLE_OWNER = Caller(user="sample")
-UPLOAD_LIMIT_MB = 20
 UPLOADS_LIMIT = 2000  # documents of one caller
 DEPTH = 100  # results that pages and facets are made of
 
@@ -87,6 +84,7 @@ class Search:
         self.runtime = runtime
         self._library, self._workspace = Library.of(runtime), runtime.workspace
         self._embedder, self._lexicons = Embedder(), Lexicons()
+        self._uploads = Uploads(lambda: self.library, self._embedder, prefix="search", most=UPLOADS_LIMIT)
         self._lock = threading.RLock()
         self._prepared: Library | None = None
         self._preparer = ThreadPoolExecutor(1, "touchstone-search-sample")
@@ -116,11 +114,10 @@ class Search:
     def places(self, caller: Caller = LOCAL) -> tuple[Place, ...]:
         """What the caller may search. The sample is the same for everybody; uploads are the caller's alone."""
         mine = self.library.for_caller(caller)
-        who = hashlib.sha256(caller.user.encode()).hexdigest()[:16]
         return (
             Place("sample", self.library.for_caller(SAMPLE_OWNER).collection(SAMPLE_COLLECTION)),
             Place("shared", mine.collection()),
-            Place("mine", mine.collection(f"search-{who}")),
+            Place("mine", self._uploads.index(caller)),
         )
 
     # --- finding ------------------------------------------------------------------------------
@@ -233,13 +230,7 @@ class Search:
             if self._prepared is library:
                 return
             index = self.places()[0].index
-            run(index.sync(FOLDERS, progress=progress, embed=False))
-            for document in index.documents():
-                if not Path(document.source).is_relative_to(SAMPLE):  # of an install that stood elsewhere
-                    run(index.remove(document.id))
-            if VECTORS.is_file():
-                with self.runtime.workspace.write() as db:
-                    vectors.import_file(db, VECTORS, self.runtime.settings.model("embedding"))
+            samples.load(index, SAMPLE, self.runtime, progress)
             self._embedder.start(index)
             self._prepared = library
 
@@ -249,19 +240,11 @@ class Search:
         Raises:
             InputError: no text in it, not a supported kind, too large, or too many documents.
         """
-        index = self._mine(caller)
-        if len(data) > UPLOAD_LIMIT_MB * 2**20:
-            size_mb = round(len(data) / 2**20, 1)
-            raise InputError(reason="file_too_large", name=name, size_mb=size_mb, limit_mb=UPLOAD_LIMIT_MB)
-        if len(index.documents()) >= UPLOADS_LIMIT:
-            raise InputError(reason="too_many_documents", limit=UPLOADS_LIMIT)
-        result = run(index.add_bytes(data, name, embed=False))
-        self._embedder.start(index)
-        return result
+        return self._uploads.add(name, data, caller)
 
     def documents(self, caller: Caller = LOCAL) -> list[DocumentInfo]:
         """The documents ``caller`` uploaded, newest first."""
-        return sorted(self._mine(caller).documents(), key=lambda document: -document.updated_at)
+        return self._uploads.documents(caller)
 
     def remove(self, document_id: str, caller: Caller = LOCAL) -> None:
         """Forget an uploaded document.
@@ -269,11 +252,11 @@ class Search:
         Raises:
             NotFound: the caller has uploaded no such document.
         """
-        run(self._mine(caller).remove(document_id))
+        self._uploads.remove(document_id, caller)
 
     def embedding(self, caller: Caller = LOCAL) -> Progress | None:
         """How far the vectors of the caller's uploads are; ``None`` when none are being made."""
-        return self._embedder.progress(self._mine(caller))
+        return self._uploads.embedding(caller)
 
     def text(self, document_id: str, caller: Caller = LOCAL) -> str:
         """The text of a document that the caller may search.
@@ -297,9 +280,6 @@ class Search:
         if any(place.id == "sample" for place in chosen) and self._prepared is not self.library:
             await asyncio.wrap_future(self._preparer.submit(self.prepare))
         return [place.index for place in chosen]
-
-    def _mine(self, caller: Caller) -> Index:
-        return self.places(caller)[2].index
 
     def _chosen(self, query: Query, caller: Caller) -> list[Place]:
         """

@@ -16,7 +16,6 @@ import pytest
 import yaml
 
 import apps.search
-from apps.search.service import FOLDERS, VECTORS
 from core.retrieval.library import Library
 from core.workspace import Workspace
 
@@ -121,8 +120,8 @@ def test_clean_queries_are_clean() -> None:
 def test_the_shipped_vectors_fit_the_shipped_documents(tmp_path: Path) -> None:
     workspace = Workspace.open(tmp_path / "home")
     library = Library(workspace, None)
-    asyncio.run(library.collection().sync(FOLDERS, embed=False))
-    with np.load(VECTORS, allow_pickle=False) as file:
+    asyncio.run(library.collection().sync([SAMPLE / "zh", SAMPLE / "en"], embed=False))
+    with np.load(SAMPLE / "vectors.npz", allow_pickle=False) as file:
         shipped = {str(key) for key in file["hashes"]}
     with workspace.read() as db:
         wanted = {row[0] for row in db.execute("SELECT text_hash FROM passages")}

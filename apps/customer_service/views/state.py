@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 
 import streamlit as st
 
 from apps.customer_service.service import CustomerService
 from apps.ui import session
+from apps.ui.shared import Shared
 from core.errors import NotFound
+from core.runtime import Runtime
 from core.transcripts import Conversation
 
 PAGE = 8  # messages drawn at once; a question with its answer costs a script run a millisecond
 _OPEN, _SHOWN, _PENDING = "support_open", "support_shown", "support_pending"
-
-
-_services: list[CustomerService] = []
-_opening = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +25,15 @@ class Pending:
     question_id: int | None = None
 
 
-def service() -> CustomerService:
-    """The service of this process, shared by all sessions, with the sample shop loaded."""
-    runtime = session.runtime()
-    if _services and _services[0].runtime is runtime:
-        return _services[0]
-    with _opening:
-        if not _services or _services[0].runtime is not runtime:
-            opened = CustomerService(runtime)
-            with st.spinner(session.t("customer_service.preparing")):
-                opened.prepare()
-            _services[:] = [opened]
-        return _services[0]
+def _opened(runtime: Runtime) -> CustomerService:
+    opened = CustomerService(runtime)
+    opened.prepare()
+    return opened
+
+
+service = Shared(
+    _opened, "customer_service.preparing"
+)  # the service of this process, shared by all sessions, with the sample shop loaded
 
 
 def conversation() -> Conversation | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -13,28 +12,24 @@ from apps.financial_sentiment.series import DAY
 from apps.financial_sentiment.service import Desk
 from apps.ui import session
 from apps.ui.session import t
+from apps.ui.shared import Shared
+from core.runtime import Runtime
 
 TAB = "sentiment_tab"  # the key of the switch
 _KEPT, _COMPANY, _DATE = "sentiment_kept", "sentiment_company", "sentiment_date"
 BACK_DAYS = 60
 Color = Literal["red", "green", "gray"]
 
-_desks: list[Desk] = []
-_opening = threading.Lock()
+
+def _opened(runtime: Runtime) -> Desk:
+    opened = Desk(runtime)
+    opened.prepare(session.caller())
+    return opened
 
 
-def desk() -> Desk:
-    """The desk of this process, shared by all sessions; a desk without news begins with the sample."""
-    runtime = session.runtime()
-    if _desks and _desks[0].runtime is runtime:
-        return _desks[0]
-    with _opening:
-        if not _desks or _desks[0].runtime is not runtime:
-            opened = Desk(runtime)
-            with st.spinner(t("financial_sentiment.preparing")):
-                opened.prepare(session.caller())
-            _desks[:] = [opened]
-        return _desks[0]
+desk = Shared(
+    _opened, "financial_sentiment.preparing"
+)  # the desk of this process, shared by all sessions; a desk without news begins with the sample
 
 
 def tab() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 
 import streamlit as st
@@ -10,10 +9,10 @@ import streamlit as st
 from apps.search.query import HELPS, KINDS, MODES, PLACES, Query
 from apps.search.service import Search, Understood
 from apps.ui import session
+from apps.ui.shared import Shared
 from core.i18n import LANGUAGES
+from core.runtime import Runtime
 
-_services: list[Search] = []
-_opening = threading.Lock()
 NOTHING = "none"  # in the address: every choice is switched off
 _CHOICES: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (  # key, codes, the usual choice
     ("in", PLACES, ()),
@@ -24,18 +23,15 @@ _CHOICES: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (  # key, c
 WAIT_S = 0.5  # for help with a query; without it results come at once
 
 
-def service() -> Search:
-    """The service of this process, shared by all sessions, with the sample company loaded."""
-    runtime = session.runtime()
-    if _services and _services[0].runtime is runtime:
-        return _services[0]
-    with _opening:
-        if not _services or _services[0].runtime is not runtime:
-            opened = Search(runtime)
-            with st.spinner(session.t("search.preparing")):
-                opened.prepare()
-            _services[:] = [opened]
-        return _services[0]
+def _opened(runtime: Runtime) -> Search:
+    opened = Search(runtime)
+    opened.prepare()
+    return opened
+
+
+service = Shared(
+    _opened, "search.preparing"
+)  # the service of this process, shared by all sessions, with the sample company loaded
 
 
 def restore() -> None:

@@ -221,7 +221,7 @@ def test_upload_ask_and_remove(open_page: Open, language: str) -> None:
     page = open_page(PAGE, language, **QUOTING)
     press(page, text("documents", language))
     whole(page)
-    assert text("no_documents", language) in words(page)
+    assert message("ui.uploads.none", language) in words(page)
     at = dialog(documents_dialog, language).run()
     at.file_uploader[0].upload("自行车.md", BIKE)
     at.file_uploader[0].upload("bad.pdf", b"%PDF-1.7 nothing").run()
@@ -229,7 +229,7 @@ def test_upload_ask_and_remove(open_page: Open, language: str) -> None:
     assert text("uploaded", language, name="自行车.md") in plain(at)
     assert "bad.pdf" in plain(at)
     assert "4711" in plain(ask(page, "员工自行车的车锁密码是多少？"))
-    press(at, text("remove", language))
+    press(at, message("ui.uploads.remove", language))
     assert state.service().documents() == []
 
 

@@ -30,10 +30,8 @@ def small_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")
     monkeypatch.setattr(search_service, "SAMPLE", sample)
-    monkeypatch.setattr(search_service, "FOLDERS", (sample / "zh", sample / "en"))
-    monkeypatch.setattr(search_service, "VECTORS", sample / "vectors.npz")
     yield sample
-    state._services.clear()
+    state.service.forget()
 
 
 @pytest.fixture
