@@ -21,10 +21,11 @@ from typing import Any
 
 from apps.financial_sentiment.items import NewsItem
 from core.errors import InputError, MissingFile, TouchstoneError
+from core.safety.fetch import Limits
+from core.safety.fetch import fetch as fetched
 
 FILE_LIMIT_MB = 50
-FEED_LIMIT = 5_000_000  # bytes of a feed that are read
-FEED_TIMEOUT_S = 20.0
+FEED_LIMITS = Limits(total_s=20.0, bytes=5_000_000)
 SUFFIXES = (".csv", ".jsonl", ".xml", ".rss", ".atom", ".txt", ".md")
 _BREAK = re.compile(r"(?i)<br\s*/?>|</(?:p|div|li|h\d|tr)>")
 _INLINE = re.compile(r"(?i)</?(?:b|i|u|em|strong|a|span|font|small|sup|sub|mark)(?:\s[^<>]{0,2000})?>")
@@ -166,28 +167,11 @@ def feed(data: bytes | str, name: str) -> Reading:
     return Reading(tuple(items))
 
 
-def fetch(url: str, *, timeout_s: float = FEED_TIMEOUT_S) -> Reading:
-    """The feed at an address that a person gave; what fails is a refusal that says why.
-
-    At most ``FEED_LIMIT`` bytes are read, so a feed that never ends does end.
-    """
-    import time
-    from urllib.error import URLError
-    from urllib.request import Request, urlopen
-
+def fetch(url: str, *, limits: Limits = FEED_LIMITS) -> Reading:
+    """The feed at an address of the public internet that a person gave; what fails is a refusal that says why."""
     try:
-        if not url.lower().startswith(("http://", "https://")):
-            raise InputError(reason="bad_value", name="url", value=url, allowed="http://…, https://…")
-        ends, chunks, size = time.monotonic() + timeout_s, list[bytes](), 0
-        with urlopen(Request(url, headers={"User-Agent": "touchstone"}), timeout=timeout_s) as answer:  # noqa: S310
-            while size < FEED_LIMIT and time.monotonic() < ends and (chunk := answer.read1(65_536)):
-                chunks.append(chunk)
-                size += len(chunk)
-        return feed(b"".join(chunks), url)
-    except (URLError, OSError, ValueError) as error:
-        refused = InputError(reason="unreadable_file", name=url, detail=str(error))
-        return Reading(refused=(Refused(url, refused),))
-    except TouchstoneError as error:
+        return feed(fetched(url, limits=limits).data, url)
+    except InputError as error:
         return Reading(refused=(Refused(url, error),))
 
 

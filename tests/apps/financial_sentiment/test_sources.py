@@ -6,14 +6,16 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 
 from apps.financial_sentiment import sources
 from apps.financial_sentiment.sources import Columns, moment
-from core.errors import InputError, MissingFile
+from core.errors import InputError, MissingFile, code_of
 
 RSS = """<?xml version="1.0" encoding="UTF-8"?><rss version="2.0"><channel><title>Harbor Wire</title>
 <item><title>Tesla &amp; Ford fall</title><link>http://a.example/1</link><guid>g1</guid>
@@ -135,15 +137,26 @@ def serving(body: bytes, *, endless: bool = False) -> Iterator[str]:
         server.server_close()
 
 
-def test_a_feed_is_fetched_and_one_without_end_does_end() -> None:
+HERE = replace(sources.FEED_LIMITS, allowed=(ip_network("127.0.0.0/8"),))
+
+
+def test_a_feed_is_fetched_and_one_without_end_is_refused() -> None:
     with serving(RSS.encode()) as url:
-        assert len(sources.fetch(url).items) == 2
+        assert len(sources.fetch(url, limits=HERE).items) == 2
     with serving(RSS.encode(), endless=True) as url:
-        assert len(sources.fetch(url).items) == 2
+        (refused,) = sources.fetch(url, limits=HERE).refused
+        assert code_of(refused.error) == "input.url_too_large"
+
+
+def test_a_feed_in_the_own_network_is_never_asked_for() -> None:
+    with serving(RSS.encode()) as url:
+        found = sources.fetch(url)
+    assert not found.items
+    assert code_of(found.refused[0].error) == "input.url_refused"
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9/feed", "ftp://a.example", "file:///etc/hosts", "", "http://[bad"])
 def test_a_dead_feed_says_why(url: str) -> None:
-    found = sources.fetch(url, timeout_s=2)
+    found = sources.fetch(url, limits=replace(HERE, total_s=2))
     assert not found.items
     assert found.refused[0].error.text("en")
