@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from apps.financial_sentiment import lexicon
 from apps.financial_sentiment.masking import Masked
-from core.errors import InputError, MissingFile
-from core.training.heads import centered
+from core.training.heads import centered, opened
 from core.training.ngrams import Vocabulary
 
 if TYPE_CHECKING:
@@ -141,17 +140,8 @@ def load(folder: Path) -> Head:
         InputError: (reason ``bad_head``) the files do not belong together or are no head of this version.
     """
     import numpy as np
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
 
-    for name in ("head.json", "head.safetensors"):
-        if not (folder / name).is_file():
-            raise MissingFile(path=str(folder / name), needed_for="head")
-    try:
-        told = json.loads((folder / "head.json").read_text("utf-8"))
-        if told["version"] != VERSION:
-            raise ValueError(f"version {told['version']}, this is {VERSION}")
-        arrays = load_file(folder / "head.safetensors")
+    with opened(folder, VERSION) as (told, arrays):
         terms = [tuple(listed.split("\n")) if listed else () for listed in told["terms"]]
         sizes = [len(listed) for listed in terms]
         idf = np.split(arrays["idf"].astype(np.float32), np.cumsum(sizes)[:-1])
@@ -166,5 +156,3 @@ def load(folder: Path) -> Head:
             tuple(told["weights"]), arrays["center"],
             arrays["ngrams"], arrays["dense"], arrays["bias"], arrays["calibration"], told["about"],
         )  # fmt: skip
-    except (ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise InputError(reason="bad_head", name=folder.name, detail=str(error)) from error

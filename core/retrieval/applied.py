@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from core.errors import StoreDamaged
@@ -186,7 +186,7 @@ class Applied:
             rows = db.execute(_UNAPPLIED + f" LIMIT {BATCH}", (self.model, index_id, self.collection_id)).fetchall()
         return {row[0]: np.frombuffer(row[1], dtype=np.float16).astype(np.float32) for row in rows}
 
-    def _enter(self, index_id: int, *, added: list[str] = [], removed: list[str] = []) -> None:  # noqa: B006
+    def _enter(self, index_id: int, *, added: Sequence[str] = (), removed: Sequence[str] = ()) -> None:
         with self.workspace.write() as db:
             db.executemany("INSERT OR IGNORE INTO vector_applied VALUES (?, ?)", [(index_id, id_) for id_ in added])
             db.executemany(

@@ -12,7 +12,8 @@ A head is a folder with ``head.json`` and ``head.safetensors``: data only, nothi
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -219,17 +220,7 @@ def load(folder: Path) -> Head:
         MissingFile: a file is not there.
         InputError: (reason ``bad_head``) the files do not belong together or are no head of this version.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    for name in ("head.json", "head.safetensors"):
-        if not (folder / name).is_file():
-            raise MissingFile(path=str(folder / name), needed_for="head")
-    try:
-        told = json.loads((folder / "head.json").read_text("utf-8"))
-        if told["version"] != VERSION:
-            raise ValueError(f"version {told['version']}, this is {VERSION}")
-        arrays = load_file(folder / "head.safetensors")
+    with opened(folder, VERSION) as (told, arrays):
         vocabulary = Vocabulary(tuple(told["terms"]), arrays.pop("idf"))
         views, labels = Views(**arrays), tuple(told["labels"])
         k, d = len(labels), views.examples.shape[1]
@@ -245,6 +236,29 @@ def load(folder: Path) -> Head:
             _scope(told["scope"]),
             told["about"],
         )
+
+
+@contextmanager
+def opened(folder: Path, version: int) -> Iterator[tuple[dict[str, Any], dict[str, np.ndarray]]]:
+    """What a head's ``save`` wrote into ``folder``: ``head.json`` and the arrays of ``head.safetensors``.
+
+    Whatever the block finds wrong with them (``ValueError``, ``KeyError``, ``TypeError``) is a ``bad_head``.
+
+    Raises:
+        MissingFile: a file is not there.
+        InputError: (reason ``bad_head``) the files do not belong together or are no head of this version.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    for name in ("head.json", "head.safetensors"):
+        if not (folder / name).is_file():
+            raise MissingFile(path=str(folder / name), needed_for="head")
+    try:
+        told = json.loads((folder / "head.json").read_text("utf-8"))
+        if told["version"] != version:
+            raise ValueError(f"version {told['version']}, this is {version}")
+        yield told, load_file(folder / "head.safetensors")
     except (ValueError, KeyError, TypeError, SafetensorError) as error:
         raise InputError(reason="bad_head", name=folder.name, detail=str(error)) from error
 

@@ -95,34 +95,13 @@ def filters(found: Found | None) -> None:
     here = by_language(found.hits) if found else {}
     named = {code: t(f"search.language.{code}") for code in LANGUAGES}
     counted = {code: f"{name} ({here[code]})" if here.get(code) else name for code, name in named.items()}
-    st.pills(
-        t("search.in"),
-        PLACES,
-        selection_mode="multi",
-        key="in",
-        format_func=_names("place", PLACES),
-    )
-    st.pills(
-        t("search.languages"),
-        LANGUAGES,
-        selection_mode="multi",
-        key="language",
-        format_func=counted.__getitem__,
-    )
-    st.pills(
-        t("search.kinds"),
-        tuple(KINDS),
-        selection_mode="multi",
-        key="kind",
-        format_func=_names("kind", KINDS),
-    )
-    st.pills(
-        t("search.help"),
-        HELPS,
-        selection_mode="multi",
-        key="help",
-        format_func=_names("helps", HELPS),
-    )
+    for key, label, codes, name in (
+        ("in", "in", PLACES, _names("place", PLACES)),
+        ("language", "languages", LANGUAGES, counted.__getitem__),
+        ("kind", "kinds", tuple(KINDS), _names("kind", KINDS)),
+        ("help", "help", HELPS, _names("helps", HELPS)),
+    ):
+        st.pills(t(f"search.{label}"), codes, selection_mode="multi", key=key, format_func=name)
 
 
 def _names(group: str, codes: Iterable[str]) -> Callable[[str], str]:
