@@ -15,7 +15,7 @@ from core.settings import ROLES
 
 def app_tiles() -> None:
     apps = catalog.installed()
-    with st.grid(max(1, min(3, len(apps))), min_column_width=300):
+    with st.grid(2 if len(apps) == 4 else max(1, min(3, len(apps))), min_column_width=300):  # no tile is left alone
         for app in apps:
             with st.container(border=True, height="stretch"):
                 st.markdown(f"### :primary[{app.icon}] {t(app.title)}\n\n{t(app.about)}", anchors=False)

@@ -63,6 +63,8 @@ README = (
     Shot("customer-service", "en"),
     Shot("customer-service", "zh"),
     Shot("customer-service", "zh", "dark", "phone"),
+    Shot("search", "en"),
+    Shot("search", "zh", "dark"),
     Shot("sentiment", "en"),
     Shot("sentiment", "zh", "dark"),
     Shot("recommendation", "en"),
