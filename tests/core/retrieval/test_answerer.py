@@ -101,6 +101,25 @@ def test_sources_in_the_other_language_are_marked(shop: Library) -> None:
     assert en.text.startswith("退货政策 (in Chinese): ")
 
 
+def test_an_answer_is_made_of_what_the_filter_lets_through(shop: Library) -> None:
+    question = "几天内可以无理由退货？"
+    assert answered(events(shop, question)).mode == "extractive"
+    only = answered(events(shop, question, where={"language": "en"}))
+    assert all(citation.title != "退货政策" for citation in only.citations)
+    narrowed = answered(events(shop, "How heavy is the tent?", where={"title": {"$ne": "kettle"}}))
+    assert narrowed.mode == "extractive"
+    with pytest.raises(InputError):
+        events(shop, question, where={"year": {"$near": 3}})
+
+
+def test_an_answer_tells_the_threshold_it_was_held_to(shop: Library) -> None:
+    for question in ("几天内可以无理由退货？", "谁赢了昨晚的比赛？"):
+        answer = answered(events(shop, question))
+        assert answer.threshold == answerer.REFUSE_BELOW
+        assert answer.confidence is not None
+        assert (answer.confidence < answer.threshold) == (answer.mode == "refused")
+
+
 ACROSS = {  # Language of the documents: their text, questions it answers in the other language, and some it does not.
     "en": (
         "# Boat hire\n\nA rowing boat costs 12 dollars an hour and holds four people. Boats go out from 9:00 to 18:30 between "
