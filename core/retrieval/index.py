@@ -1,68 +1,53 @@
 """A collection: sync files into it, search it. SQLite is the truth; vector indexes follow it.
 
-Every file is one transaction: document, passages and keyword terms are committed together, and from then on
-found by words. Vectors follow in batches; what still lacks one is a query over the tables, so indexing goes
-on where a killed process stopped, and two processes may index at once.
+Every file is one transaction (:mod:`core.retrieval.writing`), and from then on found by words. Vectors follow in
+batches; what still lacks one is a query over the tables (:mod:`core.retrieval.pending`), so indexing goes on where a
+killed process stopped, and two processes may index at once.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import os
-import secrets
-import sqlite3
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.contracts import EmbeddingModel
-from core.errors import InputError, MissingPackage, NotFound, ProviderError, StoreUnreachable, TouchstoneError
+from core.errors import NotFound, ProviderError, StoreUnreachable, TouchstoneError
 from core.retrieval import (
     arrange,
     finding,
-    keyword,
     load,
-    meaning,
     metadata,
     pending,
-    reading,
-    split,
-    tokens,
-    vectors,
     vocabulary,
 )
 from core.retrieval import journal as journals
 from core.retrieval.allowed import AllowedCache
 from core.retrieval.clean import clean
-from core.retrieval.evidence import unit_text
 from core.retrieval.meaning import Meaning
 from core.retrieval.options import SearchOptions
-from core.retrieval.records import CollectionInfo, DocumentInfo, FileResult, Found, Progress, Status, SyncReport
+from core.retrieval.records import CollectionInfo, DocumentInfo, FileResult, Found, Progress, SyncReport
 from core.retrieval.rerank import FIRST, Rerankers, reranked
 from core.retrieval.search import VectorLeg
 from core.retrieval.section import MOST as SECTION
 from core.retrieval.section import Section, widened
-from core.retrieval.units import units
 from core.retrieval.vocabulary import Vocabulary
-from core.safety.fetch import fetch
+from core.retrieval.writing import Writer
 from core.types import LOCAL, Caller, Hit, Passage
 from core.workspace import Workspace
 
 if TYPE_CHECKING:
-    import numpy as np
+    pass
 
 ProgressCallback = Callable[[Progress], None]
 # Texts, and characters, after which a call is full: enough for a local model to compute in bulk
 # (core.providers.embedded.BULK_BYTES) and for a service to be sent several requests at once; little enough that
 # progress moves and a kill loses seconds.
 EMBED_BATCH, EMBED_CHARACTERS = 512, 16_000
-_WAITING = 20_000  # passages without a vector that are listed at a time
-_VERSIONS = (load.VERSION, split.VERSION, tokens.VERSION)
 
 
 class Index:
@@ -88,6 +73,7 @@ class Index:
         self.reranker = reranker
         self.workspace, self.name, self.caller = workspace, name, caller
         self._embedding, self._legs = embedding, legs
+        self._writer = Writer(workspace, name, caller)
         self._allowed, self._synonyms = allowed or AllowedCache(), synonyms
 
     # --- indexing ---------------------------------------------------------------------------------
@@ -126,28 +112,28 @@ class Index:
         given = _given(metadata)
         pages = [path for path in paths if isinstance(path, str) and path.startswith(("http://", "https://"))]
         local = [path for path in paths if path not in pages]
-        found, gone, skipped = await asyncio.to_thread(self._listed, local)
+        found, gone, skipped = await asyncio.to_thread(self._writer.listed, local)
         results: list[FileResult] = []
         embedded = 0
         notices: tuple[str, ...] = ("stopped",)
-        log = await asyncio.to_thread(journals.Journal, self.workspace, self._created())
+        log = await asyncio.to_thread(journals.Journal, self.workspace, self._writer.created())
         try:
-            same = {} if verify else await asyncio.to_thread(self._looks_the_same, found, given, columns)
+            same = {} if verify else await asyncio.to_thread(self._writer.looks_the_same, found, given, columns)
             for done, path in enumerate(found, 1):
                 result = same.get(path)
                 if result is None:
-                    result = await asyncio.to_thread(self._sync_file, path, given, log, columns)
+                    result = await asyncio.to_thread(self._writer.sync_file, path, given, log, columns)
                 else:
                     log.note(result)
                 results.append(result)
                 _tell(progress, Progress("files", done, len(found), path.name))
             for page in pages:
-                results.append(await asyncio.to_thread(self._sync_page, page, given, log))
+                results.append(await asyncio.to_thread(self._writer.sync_page, page, given, log))
             for result in skipped:
                 log.note(result)
                 results.append(result)
             for source in gone:
-                results.append(await asyncio.to_thread(self._remove_source, source, log))
+                results.append(await asyncio.to_thread(self._writer.remove, source, log))
             embedded, notices = await self.embed_pending(progress=progress) if embed else (0, ())
         finally:
             await asyncio.to_thread(log.end, embedded, notices)
@@ -181,7 +167,7 @@ class Index:
         if len(data) > load.MOST_BYTES:
             raise load.too_large(name, len(data))
         source = clean(name).replace("\\", "/").rsplit("/", 1)[-1].strip() or "document.txt"
-        result = await asyncio.to_thread(self._store, data, source, title, _given(metadata))
+        result = await asyncio.to_thread(self._writer.store, data, source, title, _given(metadata))
         if embed:
             await self.embed_pending()
         return result
@@ -207,7 +193,7 @@ class Index:
         row = self._one("SELECT source FROM documents WHERE id = ? AND collection_id = ?", document_id, self.id())
         if row is None:
             raise NotFound(kind="document", value=document_id)
-        await asyncio.to_thread(self._remove_source, row["source"])
+        await asyncio.to_thread(self._writer.remove, row["source"])
 
     async def embed_pending(self, *, progress: ProgressCallback | None = None) -> tuple[int, tuple[str, ...]]:
         """Embed every passage that has no vector yet; ``(how many, notice codes)``. Safe to stop at any moment.
@@ -224,16 +210,20 @@ class Index:
         if await asyncio.to_thread(pending.nothing, self.workspace, self.id(), model.name):
             return 0, await asyncio.to_thread(self._apply, model, progress)
         embedded, total = 0, await asyncio.to_thread(self._count_pending, model.name)
-        while waiting := await asyncio.to_thread(self._waiting, model.name, secrets.token_hex(16)):
+        while waiting := await asyncio.to_thread(pending.waiting, self.workspace, self.id(), model.name):
             while waiting:
-                batch = await asyncio.to_thread(self._batch, model.name, waiting)
+                batch = await asyncio.to_thread(
+                    pending.batch, self.workspace, self.id(), model.name, waiting, EMBED_BATCH, EMBED_CHARACTERS
+                )
                 if not batch:
                     break  # another process was faster
                 try:
                     made = await model.embed(list(batch.values()), kind="document")
                 except ProviderError:
                     return embedded, ("embedding_down",)
-                await asyncio.to_thread(self._put_vectors, model.name, dict(zip(batch, made, strict=True)))
+                await asyncio.to_thread(
+                    pending.embedded, self.workspace, self.id(), model.name, dict(zip(batch, made, strict=True))
+                )
                 embedded += len(batch)
                 _tell(progress, Progress("vectors", min(embedded, total), total))
         await asyncio.to_thread(pending.record, self.workspace, self.id(), model.name)
@@ -397,270 +387,18 @@ class Index:
 
     def id(self) -> int:
         """The collection's number; 0 while nothing was ever written to it."""
-        row = self._one("SELECT id FROM collections WHERE tenant = ? AND name = ?", self.caller.tenant, self.name)
-        return int(row["id"]) if row is not None else 0
-
-    # --- rows -------------------------------------------------------------------------------------
-
-    def _created(self) -> int:
-        """The collection's number; the collection is made when it is not there."""
-        if not self.id():
-            key = (self.caller.tenant, self.name)
-            with self.workspace.write() as db:
-                db.execute(
-                    "INSERT OR IGNORE INTO collections (tenant, name, created_at) VALUES (?, ?, ?)", (*key, time.time())
-                )
-                keyword.create(
-                    db, db.execute("SELECT id FROM collections WHERE tenant = ? AND name = ?", key).fetchone()[0]
-                )
-        return self.id()
-
-    def _sync_file(
-        self, path: Path, given: dict[str, Any] | None, log: journals.Journal, columns: Mapping[str, str] | None
-    ) -> FileResult:
-        try:
-            data, stamp = load.read_stamped(path)
-            return self._store(data, str(path), None, given, columns=columns, log=log, stamp=stamp)
-        except (InputError, MissingPackage) as error:
-            status: Status = "skipped" if error.reason in ("file_changing", "skipped_special") else "failed"
-            result = FileResult(str(path), status, error=error)
-            log.note(result)
-            return result
-
-    def _sync_page(self, url: str, given: dict[str, Any] | None, log: journals.Journal) -> FileResult:
-        """Fetch a page of the public internet; a failed fetch leaves its older version."""
-        try:
-            page = fetch(url)
-            return self._store(page.data, url, None, given, suffix=page.suffix, log=log)
-        except (InputError, MissingPackage) as error:
-            result = FileResult(url, "failed", error=error)
-            log.note(result)
-            return result
-
-    def _looks_the_same(
-        self, found: Sequence[Path], given: dict[str, Any] | None, columns: Mapping[str, str] | None
-    ) -> dict[Path, FileResult]:
-        """The files whose stamp is that of their last reading, and whose document carries what is ``given`` now."""
-        versions = _versions(columns)
-        with self.workspace.read() as db:
-            known = journals.known(db, self.id())
-        same: dict[Path, FileResult] = {}
-        for path in found:
-            row = known.get(str(path))
-            if row is None or row.versions != versions or (given is not None and given != json.loads(row.given)):
-                continue
-            try:
-                looks = load.Stamp.of(path.stat())
-            except OSError:
-                continue  # reading it will say why
-            if looks == row.stamp:
-                same[path] = FileResult(str(path), "unchanged", row.document_id, row.title)
-        return same
-
-    def _store(
-        self,
-        data: bytes,
-        source: str,
-        title: str | None,
-        given: dict[str, Any] | None,
-        *,
-        columns: Mapping[str, str] | None = None,
-        suffix: str | None = None,
-        log: journals.Journal | None = None,
-        stamp: load.Stamp | None = None,
-    ) -> FileResult:
-        """Load, split and commit one document with its entry in the journal, unless its bytes are already there."""
-        versions = _versions(columns)
-        hash_ = load.content_hash(data, *_VERSIONS, *((sorted(columns.items()),) if columns else ()))
-        before = self._document_row(source)
-        if _same(before, hash_, title, given):
-            same = FileResult(source, "unchanged", before["id"], before["title"])
-            if log is not None:
-                log.note(same, stamp, versions)
-            return same
-        document = reading.read_document(data, source=source, title=title, hash_=hash_, columns=columns, suffix=suffix)
-        pieces = split.split(document.text, list(document.blocks), title=document.title)
-        collection = self._created()
-        document_id = hashlib.sha256(f"{collection}\n{source}".encode()).hexdigest()[:16]
-        with self.workspace.write() as db:
-            there = db.execute("SELECT * FROM documents WHERE id = ?", (document_id,)).fetchone()
-            if _same(there, hash_, title, given):
-                same = FileResult(source, "unchanged", document_id, there["title"])  # another process was faster
-                if log is not None:
-                    log.enter(db, same, stamp, versions)
-                return same
-            kept = given if given is not None else json.loads(there["given"]) if there is not None else {}
-            old = self._delete_passages(db, document_id)
-            db.execute("DELETE FROM documents WHERE id = ?", (document_id,))
-            db.execute(
-                "INSERT INTO documents (id, collection_id, tenant, user, source, title, language, media_type,"
-                " content_hash, text, updated_at, metadata, given) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    document_id, collection, self.caller.tenant, self.caller.user, source, document.title,
-                    document.language, document.media_type, hash_, document.text, time.time(),
-                    json.dumps({**document.metadata, **kept}, ensure_ascii=False), json.dumps(kept, ensure_ascii=False),
-                ),
-            )  # fmt: skip
-            new = self._insert_passages(db, collection, document_id, document, pieces)
-            _forget_vectors(db, old - new)
-            pending.raise_generation(db, collection, complete=False)
-            journals.forget(db, collection, source)
-            status: Status = "updated" if there else "added"
-            result = FileResult(source, status, document_id, document.title, len(pieces))
-            if log is not None:
-                log.enter(db, result, stamp, versions)
-        return result
-
-    def _insert_passages(
-        self,
-        db: sqlite3.Connection,
-        collection: int,
-        document_id: str,
-        document: load.Document,
-        pieces: Sequence[split.Piece],
-    ) -> set[str]:
-        hashes: dict[str, int] = {}
-        words = vocabulary.of(db, self.caller.tenant, self.name)
-        for position, piece in enumerate(pieces):
-            text = document.text[piece.start : piece.end]
-            context = split.context(document.title, piece.heading, piece.metadata)
-            hash_ = split.text_hash(f"{context}\n{text}")
-            hashes[hash_] = hashes.get(hash_, 0) + 1
-            passage_id = f"{document_id}-{hash_[:12]}" + (f"-{hashes[hash_]}" if hashes[hash_] > 1 else "")
-            number = db.execute(
-                'INSERT INTO passages (id, collection_id, document_id, position, start, "end", heading, page, language,'
-                " text, text_hash, metadata) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    passage_id, collection, document_id, position, piece.start, piece.end, piece.heading, piece.page,
-                    document.language, text, hash_, json.dumps(piece.metadata, ensure_ascii=False),
-                ),
-            ).lastrowid  # fmt: skip
-            assert number is not None  # an INSERT has a row id  # noqa: S101
-            keyword.add(db, collection, number, words.terms(context), words.terms(text))
-        return set(hashes)
-
-    def _delete_passages(self, db: sqlite3.Connection, document_id: str) -> set[str]:
-        """Delete the passages of a document from the tables; returns the keys of their vectors and their units'."""
-        rows = db.execute(
-            "SELECT p.*, d.title, d.source, d.metadata AS document_metadata"
-            " FROM passages p JOIN documents d ON d.id = p.document_id WHERE document_id = ?",
-            (document_id,),
-        ).fetchall()
-        for row in rows:
-            keyword.remove(db, self.id(), row["number"])
-        db.execute("DELETE FROM passages WHERE document_id = ?", (document_id,))
-        parts = {meaning.key(unit_text(unit)) for row in rows for unit in units(finding.passage_of(row))}
-        return {row["text_hash"] for row in rows} | parts
-
-    def _remove_source(self, source: str, log: journals.Journal | None = None) -> FileResult:
-        with self.workspace.write() as db:
-            row = db.execute(
-                "SELECT id, title FROM documents WHERE collection_id = ? AND source = ?", (self.id(), source)
-            ).fetchone()
-            if row is not None:
-                hashes = self._delete_passages(db, row["id"])
-                db.execute("DELETE FROM documents WHERE id = ?", (row["id"],))
-                _forget_vectors(db, hashes)
-                pending.raise_generation(db, self.id(), complete=True)
-            journals.forget(db, self.id(), source)
-            result = FileResult(source, "removed", row["id"] if row else None, row["title"] if row else "")
-            if log is not None:
-                log.enter(db, result, None, "")
-        return result
-
-    def _listed(self, paths: Sequence[str | os.PathLike[str]]) -> tuple[list[Path], list[str], list[FileResult]]:
-        """The files under ``paths``, the sources that are indexed and no longer there, and what is not read."""
-        full = [Path(path).expanduser() for path in paths]
-        gone = [str(p.resolve()) for p in full if not p.exists() and self._document_row(str(p.resolve()))]
-        present = [p for p in full if str(p.resolve()) not in gone]
-        listing = load.files(present)
-        roots = [p.resolve() for p in present if p.is_dir()]
-        with self.workspace.read() as db:
-            rows = db.execute("SELECT source FROM documents WHERE collection_id = ?", (self.id(),)).fetchall()
-        there = {str(path) for path, _ in listing.files}
-        unknown = [folder.resolve() for folder in listing.unreadable]  # nobody can say what is gone from there
-        for (source,) in rows:
-            path = Path(source)
-            inside = source not in there and path.is_absolute() and any(path.is_relative_to(root) for root in roots)
-            if inside and source not in gone and not any(path.is_relative_to(folder) for folder in unknown):
-                gone.append(source)
-        skipped = [
-            FileResult(name, "failed" if error.reason == "unreadable_file" else "skipped", error=error)
-            for name, error in listing.skipped.items()
-        ]
-        return [path for path, _ in listing.files], gone, skipped
-
-    def _put_vectors(self, model: str, made: Mapping[str, np.ndarray]) -> None:
-        with self.workspace.write() as db:
-            vectors.put(db, model, made)
-            pending.raise_generation(db, self.id(), complete=True)
+        return self._writer.id()
 
     def _count_pending(self, model: str) -> int:
         return pending.count(self.workspace, self.id(), model)
-
-    def _waiting(self, model: str, pivot: str) -> deque[str]:
-        """Texts without a vector, by hash. They start at ``pivot``, so that two processes rarely do the same work."""
-        with self.workspace.read() as db:
-            rows = db.execute(
-                f"SELECT DISTINCT p.text_hash {pending.MISSING} ORDER BY p.text_hash < ?, p.text_hash LIMIT ?",
-                (self.id(), model, pivot, _WAITING),
-            ).fetchall()
-        return deque(row[0] for row in rows)
-
-    def _batch(self, model: str, waiting: deque[str]) -> dict[str, str]:
-        """The next texts to embed, by hash, taken from the front of ``waiting``; those that have a vector by now not."""
-        found: dict[str, str] = {}
-        room = EMBED_CHARACTERS
-        with self.workspace.read() as db:
-            while waiting and len(found) < EMBED_BATCH and room > 0:
-                row = db.execute(_TEXT, (waiting.popleft(), self.id(), model)).fetchone()
-                if row is not None:
-                    context = split.context(row["title"], row["heading"], json.loads(row["metadata"]))
-                    found[row["text_hash"]] = f"{context}\n{row['text']}"
-                    room -= len(found[row["text_hash"]])
-        return found
-
-    def _document_row(self, source: str) -> Any:
-        return self._one("SELECT * FROM documents WHERE collection_id = ? AND source = ?", self.id(), source)
 
     def _one(self, sql: str, *values: Any) -> Any:
         with self.workspace.read() as db:
             return db.execute(sql, values).fetchone()
 
 
-_TEXT = (
-    "SELECT p.text_hash, p.text, p.heading, p.metadata, d.title FROM passages p JOIN documents d"
-    " ON d.id = p.document_id WHERE p.text_hash = ? AND +p.collection_id = ? AND NOT EXISTS"
-    " (SELECT 1 FROM vectors v WHERE v.model = ? AND v.text_hash = p.text_hash) LIMIT 1"
-)
-
-
-def _versions(columns: Mapping[str, str] | None) -> str:
-    """What a file was read with: when this changes it is read again, though it looks the same."""
-    return json.dumps([*_VERSIONS, sorted((columns or {}).items())], ensure_ascii=False)
-
-
 def _given(metadata_: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return None if metadata_ is None else metadata.checked(metadata_)
-
-
-def _same(row: Any, hash_: str, title: str | None, given: dict[str, Any] | None) -> bool:
-    """Whether the document ``row`` is there as it is to be stored."""
-    return (
-        row is not None
-        and row["content_hash"] == hash_
-        and title in (None, row["title"])
-        and (given is None or given == json.loads(row["given"]))
-    )
-
-
-def _forget_vectors(db: sqlite3.Connection, hashes: set[str]) -> None:
-    """Delete vectors of texts that no passage of any collection holds any more."""
-    for hash_ in hashes:
-        db.execute(
-            "DELETE FROM vectors WHERE text_hash = ? AND NOT EXISTS (SELECT 1 FROM passages WHERE text_hash = ?)",
-            (hash_, hash_),
-        )
 
 
 def _tell(progress: ProgressCallback | None, step: Progress) -> None:

@@ -6,14 +6,29 @@ something missing; every other change carries that mark along.
 
 from __future__ import annotations
 
+import json
+import secrets
 import sqlite3
+from collections import deque
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
+from core.retrieval import split, vectors
 from core.workspace import Workspace
+
+if TYPE_CHECKING:
+    import numpy as np
 
 MISSING = (  # of a collection and a model
     "FROM passages p WHERE p.collection_id = ? AND NOT EXISTS"
     " (SELECT 1 FROM vectors v WHERE v.model = ? AND v.text_hash = p.text_hash)"
 )
+_TEXT = (
+    "SELECT p.text_hash, p.text, p.heading, p.metadata, d.title FROM passages p JOIN documents d"
+    " ON d.id = p.document_id WHERE p.text_hash = ? AND +p.collection_id = ? AND NOT EXISTS"
+    " (SELECT 1 FROM vectors v WHERE v.model = ? AND v.text_hash = p.text_hash) LIMIT 1"
+)
+_WAITING = 20_000  # passages without a vector that are listed at a time
 _seen: dict[tuple[str, int, str], tuple[int, bool]] = {}  # generation, and whether something was missing then
 
 
@@ -43,6 +58,38 @@ def some(workspace: Workspace, collection: int, model: str) -> bool:
                 db.execute(f"SELECT 1 {MISSING} LIMIT 1", (collection, model)).fetchone() is not None,
             )
         return _seen[key][1]
+
+
+def waiting(workspace: Workspace, collection: int, model: str) -> deque[str]:
+    """Texts without a vector, by hash. They start anywhere, so that two processes rarely do the same work."""
+    with workspace.read() as db:
+        rows = db.execute(
+            f"SELECT DISTINCT p.text_hash {MISSING} ORDER BY p.text_hash < ?, p.text_hash LIMIT ?",
+            (collection, model, secrets.token_hex(16), _WAITING),
+        ).fetchall()
+    return deque(row[0] for row in rows)
+
+
+def batch(
+    workspace: Workspace, collection: int, model: str, hashes: deque[str], most: int, characters: int
+) -> dict[str, str]:
+    """The next texts to embed, by hash, taken from the front of ``hashes``; those that have a vector by now not."""
+    found: dict[str, str] = {}
+    with workspace.read() as db:
+        while hashes and len(found) < most and characters > 0:
+            row = db.execute(_TEXT, (hashes.popleft(), collection, model)).fetchone()
+            if row is not None:
+                context = split.context(row["title"], row["heading"], json.loads(row["metadata"]))
+                found[row["text_hash"]] = f"{context}\n{row['text']}"
+                characters -= len(found[row["text_hash"]])
+    return found
+
+
+def embedded(workspace: Workspace, collection: int, model: str, made: Mapping[str, np.ndarray]) -> None:
+    """Keep vectors by the hash of their text, and tell every reader."""
+    with workspace.write() as db:
+        vectors.put(db, model, made)
+        raise_generation(db, collection, complete=True)
 
 
 def record(workspace: Workspace, collection: int, model: str) -> None:
