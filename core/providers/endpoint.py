@@ -16,9 +16,10 @@ import httpx2
 
 from core.errors import ConnectFailed, InvalidResponse, InvalidSetting, MissingPackage, ProviderError, TimedOut
 from core.i18n import remember_secret, secret_free
+from core.providers.http1 import ConnectionLost, MalformedResponse
 from core.providers.refusals import refused
 from core.providers.services import key_of, services
-from core.providers.transport import ConnectionLost, MalformedResponse, ProxyTransport, Transport
+from core.providers.transport import ProxyTransport, Transport
 from core.settings import Settings
 from core.types import Deadlines
 

@@ -9,8 +9,9 @@ import httpx2
 from core.errors import InvalidResponse, ProviderError, StreamInterrupted, TimedOut, code_of
 from core.i18n import Phrase, secret_free
 from core.providers.endpoint import Endpoint
+from core.providers.http1 import ConnectionLost, MalformedResponse, ShortBody, decoder
 from core.providers.refusals import SHOWN_BYTES, beginning, refused_inside, request_id_of
-from core.providers.transport import ConnectionLost, MalformedResponse, Readable, ShortBody, decoder
+from core.providers.transport import Readable
 from core.providers.wire import DONE, MAX_EVENT_BYTES, Answer, BrokenWire, ErrorSent, EventParser, parse_json
 from core.types import Deadlines, Event
 

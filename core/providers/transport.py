@@ -12,9 +12,7 @@ transport is used behind the same face (:class:`ProxyTransport`). Why: docs/deci
 from __future__ import annotations
 
 import asyncio
-import re
 import ssl
-import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from functools import lru_cache
@@ -23,35 +21,27 @@ from typing import Any, Protocol, cast
 
 import httpx2
 
-from core.i18n import Phrase, secret_free
+from core.i18n import Phrase
+from core.providers.http1 import (
+    MAX_HEAD_BYTES,
+    Chunked,
+    ConnectionEnded,
+    ConnectionLost,
+    Counted,
+    Framing,
+    MalformedResponse,
+    ShortBody,
+    UntilClose,
+    content_length,
+    parse_head,
+    request_bytes,
+    shown,
+)
 
-MAX_HEAD_BYTES = 64 * 1024
 MAX_ERROR_BYTES = 64 * 1024  # of the body of a response with status 400 and up; the rest is not read
 HIGH_WATER_BYTES = 256 * 1024  # unread bytes at which the socket is paused
 KEEPALIVE_S = 20.0
 DRAIN_S = 1.0  # how long the end of a finished stream may take to come before the connection is given up
-_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_BAD_VALUE = re.compile(rb"[\x00\r\n]")
-
-
-class ConnectionLost(httpx2.RemoteProtocolError):
-    """The connection ended before the response did; ``phrase`` says how."""
-
-    def __init__(self, key: str, **params: Any) -> None:
-        self.phrase = Phrase(key, **params)
-        super().__init__(str(self.phrase))
-
-
-class ConnectionEnded(ConnectionLost):
-    """The server closed the connection before the first byte of an answer."""
-
-
-class MalformedResponse(ConnectionLost):
-    """The server does not speak HTTP as agreed."""
-
-
-class ShortBody(MalformedResponse):
-    """The server closed the connection before the end of the body it announced."""
 
 
 class Readable(Protocol):
@@ -178,7 +168,7 @@ class Connection(asyncio.Protocol):
         self._head: asyncio.Future[httpx2.Response] | None = None
         self._body: Body | None = None
         self._buffer = bytearray()
-        self._framing: _Framing | None = None
+        self._framing: Framing | None = None
         self._until_close = False
         self._reusable = True
         self._timer: asyncio.TimerHandle | None = None
@@ -249,7 +239,7 @@ class Connection(asyncio.Protocol):
             if end < 0:
                 start = bytes(self._buffer[:5])
                 if not b"HTTP/".startswith(start):
-                    raise MalformedResponse("wire.not_http", begins=_shown(self._buffer))
+                    raise MalformedResponse("wire.not_http", begins=shown(self._buffer))
                 if len(self._buffer) > MAX_HEAD_BYTES:
                     raise MalformedResponse("wire.long_head", limit=MAX_HEAD_BYTES)
                 return
@@ -269,21 +259,21 @@ class Connection(asyncio.Protocol):
             stream=body,
             extensions={"http_version": version, "reason_phrase": reason, "body": body},
         )
-        framing: _Framing
+        framing: Framing
         if status in (204, 304):
-            framing = _Counted(0, body)
+            framing = Counted(0, body)
         elif b"chunked" in fields.get(b"transfer-encoding", b"").lower():
-            framing = _Chunked(body)
+            framing = Chunked(body)
         elif b"content-length" in fields:
-            framing = _Counted(_content_length(fields[b"content-length"]), body)
+            framing = Counted(content_length(fields[b"content-length"]), body)
         else:
             self._until_close, self._reusable = True, False
-            framing = _UntilClose(body)
+            framing = UntilClose(body)
         waiting.set_result(response)
         self._body, self._framing = body, framing
         self._eat(framing, rest)
 
-    def _eat(self, framing: _Framing, data: bytes) -> None:
+    def _eat(self, framing: Framing, data: bytes) -> None:
         try:
             rest = framing.eat(data)
         except MalformedResponse as error:
@@ -339,129 +329,6 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
 
-class _Framing:
-    """Finds the end of a body. ``body`` is ``None`` once nobody reads it."""
-
-    def __init__(self, body: Body) -> None:
-        self.body: Body | None = body
-
-    def eat(self, data: bytes) -> bytes | None:
-        """Pass ``data`` to the body; ``None`` while more must come, else the bytes behind its end."""
-        raise NotImplementedError
-
-
-class _Counted(_Framing):
-    """A body of as many bytes as the head announced."""
-
-    def __init__(self, length: int, body: Body) -> None:
-        super().__init__(body)
-        self.left = length
-
-    def eat(self, data: bytes) -> bytes | None:
-        piece = data[: self.left]
-        self.left -= len(piece)
-        if piece and self.body is not None:
-            self.body.put(piece)
-        return None if self.left else data[len(piece) :]
-
-
-class _UntilClose(_Framing):
-    """A body that ends with the connection."""
-
-    def eat(self, data: bytes) -> bytes | None:
-        if data and self.body is not None:
-            self.body.put(data)
-        return None
-
-
-class _Chunked(_Framing):
-    """A body in chunks (RFC 9112, section 7.1), in any split."""
-
-    def __init__(self, body: Body) -> None:
-        super().__init__(body)
-        self._left = 0  # bytes of the current chunk, its line end included
-        self._line = b""  # the part of a line that has come
-        self._trailer = False
-
-    def eat(self, data: bytes) -> bytes | None:
-        pieces: list[bytes] = []
-        try:
-            return self._cut(data, pieces)
-        finally:  # what came before a broken chunk is good
-            if pieces and self.body is not None:
-                self.body.put(pieces[0] if len(pieces) == 1 else b"".join(pieces))
-
-    def _cut(self, data: bytes, pieces: list[bytes]) -> bytes | None:
-        at, size = 0, len(data)
-        while at < size:
-            if self._left > 2:
-                piece = data[at : at + self._left - 2]
-                at += len(piece)
-                self._left -= len(piece)
-                pieces.append(piece)
-            elif self._left:  # CR LF after the chunk
-                end = data[at : at + self._left]
-                if not b"\r\n"[2 - self._left :].startswith(end):
-                    raise MalformedResponse("wire.not_chunked", begins=_shown(data[at:]))
-                at += len(end)
-                self._left -= len(end)
-            else:
-                stop = data.find(b"\n", at)
-                if stop < 0:
-                    self._line += data[at:]
-                    if len(self._line) > MAX_HEAD_BYTES:
-                        raise MalformedResponse("wire.not_chunked", begins=_shown(self._line))
-                    return None
-                line = (self._line + data[at:stop]).removesuffix(b"\r")
-                self._line = b""
-                at = stop + 1
-                if not self._trailer:
-                    self._left = _chunk_size(line)
-                    self._trailer = self._left == 0
-                    if self._left:
-                        self._left += 2
-                elif not line:
-                    return data[at:]
-        return None
-
-
-def _shown(data: bytes | bytearray) -> str:
-    return secret_free(bytes(data[:80]).decode("utf-8", "replace"))
-
-
-def _chunk_size(line: bytes) -> int:
-    digits = line.partition(b";")[0].strip()
-    if not 0 < len(digits) <= 16 or digits.strip(b"0123456789abcdefABCDEF"):
-        raise MalformedResponse("wire.not_chunked", begins=_shown(line))
-    return int(digits, 16)
-
-
-def _content_length(value: bytes) -> int:
-    if not value.isdigit() or len(value) > 18:
-        raise MalformedResponse("wire.not_http", begins=_shown(value))
-    return int(value)
-
-
-def parse_head(head: bytes) -> tuple[bytes, int, bytes, list[tuple[bytes, bytes]]]:
-    """``(version, status, reason, headers)`` of a response head without its empty line.
-
-    Raises:
-        MalformedResponse: not an HTTP/1 head.
-    """
-    first, *lines = head.split(b"\r\n")
-    version, _, rest = first.partition(b" ")
-    code, _, reason = rest.partition(b" ")
-    if version not in (b"HTTP/1.1", b"HTTP/1.0") or len(code) != 3 or not code.isdigit() or code[0] == 0x30:
-        raise MalformedResponse("wire.not_http", begins=_shown(first))
-    headers = []
-    for line in lines:
-        name, colon, value = line.partition(b":")
-        if not colon or not _NAME.fullmatch(name) or _BAD_VALUE.search(value):
-            raise MalformedResponse("wire.not_http", begins=_shown(line))
-        headers.append((name, value.strip(b" \t")))
-    return version, int(code), reason, headers
-
-
 class Transport(httpx2.AsyncBaseTransport):
     """Connections to any host, kept and reused, without a limit on their number."""
 
@@ -472,7 +339,7 @@ class Transport(httpx2.AsyncBaseTransport):
         self._closed = False
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        data = _request_bytes(request, await request.aread())
+        data = request_bytes(request, await request.aread())
         url = request.url
         origin = (url.raw_scheme, url.raw_host, url.port or (443 if url.raw_scheme == b"https" else 80))
         kept = self._free(origin)
@@ -607,15 +474,6 @@ class _PulledBody(httpx2.AsyncByteStream):
                 await self._closing
 
 
-def _request_bytes(request: httpx2.Request, content: bytes) -> bytes:
-    lines = [request.method.encode("ascii") + b" " + request.url.raw_path + b" HTTP/1.1"]
-    for name, value in request.headers.raw:
-        if not _NAME.fullmatch(name) or _BAD_VALUE.search(value):
-            raise httpx2.LocalProtocolError(f"not a header that can be sent: {name!r}")
-        lines.append(name + b": " + value)
-    return b"\r\n".join((*lines, b"", content))
-
-
 def _is_address(host: str) -> bool:
     return ":" in host or host.replace(".", "").isdigit()
 
@@ -624,30 +482,3 @@ def _is_address(host: str) -> bool:
 def tls_context() -> ssl.SSLContext:
     """The system's trust store, as httpx2 reads it; loading it takes about 20 ms."""
     return httpx2.create_ssl_context()
-
-
-def decoder(encoding: str) -> Callable[[bytes], bytes] | None:
-    """A function that undoes ``Content-Encoding`` piece by piece; ``None`` for a plain body.
-
-    No compression is asked for, but some gateways send it all the same. A piece that would grow beyond
-    ``64 * HIGH_WATER_BYTES`` is refused.
-
-    Raises:
-        MalformedResponse: an encoding that is not known, or bytes that are not in it.
-    """
-    if encoding in ("", "identity"):
-        return None
-    if encoding not in ("gzip", "x-gzip", "deflate"):
-        raise MalformedResponse("wire.encoding", encoding=encoding[:40])
-    unpack = zlib.decompressobj(47)  # gzip and zlib, told apart by their first bytes
-
-    def decode(data: bytes) -> bytes:
-        try:
-            plain = unpack.decompress(data, 64 * HIGH_WATER_BYTES)
-        except zlib.error as error:
-            raise MalformedResponse("wire.not_packed", encoding=encoding, begins=_shown(data)) from error
-        if unpack.unconsumed_tail:
-            raise MalformedResponse("wire.bomb")
-        return plain
-
-    return decode

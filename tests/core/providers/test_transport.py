@@ -13,7 +13,8 @@ import httpx2
 import pytest
 
 from core.providers import transport as under_test
-from core.providers.transport import MalformedResponse, ProxyTransport, Transport, decoder, parse_head
+from core.providers.http1 import MalformedResponse, decoder, parse_head
+from core.providers.transport import ProxyTransport, Transport
 from tests.servers.misbehaving import (
     CERTIFICATE,
     END,
