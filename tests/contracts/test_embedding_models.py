@@ -10,13 +10,13 @@ import pytest
 from core.contracts import EmbeddingModel
 from core.providers.langchain import LangChainEmbedding
 from core.providers.langchain_bridge import TouchstoneEmbeddings
-from core.providers.openmp import be_polite
 from core.providers.registry import ENGINES, open_model
 from core.providers.sync import run
 from core.settings import load_settings
 from tests.contracts.embedding_model import EmbeddingModelContract, Traits
 from tests.core.providers.tiny_gguf import metadata, write_gguf
 from tests.core.providers.tiny_torch import minilm
+from tests.servers.llama import embedding_server
 
 MODELS: dict[str, Traits] = {
     "embedded:e5": Traits(kinds_differ=True, bilingual=True),
@@ -55,7 +55,7 @@ def traits(name: str) -> Traits:
 @pytest.fixture(scope="module")
 def model(name: str, folder: Path) -> Iterator[EmbeddingModel]:
     variables = {"TOUCHSTONE_HOME": str(folder / "home"), "TOUCHSTONE_LOCAL_SLOTS": "3"}
-    server = _server(folder / "tiny-4k.gguf") if name.startswith("openai:") else None
+    server = embedding_server(folder / "tiny-4k.gguf") if name.startswith("openai:") else None
     if server is not None:
         variables["OPENAI_BASE_URL"] = f"{server.listening_address}/v1"
     settings = load_settings(folder, variables)
@@ -66,23 +66,6 @@ def model(name: str, folder: Path) -> Iterator[EmbeddingModel]:
         opened = open_model("embedding", name, settings)
     yield opened
     run(opened.aclose())
-
-
-def _server(path: Path):  # type: ignore[no-untyped-def]  # xllamacpp has no types
-    """llama.cpp's HTTP server on loopback, for embeddings."""
-    import xllamacpp
-
-    be_polite()
-    params = xllamacpp.CommonParams()
-    params.model.path = str(path)
-    params.embedding = params.endpoint_metrics = True
-    params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
-    params.n_ctx = params.n_batch = params.n_ubatch = 4096
-    params.fit_params = params.warmup = params.ui = False
-    params.verbosity = -1
-    server = xllamacpp.Server(params)
-    server.handle_metrics()
-    return server
 
 
 class TestEmbeddingModels(EmbeddingModelContract):
