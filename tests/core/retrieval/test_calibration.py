@@ -85,7 +85,9 @@ def test_it_is_kept_with_its_error_rates_and_used(library: Library) -> None:
     assert before.mode == "extractive"
     with library.workspace.write() as db:
         db.execute("UPDATE calibrations SET threshold = 0.9999")
-    assert asyncio.run(library.answer(question)).mode == "refused"
+    for where in (None, {"language": "zh"}):
+        answer = asyncio.run(library.answer(question, where=where))
+        assert (answer.mode, answer.threshold) == ("refused", 0.9999)
     assert calibration.forget(index)
     assert asyncio.run(library.answer(question)).mode == "extractive"
     assert not calibration.forget(index)
