@@ -3,7 +3,8 @@
 kind             columns (``ours``)                               the record
 classification   ``text``, ``label``                              input, label
 pairs            ``anchor``, ``positive``                         input, answers
-conversations    ``messages``, or ``prompt`` and ``completion``   input (all before the last answer), answers, metadata
+conversations    ``messages``, or ``prompt`` and ``completion``   input (all before the last answer), answers, metadata;
+                 ``expected`` (optional)                          words that a right answer must hold
 text             ``text``; a ``.txt`` or ``.md`` by paragraph     input
 
 Reading never stops at a row that lacks something: such rows are left out and told in a :class:`Finding`. What makes the
@@ -193,7 +194,10 @@ def _talk(number: str, where: str, row: Mapping[str, Any], names: Mapping[str, s
     if sum(len(turn["content"]) for turn in told) > LONG:
         notes.add("long_text", where)
     asked = "\n".join(turn["content"] for turn in told[:-1])
-    return Record(number, asked, answers=(told[-1]["content"],), metadata={"where": where, "messages": told})
+    about: dict[str, Any] = {"where": where, "messages": told}
+    if row.get("expected"):
+        about["expected"] = row["expected"] if isinstance(row["expected"], list) else [row["expected"]]
+    return Record(number, asked, answers=(told[-1]["content"],), metadata=about)
 
 
 def _cell(value: Any) -> str:
