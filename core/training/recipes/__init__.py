@@ -55,7 +55,6 @@ class Recipe:
     module: str
     method: str
     needs: Needs | None
-    about: Mapping[str, str]
     settings: Mapping[str, int | float]
 
     def with_settings(self, given: Mapping[str, str]) -> Recipe:
@@ -112,15 +111,7 @@ def recipe(name: str) -> Recipe:
     if name not in _names():
         raise UnknownName(kind="recipe", value=name, allowed=", ".join(_names()))
     told = yaml.safe_load((FOLDER / f"{name}.yaml").read_text("utf-8"))
-    return Recipe(
-        name,
-        cast("Kind", told["kind"]),
-        told["module"],
-        told["method"],
-        told.get("needs"),
-        told["about"],
-        told["settings"],
-    )
+    return Recipe(name, cast("Kind", told["kind"]), told["module"], told["method"], told.get("needs"), told["settings"])
 
 
 def trainer(found: Recipe) -> Callable[[Plan], dict[str, Any]]:
