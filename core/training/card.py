@@ -5,7 +5,6 @@ The front matter is that of a Hugging Face model card, so an exported folder is 
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from core.evaluation.results import Evaluation, Report
@@ -28,7 +27,7 @@ def write_card(version: Version, made: Report) -> None:
     head: dict[str, Any] = {
         "pipeline_tag": _PIPELINES[run.kind],
         "language": list(run.about_data["languages"]),
-        "base_model": _base(version),
+        "base_model": version.origin,
         "tags": ["touchstone", run.recipe],
     }
     parts = [
@@ -55,7 +54,7 @@ def _part(version: Version, made: Report, language: str) -> list[str]:
     trained = t(
         "run",
         recipe=run.recipe,
-        base=_base(version),
+        base=version.origin,
         settings=", ".join(f"{name}={value}" for name, value in run.settings.items()),
         seed=run.seed,
     )
@@ -82,12 +81,6 @@ def _part(version: Version, made: Report, language: str) -> list[str]:
         f"### {t('limits')}",
         t("limits_text"),
     ]
-
-
-def _base(version: Version) -> str:
-    """The base by name; of a folder the last part, for a card goes where the folder does not."""
-    name = version.run.base or version.run.embedding
-    return Path(name).name if Path(name).is_absolute() else name
 
 
 def _figures(made: Report, t: Any) -> str:

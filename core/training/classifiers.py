@@ -121,7 +121,7 @@ class TorchClassifier:
         with quiet():
             tokenizer = AutoTokenizer.from_pretrained(folder, **safe)
             model = AutoModelForSequenceClassification.from_pretrained(
-                source, num_labels=len(self.labels), dtype=torch.float32, **safe
+                source, num_labels=len(self.labels), dtype=torch.float32, ignore_mismatched_sizes=adapter, **safe
             )
             if adapter:
                 model = merge_adapter(model, folder)

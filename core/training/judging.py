@@ -44,7 +44,7 @@ def task_of(version: Version) -> Task:
 async def judge(version: Version, task: Task, settings: Settings, *, name: str = "") -> Evaluation:
     """``version`` on ``task``, which may be that of another version of the same kind."""
     run = version.run
-    config = {"recipe": run.recipe, "base": run.base or run.embedding, **run.settings, "seed": run.seed, "checksum": run.checksum}  # fmt: skip
+    config = {"recipe": run.recipe, "base": version.origin, **run.settings, "seed": run.seed, "checksum": run.checksum}  # fmt: skip
     outputs = await _outputs(version, task, settings)
     return judged(task, outputs, name=name or version.served_as, config=config)
 
@@ -62,7 +62,7 @@ async def baseline(version: Version, task: Task, settings: Settings) -> Evaluati
         found = {r.id: {"label": label, "typos": t} for r, label, t in zip(records, plain, typed, strict=True)}
         return judged(task, found, name="tfidf+svm", config={"seed": version.run.seed})
     outputs = await _outputs(version, task, settings, base=True)
-    return judged(task, outputs, name=f"base {version.run.base}", config={"base": version.run.base})
+    return judged(task, outputs, name=f"base {version.origin}", config={"base": version.origin})
 
 
 async def _outputs(version: Version, task: Task, settings: Settings, *, base: bool = False) -> dict[str, Any]:

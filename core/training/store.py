@@ -70,6 +70,12 @@ class Version:
         return self.folder / "report.json"
 
     @property
+    def origin(self) -> str:
+        """The base by name; of a folder its last two parts, for a name goes where the folder does not."""
+        name = self.run.base or self.run.embedding
+        return "/".join(Path(name).parts[-2:]) if Path(name).is_absolute() else name
+
+    @property
     def finished(self) -> bool:
         return self.report.is_file()
 

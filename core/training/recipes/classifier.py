@@ -56,6 +56,7 @@ def trainable(plan: Plan, labels: Sequence[str]) -> Any:
         num_labels=len(labels),
         id2label=names,
         label2id={label: number for number, label in names.items()},
+        ignore_mismatched_sizes=True,  # a base that classified something else begins with a new top
         dtype=torch.float32,
         local_files_only=True,
         trust_remote_code=False,
