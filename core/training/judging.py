@@ -27,7 +27,7 @@ from core.types import Example
 RANKED = ("ndcg@10", "mrr@10", "recall@10")
 DOCUMENTS = 2_000  # partners of other parts that stand beside those of the test part
 GENERATED = 100  # answers written for a judgment; each costs seconds on a CPU
-ANSWER_TOKENS = 128
+ANSWER_TOKENS = 64
 
 
 def task_of(version: Version) -> Task:
