@@ -16,7 +16,7 @@ from core.errors import ConfigurationError, InputError, MissingFile, MissingPack
 from core.i18n import Phrase
 from core.settings import Settings
 
-INSTALL = 'pip install "touchstone-llm[train]"'
+INSTALL = 'pip install "touchstone-llm[local]"'
 Needs = Literal["embedding", "encoder", "chat"]  # what kind of base a recipe begins with
 _PREFIXES = ("transformers:", "sentence-transformers:", "gguf:")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
