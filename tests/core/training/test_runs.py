@@ -111,6 +111,9 @@ def test_rows_the_serving_version_has_learned_do_not_judge(runtime: Runtime, tmp
         asyncio.run(promotion.promote(second, runtime.settings))
     assert code_of(caught.value) == "input.few_rows"
     assert " 5 " in str(caught.value)
+    step, _, _ = asyncio.run(promotion.promote(second, runtime.settings, force=True))
+    assert step is not None
+    assert (step.what, step.version) == ("forced", 2)
 
 
 def test_a_run_that_was_stopped_is_taken_up_again(runtime: Runtime, tmp_path: Path) -> None:
