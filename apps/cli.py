@@ -21,6 +21,7 @@ from apps.commands import (
     sentiment,
     setup,
     talk,
+    train,
     upkeep,
     words,
 )
@@ -83,7 +84,7 @@ app.add_typer(words.synonyms)
 app.add_typer(words.dictionary)
 app.add_typer(recommend.app)
 app.add_typer(evaluate.app)
-app.add_typer(sentiment.train)
+app.add_typer(train.app)
 
 
 def main() -> None:

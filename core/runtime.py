@@ -15,6 +15,8 @@ from core.telemetry.ledger import Ledger, Recorded, RecordedEmbedding, RecordedR
 from core.types import Example
 from core.workspace import Workspace
 
+_TRAINED = "trained:"
+
 
 class Runtime:
     """Holds what is expensive to open. Models open on first use and are shared by all callers."""
@@ -25,6 +27,7 @@ class Runtime:
         self.workspace = Workspace.open(settings.home)
         self.ledger = Ledger(self.workspace)
         self._models: dict[tuple[str, str], Any] = {}
+        self._served: dict[str, str] = {}  # trained:NAME -> trained:NAME@VERSION, as last asked for
         self._lock = threading.RLock()
 
     def chat(self, name: str | None = None) -> ChatModel:
@@ -47,10 +50,12 @@ class Runtime:
         """Answers typed questions: by ``examples`` on the embedding model, else on the chat model ``name``.
 
         ``by`` asks what was made for decisions instead: ``decisions`` or ``systemone``, the endpoint of that name of
-        a service, or ``pipeline``, the pipeline of transformers.
+        a service, or ``pipeline``, the pipeline of transformers. ``trained:NAME`` was made for them by itself.
         """
         from core.providers.decisions import decision_model
 
+        if by is None and examples is None and (name or "").startswith(_TRAINED):
+            by = "decisions"
         if by is not None:
             return self._model(by, name or self.settings.model("chat"))
 
@@ -93,6 +98,8 @@ class Runtime:
         self.close()
 
     def _model(self, kind: str, name: str) -> Any:
+        if name.startswith(_TRAINED):
+            name = self._serving(name)
         with self._lock:
             model = self._models.get((kind, name))
             if model is None:
@@ -105,6 +112,18 @@ class Runtime:
                     model = RecordedReranker(model, self.ledger)
                 self._models[kind, name] = model
             return model
+
+    def _serving(self, name: str) -> str:
+        """The version that ``name`` stands for now; the one that served before is let go of."""
+        from core.training.store import serving_name
+
+        pinned = serving_name(name, self.settings.home)
+        with self._lock:
+            before, self._served[name] = self._served.get(name, pinned), pinned
+            gone = {} if before == pinned else {k: self._models.pop(k) for k in list(self._models) if k[1] == before}
+        if gone:  # in a thread: this may be called on the event loop that closing waits for
+            threading.Thread(target=_close_models, args=(gone,), name="touchstone-retired", daemon=True).start()
+        return pinned
 
 
 def open_runtime(settings: Settings | None = None, *, folder: Path | None = None) -> Runtime:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from apps.commands.checkup import Json
-from apps.commands.shell import Command, Group, Out, out_of, plain, table
+from apps.commands.shell import Command, Out, out_of, plain, table
+from apps.commands.train import app as train_app
 from core.errors import InputError
 from core.i18n import message
 
@@ -91,17 +92,7 @@ def _data(body: str, opinions: list[Opinion]) -> dict[str, Any]:
     }
 
 
-train = typer.Typer(
-    name="train", cls=Group, help="cli.train.about", no_args_is_help=True, rich_markup_mode=None, add_completion=False
-)  # fmt: skip
-
-
-@train.callback()
-def _train() -> None:
-    """Keeps ``train`` a group while it has one command."""
-
-
-@train.command("sentiment", cls=Command, help="cli.train.sentiment.about")
+@train_app.command("sentiment", cls=Command, help="cli.train.sentiment.about")
 def train_sentiment(
     file: Annotated[Path | None, typer.Argument(help="cli.train.sentiment.file", metavar="CSV")] = None,
     use: Annotated[int | None, typer.Option("--use", min=0, help="cli.train.sentiment.use")] = None,

@@ -1,5 +1,6 @@
 """Data sets from files in public formats.
 
+    read_rows      the rows of a CSV, TSV or JSONL file as they are
     load_jsonl     one JSON object per line, columns named by you
     load_csv       CSV or TSV, with or without a header
     load_beir      a BEIR folder: corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv
@@ -26,6 +27,8 @@ from typing import Any
 from core.errors import InputError, MissingFile, UnknownName
 from core.evaluation.datasets import Dataset, Document, Record
 
+_LONGEST_CELL = 2**26  # characters; by itself csv refuses a text of 128 KiB
+
 
 @dataclass(frozen=True, slots=True)
 class Columns:
@@ -41,6 +44,18 @@ class Columns:
     answers: str | None = None
     relevant: str | None = None
     metadata: tuple[str, ...] = ()
+
+
+def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """``(where, row)`` of each row of a JSONL file, by its name, or a delimited one. Cells may be missing.
+
+    Raises:
+        MissingFile: no such file.
+        InputError: a line that is no row, an unreadable file; names the file and line.
+    """
+    path = _existing(path)
+    plain = path.name.removesuffix(".gz").lower()
+    return _json_lines(path) if plain.endswith((".jsonl", ".ndjson", ".json")) else _delimited(path, None, None)
 
 
 def load_jsonl(path: Path, columns: Columns, *, split: str = "test", name: str | None = None) -> Dataset:
@@ -332,6 +347,7 @@ def _delimited(path: Path, delimiter: str | None, header: Sequence[str] | None) 
     text = _text(path)
     delimiter = delimiter or ("\t" if "\t" in text.partition("\n")[0] else ",")
     lines = io.StringIO(text, newline="")
+    csv.field_size_limit(_LONGEST_CELL)
     if delimiter == "\t":
         rows = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
     else:

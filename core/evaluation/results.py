@@ -33,6 +33,7 @@ STATISTICS: dict[str, Callable[..., float]] = {
     "auroc": labels.auroc,
     "aupr": labels.aupr,
     "ece": labels.ece,
+    "perplexity": lambda nll, tokens: float(np.exp(nll.sum() / tokens.sum())),
     "aurc": selective.aurc,
     "coverage_at_risk": selective.coverage_at_risk,
     "risk_at_coverage": selective.risk_at_coverage,

@@ -1,0 +1,166 @@
+"""The model that training begins with: a folder, a hub model, a GGUF file or an embedded one, ready for torch to load,
+and whether a run on it fits in memory, known before anything is loaded.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+from core.errors import ConfigurationError, InputError, MissingFile, MissingPackage, OutOfMemory
+from core.i18n import Phrase
+from core.settings import Settings
+
+INSTALL = 'pip install "touchstone-llm[local]"'
+Needs = Literal["embedding", "encoder", "chat"]  # what kind of base a recipe begins with
+_PREFIXES = ("transformers:", "sentence-transformers:", "gguf:")
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_PROCESS = 400 << 20  # bytes of torch itself and its scratch memory
+_OPTIMIZER = 12  # bytes a trained weight takes beside itself: gradient, and the two moments of Adam
+_FLOAT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """``name`` as it was given, ``source`` as the transformers provider opens it, ``folder`` as torch loads it."""
+
+    name: str
+    source: str
+    folder: Path
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the progress bars and tables that transformers writes to the terminal; what they say is in the log of
+    the run, and what is wrong is raised."""
+    import warnings
+
+    from transformers.utils import logging
+
+    bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)  # peft asks
+            yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def need_torch() -> None:
+    """Raises: MissingPackage: torch, transformers or peft is not installed."""
+    for package in ("torch", "transformers", "peft", "accelerate"):
+        if find_spec(package) is None:
+            raise MissingPackage(package=package, needed_for="training", install=INSTALL)
+
+
+def resolve(name: str, settings: Settings) -> Base:
+    """Find the base model ``name``; what has to be fetched or converted is.
+
+    Raises:
+        InputError: (reason ``bad_value``) no name was given.
+        MissingFile, MissingPackage, ConfigurationError: it is not there, damaged, or brings code of its own.
+    """
+    if not name:
+        raise InputError(reason="bad_value", name="--base", value="", allowed=Phrase("training.base"))
+    need_torch()
+    from core.providers.torch_files import WEIGHTS, fetch, read_json
+
+    source = _source(name, settings)
+    if source.lower().endswith(".gguf"):
+        from core.providers.gguf_file import read_header
+        from core.providers.torch_loading import converted
+
+        return Base(name, source, converted(read_header(Path(source), name), settings.home))
+    folder = Path(source)
+    if not folder.exists() and _HUB_ID.fullmatch(source):
+        folder = fetch(source, WEIGHTS, name=name)
+    if not (folder / "config.json").is_file():
+        raise MissingFile(path=str(folder / "config.json"), needed_for=name)
+    if read_json(folder / "config.json").get("auto_map"):
+        raise ConfigurationError(reason="remote_code", path=str(folder))
+    return Base(name, source, folder)
+
+
+def _source(name: str, settings: Settings) -> str:
+    """A path made absolute, or a hub id as it is."""
+    if name.startswith("embedded:"):
+        from core.providers.embedded import CHAT, _row, find_file
+
+        return str(find_file(_row(CHAT, "chat", name.partition(":")[2])))
+    for prefix in _PREFIXES:
+        name = name.removeprefix(prefix)
+    place = settings.folder / Path(name).expanduser()
+    if place.exists() or not _HUB_ID.fullmatch(name):
+        return str(place.absolute())
+    return name
+
+
+def memory_needed(
+    base: Base, needs: Needs, method: str, settings: Mapping[str, Any], *, labels: int = 2
+) -> tuple[int, int, int]:
+    """``(bytes, weights, trained weights)`` of a run, from the model's configuration alone.
+
+    Weights in float32; a gradient and two moments of Adam for each that is trained; the activations kept for the
+    backward pass, and for a chat model the scores of the whole vocabulary. Source of the activations: Korthikanti et
+    al. 2022, https://arxiv.org/abs/2205.05198, equation 2, twice as large because the numbers are.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification
+
+    config = AutoConfig.from_pretrained(base.folder, local_files_only=True)
+    text = config.get_text_config()
+    with torch.device("meta"):
+        if needs == "chat":
+            model = AutoModelForCausalLM.from_config(config)
+        elif method == "pairs":
+            model = AutoModel.from_config(config)
+        else:
+            config.num_labels = labels
+            model = AutoModelForSequenceClassification.from_config(config)
+    weights = sum(p.numel() for p in model.parameters())
+    trained = weights
+    if method == "lora":
+        linear = [m for m in model.modules() if isinstance(m, torch.nn.Linear)]
+        trained = settings["rank"] * sum(m.in_features + m.out_features for m in linear)
+    elif method == "frozen":
+        trained = weights - sum(p.numel() for p in model.base_model.parameters()) + text.hidden_size**2
+    batch, length = settings["batch_size"], min(settings["max_tokens"], _context(text))
+    batch *= 2 if method == "pairs" else 1
+    heads = text.num_attention_heads
+    activations = 2 * batch * length * (34 * text.hidden_size + 5 * heads * length) * text.num_hidden_layers
+    if method == "frozen":
+        activations //= text.num_hidden_layers  # nothing is kept below what is trained
+    scores = 3 * _FLOAT * batch * length * text.vocab_size if needs == "chat" else 0
+    return _PROCESS + weights * _FLOAT + trained * _OPTIMIZER + activations + scores, weights, trained
+
+
+def require_memory(needed: int, base: Base, settings: Settings) -> None:
+    """Refuse a run that does not fit.
+
+    Raises:
+        OutOfMemory: (reason ``training``) says how much is needed and how much is free.
+    """
+    from core.providers.torch_device import choose, free_bytes
+    from core.providers.torch_memory import MIB
+
+    device = choose(settings)
+    free = free_bytes(device)
+    if free is not None and needed > free:
+        raise OutOfMemory(
+            reason="training", provider="training", model=base.name, device=device.name,
+            needed_mib=-(-needed // MIB), free_mib=free // MIB,
+        )  # fmt: skip
+
+
+def _context(text: Any) -> int:
+    found = getattr(text, "max_position_embeddings", None)
+    return int(found) if isinstance(found, int) and found > 0 else 1 << 30

@@ -1,0 +1,192 @@
+"""What a trained model is worth on rows it has not seen, beside a cheap baseline.
+
+kind             figures                                                          baseline
+classification   accuracy, F1, calibration error, AURC, accuracy with typos       TF-IDF and a linear SVM
+pairs            nDCG, MRR, recall: the partner among all partners                the base model
+conversations    perplexity of the reference, overlap with it, expected words     the base model
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from core.contracts import ChatModel, EmbeddingModel
+from core.evaluation import spans
+from core.evaluation.datasets import Dataset, Document, Record
+from core.evaluation.judges import label_task, retrieval_task
+from core.evaluation.results import Cell, Evaluation, Measure
+from core.evaluation.tasks import Task, judged
+from core.i18n import detect_language
+from core.settings import Settings
+from core.training.store import Version
+from core.training.typos import with_typos
+from core.types import Example
+
+RANKED = ("ndcg@10", "mrr@10", "recall@10")
+DOCUMENTS = 2_000  # partners of other parts that stand beside those of the test part
+GENERATED = 100  # answers written for a judgment; each costs seconds on a CPU
+ANSWER_TOKENS = 64
+
+
+def task_of(version: Version) -> Task:
+    """The task on which ``version`` is judged: its own test part."""
+    splits = version.splits()
+    if version.run.kind == "classification":
+        return _labels(splits.test)
+    if version.run.kind == "pairs":
+        others = [r.answers[0] for part in (splits.train, splits.validation) for r in part.records]
+        return retrieval_task(_search(splits.test, others), RANKED)
+    return _talks(replace(splits.test, records=splits.test.records[:GENERATED], checksum=""))
+
+
+async def judge(version: Version, task: Task, settings: Settings, *, name: str = "") -> Evaluation:
+    """``version`` on ``task``, which may be that of another version of the same kind."""
+    run = version.run
+    config = {"recipe": run.recipe, "base": version.origin, **run.settings, "seed": run.seed, "checksum": run.checksum}  # fmt: skip
+    outputs = await _outputs(version, task, settings)
+    return judged(task, outputs, name=name or version.served_as, config=config)
+
+
+async def baseline(version: Version, task: Task, settings: Settings) -> Evaluation:
+    """The cheap system that the version has to beat, on the same rows."""
+    records = task.data.records
+    if version.run.kind == "classification":
+        from core.training.baseline import fit_tfidf_svm
+
+        learned = [Example(r.input, str(r.label)) for r in version.splits().train.records]
+        svm = fit_tfidf_svm(learned, seed=version.run.seed)
+        plain = [label for label, _ in svm.predict([r.input for r in records])]
+        typed = [label for label, _ in svm.predict([with_typos(r.input) for r in records])]
+        found = {r.id: {"label": label, "typos": t} for r, label, t in zip(records, plain, typed, strict=True)}
+        return judged(task, found, name="tfidf+svm", config={"seed": version.run.seed})
+    outputs = await _outputs(version, task, settings, base=True)
+    return judged(task, outputs, name=f"base {version.origin}", config={"base": version.origin})
+
+
+async def _outputs(version: Version, task: Task, settings: Settings, *, base: bool = False) -> dict[str, Any]:
+    from core.training import serving
+
+    if version.run.kind == "classification":
+        return await _classified(version, task.data.records, settings)
+    if version.run.kind == "pairs":
+        embedding = serving.embedding_of(version, settings, base=base)
+        try:
+            return await _ranked(task.data, embedding)
+        finally:
+            await embedding.aclose()
+    losses = serving.losses_of(version, task.data.records, settings, base=base)
+    chat = serving.chat_of(version, settings, base=base)
+    try:
+        return await _answered(task.data.records, chat, losses)
+    finally:
+        await chat.aclose()
+
+
+# --- classification -------------------------------------------------------------------------------
+
+
+def _labels(data: Dataset) -> Task:
+    plain = label_task(data)
+
+    def judge(records: Sequence[Record], outputs: Sequence[Any]) -> Mapping[str, Sequence[Cell]]:
+        typed = [float((output or {}).get("typos") == r.label) for r, output in zip(records, outputs, strict=True)]
+        return {**plain.judge(records, outputs), "accuracy_typos": typed}
+
+    return replace(plain, judge=judge, measures=(*plain.measures, Measure("accuracy_typos", gated=False)))
+
+
+async def _classified(version: Version, records: Sequence[Record], settings: Settings) -> dict[str, Any]:
+    from core.training.classifiers import open_classifier
+
+    classifier = open_classifier(version, settings)
+    try:
+        shares = await classifier.probabilities([r.input for r in records])
+        typed = await classifier.probabilities([with_typos(r.input) for r in records])
+    finally:
+        await classifier.aclose()
+    return {
+        record.id: {
+            "label": classifier.labels[row.argmax()],
+            "confidence": float(row.max()),
+            "typos": classifier.labels[other.argmax()],
+        }
+        for record, row, other in zip(records, shares, typed, strict=True)
+    }
+
+
+# --- pairs ----------------------------------------------------------------------------------------
+
+
+def _search(test: Dataset, others: Sequence[str]) -> Dataset:
+    """Each distinct first text asks for its partners among all second texts."""
+    partners = dict.fromkeys(answer for record in test.records for answer in record.answers)
+    partners.update(dict.fromkeys(text for text in others[:DOCUMENTS]))
+    ids = {text: f"d{number}" for number, text in enumerate(partners)}
+    relevant: dict[str, dict[str, float]] = {}
+    for record in test.records:
+        wanted = relevant.setdefault(record.input, {})
+        wanted.update({ids[answer]: 1.0 for answer in record.answers if answer != record.input})
+    records = tuple(Record(f"q{n}", text, relevant=gains) for n, (text, gains) in enumerate(relevant.items()) if gains)
+    return Dataset(test.name, "test", records, tuple(Document(id_, text) for text, id_ in ids.items()))
+
+
+async def _ranked(data: Dataset, embedding: EmbeddingModel, top: int = 10) -> dict[str, Any]:
+    import numpy as np
+
+    documents = await embedding.embed([d.text for d in data.documents], kind="document")
+    queries = await embedding.embed([r.input for r in data.records], kind="query")
+    same = {d.text: place for place, d in enumerate(data.documents)}
+    found = {}
+    for record, vector in zip(data.records, queries, strict=True):
+        scores = documents @ vector
+        if record.input in same:
+            scores[same[record.input]] = -np.inf  # to find oneself is no merit
+        best = np.argsort(-scores, kind="stable")[:top]
+        found[record.id] = [data.documents[place].id for place in best]
+    return found
+
+
+# --- conversations --------------------------------------------------------------------------------
+
+
+def _talks(data: Dataset) -> Task:
+    def judge(records: Sequence[Record], outputs: Sequence[Any]) -> Mapping[str, Sequence[Cell]]:
+        columns: dict[str, list[Cell]] = {name: [] for name in ("nll", "tokens", "overlap", "expected_words")}
+        for record, output in zip(records, outputs, strict=True):
+            given = output or {}
+            text, wanted = given.get("text") or "", record.metadata.get("expected")
+            columns["nll"].append(given.get("nll"))
+            columns["tokens"].append(given.get("tokens"))
+            columns["overlap"].append(spans.f1(text, record.answers, detect_language(record.answers[0])))
+            said = text.casefold()
+            columns["expected_words"].append(
+                None if not wanted else float(all(str(w).casefold() in said for w in wanted))
+            )
+        return columns
+
+    perplexity = Measure("perplexity", ("nll", "tokens"), "perplexity", higher_is_better=False)
+    return Task("conversations", data, judge, (perplexity, Measure("overlap"), Measure("expected_words")))
+
+
+async def _answered(
+    records: Sequence[Record], chat: ChatModel, losses: Mapping[str, tuple[float, int]]
+) -> dict[str, Any]:
+    import asyncio
+
+    from core.providers.complete import complete
+    from core.training.data import conversation
+    from core.types import Message, Options
+
+    options = Options(temperature=0.0, max_tokens=ANSWER_TOKENS)
+    turn = asyncio.Semaphore(8)
+
+    async def one(record: Record) -> tuple[str, dict[str, Any]]:
+        messages = tuple(Message(t["role"], t["content"]) for t in conversation(record)[:-1])  # type: ignore[arg-type]
+        async with turn:
+            said = await complete(chat, messages, options)
+        nll, tokens = losses.get(record.id, (None, None))
+        return record.id, {"text": said.text, "nll": nll, "tokens": tokens}
+
+    return dict(await asyncio.gather(*(one(record) for record in records)))

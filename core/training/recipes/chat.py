@@ -1,0 +1,100 @@
+"""The recipe ``chat``: a chat model learns from conversations what an assistant says, by low-rank adapters.
+
+Only the assistant's words are learned; what users and the system say is read. Sources: Hu et al. 2021 (LoRA),
+https://arxiv.org/abs/2106.09685.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from core.evaluation.datasets import Record
+from core.training.bases import quiet
+from core.training.data import conversation
+from core.training.loop import optimize
+from core.training.recipes import Plan
+
+IGNORED = -100  # torch's mark for a token that is not learned
+
+
+def train(plan: Plan) -> dict[str, Any]:
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
+
+    set_seed(plan.session.seed)
+    settings = plan.recipe.settings
+    with quiet():
+        tokenizer = AutoTokenizer.from_pretrained(plan.start, local_files_only=True)
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            plan.start, dtype=torch.float32, local_files_only=True, trust_remote_code=False
+        )
+    config = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=int(settings["rank"]),
+        lora_alpha=int(settings["alpha"]),
+        lora_dropout=settings["dropout"],
+        target_modules="all-linear",
+    )
+    model = get_peft_model(model, config)
+    learned, held = (
+        [row for record in part.records if (row := encoded(tokenizer, record, int(settings["max_tokens"])))]
+        for part in (plan.splits.train, plan.splits.validation)
+    )
+    facts = optimize(model, learned, held, padded(tokenizer), settings, plan.session)
+    model.peft_config["default"].base_model_name_or_path = (
+        plan.base.name if plan.base else None
+    )  # not a path of this machine's cache
+    with quiet():
+        model.save_pretrained(plan.model)
+    weights = [(p.numel(), p.requires_grad) for p in model.parameters()]
+    return {
+        **facts,
+        "learned_tokens": sum(label != IGNORED for row in learned for label in row["labels"]),
+        "weights": sum(n for n, _ in weights),
+        "trained_weights": sum(n for n, moved in weights if moved),
+    }
+
+
+def encoded(tokenizer: Any, record: Record, max_tokens: int) -> dict[str, list[int]] | None:
+    """Token ids and what is learned of them; ``None`` when nothing is left to learn within ``max_tokens``.
+
+    The conversation is written as the provider will write it, by the model's own template. An answer's tokens are those
+    between the prompt that asks for it and the end of its turn.
+    """
+    turns = conversation(record)
+    ids: list[int] = _templated(tokenizer, turns)
+    labels = [IGNORED] * len(ids)
+    for place, turn in enumerate(turns):
+        if turn["role"] != "assistant":
+            continue
+        before = _templated(tokenizer, turns[:place], add_generation_prompt=True)
+        until = _templated(tokenizer, turns[: place + 1])
+        if ids[: len(before)] == before and ids[: len(until)] == until:  # some templates rewrite earlier turns
+            labels[len(before) : len(until)] = ids[len(before) : len(until)]
+    ids, labels = ids[:max_tokens], labels[:max_tokens]
+    return {"input_ids": ids, "labels": labels} if any(label != IGNORED for label in labels) else None
+
+
+def padded(tokenizer: Any) -> Any:
+    """Makes a batch, padded on the right to its longest row."""
+    fill = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+
+    def collate(rows: Sequence[dict[str, list[int]]]) -> dict[str, Any]:
+        import torch
+
+        most = max(len(row["input_ids"]) for row in rows)
+
+        def column(name: str, value: int) -> Any:
+            return torch.tensor([row[name] + [value] * (most - len(row[name])) for row in rows])
+
+        mask = torch.tensor([[1] * len(row["input_ids"]) + [0] * (most - len(row["input_ids"])) for row in rows])
+        return {"input_ids": column("input_ids", fill), "labels": column("labels", IGNORED), "attention_mask": mask}
+
+    return collate
+
+
+def _templated(tokenizer: Any, turns: Sequence[dict[str, str]], **options: Any) -> list[int]:
+    found = tokenizer.apply_chat_template(list(turns), tokenize=True, return_dict=True, **options)
+    return list(found["input_ids"])

@@ -1,0 +1,139 @@
+"""The recipes ``lora``, ``full`` and ``frozen``: a text classifier on an encoder.
+
+encoder + a linear layer  ->  train all, adapters or the top alone  ->  one temperature from the validation part
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from core.training.bases import quiet
+from core.training.loop import optimize
+from core.training.recipes import Plan
+
+LABELS = "labels.json"  # beside the weights: the labels in their order, and the temperature
+
+
+def train(plan: Plan) -> dict[str, Any]:
+    from transformers import AutoTokenizer, set_seed
+
+    set_seed(plan.session.seed)
+    labels = sorted({str(record.label) for record in plan.splits.train.records})
+    with quiet():
+        tokenizer = AutoTokenizer.from_pretrained(plan.start, local_files_only=True)
+        model = trainable(plan, labels)
+    rows, held = (
+        encoded(tokenizer, part.records, labels, plan.recipe.settings["max_tokens"])
+        for part in (plan.splits.train, plan.splits.validation)
+    )
+    facts = optimize(model, rows, held, padded(tokenizer), plan.recipe.settings, plan.session)
+    found = temperature(model, held, padded(tokenizer))
+    with quiet():
+        model.save_pretrained(plan.model)
+        tokenizer.save_pretrained(plan.model)
+    told = {"labels": labels, "temperature": found, "max_tokens": plan.recipe.settings["max_tokens"]}
+    (plan.model / LABELS).write_text(json.dumps(told, ensure_ascii=False), "utf-8")
+    weights = [(p.numel(), p.requires_grad) for p in model.parameters()]
+    return {
+        **facts,
+        "labels": labels,
+        "temperature": found,
+        "weights": sum(n for n, _ in weights),
+        "trained_weights": sum(n for n, moved in weights if moved),
+    }
+
+
+def trainable(plan: Plan, labels: Sequence[str]) -> Any:
+    """The base with a new classifier on top; which weights move is the recipe's method."""
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    names = dict(enumerate(labels))
+    model = AutoModelForSequenceClassification.from_pretrained(
+        plan.start,
+        num_labels=len(labels),
+        id2label=names,
+        label2id={label: number for number, label in names.items()},
+        ignore_mismatched_sizes=True,  # a base that classified something else begins with a new top
+        dtype=torch.float32,
+        local_files_only=True,
+        trust_remote_code=False,
+    )
+    if plan.recipe.method == "lora":
+        from peft import LoraConfig, get_peft_model
+
+        settings = plan.recipe.settings
+        config = LoraConfig(
+            task_type="SEQ_CLS",
+            r=int(settings["rank"]),
+            lora_alpha=int(settings["alpha"]),
+            lora_dropout=settings["dropout"],
+            target_modules="all-linear",
+        )
+        return get_peft_model(model, config)
+    if plan.recipe.method == "frozen":
+        for name, weight in model.base_model.named_parameters():
+            weight.requires_grad_("pooler" in name)  # the pooler of BERT was never trained for this task either
+    return model
+
+
+def encoded(tokenizer: Any, records: Sequence[Any], labels: Sequence[str], max_tokens: float) -> list[dict[str, Any]]:
+    """Token ids and the number of the label, per record."""
+    number = {label: i for i, label in enumerate(labels)}
+    ids = tokenizer([r.input for r in records], truncation=True, max_length=_most(tokenizer, max_tokens))["input_ids"]
+    return [{"input_ids": row, "label": number[str(r.label)]} for row, r in zip(ids, records, strict=True)]
+
+
+def padded(tokenizer: Any) -> Any:
+    """Makes a batch: padded to its longest row."""
+
+    def collate(rows: list[dict[str, Any]]) -> Any:
+        import torch
+
+        batch = tokenizer.pad({"input_ids": [row["input_ids"] for row in rows]}, return_tensors="pt")
+        if "label" in rows[0]:
+            batch["labels"] = torch.tensor([row["label"] for row in rows])
+        return batch
+
+    return collate
+
+
+def logits(model: Any, rows: Sequence[dict[str, Any]], collate: Any, *, batch: int = 32) -> Any:
+    """Shape: ``(len(rows), labels)``, float32 on the CPU; rows of one length share a batch."""
+    import torch
+
+    order = sorted(range(len(rows)), key=lambda i: len(rows[i]["input_ids"]))
+    found = torch.empty(len(rows), 0)
+    model.eval()
+    with torch.inference_mode():
+        for start in range(0, len(order), batch):
+            places = order[start : start + batch]
+            given = collate([{"input_ids": rows[i]["input_ids"]} for i in places]).to(model.device)
+            part = model(**given).logits.float().cpu()
+            if not found.shape[1]:
+                found = torch.empty(len(rows), part.shape[1])
+            found[places] = part
+    return found
+
+
+def temperature(model: Any, held: Sequence[dict[str, Any]], collate: Any) -> float:
+    """The number by which the logits are divided so that the held-out labels are most likely.
+
+    Source: Guo et al. 2017, https://arxiv.org/abs/1706.04599, section 4.2.
+    """
+    import torch
+    from scipy.optimize import minimize_scalar
+
+    scores, truth = logits(model, held, collate), torch.tensor([row["label"] for row in held])
+
+    def loss(log_t: float) -> float:
+        return float(torch.nn.functional.cross_entropy(scores / float(torch.tensor(log_t).exp()), truth))
+
+    found = minimize_scalar(loss, bounds=(-1.1, 1.1), method="bounded")
+    return float(round(float(torch.tensor(found.x).exp()), 4))
+
+
+def _most(tokenizer: Any, max_tokens: float) -> int:
+    return int(min(max_tokens, tokenizer.model_max_length))

@@ -1,0 +1,58 @@
+"""The recipe ``embedding``: pairs of texts that belong together teach an embedding model.
+
+Of each batch a text's own partner must be nearer than all others' (multiple negatives ranking). Source: Henderson et al.
+2017, https://arxiv.org/abs/1705.00652, the loss of sentence-transformers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from core.evaluation.datasets import Record
+from core.training.bases import quiet
+from core.training.loop import optimize
+from core.training.recipes import Plan
+
+
+def train(plan: Plan) -> dict[str, Any]:
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+    from transformers import set_seed
+
+    set_seed(plan.session.seed)
+    settings = plan.recipe.settings
+    with quiet():
+        model = SentenceTransformer(
+            str(plan.start), device=plan.session.device or None, trust_remote_code=False, local_files_only=True
+        )
+    model.max_seq_length = int(min(settings["max_tokens"], model.max_seq_length or settings["max_tokens"]))
+    ranking = MultipleNegativesRankingLoss(model, scale=settings["scale"])
+    facts = optimize(
+        model,
+        distinct(plan.splits.train.records),
+        distinct(plan.splits.validation.records),
+        lambda pairs: [model.preprocess([pair[side] for pair in pairs]) for side in ("anchor", "positive")],
+        settings,
+        plan.session,
+        loss=lambda _, features: ranking(features, None),
+    )
+    with quiet():
+        model.save(str(plan.model), create_model_card=False)
+    return {
+        **facts,
+        "weights": sum(p.numel() for p in model.parameters()),
+        "dimensions": model.get_embedding_dimension(),
+    }
+
+
+def distinct(records: Sequence[Record]) -> list[dict[str, str]]:
+    """One pair of each text; the second copy of a text would be taught to be a stranger to the first."""
+    seen: set[str] = set()
+    found = []
+    for record in records:
+        anchor, positive = record.input, record.answers[0]
+        if anchor not in seen and positive not in seen:
+            seen |= {anchor, positive}
+            found.append({"anchor": anchor, "positive": positive})
+    return found

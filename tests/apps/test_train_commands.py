@@ -1,0 +1,103 @@
+"""``touchstone train``: a file becomes a model that serves, step by step, for people and for programs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.apps.test_cli import folder, touchstone
+from tests.core.training.conftest import rows, table
+
+__all__ = ["folder"]  # the fixture: an empty folder and scripted models
+
+
+def data(*arguments: str) -> dict[str, object]:
+    done = touchstone(*arguments, "--json")
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+@pytest.fixture
+def headlines(folder: Path) -> Path:
+    return table(folder / "headlines.csv", rows())
+
+
+def test_from_a_file_to_a_model_that_serves_and_back(folder: Path, headlines: Path) -> None:
+    made = data("train", "head", str(headlines), "--out", "stock")
+    assert made["version"] == 1
+    assert made["figures"]["trained:stock@1"]["accuracy"] == 1.0  # type: ignore[index]
+    assert "tfidf+svm" in made["figures"]  # type: ignore[operator]
+    promoted = data("train", "promote", "stock")
+    assert (promoted["promoted"], promoted["against"]) == (True, "tfidf+svm")
+    data("train", "head", str(headlines), "--out", "stock", "--seed", "4", "--set", "kept=0.9")
+    listed = data("train", "list")["models"]
+    assert [(row["version"], row["state"]) for row in listed] == [(1, "serving"), (2, "finished")]  # type: ignore[union-attr, index]
+    assert data("train", "promote", "stock", "--force")["version"] == 2
+    assert data("train", "rollback", "stock") == {"name": "stock", "version": 1}
+    assert data("train", "export", "stock", "out")["version"] == 1
+    assert (folder / "out" / "head.json").is_file()
+
+
+def test_what_people_read(headlines: Path) -> None:
+    done = touchstone("train", "head", str(headlines), "-o", "stock")
+    assert done.exit_code == 0, done.output
+    for said in ("120 rows, 120 can be used", "Nothing to complain about", "accuracy", "tfidf+svm", "touchstone train promote stock"):  # fmt: skip
+        assert said in done.output
+    assert "trained:stock is version 1 now" in touchstone("train", "promote", "stock").output
+    assert "serves" in touchstone("train", "list").output
+    why = touchstone("train", "explain", "stock", "Acme stock soars")
+    assert "good (" in why.output
+    assert "soars" in why.output
+    chinese = touchstone("train", "list", TOUCHSTONE_LANG="zh")
+    assert "在用" in chinese.output
+    assert "分类器" in touchstone("train", "--help", TOUCHSTONE_LANG="zh").output
+
+
+def test_a_check_tells_what_is_wrong_with_an_exit_code(folder: Path, headlines: Path) -> None:
+    assert data("train", "check", str(headlines))["ok"] is True
+    broken = table(folder / "broken.csv", [(text, "same") for text, _ in rows()] + [("no label", "")])
+    done = touchstone("train", "check", str(broken), "--json")
+    assert done.exit_code == 1
+    assert {f["code"] for f in json.loads(done.stdout)["findings"]} == {"one_class", "missing_label"}
+    assert "There is only one label (same)" in touchstone("train", "check", str(broken)).output
+    refused = touchstone("train", "head", str(broken), "--out", "stock", "--json")
+    assert refused.exit_code == 6
+    assert json.loads(refused.stdout)["error"]["code"] == "input.training_data"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("head", "nowhere.csv", "--out", "stock"), 3, "nowhere.csv"),
+        (("head", "headlines.csv", "--out", "stock", "--set", "rank=3"), 3, "kept"),
+        (("head", "headlines.csv", "--out", "stock", "--set", "kept"), 6, "NAME=VALUE"),
+        (("head", "headlines.csv", "--out", "a/b"), 6, "letters"),
+        (("lora", "headlines.csv", "--out", "stock"), 6, "--base"),
+        (("check", "headlines.csv", "--kind", "poems"), 6, "pairs"),
+        (("head", "headlines.csv", "--out", "stock", "--column", "text=headline"), 6, "text, label"),
+        (("promote", "stock"), 6, "stock"),
+        (("rollback", "stock"), 6, "stock"),
+        (("explain", "stock", "text"), 6, "stock"),
+        (("export", "stock", "out"), 6, "stock"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_errors_say_what_to_do(headlines: Path, arguments: tuple[str, ...], code: int, said: str) -> None:
+    done = touchstone("train", *arguments)
+    assert (done.exit_code, "Traceback" in done.output) == (code, False), done.output
+    assert said in done.output
+
+
+def test_a_gate_that_closes_is_an_exit_code(folder: Path, headlines: Path) -> None:
+    data("train", "head", str(headlines), "--out", "stock")
+    data("train", "promote", "stock")
+    labels = {"good": "bad", "bad": "flat", "flat": "good"}
+    table(folder / "wrong.csv", [(f"{text} again", labels[label]) for text, label in rows()])
+    table(folder / "right.csv", [(text.replace("report", "call"), label) for text, label in rows()])
+    data("train", "head", "wrong.csv", "--out", "stock", "--test", "right.csv")
+    done = touchstone("train", "promote", "stock")
+    assert done.exit_code == 1
+    assert "significantly worse than trained:stock@1" in done.output
+    assert [row["state"] for row in data("train", "list")["models"]] == ["serving", "finished"]  # type: ignore[union-attr, index]

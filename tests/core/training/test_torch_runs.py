@@ -1,0 +1,259 @@
+"""The recipes of torch on models of a few thousand weights: they learn, survive kill -9, and providers load the result."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from core.errors import InputError, OutOfMemory, code_of
+from core.evaluation import results
+from core.evaluation.datasets import Record
+from core.jobs import Jobs
+from core.providers.complete import complete
+from core.providers.openmp import be_polite
+from core.runtime import Runtime
+from core.training import promotion, work
+from core.training.classifiers import open_classifier
+from core.training.explain import explain
+from core.training.loop import Log, newest
+from core.training.recipes.embedding import distinct
+from core.training.store import Trained, Version, export_to
+from core.types import LOCAL, Options, Question, user
+from tests.core.providers.tiny_torch import minilm
+from tests.core.providers.tiny_transformers import write_text_model
+from tests.core.training.conftest import rows, table
+
+# Looked for and not imported: torch's threads are polite only when it comes after the runtime.
+pytestmark = pytest.mark.skipif(not (find_spec("torch") and find_spec("peft")), reason="needs torch and peft")
+
+SHORT = {"epochs": "12", "batch_size": "8", "learning_rate": "0.005", "patience": "100"}
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BERT of one layer with random weights, small enough to learn ninety headlines in seconds."""
+    be_polite()  # before torch is there
+    import torch
+    from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
+
+    folder = tmp_path_factory.mktemp("encoder")
+    torch.manual_seed(7)
+    tokenizer = AutoTokenizer.from_pretrained(str(minilm()))
+    config = BertConfig(
+        vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64,
+        max_position_embeddings=128, initializer_range=0.1,
+    )  # fmt: skip
+    BertForSequenceClassification(config).save_pretrained(folder)
+    tokenizer.model_max_length = 128
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def prepared(runtime: Runtime, recipe: str, path: Path, base: Path, **options: object) -> work.Prepared:
+    given: dict[str, object] = {"out": "stock", "base": str(base), "settings": SHORT, **options}
+    return work.prepare(runtime, recipe, path, **given)  # type: ignore[arg-type]
+
+
+def run(runtime: Runtime, ready: work.Prepared) -> Version:
+    return asyncio.run(work.train(runtime, ready))
+
+
+def test_a_run_that_was_killed_ends_where_it_would_have_ended(runtime: Runtime, encoder: Path, tmp_path: Path) -> None:
+    path = table(tmp_path / "x.csv", rows())
+    whole = run(runtime, prepared(runtime, "full", path, encoder))
+    ready = prepared(runtime, "full", path, encoder, fresh=True)
+    pid = Jobs(runtime.workspace).spawn(LOCAL, ready.job.id, concurrency=1)
+    log, deadline = Log(ready.version.folder / "progress.jsonl"), time.monotonic() + 90
+    while not any((ready.version.folder / "checkpoints").glob("*/trainer_state.json")):
+        assert time.monotonic() < deadline, (runtime.workspace.folder / "jobs" / f"{ready.job.id}.log").read_text()
+        time.sleep(0.01)
+    os.kill(pid, signal.SIGKILL)
+    while Jobs(runtime.workspace).get(LOCAL, ready.job.id).state == "running":
+        time.sleep(0.05)
+    before = log.last()
+    assert before is not None
+    assert before.step < before.steps
+    again = prepared(runtime, "full", path, encoder)
+    assert again.resumed
+    made = run(runtime, again)
+    facts, wanted = made.facts(), whole.facts()
+    assert facts["resumed_from"] > 0
+    assert facts["steps"] == wanted["steps"]
+    assert facts["validation_loss"] == pytest.approx(wanted["validation_loss"], abs=1e-4)
+    one, other = (results.load(v.report).evaluations[0] for v in (made, whole))
+    assert one.columns["predicted"] == other.columns["predicted"]
+    assert facts["seconds"] > before.seconds, "the time before the kill counts"
+    assert not (made.folder / "checkpoints").exists()
+
+
+def test_lora_learns_and_is_served_from_an_adapter(runtime: Runtime, encoder: Path, tmp_path: Path) -> None:
+    """On a base that had learned other labels, and a top of another size."""
+    two = [(text, label) for text, label in rows() if label != "flat"]
+    base = run(runtime, prepared(runtime, "full", table(tmp_path / "x.csv", two), encoder, out="base"))
+    path = table(tmp_path / "y.csv", [(text.replace("report", "call"), label) for text, label in rows()])
+    ready = prepared(runtime, "lora", path, base.model, settings={**SHORT, "epochs": "8", "learning_rate": "0.01"})
+    made = run(runtime, ready)
+    facts = made.facts()
+    assert facts["trained_weights"] == pytest.approx(ready.trained_weights, rel=0.1)
+    assert facts["trained_weights"] < facts["weights"] / 5
+    found = results.load(made.report).evaluations[0]
+    assert found.value("accuracy") > 0.8, "chance is 0.33"
+    asyncio.run(promotion.promote(made, runtime.settings, force=True))
+    model = runtime.decision("trained:stock")
+    answer = asyncio.run(model.decide("Acme stock soars after the report", [Question("m", "choice", "", ("good", "bad", "flat"))]))  # fmt: skip
+    assert answer["m"].answer == "good"
+    why = asyncio.run(
+        explain(open_classifier(made, runtime.settings), "Acme stock soars after the report", version=made)
+    )
+    assert why.method == "occlusion"
+    assert max(why.parts, key=lambda part: part.weight).text == "soars"
+    export_to(made, tmp_path / "out")
+    assert {"adapter_config.json", "adapter_model.safetensors", "labels.json", "README.md"} <= {p.name for p in (tmp_path / "out").iterdir()}  # fmt: skip
+
+
+def test_frozen_moves_the_top_alone(runtime: Runtime, encoder: Path, tmp_path: Path) -> None:
+    from safetensors.numpy import load_file
+
+    settings = {"epochs": "2"}
+    made = run(runtime, prepared(runtime, "frozen", table(tmp_path / "x.csv", rows()), encoder, settings=settings))
+    before, after = load_file(encoder / "model.safetensors"), load_file(made.model / "model.safetensors")
+    same = {name for name in before if name in after and before[name].shape == after[name].shape and (before[name] == after[name]).all()}  # fmt: skip
+    assert {name for name in before if name.startswith("bert.") and "pooler" not in name} <= same
+    assert "classifier.weight" not in same
+
+
+def test_a_run_that_does_not_fit_is_refused_before_it_begins(
+    runtime: Runtime, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.providers.torch_device.free_bytes", lambda _: 100 << 20)
+    with pytest.raises(OutOfMemory) as caught:
+        prepared(runtime, "full", table(tmp_path / "x.csv", rows()), encoder)
+    assert code_of(caught.value) == "out_of_memory.training"
+    assert " 100 MiB" in str(caught.value)
+    assert Trained(runtime.settings.home).names() == []
+
+
+def test_stopping_leaves_a_checkpoint(runtime: Runtime, encoder: Path, tmp_path: Path) -> None:
+    ready = prepared(runtime, "full", table(tmp_path / "x.csv", rows()), encoder)
+
+    async def stopped() -> None:
+        task = asyncio.create_task(work.train(runtime, ready))
+        log = Log(ready.version.folder / "progress.jsonl")
+        while (last := log.last()) is None or last.step < 2:
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(stopped())
+    assert Jobs(runtime.workspace).get(LOCAL, ready.job.id).state == "waiting"
+    assert newest(ready.version.folder / "checkpoints") is not None
+    assert ready.version.facts() == {}
+
+
+def test_a_checkpoint_that_is_half_written_is_taken_away(tmp_path: Path) -> None:
+    for step, state in ((3, "{}"), (12, '{"global'), (9, "{}"), (15, None)):
+        folder = tmp_path / f"checkpoint-{step}"
+        folder.mkdir()
+        if state is not None:
+            (folder / "trainer_state.json").write_text(state)
+    assert newest(tmp_path) == tmp_path / "checkpoint-9"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint-3", "checkpoint-9"]
+
+
+def test_a_chat_model_learns_what_the_assistant_says(runtime: Runtime, tmp_path: Path) -> None:
+    base = write_text_model(tmp_path / "tiny")
+    talks = [
+        {
+            "messages": [
+                {"role": "user", "content": f"say {word} {'x' * n}"},
+                {"role": "assistant", "content": word},
+            ],
+            "expected": [word],
+        }
+        for n in range(14)
+        for word in ("aa", "bb", "cc")
+    ]
+    (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, talks)))
+    settings = {"epochs": "3", "learning_rate": "0.01", "accumulate": "1"}
+    made = run(runtime, prepared(runtime, "chat", tmp_path / "x.jsonl", base, out="talk", settings=settings))
+    mine, plain = results.load(made.report).evaluations
+    assert mine.value("perplexity") < plain.value("perplexity") / 100
+    assert {"overlap", "expected_words"} <= mine.figures.keys()
+    config = json.loads((made.model / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == str(base)
+    asyncio.run(promotion.promote(made, runtime.settings))
+    model = runtime.chat("trained:talk")
+    assert model.name == "trained:talk@1"
+    asked, options = (user("say aa x"),), Options(max_tokens=6, temperature=0.0)
+    assert asyncio.run(complete(model, asked, options)).finish_reason == "stop", "it has learned to end its turn"
+    before = runtime.chat(f"transformers:{base}")
+    assert asyncio.run(complete(before, asked, options)).finish_reason == "length"
+
+
+def test_only_the_assistants_words_are_learned(tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    from core.training.recipes.chat import IGNORED, encoded, padded
+
+    tokenizer = AutoTokenizer.from_pretrained(write_text_model(tmp_path / "tiny"))
+    turns = [("user", "one"), ("assistant", "TWO"), ("user", "three"), ("assistant", "FOUR")]
+    record = Record("1", "", answers=("FOUR",), metadata={"messages": [{"role": r, "content": c} for r, c in turns]})
+    row = encoded(tokenizer, record, 500)
+    assert row is not None
+    said = tokenizer.decode([label for label in row["labels"] if label != IGNORED])
+    assert said == "TWO<|im_end|>\nFOUR<|im_end|>\n"
+    assert encoded(tokenizer, record, 8) is None
+    batch = padded(tokenizer)([row, {"input_ids": [1], "labels": [1]}])
+    assert batch["attention_mask"].sum().item() == len(row["input_ids"]) + 1
+    assert (batch["labels"][1, 1:] == IGNORED).all()
+
+
+def test_an_embedding_model_brings_partners_together(runtime: Runtime, encoder: Path, tmp_path: Path) -> None:
+    names = [
+        "kettle",
+        "lamp",
+        "chair",
+        "mixer",
+        "radio",
+        "tent",
+        "stove",
+        "clock",
+        "scale",
+        "torch",
+        "bottle",
+        "shelf",
+        "pillow",
+        "carpet",
+        "mirror",
+        "ladder",
+    ]
+    pairs = [
+        (f"how do I {verb} my {name}", f"{name} {verb} guide") for name in names for verb in ("clean", "open", "fix")
+    ]
+    path = table(tmp_path / "x.csv", pairs, head="anchor,positive")
+    settings = {"epochs": "8", "learning_rate": "0.003", "batch_size": "16"}
+    made = run(runtime, prepared(runtime, "embedding", path, encoder, out="faq", settings=settings))
+    mine, plain = results.load(made.report).evaluations
+    assert mine.value("ndcg@10") > plain.value("ndcg@10") + 0.1
+    asyncio.run(promotion.promote(made, runtime.settings))
+    model = runtime.embedding("trained:faq")
+    vectors = asyncio.run(model.embed(["kettle", ""], kind="query"))
+    assert vectors.shape == (2, 32)
+    assert model.name == "trained:faq@1", "vectors are kept under the name, so it says which version made them"
+    with pytest.raises(InputError):
+        runtime.decision("trained:faq")
+
+
+def test_a_batch_never_holds_one_text_twice() -> None:
+    records = [
+        Record(str(n), a, answers=(b,)) for n, (a, b) in enumerate([("a", "b"), ("a", "c"), ("d", "b"), ("e", "f")])
+    ]
+    assert [row["anchor"] for row in distinct(records)] == ["a", "e"]
