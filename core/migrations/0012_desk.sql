@@ -19,13 +19,14 @@ CREATE UNIQUE INDEX tool_calls_by_key ON tool_calls (tenant, user, key)
 CREATE INDEX tool_calls_by_time ON tool_calls (tenant, user, started_at);
 CREATE INDEX tool_calls_by_conversation ON tool_calls (conversation_id);
 
--- The sample shop (apps/customer_service/shop.py); money in cents, times in seconds since the epoch.
+-- The sample shop (apps/customer_service/shop); money in cents, times in seconds since the epoch.
 CREATE TABLE shop_products (
     tenant TEXT NOT NULL,
     sku TEXT NOT NULL,
     name_zh TEXT NOT NULL,
     name_en TEXT NOT NULL,
-    return_days INTEGER NOT NULL,    -- 0: final sale
+    return_days_cn INTEGER NOT NULL, -- of orders from mainland China
+    return_days_abroad INTEGER NOT NULL,
     stock INTEGER NOT NULL,
     restock TEXT,                    -- date, when stock is 0 and more is on its way
     PRIMARY KEY (tenant, sku)
@@ -38,10 +39,11 @@ CREATE TABLE shop_orders (
     phone TEXT NOT NULL,
     email TEXT NOT NULL,
     address TEXT NOT NULL,
-    currency TEXT NOT NULL,
+    currency TEXT NOT NULL,          -- CNY is the mainland store, the others are abroad
     status TEXT NOT NULL,            -- paid, shipped, delivered, cancelled
     carrier TEXT,
     tracking TEXT,
+    address_changed INTEGER NOT NULL DEFAULT 0,
     placed_at REAL NOT NULL,
     shipped_at REAL,
     delivered_at REAL,
@@ -55,7 +57,7 @@ CREATE TABLE shop_items (
     sku TEXT NOT NULL,
     quantity INTEGER NOT NULL,
     price_cents INTEGER NOT NULL,    -- of one
-    returned INTEGER NOT NULL DEFAULT 0,
+    returned INTEGER NOT NULL DEFAULT 0,  -- pieces
     PRIMARY KEY (tenant, number, sku)
 ) WITHOUT ROWID;
 
