@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
 from core.errors import ToolRefused
-from core.tools import Length, Matching, tool
+from core.tools import Cents, Length, Matching, tool
 from core.types import Caller
 
 Number = Annotated[str, Matching(r"PW\d{8}"), "number of the order, such as PW26110001"]
@@ -58,12 +58,20 @@ def look_up_order(db: sqlite3.Connection, caller: Caller, number: Number) -> dic
 
 
 @tool("read")
-def list_orders(db: sqlite3.Connection, caller: Caller, number: Number) -> dict[str, Any]:
+def list_orders(
+    db: sqlite3.Connection,
+    caller: Caller,
+    number: Number,
+    since: Annotated[date, "leave out orders placed before this day"] | None = None,
+    amount: Annotated[Cents, "only orders of this total"] | None = None,
+) -> dict[str, Any]:
     """List the orders of the customer who placed the order ``number``, newest first."""
     order = _order(db, caller, number)
     rows = db.execute(
-        "SELECT * FROM shop_orders WHERE tenant=? AND phone=? AND email=? ORDER BY placed_at DESC LIMIT 10",
-        (caller.tenant, order["phone"], order["email"]),
+        "SELECT o.* FROM shop_orders AS o WHERE tenant=? AND phone=? AND email=? AND placed_at>=? AND (? IS NULL OR"
+        " (SELECT sum(price_cents * quantity) FROM shop_items AS i WHERE i.tenant=o.tenant AND i.number=o.number)=?)"
+        " ORDER BY placed_at DESC LIMIT 10",
+        (caller.tenant, order["phone"], order["email"], _midnight(since), amount, amount),
     ).fetchall()
     cards = [_card(db, caller, row) for row in rows]
     return {
@@ -301,6 +309,10 @@ def _card(db: sqlite3.Connection, caller: Caller, order: sqlite3.Row) -> dict[st
             for item in items
         ],
     }
+
+
+def _midnight(since: date | None) -> float:
+    return 0.0 if since is None else datetime(since.year, since.month, since.day, tzinfo=UTC).timestamp()
 
 
 def day(at: float) -> str:
