@@ -49,7 +49,8 @@ class IntentRule:
 
     ``identity`` names the slot whose account must have been proved; ``preview`` a reading tool that says what the
     write would do, or refuses before anybody is asked to confirm. ``confirm`` is the question on the card and ``done``
-    the reply, both filled from the tool's result. ``options`` are the intents a clarification offers.
+    the reply, both filled from the tool's result. ``options`` are the intents a clarification offers. ``say`` comes
+    before a hand-off; ``asked`` marks the intent that is nothing but the wish for a person.
     """
 
     name: str
@@ -62,6 +63,8 @@ class IntentRule:
     confirm: Texts = field(default_factory=dict)
     done: Texts = field(default_factory=dict)
     options: tuple[str, ...] = ()
+    say: Texts = field(default_factory=dict)
+    asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 TOP = ("hours", "hand_off", "identity", "thresholds", "ticket", "unsure", "bare", "slots", "intents", "canned")
 SLOT = ("kind", "ask", "pattern", "asked", "after", "least", "words", "labels")
-INTENT = ("do", "title", "tool", "preview", "slots", "identity", "confirm", "done", "options")
+INTENT = ("do", "title", "tool", "preview", "slots", "identity", "confirm", "done", "options", "say", "asked")
 _SPAN = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
 _FIELD = re.compile(r"\w+")
 
@@ -83,7 +83,7 @@ class _Reader:
             frustration=self.flag(hand_off.get("frustration"), "hand_off.frustration", True),
             sure=self.number(thresholds.get("sure"), "thresholds.sure", 0.6, 0, 1),
             likely=self.number(thresholds.get("likely"), "thresholds.likely", 0.4, 0, 1),
-            ticket=self.of(parts["ticket"], "ticket", self.writing()) if "ticket" in parts else "",
+            ticket=self.of(parts["ticket"], "ticket", self.ticketing()) if "ticket" in parts else "",
             unsure=tuple(self.of(node, "unsure", names) for node in self.items(parts.get("unsure"), "unsure")),
             bare={
                 self.known(key, "bare", slots, node): self.of(node, f"bare.{key}", names)
@@ -141,7 +141,9 @@ class _Reader:
             for key in ("tool", "preview", "slots", "identity", "confirm", "done"):
                 if key in row:
                     raise self.wrong(row[key], f"{at}.{key}", f"do: {do}", "do: tool")
-            return IntentRule(name, do, title, options=options)
+            said = self.texts(row["say"], f"{at}.say") if "say" in row else {}
+            asked = self.flag(row.get("asked"), f"{at}.asked", False)
+            return IntentRule(name, do, title, options=options, say=said, asked=asked)
         tool = self.tools[self.of(self.required(row, "tool", node, at), f"{at}.tool", tuple(self.tools))]
         needs = tuple(
             self.need(argument, cell, tool, slots, at)
@@ -232,6 +234,12 @@ class _Reader:
 
     def writing(self) -> tuple[str, ...]:
         return tuple(name for name, tool in self.tools.items() if tool.permission == "write")
+
+    def ticketing(self) -> tuple[str, ...]:
+        """Writing tools that need a ``subject`` and nothing else."""
+        return tuple(
+            name for name in self.writing() if [a.name for a in self.tools[name].arguments if a.required] == ["subject"]
+        )
 
     def mapping(self, node: Node | None, name: str, allowed: Sequence[str] | None = None) -> dict[str, Node]:
         from yaml import MappingNode

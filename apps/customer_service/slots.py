@@ -26,6 +26,8 @@ MONTHS = {
 }
 _DIGITS = dict(zip("零一二两三四五六七八九十", (0, 1, 2, 2, 3, 4, 5, 6, 7, 8, 9, 10), strict=True))
 _DAYS_AGO = {"今天": 0, "今日": 0, "昨天": 1, "昨日": 1, "前天": 2, "大前天": 3, "today": 0, "yesterday": 1, "the day before yesterday": 2}  # fmt: skip
+_WORD, _HAN = re.compile(r"[a-z0-9-]{3,}"), re.compile(r"[\u3400-\u9fff]{2,}")
+_EMPTY = frozenset({"the", "one", "and", "for", "this", "that", "please", "item", "want"})
 _AMOUNT = re.compile(
     r"(?:[¥￥£$€]|RMB|US\$|GBP|USD)\s*(\d[\d,]*(?:\.\d{1,2})?)"
     r"|(\d[\d,]*(?:\.\d{1,2})?)\s*(?:元|块钱?|人民币|英镑|美元|欧元|yuan|rmb|pounds?|quid|dollars?|euros?|usd|gbp)",
@@ -112,7 +114,20 @@ def _choice(rule: SlotRule, plain: str, choices: Sequence[Mapping[str, str]], as
     if asked and choices and (number := re.fullmatch(r"(?:第\s*)?(\d)(?:\s*个)?[.。]?", plain)):
         index = int(number[1]) - 1
         return choices[index]["value"] if 0 <= index < len(choices) else None
-    return None
+    return _nearest(plain, choices) if asked else None
+
+
+def _nearest(plain: str, choices: Sequence[Mapping[str, str]]) -> str | None:
+    """The one choice whose name shares most words with a reply: "the earbuds" for "TW-5 Pro noise-cancelling earbuds"."""
+    pieces = {word for word in _WORD.findall(plain.lower()) if word not in _EMPTY}
+    pieces |= {run[i : i + 2] for run in _HAN.findall(plain) for i in range(len(run) - 1)}
+    shared = {
+        choice["value"]: sum(bool(re.search(_bounded(piece), folded(f"{choice.get('zh', '')} {choice.get('en', '')}"), re.IGNORECASE)) for piece in pieces)
+        for choice in choices
+    }  # fmt: skip
+    best = max(shared.values(), default=0)
+    found = [value for value, count in shared.items() if count == best]
+    return found[0] if best and len(found) == 1 else None
 
 
 def _bounded(word: str) -> str:

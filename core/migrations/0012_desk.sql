@@ -95,7 +95,7 @@ CREATE TABLE desk_cases (            -- a conversation handed over to a person
     cause TEXT NOT NULL,             -- asked, rule, frustration, misses, tool_failure
     state TEXT NOT NULL,             -- waiting, taken, closed
     after_hours INTEGER NOT NULL,    -- nobody was there: a ticket and a promise
-    ticket INTEGER,
+    ticket TEXT,
     language TEXT NOT NULL,
     intent TEXT,
     brief TEXT NOT NULL,             -- JSON: summary, slots, sources tried, suggested reply

@@ -58,7 +58,8 @@ def test_the_seed_makes_the_same_shop_and_loads_it_once_for_each_tenant(tools: T
 
 @pytest.mark.parametrize("proof", ["2468", "lin.wan@example.com", " LIN.WAN@example.com "])
 def test_identity_by_phone_tail_or_mail(tools: Tools, proof: str) -> None:
-    assert call(tools, "check_identity", number="PW26110001", proof=proof) == {"number": "PW26110001"}
+    proved = call(tools, "check_identity", number="PW26110001", proof=proof)
+    assert proved == {"accounts": ["PW26110001", "PW26110002"]}, "the customer's orders, and no other's"
 
 
 def test_a_wrong_proof_and_an_unknown_order_sound_the_same_and_lock_the_order(tools: Tools) -> None:
