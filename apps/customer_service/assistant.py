@@ -103,7 +103,7 @@ class Assistant:
         kind = small_talk(text)
         if kind and not pressed:
             talk = await asyncio.to_thread(self.flow.talk, conversation_id)
-            if talk.task is None and talk.offer is None:
+            if (talk.task is None and talk.offer is None) or command_of(text) is None:
                 return [Reply("answer", question=text)]
         heard = await self.hear(text, language, known=bool(pressed), acts=acts)
         return await asyncio.to_thread(self._turn, caller, conversation_id, heard, pressed)

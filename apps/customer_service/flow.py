@@ -37,9 +37,10 @@ from core.workspace import Workspace
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
+_LIKELY_WITH_VALUE = 0.25
 RETRIES = 2  # times a slot is asked for in vain before a person takes over
 _ASKS = re.compile(
-    r"[?？]\s*$|吗|怎么|多久|多少|几天|为什么|什么时候|哪[里些个]|能不能|可不可以"
+    r"[?？]\s*$|吗|请问|告诉我|介绍一下|\b(tell me|explain)\b|怎么|多久|多少|几天|为什么|什么时候|哪[里些个]|能不能|可不可以"
     r"|^(how|what|when|where|which|who|why|can|could|do|does|is|are|will|would|may)\b",
     re.IGNORECASE,
 )
@@ -128,7 +129,7 @@ class Flow:
         if pressed:
             return self._pressed(talk, heard, str(pressed[0]), bool(pressed[1]))
         rule = self._meant(heard)
-        if rule and rule.do == "hand_off":
+        if rule and rule.do == "hand_off" and not self._is_reply(talk, heard):
             said = in_language(rule.say, heard.language)
             return _hand_off(talk, "asked" if rule.asked else "rule", rule.name, text=said)
         if self.policy.frustration and heard.frustrated(was_angry):
@@ -145,11 +146,7 @@ class Flow:
         """Nothing is in hand: begin what is wished, ask when in doubt, else ask the documents."""
         if heard.command in ("yes", "no", "cancel"):
             return _done(talk, Reply("say", replies.say("nothing_open", heard.language)))
-        if rule is None:
-            for slot, intent in self.policy.bare.items():
-                value = self._find(slot, heard)
-                if value is not None and not _BARE.sub("", heard.text.replace(str(value), "").replace(str(value).lower(), "")):  # fmt: skip
-                    rule = self.policy.intents[intent]
+        rule = rule or self._of_its_value(heard)
         if rule and rule.do == "tool":
             return self._begin(talk, rule, heard)
         if rule and rule.do == "clarify":
@@ -168,8 +165,24 @@ class Flow:
             return _done(replace(talk, offer=(likely.name, heard.text)), Reply("say", text, card))
         return _done(talk, Reply("answer", question=heard.text))
 
+    def _of_its_value(self, heard: Heard) -> IntentRule | None:
+        """What a message is about that names an order, say, and is no question: the likeliest wish that needs one."""
+        for slot, intent in self.policy.bare.items():
+            value = self._find(slot, heard)
+            bare = not _BARE.sub("", heard.text.upper().replace(str(value), ""))
+            if value is None or (not bare and _ASKS.search(heard.text)):
+                continue
+            needing = [
+                (heard.probabilities.get(name, 0.0), name)
+                for name, rule in self.policy.intents.items()
+                if any(need.slot == slot and not need.optional for need in rule.needs)
+            ]
+            best, name = max(needing, default=(0.0, intent))
+            return self.policy.intents[name if best >= _LIKELY_WITH_VALUE and not bare else intent]
+        return None
+
     def _begin(self, talk: Talk, rule: IntentRule, heard: Heard) -> State:
-        task = Task(rule.name)
+        task = Task(rule.name, said=heard.text)
         for need in rule.needs:
             value = self._find(need.slot, heard)
             if value is None and need.slot == rule.identity and talk.is_proved(talk.known.get(need.slot), self.clock()):
@@ -201,7 +214,7 @@ class Flow:
         if _asks_only(heard):
             return _done(talk, Reply("answer", question=heard.text))
         other = rule is not None and rule.do == "tool" and rule.name != task.intent
-        changed, fresh = self._updated(mine, task, heard, free=not other)
+        changed, fresh = self._updated(talk, mine, task, heard, free=not other)
         if fresh and not (other and rule and self._opens_with_verb(heard)):
             return {"talk": to_data(replace(talk, task=changed)), "next": "account"}
         if other and rule is not None:
@@ -209,8 +222,7 @@ class Flow:
         if heard.command == "correct" and task.card:
             text, card = self._ask_again(replace(task, card=""), heard)
             return _done(replace(talk, task=replace(task, card="")), Reply("say", text, card))
-        asks = _ASKS.search(heard.text) or (heard.intent == "question" and heard.in_scope and heard.probability >= self.policy.sure)  # fmt: skip
-        if asks or not (task.asked or task.card):
+        if _ASKS.search(heard.text) or not (task.asked or task.card):
             return _done(talk, Reply("answer", question=heard.text))
         if task.tries + 1 >= RETRIES:
             return _hand_off(talk, "misses")
@@ -277,6 +289,8 @@ class Flow:
                 except TouchstoneError as broken:
                     return self._broken(talk, broken)
                 value = self._find(need.slot, heard, asked=task.asked == need.argument, choices=choices)
+                if value is None and task.said:
+                    value = self._find(need.slot, replace(heard, text=task.said), choices=choices)
                 if value is None and len(choices) == 1:
                     value = choices[0]["value"]
                 if value is not None:
@@ -360,7 +374,17 @@ class Flow:
             text += "\n\n" + replies.say("back_to", heard.language, title=title, ask=more)
         return _done(talk, Reply("say", text, card))
 
-    def _updated(self, rule: IntentRule, task: Task, heard: Heard, *, free: bool) -> tuple[Task, bool]:
+    def _is_reply(self, talk: Talk, heard: Heard) -> bool:
+        """Whether a message is a value that was asked for; a free text is none, it may say anything."""
+        if talk.task is None or not talk.task.asked:
+            return False
+        rule = self.policy.intents[talk.task.intent]
+        need = next((n for n in rule.needs if n.argument == talk.task.asked), None)
+        if need is None or self.policy.slots[need.slot].kind == "text":
+            return False
+        return self._find(need.slot, heard, asked=True, choices=_shown(talk)) is not None
+
+    def _updated(self, talk: Talk, rule: IntentRule, task: Task, heard: Heard, *, free: bool) -> tuple[Task, bool]:
         """The task with what the message says of its slots, and whether it says anything.
 
         ``free``: whether a text without a mark counts as the value of the free text that was asked for.
@@ -375,9 +399,8 @@ class Flow:
             kind = self.policy.slots[need.slot].kind
             if kind == "text" and asked and (not free or heard.command in ("no", "correct")):
                 asked = False
-            value = self._find(need.slot, heard, asked=asked)
-            if value is None and asked and need.options:
-                said = said or self._picks(heard)  # the choices are looked up in `details`
+            shown = _shown(talk) if asked and need.options else ()
+            value = self._find(need.slot, heard, asked=asked, choices=shown)
             if value is None or value == task.slots.get(need.argument):
                 continue
             said = True
@@ -390,9 +413,6 @@ class Flow:
             else:
                 task = task.with_slots(**{need.argument: value})
         return replace(task, card="", tries=0) if said else task, said
-
-    def _picks(self, heard: Heard) -> bool:
-        return bool(re.fullmatch(r"(第\s*)?\d(\s*个)?", heard.text.strip()))
 
     def _opens_with_verb(self, heard: Heard) -> bool:
         """Whether a message that fills a slot of the task in hand is a wish of its own all the same."""
@@ -531,6 +551,12 @@ def _in_hand(talk: Talk) -> Task:
     if talk.task is None:
         raise RuntimeError("there is no task in hand")
     return talk.task
+
+
+def _shown(talk: Talk) -> Sequence[Mapping[str, str]]:
+    """The choices on the newest card."""
+    card = talk.last.get("card") or {}
+    return card["options"] if card.get("kind") == "choices" else ()
 
 
 def _asks_only(heard: Heard) -> bool:

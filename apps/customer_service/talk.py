@@ -19,7 +19,8 @@ PUT_ASIDE = 2  # tasks that are remembered when the topic changes
 class Task:
     """A wish being worked on. ``slots`` are by the tool's argument; ``asked`` is the argument that was asked for.
 
-    ``card`` is the id of the open confirmation and the idempotency key of the write it stands for.
+    ``said`` is the message it began with, which may name what can only be looked up later. ``card`` is the id of the
+    open confirmation and the idempotency key of the write it stands for.
     """
 
     intent: str
@@ -27,6 +28,7 @@ class Task:
     asked: str = ""
     tries: int = 0
     card: str = ""
+    said: str = ""
 
     def with_slots(self, **values: Value) -> Task:
         return replace(self, slots={**self.slots, **values})

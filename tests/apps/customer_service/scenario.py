@@ -2,7 +2,7 @@
 
 A step is one of:
   say: TEXT · press: yes|no (the newest card) · restart · agent: take|reply|hand_back · withdraw
-  break: TOOL (its next calls raise) · mend · hours: open|closed · at: minutes later
+  upload: TEXT of a document · break: TOOL (its next calls raise) · mend · hours: open|closed · at: minutes later
 and may expect:
   has: texts that the reply holds · lacks · card: kind · silent: nothing is said · cause: of an open case · mode
   done: number of rows by table, or the state of an order
@@ -10,7 +10,6 @@ and may expect:
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -22,7 +21,6 @@ from zoneinfo import ZoneInfo
 import yaml
 
 from apps.customer_service import CustomerService
-from apps.customer_service.flow import Flow
 from apps.customer_service.shop.tools import SHOP_TOOLS
 from core.runtime import Runtime
 from core.settings import Settings
@@ -122,7 +120,8 @@ class Play:
             said = self.say(str(step["say"]))
         elif "press" in step:
             yes = step["press"] is True or step["press"] == "yes"
-            said = self.say("确认办理" if yes else "先不办", (self.card()["id"], yes))
+            words = ("Confirm", "Not now") if self.tenant.startswith("en") else ("确认办理", "先不办")
+            said = self.say(words[0 if yes else 1], (self.card()["id"], yes))
         elif "restart" in step:
             self.restart()
         elif "agent" in step:
@@ -135,6 +134,8 @@ class Play:
             self.break_tool(step["break"])
         elif "mend" in step:
             self.mend()
+        elif "upload" in step:
+            self.service.upload("note.md", step["upload"].encode(), self.caller)
         elif "hours" in step:
             self.set_hours(step["hours"])
         elif "at" in step:
@@ -191,6 +192,3 @@ def opened(settings: Settings) -> Iterator[CustomerService]:
         yield service
     finally:
         service.close()
-
-
-__all__ = ["Flow", "Play", "opened", "scenarios", "time"]
