@@ -179,7 +179,8 @@ class CustomerService:
             store.messages, caller, asked.conversation_id, limit=REMEMBERED, before=question_id
         )
         question, draft = await asyncio.to_thread(store.again, caller, question_id, trace_id=trace_id)
-        async with aclosing(self._kept(question, earlier, draft, trace_id, caller, language, sample)) as events:
+        kept = self._kept(question, earlier, draft, trace_id, caller, language, sample, repeated=True)
+        async with aclosing(kept) as events:
             async for event in events:
                 yield event
 
@@ -193,6 +194,7 @@ class CustomerService:
         language: Language | None,
         sample: bool,
         pressed: tuple[str, bool] | None = None,
+        repeated: bool = False,
     ) -> AsyncGenerator[Event, None]:
         """The events of an answer, each stored in ``draft`` before it is handed on."""
         said: list[SentenceReady] = []
@@ -201,7 +203,7 @@ class CustomerService:
         added: list[Added] = []
         conversation_id = draft.conversation_id if draft else None
         with trace(caller=caller, trace_id=trace_id):
-            answered = self._answered(question, earlier, caller, language, sample, conversation_id, pressed)
+            answered = self._answered(question, earlier, caller, language, sample, conversation_id, pressed, repeated)
             bursts = Bursts(answered)
         try:
             if draft:
@@ -246,6 +248,7 @@ class CustomerService:
         sample: bool,
         conversation_id: str | None = None,
         pressed: tuple[str, bool] | None = None,
+        repeated: bool = False,
     ) -> AsyncGenerator[Event, None]:
         asked_before = [turn.text for turn in earlier if turn.role == "user"]
         language = language or language_in(question, asked_before, self.runtime.settings.language)
@@ -273,7 +276,7 @@ class CustomerService:
         ) as events:
             async for event in events:
                 if isinstance(event, AnswerDone) and conversation_id is not None:
-                    missed = event.answer.mode == "refused"
+                    missed = None if repeated else event.answer.mode == "refused"  # the same question is no second miss
                     if more := await self._after(caller, conversation_id, question, language, missed=missed):
                         yield more
                 yield event

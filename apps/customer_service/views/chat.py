@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import streamlit as st
 
 from apps.customer_service.service import checked
-from apps.customer_service.views import documents, messages, sidebar
+from apps.customer_service.views import documents, messages, person, sidebar
 from apps.customer_service.views.state import (
     Pending,
     conversation,
@@ -35,13 +36,16 @@ def page() -> None:
     refused = None
     if pending and pending.question_id is None:
         try:
-            pending = Pending(checked(pending.question))
+            pending = replace(pending, question=checked(pending.question))
         except InputError as error:
             pending, refused = None, error
         else:
             current = current or begin(pending.question)
     look.header(t("apps.support.title"), busy=pending is not None)
-    hint()
+    case = person.case_of(current)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        hint()
+        person.way(case, busy=pending is not None)
     with st.sidebar:
         sidebar.draw(current)
         documents.draw()
@@ -53,8 +57,12 @@ def page() -> None:
                 welcome()
     for number, item in enumerate(kept, 1):
         messages.draw(item, last=number == len(kept), busy=pending is not None)
-    if pending and current:
+    if pending and current and case and case.silences:
+        tell(pending, current.id)
+    elif pending and current:
         answer(pending, current.id, typed=bool(typed))
+    elif case and current:
+        person.listen(current.id, kept[-1].id if kept else 0, case.state)
     elif refused:
         states.failed(refused)
 
@@ -109,7 +117,9 @@ def answer(pending: Pending, conversation_id: str, *, typed: bool) -> None:
     shop, caller, sample = service(), session.caller(), documents.sample_on()
     if pending.question_id is None:
         chat.user_text(pending.question)
-        events = shop.stream(pending.question, caller=caller, conversation_id=conversation_id, sample=sample)
+        events = shop.stream(
+            pending.question, caller=caller, conversation_id=conversation_id, sample=sample, pressed=pending.pressed
+        )
     else:
         events = shop.again(pending.question_id, caller=caller, sample=sample)
     messages.watch(conversation_id, time.monotonic())
@@ -120,6 +130,15 @@ def answer(pending: Pending, conversation_id: str, *, typed: bool) -> None:
         states.failed(unkept)
     else:
         st.rerun()
+
+
+def tell(pending: Pending, conversation_id: str) -> None:
+    """Keep what the customer says to a person; nothing answers."""
+    for _ in service().iterate(
+        service().stream(pending.question, caller=session.caller(), conversation_id=conversation_id)
+    ):
+        pass
+    st.rerun()
 
 
 with states.guarded():
