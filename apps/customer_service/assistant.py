@@ -98,17 +98,21 @@ class Assistant:
 
         Args:
             pressed: see :meth:`Flow.turn`.
-            acts: whether the tools may be used; without them questions are answered and people asked for.
+            acts: see :meth:`Flow.turn`.
         """
         kind = small_talk(text)
         if kind and not pressed:
             talk = await asyncio.to_thread(self.flow.talk, conversation_id)
             if (talk.task is None and talk.offer is None) or command_of(text) is None:
-                return [Reply("answer", question=text)]
-        heard = await self.hear(text, language, known=bool(pressed), acts=acts)
-        return await asyncio.to_thread(self._turn, caller, conversation_id, heard, pressed)
+                made_up = await asyncio.to_thread(self.flow.make_up, conversation_id)
+                return [
+                    *self._with_cases(caller, conversation_id, language, text, made_up),
+                    Reply("answer", question=text),
+                ]
+        heard = await self.hear(text, language, known=bool(pressed))
+        return await asyncio.to_thread(self._turn, caller, conversation_id, heard, pressed, acts)
 
-    async def hear(self, text: str, language: Language, *, known: bool = False, acts: bool = True) -> Heard:
+    async def hear(self, text: str, language: Language, *, known: bool = False) -> Heard:
         """A message understood; ``known`` says that its meaning is (a button), so that no model is asked."""
         heard = Heard(text, language, None if known else command_of(text), wants_person(text), anger_of(text))
         if known or heard.wants_person or heard.command in ("yes", "no", "cancel", "repeat"):
@@ -117,9 +121,6 @@ class Assistant:
             found = await self._intents.predict(text)
         except TouchstoneError as error:
             log.warning("no intent: %s", error)
-            return heard
-        rule = self.policy.intents.get(found.label)
-        if not acts and rule is not None and rule.do in ("tool", "clarify"):
             return heard
         return replace(
             heard,
@@ -130,16 +131,20 @@ class Assistant:
         )
 
     def _turn(
-        self, caller: Caller, conversation_id: str, heard: Heard, pressed: tuple[str, bool] | None
+        self, caller: Caller, conversation_id: str, heard: Heard, pressed: tuple[str, bool] | None, acts: bool
     ) -> list[Reply]:
         if self.is_sample and (key := (id(self._runtime.workspace), caller.tenant)) not in self._loaded:
             prepare(self._runtime.workspace, caller.tenant)
             self._loaded.add(key)
-        found = self.flow.turn(caller, conversation_id, heard, pressed=pressed)
+        found = self.flow.turn(caller, conversation_id, heard, pressed=pressed, acts=acts)
+        return self._with_cases(caller, conversation_id, heard.language, heard.text, found)
+
+    def _with_cases(
+        self, caller: Caller, conversation_id: str, language: Language, said: str, found: list[Reply]
+    ) -> list[Reply]:
+        """The replies, with a case opened where one says that a person takes over."""
         return [
-            self.hand_off(caller, conversation_id, heard.language, reply, heard.text)
-            if reply.kind == "hand_off"
-            else reply
+            self.hand_off(caller, conversation_id, language, reply, said) if reply.kind == "hand_off" else reply
             for reply in found
         ]
 
@@ -190,16 +195,16 @@ class Assistant:
             brief=brief,
             after_hours=not is_open,
         )
-        text = " ".join(filter(None, [reply.text, replies.say(f"hand_off.{cause}", language)]))
+        words = [reply.text, replies.say(f"hand_off.{cause}", language)]
         if is_open:
-            text = f"{text} {replies.say('waiting', language)}"
+            words.append(replies.say("waiting", language))
         else:
             ticket = case.ticket or self._ticket(caller, conversation_id, case, brief)
             when = replies.promise(self.policy.hours.next_open(now))
             key = "promise" if ticket else "promise_without"
-            text = f"{text} {replies.say(key, language, ticket=ticket, when=when)}"
+            words.append(replies.say(key, language, ticket=ticket, when=when))
         card = {"kind": "handed_over", "case": case.id, "after_hours": case.after_hours}
-        return Reply("say", text, card, cause=cause)
+        return Reply("say", ("" if language == "zh" else " ").join(filter(None, words)), card, cause=cause)
 
     def _suggested(self, cause: str, title: str, brief: dict[str, Any], language: Language) -> str:
         """Words for the person to begin with, in the customer's language."""

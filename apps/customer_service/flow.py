@@ -71,30 +71,45 @@ class Flow:
     # --- turns --------------------------------------------------------------------------------
 
     def turn(
-        self, caller: Caller, conversation_id: str, heard: Heard, *, pressed: tuple[str, bool] | None = None
+        self,
+        caller: Caller,
+        conversation_id: str,
+        heard: Heard,
+        *,
+        pressed: tuple[str, bool] | None = None,
+        acts: bool = True,
     ) -> list[Reply]:
         """What comes of a message, in order; more than one when an action cut short by a crash is made up for.
 
         Args:
             pressed: the button of a confirmation that the message stands for: its card's id, and whether it was yes.
+            acts: whether the tools may be used; without them questions are answered and people asked for.
         """
         with self._alone(conversation_id):
             config = self._config(conversation_id)
-            done = []
-            kept = self.graph.get_state(config)
-            if "act" in kept.next:
-                done = [Reply(**self.graph.invoke(None, config, durability="sync")["reply"])]
-                if pressed or heard.command == "yes":  # which is what the customer wants to know
-                    return done
+            done = self._made_up(config)
+            if done and (pressed or heard.command == "yes"):  # which is what the customer wants to know
+                return done
             turn = {
                 "heard": asdict(heard),
                 "caller": [caller.tenant, caller.user],
                 "conversation": conversation_id,
                 "pressed": list(pressed) if pressed else None,
+                "acts": acts,
             }
             state = self.graph.invoke({"turn": turn, "reply": {}, "next": ""}, config, durability="sync")
             self._prune(conversation_id)
             return [*done, Reply(**state["reply"])]
+
+    def make_up(self, conversation_id: str) -> list[Reply]:
+        """Finish an action that a crash cut short; what came of it."""
+        with self._alone(conversation_id):
+            return self._made_up(self._config(conversation_id))
+
+    def _made_up(self, config: RunnableConfig) -> list[Reply]:
+        if all(task.name != "act" for task in self.graph.get_state(config).tasks):  # begun, and perhaps done
+            return []
+        return [Reply(**self.graph.invoke(None, config, durability="sync")["reply"])]
 
     def talk(self, conversation_id: str) -> Talk:
         """Where the conversation stands."""
@@ -126,7 +141,7 @@ class Flow:
         pressed = state["turn"]["pressed"]
         if heard.wants_person:
             return _hand_off(talk, "asked")
-        if pressed:
+        if pressed and state["turn"]["acts"]:
             return self._pressed(talk, heard, str(pressed[0]), bool(pressed[1]))
         rule = self._meant(heard)
         if rule and rule.do == "hand_off" and not self._is_reply(talk, heard):
@@ -134,6 +149,8 @@ class Flow:
             return _hand_off(talk, "asked" if rule.asked else "rule", rule.name, text=said)
         if self.policy.frustration and heard.frustrated(was_angry):
             return _hand_off(talk, "frustration")
+        if not state["turn"]["acts"]:
+            return _done(replace(talk, task=None, offer=None), Reply("answer", question=heard.text))
         if heard.command == "repeat" and talk.last:
             return _done(talk, Reply("say", talk.last["text"], talk.last.get("card")))
         if talk.offer:

@@ -17,7 +17,7 @@ Command = Literal["yes", "no", "cancel", "repeat", "human", "correct"]
 
 _HUMAN = re.compile(
     r"转人工|(找|接|转|要|换|叫|喊)一?(个|位)?(真人|人工|活人|客服人员|人来)|人工(客服|服务|坐席)?[!！。.]*$|真人客服|有没有(真人|人工)|别让?机器人"
-    r"|\b(talk|speak|chat|connect me|put me through|transfer me|get me)\b.{0,20}\b(person|human|someone real|agent|representative|operator|manager|somebody)\b"
+    r"|\b(talk|speak|chat|connect me|put me through|transfer me|get me)\b.{0,20}\b(person|human|someone|agent|representative|operator|manager|somebody)\b"
     r"|\b(real|actual|live) (person|human|agent)\b|\bhuman( agent)?,? please\b|^human[.!]*$|^(agent|representative|operator)[.!]*$|\bi (want|need) (a )?(human|person|agent)\b",
     re.IGNORECASE,
 )

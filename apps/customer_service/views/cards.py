@@ -19,11 +19,11 @@ Card = Mapping[str, Any]
 COLORS = {"paid": "blue", "shipped": "orange", "delivered": "green", "cancelled": "gray"}
 
 
-def draw(card: Card, *, key: int, live: bool) -> None:
-    """Draw a card; ``live`` says that its buttons may be pressed."""
+def draw(card: Card, *, key: int, live: bool, said: str = "") -> None:
+    """Draw a card; ``live`` says that its buttons may be pressed, ``said`` is the text that it stands below."""
     match card["kind"]:
         case "confirm":
-            _confirm(card, key=key, live=live)
+            _confirm(card, key=key, live=live, said=said)
         case "choices" if live:
             _choices(card, key=key)
         case "order":
@@ -36,11 +36,13 @@ def draw(card: Card, *, key: int, live: bool) -> None:
             st.badge(t(f"customer_service.card.{closed}"), icon=":material/support_agent:", color="orange")
 
 
-def _confirm(card: Card, *, key: int, live: bool) -> None:
+def _confirm(card: Card, *, key: int, live: bool, said: str) -> None:
+    text = in_language(card["text"], language())
     with st.container(border=True, gap="xsmall"):
         title = inert(in_language(card["title"], language()))
         st.markdown(f":material/task_alt: **{title[:1].upper()}{title[1:]}**", anchors=False)
-        st.markdown(inert_lines(in_language(card["text"], language())), anchors=False)
+        if text not in said:  # the conversation is in the other language than the page
+            st.markdown(inert_lines(text), anchors=False)
         if not live:
             return
         with st.container(horizontal=True):

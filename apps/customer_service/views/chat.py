@@ -49,6 +49,7 @@ def page() -> None:
     with st.sidebar:
         sidebar.draw(current)
         documents.draw()
+        desk_link()
     kept = earlier(current, pending)
     if not kept:
         top = st.empty()  # the same place with the first question, so that the welcome goes when it comes
@@ -90,6 +91,14 @@ def hint() -> None:
     """Say that answers are quoted, not written, when the model set cannot write them; a click leads to the models."""
     if not service().able():
         st.page_link("views/models.py", label=t("customer_service.extractive_hint"), icon=look.ICONS["models"])
+
+
+def desk_link() -> None:
+    """The way to the agent desk, for those who work there, with the number of those who wait."""
+    if session.allowed("agent"):
+        waiting = sum(case.state == "waiting" for case in service().desk.queue(session.caller()))
+        label = t("customer_service.desk.link", count=waiting) if waiting else t("customer_service.desk.title")
+        st.page_link("customer_service/views/desk.py", label=label, icon=":material/headset_mic:")
 
 
 def welcome() -> None:

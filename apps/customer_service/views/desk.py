@@ -137,8 +137,9 @@ def reply(case: Case) -> None:
         t("customer_service.desk.canned"),
         service().desk.canned(case.language),
         key=chosen,
-        format_func=lambda text: text if len(text) <= 24 else f"{text[:23]}…",
+        format_func=_short,
         label_visibility="collapsed",
+        wrap=True,
         on_change=_canned,
         args=(name, chosen),
     )
@@ -159,6 +160,11 @@ def reply(case: Case) -> None:
             on_click=_try,
             args=("hand_back", case.id),
         )
+
+
+def _short(text: str) -> str:
+    limit = 24 if text.isascii() else 12
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def _canned(name: str, chosen: str) -> None:

@@ -48,7 +48,7 @@ def draw(message: StoredMessage, *, last: bool = False, busy: bool = False) -> N
         if body:
             st.markdown(body, anchors=False)
         if message.card:
-            cards.draw(message.card, key=message.id, live=last and not busy)
+            cards.draw(message.card, key=message.id, live=last and not busy, said=message.text)
         if kept.panel:
             with st.expander(kept.label, icon=":material/menu_book:", type="compact"):
                 st.markdown(kept.panel, anchors=False)
@@ -76,7 +76,7 @@ def record(message: StoredMessage) -> None:
     with chat.message(message.role):
         st.markdown(_asked(message.text) or "–", anchors=False)
         if message.card:
-            cards.draw(message.card, key=message.id, live=False)
+            cards.draw(message.card, key=message.id, live=False, said=message.text)
 
 
 def _agent(message: StoredMessage) -> None:
