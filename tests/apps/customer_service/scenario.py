@@ -94,7 +94,7 @@ class Play:
 
     def _with(self, definitions: Any) -> None:
         assistant = self.service.assistant
-        assistant.flow.tools = Tools(definitions, assistant.flow.tools.workspace)
+        assistant.flow.steps.tools = Tools(definitions, assistant.flow.tools.workspace)
 
     def mend(self) -> None:
         self._with(SHOP_TOOLS)
