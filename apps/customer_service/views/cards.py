@@ -38,6 +38,8 @@ def draw(card: Card, *, key: int, live: bool, said: str = "") -> None:
 
 def _confirm(card: Card, *, key: int, live: bool, said: str) -> None:
     text = in_language(card["text"], language())
+    if not live and text in said:
+        return
     with st.container(border=True, gap="xsmall"):
         title = inert(in_language(card["title"], language()))
         st.markdown(f":material/task_alt: **{title[:1].upper()}{title[1:]}**", anchors=False)

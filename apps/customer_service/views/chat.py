@@ -43,9 +43,7 @@ def page() -> None:
             current = current or begin(pending.question)
     look.header(t("apps.support.title"), busy=pending is not None)
     case = person.case_of(current)
-    with st.container(horizontal=True, vertical_alignment="center"):
-        hint()
-        person.way(case, busy=pending is not None)
+    hint()
     with st.sidebar:
         sidebar.draw(current)
         documents.draw()
@@ -62,10 +60,12 @@ def page() -> None:
         tell(pending, current.id)
     elif pending and current:
         answer(pending, current.id, typed=bool(typed))
-    elif case and current:
-        person.listen(current.id, kept[-1].id if kept else 0, case.state)
-    elif refused:
-        states.failed(refused)
+    else:
+        if refused:
+            states.failed(refused)
+        person.way(case)  # at the end, where it is seen however long the conversation is
+        if case and current:
+            person.listen(current.id, kept[-1].id if kept else 0, case.state)
 
 
 def begin(question: str) -> Conversation:

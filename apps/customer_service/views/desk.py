@@ -106,7 +106,7 @@ def _age(case: Case) -> str:
 
 
 def conversation(case: Case) -> None:
-    with st.container(height=430, border=True, autoscroll=True):
+    with st.container(height=400, border=True, autoscroll=True):
         for message in service().desk.messages(session.caller(), case):
             messages.record(message)
     if case.state == "waiting":
@@ -143,7 +143,7 @@ def reply(case: Case) -> None:
         on_change=_canned,
         args=(name, chosen),
     )
-    st.text_area(t("customer_service.desk.reply"), key=name, height=110, label_visibility="collapsed")
+    st.text_area(t("customer_service.desk.reply"), key=name, height=90, label_visibility="collapsed")
     with st.container(horizontal=True):
         st.button(
             t("customer_service.desk.send"),

@@ -18,7 +18,7 @@ def case_of(current: Conversation | None) -> Case | None:
     return service().assistant.cases.of_conversation(caller(), current.id) if current else None
 
 
-def way(case: Case | None, *, busy: bool) -> None:
+def way(case: Case | None) -> None:
     """The button to a person; with a person, who it is and the way back to the assistant."""
     if case is None:
         label = t("customer_service.person.ask")
@@ -27,7 +27,6 @@ def way(case: Case | None, *, busy: bool) -> None:
             key="support_person",
             icon=":material/support_agent:",
             type="tertiary",
-            disabled=busy,
             on_click=later,
             args=(t("customer_service.person.words"),),
         )
