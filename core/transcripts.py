@@ -47,7 +47,8 @@ class Feedback:
 class StoredMessage:
     """One turn. ``up`` and ``comment`` are its feedback; ``agent`` is a person who answers in the assistant's place.
 
-    ``card`` is what an app shows beside the text, with its ``kind``. ``error`` (``code`` and ``params``) and ``notices`` (parameters by code) are texts for both languages.
+    ``card`` is what an app shows beside the text, with its ``kind``. ``error`` (``code`` and ``params``) and ``notices``
+    (parameters by code) are texts for both languages.
     """
 
     id: int

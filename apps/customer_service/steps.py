@@ -24,7 +24,8 @@ from core.tools import Tools
 from core.tools.definition import Permission
 from core.types import Caller
 
-_LIKELY_WITH_VALUE = 0.25
+_LIKELY_WITH_VALUE = 0.25  # probability of a wish that is enough when the message names the account it needs
+_WISH = 0.9  # probability from which a message that fills a slot of the task in hand is a wish of its own all the same
 RETRIES = 2  # times a slot is asked for in vain before a person takes over
 _ASKS = re.compile(
     r"[?？]\s*$|吗|请问|告诉我|介绍一下|\b(tell me|explain)\b|怎么|多久|多少|几天|为什么|什么时候|哪[里些个]|能不能|可不可以"
@@ -150,13 +151,13 @@ class Steps:
             return _done(talk, Reply("answer", question=heard.text))
         other = rule is not None and rule.do == "tool" and rule.name != task.intent
         changed, fresh = self._updated(talk, mine, task, heard, free=not other)
-        if fresh and not (other and rule and self._opens_with_verb(heard)):
+        if fresh and not (other and heard.probability >= _WISH):
             return {"talk": to_data(replace(talk, task=changed)), "next": "account"}
         if other and rule is not None:
             return self._begin(talk.put_aside(), rule, heard)
         if heard.command == "correct" and task.card:
-            text, card = self._ask_again(replace(task, card=""), heard)
-            return _done(replace(talk, task=replace(task, card="")), Reply("say", text, card))
+            text = replies.say("what_changes", heard.language)
+            return _done(replace(talk, task=replace(task, card="")), Reply("say", text))
         if _ASKS.search(heard.text) or not (task.asked or task.card):
             return _done(talk, Reply("answer", question=heard.text))
         if task.tries + 1 >= RETRIES:
@@ -349,16 +350,9 @@ class Steps:
                 task = task.with_slots(**{need.argument: value})
         return replace(task, card="", tries=0) if said else task, said
 
-    def _opens_with_verb(self, heard: Heard) -> bool:
-        """Whether a message that fills a slot of the task in hand is a wish of its own all the same."""
-        return heard.probability >= 0.9
-
     def _asked(self, talk: Talk, task: Task, rule: IntentRule, need: Need, heard: Heard, choices: Any = ()) -> State:
         text, card = replies.ask(rule, self.policy.slots[need.slot], heard.language, choices)
         return _done(replace(talk, task=replace(task, asked=need.argument)), Reply("say", text, card))
-
-    def _ask_again(self, task: Task, heard: Heard) -> tuple[str, replies.Card | None]:
-        return replies.say("what_changes", heard.language), None
 
     def waiting_for(self, talk: Talk, language: Any) -> tuple[str, replies.Card | None]:
         """What the task in hand waits for, said again."""
