@@ -19,6 +19,9 @@ pages = [
     *(st.Page(app.path, title=session.t(app.title), icon=app.icon, url_path=app.id) for app in catalog.installed()),
     st.Page(HERE / "views/models.py", title=session.t("models.title"), icon=look.ICONS["models"], url_path="models"),
 ]
+if session.allowed("agent"):  # reached from the side of the customer-service page
+    desk = HERE / "customer_service/views/desk.py"
+    pages.append(st.Page(desk, title=session.t("customer_service.desk.title"), url_path="desk", visibility="hidden"))
 page = st.navigation(pages, position="top")
 session.require_login()
 st.set_page_config(page_title=f"{page.title} · {session.t('ui.product')}")

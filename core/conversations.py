@@ -16,7 +16,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from core.errors import InputError, NotFound, TouchstoneError
 from core.i18n import Phrase
@@ -30,6 +30,7 @@ from core.transcripts import (
     answer_to_json,
     as_json,
     as_markdown,
+    card_to_json,
     clean,
     error_to_json,
     notices_to_json,
@@ -158,6 +159,37 @@ class Conversations:
             ).lastrowid
             return self._begin(db, caller, conversation_id, asked, now, trace_id)
 
+    def say(
+        self,
+        caller: Caller,
+        conversation_id: str,
+        role: Literal["user", "assistant", "agent"],
+        text: str,
+        *,
+        card: Mapping[str, Any] | None = None,
+    ) -> int:
+        """Store a message that is whole and replies to no question; gives its id.
+
+        ``caller`` is the owner of the conversation, whoever speaks.
+        """
+        now = time.time()
+        with self._workspace.write() as db:
+            self._touch(db, caller, conversation_id, now, text if role == "user" else "")
+            row = db.execute(
+                "INSERT INTO messages (conversation_id, tenant, user, role, state, text, at, card)"
+                " VALUES (?, ?, ?, ?, 'done', ?, ?, ?)",
+                (
+                    conversation_id,
+                    caller.tenant,
+                    caller.user,
+                    role,
+                    clean(text),
+                    now,
+                    card_to_json(card) if card else None,
+                ),
+            )
+        return row.lastrowid or 0
+
     def again(self, caller: Caller, question_id: int, *, trace_id: str | None = None) -> tuple[str, Draft]:
         """Drop the answer to a question and begin a new one; gives the question and the draft."""
         asked = self.message(caller, question_id)
@@ -215,6 +247,7 @@ class Conversations:
             up=None if row["thumb"] is None else bool(row["thumb"]),
             comment=row["comment"] or "",
             answer_json=row["answer"],
+            card=json.loads(row["card"]) if row["card"] else None,
         )
 
     # --- feedback -----------------------------------------------------------------------------
@@ -295,17 +328,18 @@ class Draft:
         answer: Answer | None = None,
         error: TouchstoneError | None = None,
         notices: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+        card: Mapping[str, Any] | None = None,
     ) -> None:
         """Store the end of the answer: ``done``, ``stopped`` by the reader, or ``failed`` with its error.
 
-        ``notices`` are the parameters of ``answer.notices`` by code.
+        ``notices`` are the parameters of ``answer.notices`` by code; ``card`` is what the app shows beside the text.
         """
         said = {code: notices.get(code, {}) for code in answer.notices} if answer else {}
         try:
             with self._workspace.write() as db:
                 db.execute(
                     "UPDATE messages SET state=?, text=?, writer=NULL, beat_at=?, answer=coalesce(?, answer),"
-                    " notices=?, model=?, prompt=?, error=? WHERE id=? AND state='streaming'",
+                    " notices=?, model=?, prompt=?, error=?, card=? WHERE id=? AND state='streaming'",
                     (
                         state,
                         clean(text),
@@ -315,6 +349,7 @@ class Draft:
                         answer.model if answer else None,
                         answer.prompt if answer else None,
                         error_to_json(error) if error else None,
+                        card_to_json(card) if card else None,
                         self.message_id,
                     ),
                 )

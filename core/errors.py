@@ -30,7 +30,12 @@
     ├── InputError                  the input cannot be used: empty, too large, unreadable file
     ├── NotFound                    no such conversation, document, collection
     ├── NotAllowed                  the caller may not do this
-    └── PromptError                 a prompt file or its variables are wrong
+    ├── PromptError                 a prompt file or its variables are wrong
+    └── ToolError                   a tool did not do what was asked
+        ├── BadArguments            arguments that the tool's signature does not allow
+        ├── ToolRefused             the tool's own rules forbid it; nothing was done
+        ├── ToolFailed              the tool broke, or it is not known what became of a call
+        └── StepLimit               more calls than one turn may make
 
 Each class has a ``code``; the text comes from the message catalogues (``core/locales``) in Chinese and
 English, filled with the error's parameters. An error raised with ``reason=…`` uses the catalogue entry
@@ -304,3 +309,39 @@ class PromptError(TouchstoneError):
     """Always raised with a reason: missing_variable, unknown_variable, bad_file, …"""
 
     code = "prompt"
+
+
+class ToolError(TouchstoneError):
+    """params: tool, detail"""
+
+    code = "tool"
+
+
+class BadArguments(ToolError):
+    """Always raised with a reason: not_json, unknown, missing, value."""
+
+    code = "bad_arguments"
+
+
+class ToolRefused(ToolError):
+    """Raised by a tool, with a reason whose text the app's catalogue has.
+
+    params: detail
+    """
+
+    code = "tool_refused"
+
+
+class ToolFailed(ToolError):
+    """Raised with the reason unknown_outcome when a call began and nobody knows how it ended.
+
+    params: tool, detail
+    """
+
+    code = "tool_failed"
+
+
+class StepLimit(ToolError):
+    """params: limit, tool"""
+
+    code = "step_limit"

@@ -45,14 +45,15 @@ class Feedback:
 
 @dataclass(frozen=True, slots=True)
 class StoredMessage:
-    """One turn. ``up`` and ``comment`` are its feedback.
+    """One turn. ``up`` and ``comment`` are its feedback; ``agent`` is a person who answers in the assistant's place.
 
-    ``error`` (``code`` and ``params``) and ``notices`` (parameters by code) are texts for both languages.
+    ``card`` is what an app shows beside the text, with its ``kind``. ``error`` (``code`` and ``params``) and ``notices``
+    (parameters by code) are texts for both languages.
     """
 
     id: int
     conversation_id: str
-    role: Literal["user", "assistant"]
+    role: Literal["user", "assistant", "agent"]
     state: State
     text: str
     at: float
@@ -65,6 +66,7 @@ class StoredMessage:
     up: bool | None = None
     comment: str = ""
     answer_json: str | None = None
+    card: Mapping[str, Any] | None = None
 
     def answer(self) -> Answer | None:
         """The answer with sentences and citations; ``None`` for a question or an answer that never began."""
@@ -99,6 +101,10 @@ def error_to_json(error: TouchstoneError) -> str:
 
 def notices_to_json(notices: Mapping[str, Mapping[str, Any]]) -> str:
     return clean(json.dumps({code: _plain_values(params) for code, params in notices.items()}, ensure_ascii=False))
+
+
+def card_to_json(card: Mapping[str, Any]) -> str:
+    return clean(json.dumps(card, ensure_ascii=False))
 
 
 def _plain_values(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -140,6 +146,7 @@ def _exported(turn: StoredMessage) -> dict[str, Any]:
     answer = json.loads(turn.answer_json) if turn.answer_json else None
     extra = {
         "answer": answer,
+        "card": turn.card,
         "up": turn.up,
         "comment": turn.comment or None,
         "error": turn.error,

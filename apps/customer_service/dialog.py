@@ -56,6 +56,7 @@ _GOES_ON = re.compile(
 _CODE = re.compile(
     r"(?<![A-Za-z0-9])[A-Za-z]{1,5}-?\d{1,4}(?:[ -]?(?:pro|max|plus|mini|lite))?(?![A-Za-z0-9])", re.IGNORECASE
 )
+_REFERENCE = re.compile(r"[\w.+-]+@[\w.-]+|(?<![A-Za-z0-9])[A-Za-z]{0,4}\d{4,}(?![A-Za-z0-9])")
 _FRAME = re.compile(
     r"那么?|还有|另外|如果|要是|换成|呢|的话|what about|how about|what if|\b(and|but|so|then|also|or|the|for|with|a|an)\b",
     re.IGNORECASE,
@@ -110,12 +111,23 @@ def standalone(question: str, earlier: Sequence[str]) -> str:
 
 
 def language_of(text: str, default: str) -> Language:
-    """The language ``text`` is written in; product codes alone belong to none.
+    """The language ``text`` is written in; codes, numbers and addresses of e-mail alone belong to none.
 
     >>> language_of("KT-210?", "zh"), language_of("KT-210 怎么退货", "en"), language_of("return KT-210", "zh")
     ('zh', 'zh', 'en')
     """
-    return "zh" if detect_language(_CODE.sub(" ", text), default) == "zh" else "en"
+    return "zh" if detect_language(_CODE.sub(" ", _REFERENCE.sub(" ", text)), default) == "zh" else "en"
+
+
+def language_in(text: str, earlier: Sequence[str], default: str) -> Language:
+    """The language of ``text``, or that of the newest of the ``earlier`` messages that has one.
+
+    >>> language_in("PW26110001", ["where is my order?", "我要退货", "2468"], "en")
+    'zh'
+    """
+    for before in earlier:
+        default = language_of(before, default)
+    return language_of(text, default)
 
 
 def _follows(question: str) -> bool:

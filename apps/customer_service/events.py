@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from core.retrieval.answer import AnswerDone, Notice, SentenceReady, SourcesFound
 from core.types import Queued, Sentence, Switched
@@ -18,7 +19,22 @@ class Begun:
     message_id: int
 
 
-Event = Begun | Queued | Switched | Notice | SourcesFound | SentenceReady | AnswerDone
+@dataclass(frozen=True, slots=True)
+class Carded:
+    """The answer under way carries a card (see :mod:`apps.customer_service.replies`)."""
+
+    card: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """A message of its own, stored after the answer: back to a task, or a person takes over."""
+
+    text: str
+    card: Mapping[str, Any] | None = None
+
+
+Event = Begun | Carded | Added | Queued | Switched | Notice | SourcesFound | SentenceReady | AnswerDone
 
 
 def joined(sentences: Sequence[Sentence]) -> str:

@@ -8,15 +8,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import apps.i18n  # noqa: F401  (its import registers the catalogue)
-from apps.customer_service.dialog import language_of, small_talk
-from apps.customer_service.events import Begun, Event, joined
+from apps.customer_service.assistant import Assistant
+from apps.customer_service.desk import Desk
+from apps.customer_service.dialog import language_in, small_talk
+from apps.customer_service.events import Added, Begun, Carded, Event, joined
 from apps.customer_service.knowledge import Knowledge
 from apps.customer_service.pace import Bursts
 from core.conversations import Conversations, Draft
@@ -29,6 +32,7 @@ from core.retrieval.records import DocumentInfo, FileResult, Progress
 from core.runtime import Runtime, open_runtime
 from core.settings import Settings
 from core.telemetry.trace import new_trace_id, trace
+from core.tools import ToolDefinition
 from core.transcripts import State, StoredMessage
 from core.types import LOCAL, Answer, Caller, Citation, Language
 
@@ -40,23 +44,41 @@ REMEMBERED = 12  # messages of a conversation that a follow-up may refer to
 class CustomerService:
     """Answers customers' questions from documents, and keeps the conversations."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        *,
+        policy: Path | None = None,
+        tools: Iterable[ToolDefinition] | None = None,
+        intents: Path | None = None,
+    ) -> None:
+        """
+        Args:
+            policy, tools, intents: those of your own shop (see :class:`Assistant`); the sample's by default.
+        """
         self.runtime = runtime
         self.knowledge = Knowledge(runtime)
+        self.assistant = Assistant(runtime, lambda: self.conversations, policy=policy, tools=tools, intents=intents)
 
     @classmethod
-    def open(cls, settings: Settings | None = None) -> CustomerService:
-        """Open with ``settings``, or with those of the current folder and the environment."""
-        return cls(open_runtime(settings))
+    def open(cls, settings: Settings | None = None, **own: Any) -> CustomerService:
+        """Open with ``settings``, or with those of the current folder and the environment; ``own`` as above."""
+        return cls(open_runtime(settings), **own)
 
     def close(self) -> None:
         """Close the service and its runtime."""
         self.knowledge.close()
+        self.assistant.close()
         self.runtime.close()
 
     @property
     def conversations(self) -> Conversations:
         return Conversations(self.runtime.workspace, APP)
+
+    @property
+    def desk(self) -> Desk:
+        """What people do who take conversations over."""
+        return Desk(self.assistant, self.conversations)
 
     def able(self) -> bool:
         """Whether the chat model set can write answers from sources; else answers are made of quotes."""
@@ -97,8 +119,12 @@ class CustomerService:
         conversation_id: str | None = None,
         language: Language | None = None,
         sample: bool = True,
+        pressed: tuple[str, bool] | None = None,
     ) -> AsyncGenerator[Event, None]:
         """Answer as events, the last of which is ``AnswerDone``.
+
+        In a conversation the assistant may act and hand over to a person; without one, documents answer. While a
+        person has the conversation the message is kept and the answer is empty.
 
         With a conversation, question and answer are kept in it: text is stored before it is handed on, closing
         the generator keeps what has come as ``stopped``, an error keeps it as ``failed``.
@@ -106,7 +132,8 @@ class CustomerService:
         Args:
             conversation_id: the conversation to continue; without one nothing is kept.
             language: of the frame text and of a generated answer; by default that of the question.
-            sample: whether the sample shop's documents are searched too.
+            sample: whether the sample shop is searched and acted on too.
+            pressed: the id of a confirmation's card, and whether it was agreed to; ``question`` is what the button says.
 
         Raises:
             InputError: the question is empty or too long.
@@ -119,11 +146,27 @@ class CustomerService:
         draft = None
         if conversation_id is not None:
             store = self.conversations
+            if await asyncio.to_thread(self._silent, caller, conversation_id):
+                said = await asyncio.to_thread(store.say, caller, conversation_id, "user", question)
+                yield Begun(conversation_id, said, 0)
+                yield AnswerDone(Answer(question, "frame", "", trace_id=trace_id))
+                return
             earlier = await asyncio.to_thread(store.messages, caller, conversation_id, limit=REMEMBERED)
             draft = await asyncio.to_thread(store.ask, caller, conversation_id, question, trace_id=trace_id)
-        async with aclosing(self._kept(question, earlier, draft, trace_id, caller, language, sample)) as events:
+        kept = self._kept(question, earlier, draft, trace_id, caller, language, sample, pressed)
+        async with aclosing(kept) as events:
             async for event in events:
                 yield event
+
+    def _add(self, caller: Caller, conversation_id: str, added: Sequence[Added]) -> None:
+        for item in added:
+            self.conversations.say(caller, conversation_id, "assistant", item.text, card=item.card)
+
+    def _silent(self, caller: Caller, conversation_id: str) -> bool:
+        """Whether a person has the caller's conversation, or is about to."""
+        self.conversations.get(caller, conversation_id)
+        case = self.assistant.cases.of_conversation(caller, conversation_id)
+        return case is not None and case.silences
 
     async def again(
         self, question_id: int, *, caller: Caller = LOCAL, language: Language | None = None, sample: bool = True
@@ -136,7 +179,8 @@ class CustomerService:
             store.messages, caller, asked.conversation_id, limit=REMEMBERED, before=question_id
         )
         question, draft = await asyncio.to_thread(store.again, caller, question_id, trace_id=trace_id)
-        async with aclosing(self._kept(question, earlier, draft, trace_id, caller, language, sample)) as events:
+        kept = self._kept(question, earlier, draft, trace_id, caller, language, sample, repeated=True)
+        async with aclosing(kept) as events:
             async for event in events:
                 yield event
 
@@ -149,12 +193,18 @@ class CustomerService:
         caller: Caller,
         language: Language | None,
         sample: bool,
+        pressed: tuple[str, bool] | None = None,
+        repeated: bool = False,
     ) -> AsyncGenerator[Event, None]:
         """The events of an answer, each stored in ``draft`` before it is handed on."""
         said: list[SentenceReady] = []
         notices: dict[str, Mapping[str, Any]] = {}
+        card: Mapping[str, Any] | None = None
+        added: list[Added] = []
+        conversation_id = draft.conversation_id if draft else None
         with trace(caller=caller, trace_id=trace_id):
-            bursts = Bursts(self._answered(question, earlier, caller, language, sample))
+            answered = self._answered(question, earlier, caller, language, sample, conversation_id, pressed, repeated)
+            bursts = Bursts(answered)
         try:
             if draft:
                 yield Begun(draft.conversation_id, draft.question_id, draft.message_id)
@@ -167,9 +217,15 @@ class CustomerService:
                 for event in burst:
                     if isinstance(event, Notice):
                         notices[event.code] = event.params
+                    elif isinstance(event, Carded):
+                        card = event.card
+                    elif isinstance(event, Added):
+                        added.append(event)
                     elif isinstance(event, AnswerDone):
                         event = AnswerDone(replace(event.answer, trace_id=trace_id))
-                        await _finish(draft, "done", event.answer, notices=notices)
+                        await _finish(draft, "done", event.answer, notices=notices, card=card)
+                        if draft:
+                            await asyncio.to_thread(self._add, caller, draft.conversation_id, added)
                     yield event
         except TouchstoneError as error:
             await _finish(draft, "failed", partial(question, said), error)
@@ -190,18 +246,49 @@ class CustomerService:
         caller: Caller,
         language: Language | None,
         sample: bool,
+        conversation_id: str | None = None,
+        pressed: tuple[str, bool] | None = None,
+        repeated: bool = False,
     ) -> AsyncGenerator[Event, None]:
-        language = language or language_of(question, self.runtime.settings.language)
+        asked_before = [turn.text for turn in earlier if turn.role == "user"]
+        language = language or language_in(question, asked_before, self.runtime.settings.language)
+        if conversation_id is not None:
+            acts = sample or not self.assistant.is_sample
+            *made_up, reply = await self.assistant.respond(
+                caller, conversation_id, question, language, pressed=pressed, acts=acts
+            )
+            for item in made_up:
+                yield Added(item.text, item.card)
+            if reply.kind == "say":
+                if reply.card:
+                    yield Carded(reply.card)
+                yield AnswerDone(Answer(question, "frame", reply.text, language=language))
+                return
+            question = reply.question or question
         if kind := small_talk(question):
             said = message(f"customer_service.small_talk.{kind}", language)
+            if conversation_id is not None and (more := await self._after(caller, conversation_id, question, language)):
+                yield more
             yield AnswerDone(Answer(question, "frame", said, language=language))
             return
-        asked_before = [turn.text for turn in earlier if turn.role == "user"]
         async with aclosing(
             self.knowledge.answer(question, asked_before, caller=caller, language=language, sample=sample)
         ) as events:
             async for event in events:
+                if isinstance(event, AnswerDone) and conversation_id is not None:
+                    missed = None if repeated else event.answer.mode == "refused"  # the same question is no second miss
+                    if more := await self._after(caller, conversation_id, question, language, missed=missed):
+                        yield more
                 yield event
+
+    async def _after(
+        self, caller: Caller, conversation_id: str, question: str, language: Language, *, missed: bool | None = None
+    ) -> Added | None:
+        """What the assistant adds to an answer; ``missed`` says whether the documents had none."""
+        more = await asyncio.to_thread(
+            self.assistant.after_answer, caller, conversation_id, question, language, missed=missed
+        )
+        return Added(more.text, more.card) if more else None
 
     # --- documents ----------------------------------------------------------------------------
 
@@ -267,10 +354,11 @@ async def _finish(
     answer: Answer,
     error: TouchstoneError | None = None,
     notices: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+    card: Mapping[str, Any] | None = None,
 ) -> None:
     if draft:
         await asyncio.shield(
-            asyncio.to_thread(draft.finish, state, answer.text, answer=answer, error=error, notices=notices)
+            asyncio.to_thread(draft.finish, state, answer.text, answer=answer, error=error, notices=notices, card=card)
         )
 
 

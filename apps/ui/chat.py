@@ -20,12 +20,12 @@ from core.types import Answer
 
 CURSOR = ":primary[▍]"
 REDRAW_S = 0.08
-AVATARS = {"user": ":material/person:", "assistant": ":material/auto_awesome:"}
+AVATARS = {"user": ":material/person:", "assistant": ":material/auto_awesome:", "agent": ":material/support_agent:"}
 
 
-def message(role: Literal["user", "assistant"]) -> DeltaGenerator:
-    """A message's frame, to be used in ``with``."""
-    return st.chat_message(role, avatar=AVATARS[role])
+def message(role: Literal["user", "assistant", "agent"]) -> DeltaGenerator:
+    """A message's frame, to be used in ``with``. An agent is a person who answers in the assistant's place."""
+    return st.chat_message("assistant" if role == "agent" else role, avatar=AVATARS[role])
 
 
 def user_text(text: str) -> None:

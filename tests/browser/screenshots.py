@@ -24,6 +24,8 @@ IMAGES = ROOT / "docs" / "images"
 SIZES = {"desk": (1280, 800), "phone": (390, 844)}
 PATHS = {
     "customer-service": "/support",
+    "customer-acting": "/support",
+    "desk": "/support",
     "sentiment": "/sentiment",
     "recommendation": "/recommend",
     "models": "/models",
@@ -40,6 +42,12 @@ SEARCHES = {  # what the search page is asked, by the name of its picture
 PATHS |= dict.fromkeys(SEARCHES, "/search")
 QUESTIONS = {"zh": "KT-310 水壶的保修期是多久？", "en": "How long is the warranty of the KT-310 kettle?"}
 WISHES = {"zh": "像《星环信使》但轻松一点", "en": "Like “Courier of the Ring” but lighter"}
+RETURNS = {  # said one after another, so that the confirmation's card shows
+    "zh": ("查订单 PW26110001，尾号 2468", "TW-5 Pro 我要退货，不想要了"),
+    "en": ("track order PW26110005, ending 0312", "I want to return the TW-5 Pro, I changed my mind"),
+}
+PERSON = {"zh": "转人工", "en": "Talk to a person"}
+DESK = {"zh": ("打开", "接手"), "en": ("Open", "Take over")}
 ANSWER_MS = 600_000
 
 
@@ -60,6 +68,10 @@ class Shot:
 
 
 README = (
+    Shot("customer-acting", "en"),
+    Shot("customer-acting", "zh"),
+    Shot("desk", "en"),
+    Shot("desk", "zh"),
     Shot("customer-service", "en"),
     Shot("customer-service", "zh"),
     Shot("customer-service", "zh", "dark", "phone"),
@@ -125,6 +137,8 @@ def draw(browser: Browser, address: str, shot: Shot, target: Path) -> None:
         box.press("Enter")
         page.get_by_test_id("stFeedback").first.wait_for(timeout=ANSWER_MS)
         page.get_by_test_id("stChatMessage").locator("summary").last.click()
+    elif shot.page in ("customer-acting", "desk"):
+        act(page, shot, address)
     elif asked := SEARCHES.get(shot.page, {}).get(shot.language):
         page.get_by_test_id("stTextInput").first.locator("input").fill(asked)
         page.locator(".st-key-open_1").wait_for(timeout=ANSWER_MS)
@@ -138,6 +152,25 @@ def draw(browser: Browser, address: str, shot: Shot, target: Path) -> None:
     page.mouse.move(0, 0)
     page.screenshot(path=target)
     context.close()
+
+
+def act(page: Page, shot: Shot, address: str) -> None:
+    """An order looked up and a return to confirm; for the desk, the same handed over to a person who took it."""
+    box = page.get_by_test_id("stChatInputTextArea")
+    for number, said in enumerate(RETURNS[shot.language], 1):
+        box.fill(said)
+        box.press("Enter")
+        page.get_by_test_id("stChatMessage").nth(2 * number - 1).wait_for(timeout=ANSWER_MS)
+        settle(page)
+    page.locator("[class*=st-key-confirm_True]").first.wait_for(timeout=60_000)
+    if shot.page == "desk":
+        page.get_by_role("button", name=PERSON[shot.language]).click()
+        page.locator(".st-key-support_back").wait_for(timeout=60_000)
+        page.goto(f"{address}/desk?lang={shot.language}")
+        for label in DESK[shot.language]:
+            page.get_by_role("button", name=label, exact=True).first.click()
+            settle(page)
+        page.locator(".st-key-desk_send").wait_for(timeout=60_000)
 
 
 def settle(page: Page) -> None:

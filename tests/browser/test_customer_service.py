@@ -163,3 +163,60 @@ def test_conversations_and_documents_at_the_side(tmp_path: Path) -> None:
         page.get_by_text("What would you like to know?").wait_for()
         assert page.get_by_test_id("stSidebar").get_by_text("A greeting").count() == 0
         assert page.get_by_test_id("stException").count() == 0
+
+
+def test_a_return_and_a_person(tmp_path: Path) -> None:
+    """Ask, look up an order, start a return, confirm, ask for a person, be answered, come back to the assistant."""
+    home = tmp_path / "home"
+    variables = {"TOUCHSTONE_CHAT": "embedded:smollm2", "TOUCHSTONE_EMBEDDING": "scripted:none"}
+    variables["PYTHONPATH"] = os.pathsep.join([always_open(tmp_path), str(ROOT)])
+    with served(home, tmp_path, **variables) as address, chromium() as browser:
+        page = browser.new_page(viewport={"width": 1280, "height": 800}, locale="zh-CN")
+        page.set_default_timeout(60_000)
+        page.goto(f"{address}/support?lang=zh")
+        field = page.get_by_test_id("stChatInputTextArea")
+
+        def say(text: str) -> None:
+            field.fill(text)
+            field.press("Enter")
+
+        say("KT-210 几天内可以退货？")
+        page.get_by_text("15 天").first.wait_for()
+        say("查订单 PW26110001")
+        page.get_by_text("手机号的后四位").first.wait_for()
+        say("2468")
+        page.get_by_text("¥798.00").wait_for()
+        say("TW-5 Pro 我要退货")
+        page.get_by_test_id("stButtonGroup").get_by_text("不想要了").click()
+        page.get_by_role("button", name="确认办理").click()
+        page.get_by_text("退货单号 RT000001").wait_for()
+        assert page.get_by_role("button", name="确认办理").count() == 0
+        page.get_by_role("button", name="转人工").click()
+        page.get_by_text("在此期间我不再插话").wait_for()
+
+        desk = browser.new_page(viewport={"width": 1280, "height": 800}, locale="zh-CN")
+        desk.set_default_timeout(60_000)
+        desk.goto(f"{address}/desk?lang=zh")
+        desk.get_by_role("button", name="打开").click()
+        desk.get_by_role("button", name="接手").click()
+        page.get_by_text("人工客服已加入对话").wait_for()  # without a click of the customer
+        say("取件员什么时候来？")
+        desk.get_by_text("取件员什么时候来？").first.wait_for()
+        desk.get_by_role("textbox", name="您的回复").fill("明天上午。")
+        desk.get_by_role("button", name="发送").click()
+        page.get_by_text("明天上午。").wait_for()
+        desk.get_by_role("button", name="交还智能助手").click()
+        page.get_by_text("由我继续为您服务").wait_for()
+        say("HP-70 有货吗")
+        page.get_by_text("缺货").first.wait_for()
+        for opened in (page, desk):
+            assert opened.get_by_test_id("stException").count() == 0
+
+
+def always_open(folder: Path) -> str:
+    """A folder for the path of Python that keeps the desk open, so that the test does not depend on the hour."""
+    (folder / "path").mkdir()
+    (folder / "path" / "sitecustomize.py").write_text(
+        "from apps.customer_service.hours import Hours\nHours.is_open = lambda self, at: True\n", "utf-8"
+    )
+    return str(folder / "path")

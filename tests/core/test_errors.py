@@ -30,7 +30,7 @@ def tree(root: type[TouchstoneError] = TouchstoneError) -> Iterator[type[Touchst
 
 CLASSES = list(tree())
 ABSTRACT = {"error"}  # the root is never raised
-WITH_REASON = {"input", "prompt"}  # always raised with one
+WITH_REASON = {"input", "prompt", "bad_arguments"}  # always raised with one
 
 
 def test_the_docstring_draws_the_tree() -> None:

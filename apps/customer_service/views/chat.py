@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import streamlit as st
 
 from apps.customer_service.service import checked
-from apps.customer_service.views import documents, messages, sidebar
+from apps.customer_service.views import documents, messages, person, sidebar
 from apps.customer_service.views.state import (
     Pending,
     conversation,
@@ -35,16 +36,18 @@ def page() -> None:
     refused = None
     if pending and pending.question_id is None:
         try:
-            pending = Pending(checked(pending.question))
+            pending = replace(pending, question=checked(pending.question))
         except InputError as error:
             pending, refused = None, error
         else:
             current = current or begin(pending.question)
     look.header(t("apps.support.title"), busy=pending is not None)
+    case = person.case_of(current)
     hint()
     with st.sidebar:
         sidebar.draw(current)
         documents.draw()
+        desk_link()
     kept = earlier(current, pending)
     if not kept:
         top = st.empty()  # the same place with the first question, so that the welcome goes when it comes
@@ -53,10 +56,16 @@ def page() -> None:
                 welcome()
     for number, item in enumerate(kept, 1):
         messages.draw(item, last=number == len(kept), busy=pending is not None)
-    if pending and current:
+    if pending and current and case and case.silences:
+        tell(pending, current.id)
+    elif pending and current:
         answer(pending, current.id, typed=bool(typed))
-    elif refused:
-        states.failed(refused)
+    else:
+        if refused:
+            states.failed(refused)
+        person.way(case)  # at the end, where it is seen however long the conversation is
+        if case and current:
+            person.listen(current.id, kept[-1].id if kept else 0, case.state)
 
 
 def begin(question: str) -> Conversation:
@@ -84,6 +93,14 @@ def hint() -> None:
         st.page_link("views/models.py", label=t("customer_service.extractive_hint"), icon=look.ICONS["models"])
 
 
+def desk_link() -> None:
+    """The way to the agent desk, for those who work there, with the number of those who wait."""
+    if session.allowed("agent"):
+        waiting = sum(case.state == "waiting" for case in service().desk.queue(session.caller()))
+        label = t("customer_service.desk.link", count=waiting) if waiting else t("customer_service.desk.title")
+        st.page_link("customer_service/views/desk.py", label=label, icon=":material/headset_mic:")
+
+
 def welcome() -> None:
     states.empty(t("customer_service.welcome"), icon=look.ICONS["support"], hint=t("customer_service.welcome_hint"))
     other = "en" if session.language() == "zh" else "zh"
@@ -109,7 +126,9 @@ def answer(pending: Pending, conversation_id: str, *, typed: bool) -> None:
     shop, caller, sample = service(), session.caller(), documents.sample_on()
     if pending.question_id is None:
         chat.user_text(pending.question)
-        events = shop.stream(pending.question, caller=caller, conversation_id=conversation_id, sample=sample)
+        events = shop.stream(
+            pending.question, caller=caller, conversation_id=conversation_id, sample=sample, pressed=pending.pressed
+        )
     else:
         events = shop.again(pending.question_id, caller=caller, sample=sample)
     messages.watch(conversation_id, time.monotonic())
@@ -120,6 +139,15 @@ def answer(pending: Pending, conversation_id: str, *, typed: bool) -> None:
         states.failed(unkept)
     else:
         st.rerun()
+
+
+def tell(pending: Pending, conversation_id: str) -> None:
+    """Keep what the customer says to a person; nothing answers."""
+    for _ in service().iterate(
+        service().stream(pending.question, caller=session.caller(), conversation_id=conversation_id)
+    ):
+        pass
+    st.rerun()
 
 
 with states.guarded():

@@ -12,6 +12,7 @@ import streamlit as st
 
 from apps.customer_service.events import Begun, Event
 from apps.customer_service.service import partial
+from apps.customer_service.views import cards
 from apps.customer_service.views.state import later, service
 from apps.ui import chat, sources
 from apps.ui.inert import formatted, inert, inert_lines
@@ -35,6 +36,9 @@ def draw(message: StoredMessage, *, last: bool = False, busy: bool = False) -> N
         with chat.message("user"):
             st.markdown(_asked(message.text), anchors=False)
         return
+    if message.role == "agent":
+        _agent(message)
+        return
     if message.state == "streaming":
         _draw_growing(message.conversation_id)
         return
@@ -43,6 +47,8 @@ def draw(message: StoredMessage, *, last: bool = False, busy: bool = False) -> N
         body = "\n\n".join([*filter(None, [kept.body]), *_notices(message)])
         if body:
             st.markdown(body, anchors=False)
+        if message.card:
+            cards.draw(message.card, key=message.id, live=last and not busy, said=message.text)
         if kept.panel:
             with st.expander(kept.label, icon=":material/menu_book:", type="compact"):
                 st.markdown(kept.panel, anchors=False)
@@ -50,7 +56,7 @@ def draw(message: StoredMessage, *, last: bool = False, busy: bool = False) -> N
             _failed(message)
         elif message.state == "stopped":
             _stopped(message)
-        elif kept.mode != "frame":
+        elif kept.mode and kept.mode != "frame":
             _thumbs(message.id, message.up, message.comment, busy=busy)
         if last and not busy and message.state != "done" and message.reply_to:
             st.button(
@@ -60,6 +66,25 @@ def draw(message: StoredMessage, *, last: bool = False, busy: bool = False) -> N
                 on_click=later,
                 kwargs={"question_id": message.reply_to},
             )
+
+
+def record(message: StoredMessage) -> None:
+    """A kept message as a person at the desk reads it: without buttons, thumbs and errors' details."""
+    if message.role == "agent":
+        _agent(message)
+        return
+    with chat.message(message.role):
+        st.markdown(_asked(message.text) or "–", anchors=False)
+        if message.card:
+            cards.draw(message.card, key=message.id, live=False, said=message.text)
+
+
+def _agent(message: StoredMessage) -> None:
+    with chat.message("agent"):
+        name = inert(str((message.card or {}).get("name", "")))
+        st.markdown(
+            f":small[:green[{t('customer_service.person.name', name=name)}]]  \n{_asked(message.text)}", anchors=False
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,11 @@ _OPEN, _SHOWN, _PENDING = "support_open", "support_shown", "support_pending"
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A question to answer in the coming run: a new one, or a kept one again."""
+    """A question to answer in the coming run: a new one, or a kept one again; or a confirmation's button."""
 
     question: str = ""
     question_id: int | None = None
+    pressed: tuple[str, bool] | None = None
 
 
 def _opened(runtime: Runtime) -> CustomerService:
@@ -71,9 +72,9 @@ def show_earlier() -> None:
     st.session_state[_SHOWN] = shown() + 2 * PAGE
 
 
-def later(question: str = "", question_id: int | None = None) -> None:
+def later(question: str = "", question_id: int | None = None, pressed: tuple[str, bool] | None = None) -> None:
     """Answer in the coming run."""
-    st.session_state[_PENDING] = Pending(question, question_id)
+    st.session_state[_PENDING] = Pending(question, question_id, pressed)
 
 
 def take_pending() -> Pending | None:

@@ -1,0 +1,228 @@
+"""The assistant that acts and hands over: hears a message, runs the flow, opens a case when a person has to take over.
+
+The answers themselves come from the documents (:mod:`apps.customer_service.knowledge`); this decides when.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from apps.customer_service import replies
+from apps.customer_service.dialog import small_talk
+from apps.customer_service.flow import Flow
+from apps.customer_service.handover import Case, Cases, brief_of
+from apps.customer_service.hearing import Heard, anger_of, command_of, wants_person
+from apps.customer_service.intents import MODEL, Intents
+from apps.customer_service.policy import Policy, in_language
+from apps.customer_service.policy_file import read_policy
+from apps.customer_service.replies import Reply
+from apps.customer_service.shop.data import prepare
+from apps.customer_service.shop.tools import SHOP_TOOLS
+from core.conversations import Conversations
+from core.errors import TouchstoneError
+from core.runtime import Runtime
+from core.tools import ToolDefinition, Tools
+from core.types import Caller, Language
+
+POLICY = Path(__file__).parent / "sample" / "policy.yaml"
+BRIEFED = 40  # messages that a hand-off looks back on
+log = logging.getLogger(__name__)
+
+
+class Assistant:
+    """One per service. With a policy and tools of your own it acts on your shop; else on the sample."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        conversations: Callable[[], Conversations],
+        *,
+        policy: Path | None = None,
+        tools: Iterable[ToolDefinition] | None = None,
+        intents: Path | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """
+        Args:
+            policy: the file of your policy; the sample's by default.
+            tools: your tools; those of the sample shop by default.
+            intents: the folder of a head trained on your intents; the sample's by default.
+        """
+        self._runtime = runtime
+        self._conversations = conversations
+        self.is_sample = tools is None
+        self._definitions = tuple(SHOP_TOOLS if tools is None else tools)
+        self.policy: Policy = read_policy(policy or POLICY, self._definitions)
+        self._intents = Intents(runtime, intents or MODEL)
+        self.clock = clock
+        self._flow: Flow | None = None
+        self._loaded: set[tuple[int, str]] = set()  # the sample shop is in this workspace for this tenant
+
+    @property
+    def flow(self) -> Flow:
+        """The flow over the workspace in use; a runtime that was reloaded may have another."""
+        workspace = self._runtime.workspace
+        if self._flow is None or self._flow.tools.workspace is not workspace:
+            if self._flow is not None:
+                self._flow.close()
+            self._flow = Flow(self.policy, Tools(self._definitions, workspace), clock=lambda: self.clock())
+        return self._flow
+
+    @property
+    def cases(self) -> Cases:
+        return Cases(self._runtime.workspace)
+
+    def close(self) -> None:
+        if self._flow is not None:
+            self._flow.close()
+
+    # --- a message ----------------------------------------------------------------------------
+
+    async def respond(
+        self,
+        caller: Caller,
+        conversation_id: str,
+        text: str,
+        language: Language,
+        *,
+        pressed: tuple[str, bool] | None = None,
+        acts: bool = True,
+    ) -> list[Reply]:
+        """What comes of a message, a case opened where a person takes over. The last one is the reply to it.
+
+        Args:
+            pressed: see :meth:`Flow.turn`.
+            acts: see :meth:`Flow.turn`.
+        """
+        kind = small_talk(text)
+        if kind and not pressed:
+            talk = await asyncio.to_thread(self.flow.talk, conversation_id)
+            if (talk.task is None and talk.offer is None) or command_of(text) is None:
+                made_up = await asyncio.to_thread(self.flow.make_up, conversation_id)
+                return [
+                    *self._with_cases(caller, conversation_id, language, text, made_up),
+                    Reply("answer", question=text),
+                ]
+        heard = await self.hear(text, language, known=bool(pressed))
+        return await asyncio.to_thread(self._turn, caller, conversation_id, heard, pressed, acts)
+
+    async def hear(self, text: str, language: Language, *, known: bool = False) -> Heard:
+        """A message understood; ``known`` says that its meaning is (a button), so that no model is asked."""
+        heard = Heard(text, language, None if known else command_of(text), wants_person(text), anger_of(text))
+        if known or heard.wants_person or heard.command in ("yes", "no", "cancel", "repeat"):
+            return heard
+        try:
+            found = await self._intents.predict(text)
+        except TouchstoneError as error:
+            log.warning("no intent: %s", error)
+            return heard
+        return replace(
+            heard,
+            intent=found.label,
+            probability=found.probability,
+            probabilities=found.probabilities,
+            in_scope=found.in_scope,
+        )
+
+    def _turn(
+        self, caller: Caller, conversation_id: str, heard: Heard, pressed: tuple[str, bool] | None, acts: bool
+    ) -> list[Reply]:
+        if self.is_sample and (key := (id(self._runtime.workspace), caller.tenant)) not in self._loaded:
+            prepare(self._runtime.workspace, caller.tenant)
+            self._loaded.add(key)
+        found = self.flow.turn(caller, conversation_id, heard, pressed=pressed, acts=acts)
+        return self._with_cases(caller, conversation_id, heard.language, heard.text, found)
+
+    def _with_cases(
+        self, caller: Caller, conversation_id: str, language: Language, said: str, found: list[Reply]
+    ) -> list[Reply]:
+        """The replies, with a case opened where one says that a person takes over."""
+        return [
+            self.hand_off(caller, conversation_id, language, reply, said) if reply.kind == "hand_off" else reply
+            for reply in found
+        ]
+
+    def after_answer(
+        self, caller: Caller, conversation_id: str, question: str, language: Language, *, missed: bool | None
+    ) -> Reply | None:
+        """What follows an answer: a person after too many misses, or back to the task in hand.
+
+        ``missed`` says whether the documents had no answer; ``None`` when they were not asked.
+        """
+        if missed is not None and self.flow.missed(conversation_id, missed):
+            talk = self.flow.talk(conversation_id)
+            values = {"intent": talk.task.intent, "slots": dict(talk.task.slots)} if talk.task else {}
+            self.flow.reset(conversation_id)
+            reply = Reply("hand_off", cause="misses", values={**values, "proved": sorted(talk.proved)})
+            return self.hand_off(caller, conversation_id, language, reply, question)
+        waiting = self.flow.remind(conversation_id, language)
+        if waiting is None:
+            return None
+        title = in_language(self.policy.intents[self._in_hand(conversation_id)].title, language)
+        return Reply("say", replies.say("back_to", language, title=title, ask=waiting[0]), waiting[1])
+
+    def _in_hand(self, conversation_id: str) -> str:
+        task = self.flow.talk(conversation_id).task
+        return task.intent if task else ""
+
+    # --- a person takes over ------------------------------------------------------------------
+
+    def hand_off(self, caller: Caller, conversation_id: str, language: Language, reply: Reply, said: str) -> Reply:
+        """Open a case with all that a person needs; outside of business hours with a ticket and a promise."""
+        values, cause = reply.values, reply.cause
+        intent = values.get("intent") or None
+        messages = self._conversations().messages(caller, conversation_id, limit=BRIEFED)
+        brief = brief_of(
+            messages, intent=intent, slots=values.get("slots", {}), proved=values.get("proved", ()), said=said
+        )
+        rule = self.policy.intents.get(intent or "")
+        title = in_language(rule.title, language) if rule else ""
+        brief |= {"detail": values.get("detail", ""), "suggested": self._suggested(cause, title, brief, language)}
+        now = self.clock()
+        is_open = self.policy.hours.is_open(now)
+        case = self.cases.open(
+            caller,
+            conversation_id,
+            cause=cause,  # type: ignore[arg-type]  # one of them
+            language=language,
+            intent=intent,
+            brief=brief,
+            after_hours=not is_open,
+        )
+        words = [reply.text, replies.say(f"hand_off.{cause}", language)]
+        if is_open:
+            words.append(replies.say("waiting", language))
+        else:
+            ticket = case.ticket or self._ticket(caller, conversation_id, case, brief)
+            when = replies.promise(self.policy.hours.next_open(now))
+            key = "promise" if ticket else "promise_without"
+            words.append(replies.say(key, language, ticket=ticket, when=when))
+        card = {"kind": "handed_over", "case": case.id, "after_hours": case.after_hours}
+        return Reply("say", ("" if language == "zh" else " ").join(filter(None, words)), card, cause=cause)
+
+    def _suggested(self, cause: str, title: str, brief: dict[str, Any], language: Language) -> str:
+        """Words for the person to begin with, in the customer's language."""
+        about = replies.say("suggest_about", language, title=title) if title else ""
+        text = replies.say(f"suggest.{cause}", language, about=about, last=brief["last"][:200])
+        return " ".join(text.split()) if language == "en" else text
+
+    def _ticket(self, caller: Caller, conversation_id: str, case: Case, brief: dict[str, Any]) -> str:
+        if not self.policy.ticket:
+            return ""
+        calls = self.flow.tools.turn(
+            caller, conversation_id=conversation_id, allowed=frozenset({"read", "write"}), steps=1
+        )
+        try:
+            made = calls.call(self.policy.ticket, {"subject": brief["last"][:1000]}, key=f"case-{case.id}").value
+        except TouchstoneError as error:  # the case is open all the same, and that is what counts
+            log.error("no ticket for case %s: %s", case.id, error)
+            return ""
+        ticket = str(made.get("ticket", ""))
+        self.cases.set_ticket(case, ticket)
+        return ticket

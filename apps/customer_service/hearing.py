@@ -1,0 +1,114 @@
+"""What a message says beside its words: a command, a mood, a value, an intent with its probability.
+
+Commands and moods are rules, intents come from a trained head (:mod:`apps.customer_service.intents`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from apps.customer_service.slots import folded
+from core.types import Language
+
+Command = Literal["yes", "no", "cancel", "repeat", "human", "correct"]
+
+_HUMAN = re.compile(
+    r"转人工|(找|接|转|要|换|叫|喊)一?(个|位)?(真人|人工|活人|客服人员|人来)|人工(客服|服务|坐席)?[!！。.]*$|真人客服|有没有(真人|人工)|别让?机器人"
+    r"|\b(talk|speak|chat|connect me|put me through|transfer me|get me)\b.{0,20}\b(person|human|someone|agent|representative|operator|manager|somebody)\b"
+    r"|\b(real|actual|live) (person|human|agent)\b|\bhuman( agent)?,? please\b|^human[.!]*$|^(agent|representative|operator)[.!]*$|\bi (want|need) (a )?(human|person|agent)\b",
+    re.IGNORECASE,
+)
+_YES = re.compile(
+    r"(是的?|对的?|好的?|行|可以|确认|没错|同意|没问题|嗯+|好啊|确定|就这样|办吧|请办理|确认办理|yes|yep|yeah|yup|ok|okay|sure|confirm(ed)?|correct|right|go ahead|please do|do it|that'?s right|sounds good|fine)"
+    r"([,，。.!！ ]*(谢谢|please|thanks?( you)?|的|吧|啊|确认|办吧|go ahead|do it|confirm|yes))*",
+    re.IGNORECASE,
+)
+_NO = re.compile(
+    r"(不|不要了?|不用了?|不是|不行|不对|否|先不|先不要|暂时不|等等|等一下|不确认|no|nope|nah|not now|don'?t|do not|wait|hold on|not yet)"
+    r"([,，。.!！ ]*(谢谢|thanks?( you)?|please|了|用了|要了))*",
+    re.IGNORECASE,
+)
+_CANCEL = re.compile(
+    r"(那?还是)?(算了|不办了|不弄了|不退了|不改了|不查了|不取消了|不投诉了|别弄了|取消操作|放弃|取消吧?)(吧|了)?([,，。 ]*谢谢)?"
+    r"|(ok,? )?(never ?mind|forget (it|about it)|cancel( that| this)?|stop( it| that)?|leave it|skip it|drop it|i changed my mind)([,. ]*(thanks?|please))?",
+    re.IGNORECASE,
+)
+_REPEAT = re.compile(
+    r"(请|麻烦)?(你)?(再说一(遍|次)|重复一(遍|下)|再讲一遍|说什么|刚才说什么|没看(懂|清|明白)|没听清)(了?吗|了|吧)?"
+    r"|(please |can you |could you )?(repeat( that)?|say (that|it) again|come again|pardon( me)?|what did you (say|ask)|i did ?n'?t (get|catch|understand) that)( please)?",
+    re.IGNORECASE,
+)
+_CORRECT = re.compile(
+    r"^(不对|不是|错了|说错了|写错了|搞错了|我是说|更正|应该是|其实是?|no[,，. ]+|wrong|sorry[,，. ]+|i mean|i meant|actually|correction|it'?s not|not the)",
+    re.IGNORECASE,
+)
+_END = " .,!?。，！？~～…"
+_ANGRY = (
+    (
+        re.compile(
+            r"垃圾|骗子|坑人|气死|烦死|无语|什么破|太差|差劲|受够|忍不了|废物|滚|傻|他妈|妈的|投诉你们|曝光|打?12315|消协|起诉|没用的?(机器人|东西)"
+            r"|\b(useless|ridiculous|unacceptable|fed up|furious|rubbish|garbage|scam|terrible|awful|pathetic|disgusting|wtf|bullshit|damn|stupid|idiots?|worst|sick of|joke)\b",
+            re.IGNORECASE,
+        ),
+        2,
+    ),
+    (re.compile(r"第[二三四五六]次|说了(多少|几|两|三)遍|怎么还(没|不)|到底|一直没|等了.{0,6}(天|周|小时)|\b(again and again|third time|still (waiting|not)|how many times|for weeks|nobody (answers|helps))\b", re.IGNORECASE), 1),
+    (re.compile(r"[!！]{2,}|[?？]{3,}"), 1),
+)  # fmt: skip
+_SHOUTED = re.compile(r"\b[A-Z]{4,}\b")
+ANGRY = 3  # weight from which a customer counts as frustrated
+_ANGRY_AGAIN = 2  # the same, when the message before was angry too
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A message understood. ``intent`` is ``None`` when nothing is known about it; ``anger`` adds up what points to it."""
+
+    text: str
+    language: Language
+    command: Command | None = None
+    wants_person: bool = False
+    anger: int = 0
+    intent: str | None = None
+    probability: float = 0.0
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    in_scope: bool = True
+
+    def frustrated(self, before: int) -> bool:
+        """Whether to hand over; ``before`` is the anger of the message before."""
+        return self.anger >= ANGRY or (self.anger >= _ANGRY_AGAIN and before >= _ANGRY_AGAIN)
+
+
+def command_of(text: str) -> Command | None:
+    """What a message commands that does nothing else.
+
+    >>> [command_of(text) for text in ("好的，谢谢", "No thanks", "算了", "Say that again please", "不对，是 TW-5")]
+    ['yes', 'no', 'cancel', 'repeat', 'correct']
+    >>> command_of("Can I cancel an order?") is None
+    True
+    """
+    plain = folded(text).strip(_END)
+    for command, pattern in (("cancel", _CANCEL), ("yes", _YES), ("no", _NO), ("repeat", _REPEAT)):
+        if pattern.fullmatch(plain):
+            return command  # type: ignore[return-value]  # one of them
+    return "correct" if _CORRECT.match(plain) else None
+
+
+def wants_person(text: str) -> bool:
+    """Whether the customer asks for a person.
+
+    >>> wants_person("转人工"), wants_person("let me talk to a human"), wants_person("人工刻字要多久？")
+    (True, True, False)
+    """
+    return bool(_HUMAN.search(folded(text)))
+
+
+def anger_of(text: str) -> int:
+    """How much in a message points to frustration; 0 is calm."""
+    plain = folded(text)
+    found = sum(weight * min(2, len(pattern.findall(plain))) for pattern, weight in _ANGRY)
+    shouted = [word for word in _SHOUTED.findall(plain) if not word.isdigit()]
+    return found + (1 if len(shouted) >= 3 else 0)

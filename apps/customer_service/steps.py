@@ -1,0 +1,445 @@
+"""The steps of the flow: each reads where the conversation stands and what was said, and gives what comes next.
+
+Nothing a document or a model says reaches this module: it hears the customer, and a button of the page.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import datetime
+from typing import Any, TypedDict
+from zoneinfo import ZoneInfo
+
+from apps.customer_service import replies
+from apps.customer_service.hearing import Heard
+from apps.customer_service.policy import IntentRule, Need, Policy, in_language
+from apps.customer_service.replies import Reply
+from apps.customer_service.slots import Value, find
+from apps.customer_service.talk import Talk, Task, from_data, to_data
+from core.errors import BadArguments, StepLimit, ToolFailed, ToolRefused, TouchstoneError, code_of
+from core.tools import Tools
+from core.tools.definition import Permission
+from core.types import Caller
+
+_LIKELY_WITH_VALUE = 0.25  # probability of a wish that is enough when the message names the account it needs
+_WISH = 0.9  # probability from which a message that fills a slot of the task in hand is a wish of its own all the same
+RETRIES = 2  # times a slot is asked for in vain before a person takes over
+_ASKS = re.compile(
+    r"[?？]\s*$|吗|请问|告诉我|介绍一下|\b(tell me|explain)\b|怎么|多久|多少|几天|为什么|什么时候|哪[里些个]|能不能|可不可以"
+    r"|^(how|what|when|where|which|who|why|can|could|do|does|is|are|will|would|may)\b",
+    re.IGNORECASE,
+)
+_BARE = re.compile(r"[\s,，。.!！:：#]|订单号?|order|number|no|是|is|my|the|it'?s", re.IGNORECASE)
+
+
+class State(TypedDict, total=False):
+    """What the graph carries: ``talk`` lasts, ``turn`` is the message in hand, ``reply`` what came of it."""
+
+    talk: dict[str, Any]
+    turn: dict[str, Any]
+    reply: dict[str, Any]
+    next: str
+
+
+class Steps:
+    """The nodes of the graph, for one policy and its tools."""
+
+    def __init__(self, policy: Policy, tools: Tools, clock: Callable[[], float]) -> None:
+        self.policy = policy
+        self.tools = tools
+        self.clock = clock
+
+    # --- nodes --------------------------------------------------------------------------------
+
+    def decide(self, state: State) -> State:
+        talk, heard = from_data(state.get("talk")), Heard(**state["turn"]["heard"])
+        was_angry, talk = talk.anger, replace(talk, anger=heard.anger)
+        pressed = state["turn"]["pressed"]
+        if heard.wants_person:
+            return _hand_off(talk, "asked")
+        if pressed and state["turn"]["acts"]:
+            return self._pressed(talk, heard, str(pressed[0]), bool(pressed[1]))
+        rule = self._meant(heard)
+        if rule and rule.do == "hand_off" and not self._is_reply(talk, heard):
+            said = in_language(rule.say, heard.language)
+            return _hand_off(talk, "asked" if rule.asked else "rule", rule.name, text=said)
+        if self.policy.frustration and heard.frustrated(was_angry):
+            return _hand_off(talk, "frustration")
+        if not state["turn"]["acts"]:
+            return _done(replace(talk, task=None, offer=None), Reply("answer", question=heard.text))
+        if heard.command == "repeat" and talk.last:
+            return _done(talk, Reply("say", talk.last["text"], talk.last.get("card")))
+        if talk.offer:
+            return self._offered(talk, heard, rule)
+        if talk.task:
+            return self._with_task(talk, talk.task, heard, rule)
+        return self._fresh(talk, heard, rule)
+
+    def _fresh(self, talk: Talk, heard: Heard, rule: IntentRule | None) -> State:
+        """Nothing is in hand: begin what is wished, ask when in doubt, else ask the documents."""
+        if heard.command in ("yes", "no", "cancel"):
+            return _done(talk, Reply("say", replies.say("nothing_open", heard.language)))
+        rule = rule or self._of_its_value(heard)
+        if rule and rule.do == "tool":
+            return self._begin(talk, rule, heard)
+        if rule and rule.do == "clarify":
+            text, card = replies.clarification(self.policy, rule, heard.language)
+            return _done(replace(talk, offer=("", heard.text)), Reply("say", text, card))
+        likely = self.policy.intents.get(heard.intent or "")
+        if (
+            rule is None
+            and likely is not None
+            and likely.name in self.policy.unsure
+            and heard.in_scope
+            and heard.probability >= self.policy.likely
+            and not _ASKS.search(heard.text)
+        ):
+            text, card = replies.offer(likely, heard.language)
+            return _done(replace(talk, offer=(likely.name, heard.text)), Reply("say", text, card))
+        return _done(talk, Reply("answer", question=heard.text))
+
+    def _of_its_value(self, heard: Heard) -> IntentRule | None:
+        """What a message is about that names an order, say, and is no question: the likeliest wish that needs one."""
+        for slot, intent in self.policy.bare.items():
+            value = self._find(slot, heard)
+            bare = not _BARE.sub("", heard.text.upper().replace(str(value), ""))
+            if value is None or (not bare and _ASKS.search(heard.text)):
+                continue
+            needing = [
+                (heard.probabilities.get(name, 0.0), name)
+                for name, rule in self.policy.intents.items()
+                if any(need.slot == slot and not need.optional for need in rule.needs)
+            ]
+            best, name = max(needing, default=(0.0, intent))
+            return self.policy.intents[name if best >= _LIKELY_WITH_VALUE and not bare else intent]
+        return None
+
+    def _begin(self, talk: Talk, rule: IntentRule, heard: Heard) -> State:
+        task = Task(rule.name, said=heard.text)
+        for need in rule.needs:
+            value = self._find(need.slot, heard)
+            if value is None and need.slot == rule.identity and talk.is_proved(talk.known.get(need.slot), self.clock()):
+                value = talk.known[need.slot]
+            if value is not None and not need.options:
+                task = task.with_slots(**{need.argument: value})
+        return {"talk": to_data(replace(talk, task=task, offer=None)), "next": "account"}
+
+    def _offered(self, talk: Talk, heard: Heard, rule: IntentRule | None) -> State:
+        """The reply to "do you want to …?" or "which of these?"; anything else is a message of its own."""
+        intent, text = talk.offer or ("", "")
+        talk = replace(talk, offer=None)
+        labels = (replies.say("yes", heard.language), replies.say("no_question", heard.language))
+        if intent and (heard.command == "yes" or heard.text == labels[0]):
+            return self._begin(talk, self.policy.intents[intent], replace(heard, text=text))
+        if intent and (heard.command in ("no", "cancel") or heard.text == labels[1]):
+            return _done(talk, Reply("answer", question=text))
+        for named in self.policy.intents.values():
+            if heard.text in named.title.values() and named.do == "tool":
+                return self._begin(talk, named, heard)
+        return self._with_task(talk, talk.task, heard, rule) if talk.task else self._fresh(talk, heard, rule)
+
+    def _with_task(self, talk: Talk, task: Task, heard: Heard, rule: IntentRule | None) -> State:
+        mine = self.policy.intents[task.intent]
+        if heard.command == "cancel" or (heard.command == "no" and task.card):
+            return self._dropped(talk, mine, heard)
+        if heard.command == "yes" and task.card:
+            return {"talk": to_data(talk), "next": "act"}
+        if _asks_only(heard):
+            return _done(talk, Reply("answer", question=heard.text))
+        other = rule is not None and rule.do == "tool" and rule.name != task.intent
+        changed, fresh = self._updated(talk, mine, task, heard, free=not other)
+        if fresh and not (other and heard.probability >= _WISH):
+            return {"talk": to_data(replace(talk, task=changed)), "next": "account"}
+        if other and rule is not None:
+            return self._begin(talk.put_aside(), rule, heard)
+        if heard.command == "correct" and task.card:
+            text = replies.say("what_changes", heard.language)
+            return _done(replace(talk, task=replace(task, card="")), Reply("say", text))
+        if _ASKS.search(heard.text) or not (task.asked or task.card):
+            return _done(talk, Reply("answer", question=heard.text))
+        if task.tries + 1 >= RETRIES:
+            return _hand_off(talk, "misses")
+        talk = replace(talk, task=replace(task, tries=task.tries + 1))
+        text, card = self.waiting_for(talk, heard.language)
+        return _done(talk, Reply("say", replies.say("not_understood", heard.language, ask=text), card))
+
+    def account(self, state: State) -> State:
+        """Find out which account the task is about."""
+        talk, heard = from_data(state["talk"]), Heard(**state["turn"]["heard"])
+        task, rule = _in_hand(talk), self.policy.intents[_in_hand(talk).intent]
+        need = next((n for n in rule.needs if n.slot == rule.identity), None)
+        if need is None or (need.argument not in task.slots and need.optional):
+            return {"next": "details"}
+        if need.argument not in task.slots:
+            return self._asked(talk, task, rule, need, heard)
+        return {"next": "prove"}
+
+    def prove(self, state: State) -> State:
+        """Nothing of an account is told before its customer has proved who they are."""
+        talk, heard = from_data(state["talk"]), Heard(**state["turn"]["heard"])
+        task, rule, identity = _in_hand(talk), self.policy.intents[_in_hand(talk).intent], self.policy.identity
+        need = next(n for n in rule.needs if n.slot == rule.identity)
+        account = task.slots[need.argument]
+        if identity is None or talk.is_proved(account, self.clock()):
+            return {"next": "details"}
+        proof = find(self.policy.slots[identity.proof], heard.text, today=self._today(), asked=task.asked == "proof")
+        if proof is None:
+            text = in_language(self.policy.slots[identity.proof].ask, heard.language)
+            return _done(replace(talk, task=replace(task, asked="proof")), Reply("say", text))
+        tool = self.tools[identity.tool]
+        named = next(a.name for a in tool.arguments if a.name != "proof")
+        try:
+            found = self._turn(state).call(identity.tool, {named: account, "proof": proof}).value
+        except ToolRefused as refused:
+            wrong = talk.wrong_proofs + 1
+            talk = replace(talk, wrong_proofs=wrong, task=replace(task, asked="proof", tries=0))
+            if wrong >= identity.tries:
+                talk = replace(talk, wrong_proofs=0)
+                return _hand_off(talk, "rule", task.intent, code_of(refused), text=refused.text(heard.language))
+            return _done(talk, Reply("say", refused.text(heard.language)))
+        except TouchstoneError as broken:
+            return self._broken(talk, broken)
+        now = self.clock()
+        proved = {**talk.proved, **dict.fromkeys(map(str, found.get("accounts", [account])), now), str(account): now}
+        talk = replace(talk, proved=proved, wrong_proofs=0, task=replace(task, asked="", tries=0))
+        return {"talk": to_data(replace(talk, known={**talk.known, need.slot: account})), "next": "details"}
+
+    def details(self, state: State) -> State:
+        """Collect what the tool still needs; what is the only possibility is not asked for."""
+        talk, heard = from_data(state["talk"]), Heard(**state["turn"]["heard"])
+        task, rule = _in_hand(talk), self.policy.intents[_in_hand(talk).intent]
+        for need in rule.needs:
+            if need.optional or (need.argument in task.slots and not need.options):
+                continue
+            choices: Sequence[Mapping[str, str]] = ()
+            if need.options:
+                if need.argument in task.slots:
+                    continue
+                try:
+                    choices = self._choices(state, need, task)
+                except ToolRefused as refused:
+                    return self._refused(talk, refused, heard)
+                except TouchstoneError as broken:
+                    return self._broken(talk, broken)
+                value = self._find(need.slot, heard, asked=task.asked == need.argument, choices=choices)
+                if value is None and task.said:
+                    value = self._find(need.slot, replace(heard, text=task.said), choices=choices)
+                if value is None and len(choices) == 1:
+                    value = choices[0]["value"]
+                if value is not None:
+                    task = task.with_slots(**{need.argument: value})
+                    continue
+            return self._asked(talk, task, rule, need, heard, choices)
+        return {"talk": to_data(replace(talk, task=replace(task, asked="", tries=0))), "next": "quote"}
+
+    def quote(self, state: State) -> State:
+        """Say what a write would do and ask for a yes; a read needs neither."""
+        talk, heard = from_data(state["talk"]), Heard(**state["turn"]["heard"])
+        task, rule = _in_hand(talk), self.policy.intents[_in_hand(talk).intent]
+        if self.tools[rule.tool].permission == "read":
+            return {"next": "act"}
+        values: dict[str, Any] = dict(task.slots)
+        if rule.preview:
+            wanted = {a.name for a in self.tools[rule.preview].arguments}
+            try:
+                arguments = {name: value for name, value in task.slots.items() if name in wanted}
+                values |= self._turn(state).call(rule.preview, arguments).value
+            except ToolRefused as refused:
+                return self._refused(talk, refused, heard)
+            except BadArguments as wrong:
+                return self._wrong(talk, task, rule, wrong, heard)
+            except TouchstoneError as broken:
+                return self._broken(talk, broken)
+        task = replace(task, card=secrets.token_urlsafe(9))
+        text, card = replies.confirmation(self.policy, rule, task.card, values, heard.language)
+        return _done(replace(talk, task=task), Reply("say", text, card))
+
+    def act(self, state: State) -> State:
+        """Call the tool. The one node that changes something: its key is the id of the confirmation."""
+        talk, heard = from_data(state["talk"]), Heard(**state["turn"]["heard"])
+        task, rule = _in_hand(talk), self.policy.intents[_in_hand(talk).intent]
+        need = next((n for n in rule.needs if n.slot == rule.identity), None)
+        if need is not None and need.argument in task.slots and not talk.is_proved(task.slots[need.argument], self.clock()):  # fmt: skip
+            return {"talk": to_data(replace(talk, task=replace(task, card=""))), "next": "prove"}  # it took too long
+        try:
+            result = self._turn(state, write=bool(task.card)).call(rule.tool, dict(task.slots), key=task.card or None)
+        except ToolRefused as refused:
+            return self._refused(talk, refused, heard)
+        except BadArguments as wrong:
+            return self._wrong(talk, task, rule, wrong, heard)
+        except TouchstoneError as broken:
+            return self._broken(talk, broken)
+        values = {**task.slots, **(result.value if isinstance(result.value, Mapping) else {"value": result.value})}
+        text = replies.filled(rule.done, values, heard.language)
+        known = {
+            n.slot: task.slots[n.argument] for n in rule.needs if n.argument in task.slots and n.slot == rule.identity
+        }
+        talk = replace(talk.without_task(), known={**talk.known, **known}, misses=0)
+        card = values.get("card")
+        if talk.task:  # back to what was put aside
+            more, waiting = self.waiting_for(talk, heard.language)
+            title = in_language(self.policy.intents[talk.task.intent].title, heard.language)
+            text = f"{text}\n\n{replies.say('back_to', heard.language, title=title, ask=more)}"
+            card = card or waiting
+        return _done(talk, Reply("say", text, card, done=rule.tool, values=values))
+
+    # --- parts of nodes -----------------------------------------------------------------------
+
+    def _meant(self, heard: Heard) -> IntentRule | None:
+        """The rule of an intent that is sure enough to act on; a question to the documents is none."""
+        rule = self.policy.intents.get(heard.intent or "")
+        sure = heard.in_scope and heard.probability >= self.policy.sure
+        return rule if rule and sure and rule.do != "answer" else None
+
+    def _pressed(self, talk: Talk, heard: Heard, card: str, yes: bool) -> State:
+        if talk.task and talk.task.card == card:
+            if yes:
+                return {"talk": to_data(talk), "next": "act"}
+            return self._dropped(talk, self.policy.intents[talk.task.intent], heard)
+        return _done(talk, Reply("say", replies.say("card_gone", heard.language)))
+
+    def _dropped(self, talk: Talk, rule: IntentRule, heard: Heard) -> State:
+        text = replies.say("dropped", heard.language, title=in_language(rule.title, heard.language))
+        talk, card = talk.without_task(), None
+        if talk.task:
+            more, card = self.waiting_for(talk, heard.language)
+            title = in_language(self.policy.intents[talk.task.intent].title, heard.language)
+            text += "\n\n" + replies.say("back_to", heard.language, title=title, ask=more)
+        return _done(talk, Reply("say", text, card))
+
+    def _is_reply(self, talk: Talk, heard: Heard) -> bool:
+        """Whether a message is a value that was asked for; a free text is none, it may say anything."""
+        if talk.task is None or not talk.task.asked:
+            return False
+        rule = self.policy.intents[talk.task.intent]
+        need = next((n for n in rule.needs if n.argument == talk.task.asked), None)
+        if need is None or self.policy.slots[need.slot].kind == "text":
+            return False
+        return self._find(need.slot, heard, asked=True, choices=_shown(talk)) is not None
+
+    def _updated(self, talk: Talk, rule: IntentRule, task: Task, heard: Heard, *, free: bool) -> tuple[Task, bool]:
+        """The task with what the message says of its slots, and whether it says anything.
+
+        ``free``: whether a text without a mark counts as the value of the free text that was asked for.
+        """
+        said = False
+        if task.asked == "proof":
+            identity = self.policy.identity
+            slot = self.policy.slots[identity.proof] if identity else None
+            said = slot is not None and find(slot, heard.text, today=self._today(), asked=True) is not None
+        for need in rule.needs:
+            asked = task.asked == need.argument
+            kind = self.policy.slots[need.slot].kind
+            if kind == "text" and asked and (not free or heard.command in ("no", "correct")):
+                asked = False
+            shown = _shown(talk) if asked and need.options else ()
+            value = self._find(need.slot, heard, asked=asked, choices=shown)
+            if value is None or value == task.slots.get(need.argument):
+                continue
+            said = True
+            if need.slot == rule.identity:  # another account: what was chosen from the old one goes
+                task = replace(task, slots={n.argument: task.slots[n.argument] for n in rule.needs if n.argument in task.slots and not n.options})  # fmt: skip
+            if need.options:
+                task = replace(
+                    task, slots={k: v for k, v in task.slots.items() if k != need.argument}, asked=need.argument
+                )
+            else:
+                task = task.with_slots(**{need.argument: value})
+        return replace(task, card="", tries=0) if said else task, said
+
+    def _asked(self, talk: Talk, task: Task, rule: IntentRule, need: Need, heard: Heard, choices: Any = ()) -> State:
+        text, card = replies.ask(rule, self.policy.slots[need.slot], heard.language, choices)
+        return _done(replace(talk, task=replace(task, asked=need.argument)), Reply("say", text, card))
+
+    def waiting_for(self, talk: Talk, language: Any) -> tuple[str, replies.Card | None]:
+        """What the task in hand waits for, said again."""
+        task = _in_hand(talk)
+        rule = self.policy.intents[task.intent]
+        if task.card and (card := talk.last.get("card")) and card.get("id") == task.card:
+            return replies.say("confirm", language, text=card["text"][language]), card
+        if task.asked == "proof" and self.policy.identity:
+            return in_language(self.policy.slots[self.policy.identity.proof].ask, language), None
+        need = next((n for n in rule.needs if n.argument == task.asked), None)
+        if need is None:
+            return replies.say("go_on", language, title=in_language(rule.title, language)), None
+        text, card = replies.ask(rule, self.policy.slots[need.slot], language)
+        kept = talk.last.get("card")
+        return text, kept if card is None and kept and kept.get("kind") == "choices" else card
+
+    def _refused(self, talk: Talk, refused: ToolRefused, heard: Heard) -> State:
+        """The tool's own rules forbid it: say why, and the task is done."""
+        text, talk, card = refused.text(heard.language), talk.without_task(), None
+        if talk.task:
+            more, card = self.waiting_for(talk, heard.language)
+            title = in_language(self.policy.intents[talk.task.intent].title, heard.language)
+            text += "\n\n" + replies.say("back_to", heard.language, title=title, ask=more)
+        return _done(talk, Reply("say", text, card))
+
+    def _wrong(self, talk: Talk, task: Task, rule: IntentRule, wrong: BadArguments, heard: Heard) -> State:
+        """A slot has a value the tool does not take: say so and ask for it again."""
+        name = str(wrong.params.get("name", ""))
+        need = next((n for n in rule.needs if n.argument == name), None)
+        if need is None:
+            return self._broken(talk, wrong)
+        kept = {argument: value for argument, value in task.slots.items() if argument != name}
+        text, card = replies.ask(rule, self.policy.slots[need.slot], heard.language)
+        text = f"{wrong.text(heard.language)} {text}"
+        return _done(replace(talk, task=replace(task, slots=kept, asked=name, card="")), Reply("say", text, card))
+
+    def _broken(self, talk: Talk, broken: TouchstoneError) -> State:
+        """A tool failed: a person takes over. A mistake of ours must not look like one of the customer's."""
+        if not isinstance(broken, ToolFailed | StepLimit | BadArguments):
+            raise broken
+        return _hand_off(talk, "tool_failure", _in_hand(talk).intent, code_of(broken))
+
+    def _choices(self, state: State, need: Need, task: Task) -> list[Mapping[str, str]]:
+        tool = self.tools[need.options or ""]
+        wanted = {argument.name for argument in tool.arguments}
+        return self._turn(state).call(tool.name, {k: v for k, v in task.slots.items() if k in wanted}).value
+
+    def _find(self, slot: str, heard: Heard, *, asked: bool = False, choices: Any = ()) -> Value | None:
+        return find(self.policy.slots[slot], heard.text, today=self._today(), asked=asked, choices=choices)
+
+    def _turn(self, state: State, *, write: bool = False) -> Any:
+        tenant, user = state["turn"]["caller"]
+        allowed: frozenset[Permission] = frozenset({"read", "write"} if write else {"read"})
+        return self.tools.turn(
+            Caller(tenant, user, frozenset()), conversation_id=state["turn"]["conversation"], allowed=allowed
+        )
+
+    def _today(self) -> Any:
+        return datetime.fromtimestamp(self.clock(), ZoneInfo(self.policy.hours.zone)).date()
+
+
+def _in_hand(talk: Talk) -> Task:
+    if talk.task is None:
+        raise RuntimeError("there is no task in hand")
+    return talk.task
+
+
+def _shown(talk: Talk) -> Sequence[Mapping[str, str]]:
+    """The choices on the newest card."""
+    card = talk.last.get("card") or {}
+    return card["options"] if card.get("kind") == "choices" else ()
+
+
+def _asks_only(heard: Heard) -> bool:
+    """Whether a message is a question to the documents, whatever values it names."""
+    return bool(_ASKS.search(heard.text)) and heard.intent == "question" and heard.probability >= 0.5
+
+
+def _done(talk: Talk, reply: Reply) -> State:
+    if reply.kind == "say":
+        talk = replace(talk, last={"text": reply.text, "card": reply.card})
+    return {"talk": to_data(talk), "reply": asdict(reply), "next": "end"}
+
+
+def _hand_off(talk: Talk, cause: str, intent: str = "", detail: str = "", *, text: str = "") -> State:
+    """A person takes over; the task in hand is told to them and waits for nothing more. ``text`` is said before."""
+    task = talk.task
+    values = {"intent": intent or (task.intent if task else ""), "slots": dict(task.slots) if task else {}, "detail": detail, "proved": sorted(talk.proved)}  # fmt: skip
+    talk = replace(talk, task=None, aside=(), offer=None, misses=0, anger=0)
+    return {"talk": to_data(talk), "reply": asdict(Reply("hand_off", text, cause=cause, values=values)), "next": "end"}

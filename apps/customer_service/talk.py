@@ -1,0 +1,98 @@
+"""Where a conversation stands: the task in hand, those put aside, what was proved, how often nothing was understood.
+
+Plain data, which LangGraph's checkpointer keeps as it is; the texts of the conversation are in the messages' table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from apps.customer_service.slots import Value
+
+PROVED_S = 1800.0  # how long a proof of identity counts
+PUT_ASIDE = 2  # tasks that are remembered when the topic changes
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A wish being worked on. ``slots`` are by the tool's argument; ``asked`` is the argument that was asked for.
+
+    ``said`` is the message it began with, which may name what can only be looked up later. ``card`` is the id of the
+    open confirmation and the idempotency key of the write it stands for.
+    """
+
+    intent: str
+    slots: Mapping[str, Value] = field(default_factory=dict)
+    asked: str = ""
+    tries: int = 0
+    card: str = ""
+    said: str = ""
+
+    def with_slots(self, **values: Value) -> Task:
+        return replace(self, slots={**self.slots, **values})
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """``proved`` holds accounts with the time of their proof, ``known`` the last value of a slot by its name.
+
+    ``offer`` is the intent that was asked about when in doubt, with the message it was about; ``last`` what was said
+    last, to be repeated.
+    """
+
+    task: Task | None = None
+    aside: tuple[Task, ...] = ()
+    proved: Mapping[str, float] = field(default_factory=dict)
+    known: Mapping[str, Value] = field(default_factory=dict)
+    wrong_proofs: int = 0
+    misses: int = 0
+    anger: int = 0
+    offer: tuple[str, str] | None = None
+    last: Mapping[str, Any] = field(default_factory=dict)
+
+    def is_proved(self, account: Value | None, now: float) -> bool:
+        return account is not None and now - self.proved.get(str(account), -PROVED_S) < PROVED_S
+
+    def put_aside(self) -> Talk:
+        """The task in hand waits until the next one is done."""
+        if self.task is None:
+            return self
+        return replace(self, task=None, aside=(*self.aside, replace(self.task, tries=0))[-PUT_ASIDE:])
+
+    def without_task(self) -> Talk:
+        """The task in hand is done or dropped; the one put aside last comes back."""
+        back = self.aside[-1] if self.aside else None
+        return replace(self, task=back, aside=self.aside[:-1])
+
+
+def to_data(talk: Talk) -> dict[str, Any]:
+    def told(task: Task) -> dict[str, Any]:
+        return {name: getattr(task, name) for name in Task.__slots__} | {"slots": dict(task.slots)}
+
+    return {
+        "task": told(talk.task) if talk.task else None,
+        "aside": [told(task) for task in talk.aside],
+        "proved": dict(talk.proved),
+        "known": dict(talk.known),
+        "wrong_proofs": talk.wrong_proofs,
+        "misses": talk.misses,
+        "anger": talk.anger,
+        "offer": list(talk.offer) if talk.offer else None,
+        "last": dict(talk.last),
+    }
+
+
+def from_data(data: Mapping[str, Any] | None) -> Talk:
+    if not data:
+        return Talk()
+    offer = data["offer"]
+    return Talk(
+        **{
+            **data,
+            "task": Task(**data["task"]) if data["task"] else None,
+            "aside": tuple(Task(**task) for task in data["aside"]),
+            "offer": (offer[0], offer[1]) if offer else None,
+        }
+    )
