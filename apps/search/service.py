@@ -18,7 +18,10 @@ from pathlib import Path
 import apps.i18n  # noqa: F401  (its import registers the catalogue)
 from apps import samples
 from apps.background import Embedder
+from apps.search.defaults import Defaults
+from apps.search.judgments import Judgments
 from apps.search.query import Query
+from apps.search.tester import Tester
 from apps.uploads import Uploads
 from core.contracts import ChatModel
 from core.errors import InputError, NotFound, TouchstoneError
@@ -32,7 +35,7 @@ from core.retrieval.lexicon import Lexicon
 from core.retrieval.lexicons import Lexicons
 from core.retrieval.library import Library
 from core.retrieval.meaning import Meaning
-from core.retrieval.query_help import KINDS, Change, helped
+from core.retrieval.query_help import Change, helped
 from core.retrieval.records import DocumentInfo, FileResult, Found, Progress
 from core.retrieval.several import Several
 from core.runtime import Runtime, open_runtime
@@ -83,7 +86,9 @@ class Search:
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
         self._library, self._workspace = Library.of(runtime), runtime.workspace
-        self._embedder, self._lexicons = Embedder(), Lexicons()
+        self._embedder, self.lexicons = Embedder(), Lexicons()
+        self.judgments, self.defaults = Judgments(lambda: runtime.workspace), Defaults(lambda: runtime.workspace)
+        self.tester = Tester(self)
         self._uploads = Uploads(lambda: self.library, self._embedder, prefix="search", most=UPLOADS_LIMIT)
         self._lock = threading.RLock()
         self._prepared: Library | None = None
@@ -97,7 +102,7 @@ class Search:
     def close(self) -> None:
         """Close the service and its runtime."""
         self._preparer.shutdown()
-        self._lexicons.close()
+        self.lexicons.close()
         self._embedder.stop()
         self._library.close()
         self.runtime.close()
@@ -134,7 +139,7 @@ class Search:
         """:meth:`find` for asynchronous code."""
         asked = query if isinstance(query, Query) else Query(query)
         text, options = checked_question(asked.text), asked.options(DEPTH)
-        indexes = await self._ready(asked, caller)
+        indexes = await self.ready(asked, caller)
         vector = await indexes[0].query_vector(text, options)
         return await Several(indexes).find(text, options=options, vector=vector)
 
@@ -149,8 +154,8 @@ class Search:
             return Understood(query)
         self.prepare()
         indexes = [place.index for place in self._chosen(query, caller)]
-        kinds = [kind for kind in KINDS if kind in query.help]
-        lexicon = self._lexicons.of(indexes, wait_s=wait_s) if kinds else None
+        kinds = query.slips
+        lexicon = self.lexicons.of(indexes, wait_s=wait_s) if kinds else None
         meant = helped(query.text, lexicon or Lexicon(()), kinds)
         also = [meant.simplified] if meant.simplified else []
         if "synonyms" in query.help:
@@ -201,7 +206,7 @@ class Search:
             InputError: the query is empty or too long.
         """
         chat: ChatModel | None = self.runtime.chat() if written and self.able() else None
-        answerer = Answerer(_Filtered(Several(await self._ready(query, caller)), query), chat)
+        answerer = Answerer(_Filtered(Several(await self.ready(query, caller)), query), chat)
         told: Language = language or (
             "zh" if detect_language(query.text, self.runtime.settings.language) == "zh" else "en"
         )
@@ -271,7 +276,7 @@ class Search:
                 continue
         raise NotFound(kind="document", value=document_id)
 
-    async def _ready(self, query: Query, caller: Caller) -> list[Index]:
+    async def ready(self, query: Query, caller: Caller) -> list[Index]:
         """The indexes to search, the sample loaded when it is among them.
 
         Loading has a thread of its own: in the event loop's, those who wait would keep out the one they wait for.
