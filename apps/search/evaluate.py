@@ -14,11 +14,13 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from apps.search import service
 from apps.search.query import MODES, Query
-from apps.search.service import SAMPLE, Search
+from apps.search.service import Search
 from core.evaluation import ranking, results, scoreboard
 from core.evaluation.results import Evaluation, Measure
 from core.evaluation.scoreboard import Wanted
@@ -33,16 +35,21 @@ Rows = Sequence[dict[str, Any]]
 
 def rows(name: str, part: str, split: str) -> Rows:
     """The entries of ``part`` of the sample's file ``name`` that are of ``split``."""
+    return [row for row in _parsed(service.SAMPLE / name)[part] if split in ("all", row["split"])]
+
+
+@lru_cache(maxsize=4)
+def _parsed(path: Path) -> dict[str, Rows]:
     import yaml
 
-    found: list[dict[str, Any]] = yaml.safe_load((SAMPLE / name).read_text("utf-8"))[part]
-    return [row for row in found if split in ("all", row["split"])]
+    found: dict[str, Rows] = yaml.safe_load(path.read_text("utf-8"))
+    return found
 
 
 def ranked(desk: Search, query: Query) -> list[str]:
     """The documents found, best first, as the sample names them; what is folded comes right after what it repeats."""
     hits = [one for hit in desk.find(query).hits for one in (hit, *hit.similar)]
-    return list(dict.fromkeys(Path(hit.passage.source).relative_to(SAMPLE).as_posix() for hit in hits))
+    return list(dict.fromkeys(Path(hit.passage.source).relative_to(service.SAMPLE).as_posix() for hit in hits))
 
 
 def judged(system: str, data: str, split: str, entries: Rows, search: Callable[[str], list[str]]) -> Evaluation:

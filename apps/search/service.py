@@ -17,14 +17,18 @@ from pathlib import Path
 
 import apps.i18n  # noqa: F401  (its import registers the catalogue)
 from apps import samples
-from apps.background import Embedder
+from apps.background import Background, Embedder
 from apps.search.defaults import Defaults
+from apps.search.folders import Folders
+from apps.search.history import History
 from apps.search.judgments import Judgments
 from apps.search.query import Query
+from apps.search.saved import SavedSearches
 from apps.search.tester import Tester
 from apps.uploads import Uploads
 from core.contracts import ChatModel
 from core.errors import InputError, NotFound, TouchstoneError
+from core.evaluation.judged import short_names
 from core.i18n import detect_language
 from core.providers.sync import run
 from core.retrieval.answer import AnswerDone, AnswerEvent
@@ -86,9 +90,11 @@ class Search:
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
         self._library, self._workspace = Library.of(runtime), runtime.workspace
-        self._embedder, self.lexicons = Embedder(), Lexicons()
+        self._embedder, self.lexicons = Embedder(self._changed), Lexicons()
+        self.background, self.tester = Background(), Tester(self)
         self.judgments, self.defaults = Judgments(lambda: runtime.workspace), Defaults(lambda: runtime.workspace)
-        self.tester = Tester(self)
+        self.history, self.saved = History(lambda: runtime.workspace), SavedSearches(self)
+        self.folders = Folders(self)
         self._uploads = Uploads(lambda: self.library, self._embedder, prefix="search", most=UPLOADS_LIMIT)
         self._lock = threading.RLock()
         self._prepared: Library | None = None
@@ -104,6 +110,7 @@ class Search:
         self._preparer.shutdown()
         self.lexicons.close()
         self._embedder.stop()
+        self.background.stop()
         self._library.close()
         self.runtime.close()
 
@@ -245,7 +252,9 @@ class Search:
         Raises:
             InputError: no text in it, not a supported kind, too large, or too many documents.
         """
-        return self._uploads.add(name, data, caller)
+        result = self._uploads.add(name, data, caller)
+        self.saved.check_all(caller)
+        return result
 
     def documents(self, caller: Caller = LOCAL) -> list[DocumentInfo]:
         """The documents ``caller`` uploaded, newest first."""
@@ -275,6 +284,17 @@ class Search:
             except NotFound:
                 continue
         raise NotFound(kind="document", value=document_id)
+
+    def names(self, caller: Caller = LOCAL) -> dict[str, str]:
+        """Short names of all documents that the caller may search, by id; none tells a folder of this machine."""
+        found = [info for place in self.places(caller) for info in place.index.documents()]
+        short = short_names(info.source for info in found)
+        return {info.id: short[info.source] for info in found}
+
+    def _changed(self, index: Index) -> None:
+        """The vectors of ``index`` are complete: meaning may find what words did not."""
+        if index.name != SAMPLE_COLLECTION:
+            self.saved.check_tenant(index.caller.tenant)
 
     async def ready(self, query: Query, caller: Caller) -> list[Index]:
         """The indexes to search, the sample loaded when it is among them.
