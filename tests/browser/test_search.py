@@ -54,7 +54,7 @@ def test_from_the_first_key_to_the_saved_table(tmp_path: Path) -> None:
         page.get_by_role("button", name="Filter (1)").wait_for()
 
         # The table that is saved holds what is shown.
-        page.get_by_role("button", name="Save").click()
+        page.get_by_role("button", name="Export").click()
         with page.expect_download() as saved:
             page.get_by_role("button", name="CSV").click()
         table = list(csv.DictReader(io.StringIO(Path(saved.value.path()).read_text("utf-8-sig"))))

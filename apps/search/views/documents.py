@@ -179,6 +179,12 @@ def _journal() -> None:
                 for entry in rows[:1000]
             ],
             hide_index=True,
+            column_config={
+                t("search.documents.file"): st.column_config.TextColumn(width="medium"),
+                t("search.documents.result"): st.column_config.TextColumn(width=90),
+                t("search.documents.passages"): st.column_config.NumberColumn(width=90),
+                t("search.documents.reason"): st.column_config.TextColumn(width="large"),
+            },
         )
 
 

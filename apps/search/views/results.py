@@ -39,7 +39,7 @@ def draw(found: Found, query: Query, typed: str) -> None:
 def card(rank: int, hit: Hit, query: Query, typed: str, judged: float | None) -> None:
     with st.container(gap="xsmall", key=f"card_{rank}"):
         st.markdown(described(rank, hit), anchors=False)
-        with st.container(horizontal=True, gap="small"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             if st.button(t("search.open"), key=f"open_{rank}", icon=":material/article:", type="tertiary"):
                 st.dialog(titled(hit), width="large")(opened)(hit)
             if st.button(t("search.why"), key=f"why_{rank}", icon=":material/help:", type="tertiary"):

@@ -58,7 +58,11 @@ def open_view(name: str) -> None:
 
 
 def keep(names: Iterable[str]) -> None:
-    """Hold what controls say while another part is open: Streamlit forgets a control that is not drawn."""
+    """Hold what controls say while they are not drawn, or not yet in the browser.
+
+    Streamlit forgets a control of a part that is closed, and tells the browser a value once: a popover that is opened
+    some runs later would show its controls empty.
+    """
     for name in names:
         if name in st.session_state:
             st.session_state[name] = st.session_state[name]
@@ -93,6 +97,7 @@ def restore() -> None:
         state["since"] = _date(address.get("since", ""))
     if "where" not in state:
         state["where"] = address.get("where", "")
+    keep(name for name, _ in _CHOICES)
     if _AS_TYPED not in state:
         state[_AS_TYPED] = (state.get("q") or "").strip() if _TYPED in address else None
 
