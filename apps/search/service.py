@@ -34,6 +34,7 @@ from core.providers.sync import run
 from core.retrieval.answer import AnswerDone, AnswerEvent
 from core.retrieval.answerer import Answerer, checked_question
 from core.retrieval.explain import Explanation
+from core.retrieval.finding import QueryVector
 from core.retrieval.index import Index, ProgressCallback
 from core.retrieval.lexicon import Lexicon
 from core.retrieval.lexicons import Lexicons
@@ -51,6 +52,8 @@ SAMPLE_COLLECTION = "sample-company"
 SAMPLE_OWNER = Caller(user="sample")
 UPLOADS_LIMIT = 2000  # documents of one caller
 DEPTH = 100  # results that pages and facets are made of
+PAGE = 8  # of them on one page
+FIRST, ALSO = 5, 3  # documents that are looked at for the other language, and of it that are shown beside the results
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,14 @@ class Understood:
     query: Query
     changes: tuple[Change, ...] = ()
     also: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Also:
+    """Passages in the other language, one of each document: shown beside the results, never among them."""
+
+    language: Language
+    hits: tuple[Hit, ...]
 
 
 class _Filtered:
@@ -168,6 +179,30 @@ class Search:
         if "synonyms" in query.help:
             also += [word for index in indexes for word in index.vocabulary().synonyms(meant.query)]
         return Understood(replace(query, text=meant.query), meant.changes, tuple(dict.fromkeys(also)))
+
+    def also(self, query: Query, found: Found, caller: Caller = LOCAL) -> Also | None:
+        """What documents in the other language have, when the first of ``found`` are all in the query's own.
+
+        A search ranks what is written in its own words and language first, so that what only the other language has
+        comes too late to be seen (docs/decisions/0017).
+        """
+        if "other_language" not in query.help or query.languages or query.mode == "keyword" or found.vector is None:
+            return None
+        spoken = detect_language(query.text, self.runtime.settings.language)
+        other: Language = "en" if spoken == "zh" else "zh"
+        first = list(dict.fromkeys(hit.passage.document_id for hit in found.hits))[:FIRST]
+        if any(hit.passage.language == other for hit in found.hits if hit.passage.document_id in first):
+            return None
+        return run(self._also(replace(query, languages=(other,)), found, other, caller))
+
+    async def _also(self, query: Query, found: Found, language: Language, caller: Caller) -> Also | None:
+        indexes = await self.ready(query, caller)
+        vector = QueryVector(found.vector, self.library.embedding_model())
+        there = await Several(indexes).find(query.text, options=query.options(4 * ALSO), vector=vector)
+        best: dict[str, Hit] = {}
+        for hit in there.hits:
+            best.setdefault(hit.passage.document_id, hit)
+        return Also(language, tuple(best.values())[:ALSO]) if best else None
 
     def similar(self, hit: Hit, query: Query, caller: Caller = LOCAL) -> Found:
         """Passages of other documents that are like ``hit``'s."""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from apps.search.query import Query
+from apps.search.service import PAGE, Also
 from apps.search.views import place
 from apps.search.views.state import service
 from apps.ui import sources, states
@@ -18,7 +19,6 @@ from core.retrieval.explain import Explanation, PassageReason
 from core.retrieval.records import Found
 from core.types import Hit
 
-PAGE = 8  # cards on a page
 BEFORE, AFTER = 90, 160  # characters of a passage around the sentence that answers best
 AROUND = 1500  # characters of a document around a passage that is opened
 
@@ -54,6 +54,18 @@ def card(rank: int, hit: Hit, query: Query, typed: str, judged: float | None) ->
                 on_change=_judged,
                 args=(key, typed, hit.passage.document_id),
             )
+
+
+def beside(also: Also) -> None:
+    """What the other language has: its titles at once, the passages a click away."""
+    titles = " · ".join(inert(hit.passage.title) for hit in also.hits)
+    label = t("search.beside", language=t(f"search.language.{also.language}"), titles=titles)
+    with st.expander(label, icon=":material/translate:", type="compact"):
+        for number, hit in enumerate(also.hits, 1):
+            with st.container(gap="xsmall", key=f"beside_{number}"):
+                st.markdown(described(number, hit), anchors=False)
+                if st.button(t("search.open"), key=f"beside_open_{number}", icon=":material/article:", type="tertiary"):
+                    st.dialog(titled(hit), width="large")(opened)(hit)
 
 
 def _judged(key: str, typed: str, document_id: str) -> None:

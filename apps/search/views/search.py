@@ -106,7 +106,11 @@ def desk() -> None:
         top = st.container()
         more = "+" if len(found.hits) == 100 else ""
         st.caption(t("search.count", count=f"{len(found.hits)}{more}", seconds=look.seconds(took_s)))
+        other = st.container()
         results.draw(found, asked, typed.text)
+        if also := service().also(asked, found, caller()):
+            with other:
+                results.beside(also)
         with top:
             answer.draw(asked)
         why_not(asked)

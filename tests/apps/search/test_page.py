@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from apps.search import service
 from apps.search.views import place, state
 from apps.ui.inert import JOINER
 from core.i18n import message
@@ -117,6 +118,18 @@ def test_a_slip_is_corrected_and_the_way_back_is_a_click(page: Open, monkeypatch
     next(g for g in at.get("button_group") if g.key == "help").set_value(["pinyin", "synonyms"]).run()
     whole(at)
     assert "annual leave**" not in words(at)
+
+
+def test_the_other_language_is_offered_beside(page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "FIRST", 1)
+    at = typed(page("en"), "annual leave in Leeds")
+    whole(at)
+    offered = [e.label for e in at.expander if "Also in Chinese" in e.label]
+    assert len(offered) == 1
+    at.button(key="beside_open_1").click().run()
+    whole(at)
+    next(g for g in at.get("button_group") if g.key == "help").set_value(["spelling"]).run()
+    assert not [e.label for e in at.expander if "Also in Chinese" in e.label]
 
 
 def test_traditional_characters_are_said_to_be_searched_as_simplified(page: Open) -> None:
