@@ -57,7 +57,7 @@ def ranked(desk: Search, query: Query, *, beside: bool = False) -> list[str]:
     """
     found = desk.find(query)
     documents = _named(found.hits)
-    also = desk.also(query, found) if beside else None
+    also = desk.beside(query, found) if beside else None
     if also is None:
         return documents
     return list(dict.fromkeys([*documents[: service.PAGE], *_named(also.hits), *documents]))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from apps.search.query import Query
 from core.errors import InputError, NotFound
 from core.retrieval.records import Found
-from core.types import Caller, Hit
+from core.types import LOCAL, Caller, Hit
 
 if TYPE_CHECKING:
     from apps.search.service import Search
@@ -55,7 +55,7 @@ class SavedSearches:
     def __init__(self, desk: Search) -> None:
         self._desk = desk
 
-    def save(self, name: str, query: Query, caller: Caller) -> Saved:
+    def save(self, name: str, query: Query, caller: Caller = LOCAL) -> Saved:
         """Keep ``query``; one of the same name is replaced. What matches now is known from the start.
 
         Raises:
@@ -90,7 +90,7 @@ class SavedSearches:
                 )
         return self.get(name, caller)
 
-    def all(self, caller: Caller) -> list[Saved]:
+    def all(self, caller: Caller = LOCAL) -> list[Saved]:
         """Those with the newest matches first, then by name."""
         with self._desk.runtime.workspace.read() as db:
             rows = db.execute(
@@ -114,7 +114,7 @@ class SavedSearches:
             ]  # fmt: skip
         return sorted(found, key=lambda saved: (-max((new.found_at for new in saved.new), default=0.0), saved.name))
 
-    def get(self, name: str, caller: Caller) -> Saved:
+    def get(self, name: str, caller: Caller = LOCAL) -> Saved:
         """
         Raises:
             NotFound: the caller has saved none under this name.
@@ -124,7 +124,7 @@ class SavedSearches:
                 return saved
         raise NotFound(kind="saved search", value=name)
 
-    def remove(self, name: str, caller: Caller) -> None:
+    def remove(self, name: str, caller: Caller = LOCAL) -> None:
         """
         Raises:
             NotFound: the caller has saved none under this name.
@@ -133,7 +133,7 @@ class SavedSearches:
         with self._desk.runtime.workspace.write() as db:
             db.execute("DELETE FROM search_saved WHERE id = ?", (saved.id,))
 
-    def seen(self, name: str, caller: Caller) -> None:
+    def seen(self, name: str, caller: Caller = LOCAL) -> None:
         """Its owner has looked: nothing of it is new any more."""
         saved = self.get(name, caller)
         with self._desk.runtime.workspace.write() as db:
@@ -141,7 +141,7 @@ class SavedSearches:
 
     # --- looking for new ones -----------------------------------------------------------------
 
-    def check_all(self, caller: Caller) -> int:
+    def check_all(self, caller: Caller = LOCAL) -> int:
         """Look for new matches where the collections have changed since the last look; how many searches were asked."""
         generations = self._generations(caller)
         with self._desk.runtime.workspace.read() as db:

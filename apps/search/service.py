@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import apps.i18n  # noqa: F401  (its import registers the catalogue)
 from apps import samples
 from apps.background import Background, Embedder
+from apps.search import export
 from apps.search.defaults import Defaults
 from apps.search.folders import Folders
 from apps.search.history import History
@@ -33,8 +35,8 @@ from core.i18n import detect_language
 from core.providers.sync import run
 from core.retrieval.answer import AnswerDone, AnswerEvent
 from core.retrieval.answerer import Answerer, checked_question
+from core.retrieval.beside import Beside, other_language
 from core.retrieval.explain import Explanation
-from core.retrieval.finding import QueryVector
 from core.retrieval.index import Index, ProgressCallback
 from core.retrieval.lexicon import Lexicon
 from core.retrieval.lexicons import Lexicons
@@ -45,7 +47,7 @@ from core.retrieval.records import DocumentInfo, FileResult, Found, Progress
 from core.retrieval.several import Several
 from core.runtime import Runtime, open_runtime
 from core.settings import Settings
-from core.types import LOCAL, Answer, Caller, Hit, Language
+from core.types import LOCAL, Answer, Caller, Hit, Language, Message
 
 SAMPLE = Path(__file__).parent / "sample"
 SAMPLE_COLLECTION = "sample-company"
@@ -53,7 +55,7 @@ SAMPLE_OWNER = Caller(user="sample")
 UPLOADS_LIMIT = 2000  # documents of one caller
 DEPTH = 100  # results that pages and facets are made of
 PAGE = 8  # of them on one page
-FIRST, ALSO = 5, 3  # documents that are looked at for the other language, and of it that are shown beside the results
+NEXT, LONGEST_HEADING = 3, 60  # headings that are offered as follow-up questions, and their characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +73,6 @@ class Understood:
     query: Query
     changes: tuple[Change, ...] = ()
     also: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Also:
-    """Passages in the other language, one of each document: shown beside the results, never among them."""
-
-    language: Language
-    hits: tuple[Hit, ...]
 
 
 class _Filtered:
@@ -180,29 +174,19 @@ class Search:
             also += [word for index in indexes for word in index.vocabulary().synonyms(meant.query)]
         return Understood(replace(query, text=meant.query), meant.changes, tuple(dict.fromkeys(also)))
 
-    def also(self, query: Query, found: Found, caller: Caller = LOCAL) -> Also | None:
-        """What documents in the other language have, when the first of ``found`` are all in the query's own.
-
-        A search ranks what is written in its own words and language first, so that what only the other language has
-        comes too late to be seen (docs/decisions/0017).
-        """
-        if "other_language" not in query.help or query.languages or query.mode == "keyword" or found.vector is None:
+    def beside(self, query: Query, found: Found, caller: Caller = LOCAL) -> Beside | None:
+        """What documents in the other language have; see :mod:`core.retrieval.beside`."""
+        if "other_language" not in query.help or query.languages:
             return None
-        spoken = detect_language(query.text, self.runtime.settings.language)
-        other: Language = "en" if spoken == "zh" else "zh"
-        first = list(dict.fromkeys(hit.passage.document_id for hit in found.hits))[:FIRST]
-        if any(hit.passage.language == other for hit in found.hits if hit.passage.document_id in first):
-            return None
-        return run(self._also(replace(query, languages=(other,)), found, other, caller))
+        return run(self._beside(query, found, caller))
 
-    async def _also(self, query: Query, found: Found, language: Language, caller: Caller) -> Also | None:
-        indexes = await self.ready(query, caller)
-        vector = QueryVector(found.vector, self.library.embedding_model())
-        there = await Several(indexes).find(query.text, options=query.options(4 * ALSO), vector=vector)
-        best: dict[str, Hit] = {}
-        for hit in there.hits:
-            best.setdefault(hit.passage.document_id, hit)
-        return Also(language, tuple(best.values())[:ALSO]) if best else None
+    async def _beside(self, query: Query, found: Found, caller: Caller) -> Beside | None:
+        indexes, model = await self.ready(query, caller), self.library.embedding_model()
+        return await other_language(indexes, found, query.options(DEPTH), model, self.runtime.settings.language)
+
+    def as_data(self, meant: Understood, found: Found, typed: str, caller: Caller = LOCAL) -> dict[str, Any]:
+        """What was found as plain data; see :func:`apps.search.export.as_data`."""
+        return export.as_data(typed, meant.changes, meant.also, found, self.beside(meant.query, found, caller))
 
     def similar(self, hit: Hit, query: Query, caller: Caller = LOCAL) -> Found:
         """Passages of other documents that are like ``hit``'s."""
@@ -237,11 +221,18 @@ class Search:
             return False
 
     async def stream(
-        self, query: Query, caller: Caller = LOCAL, *, language: Language | None = None, written: bool = True
+        self,
+        query: Query,
+        caller: Caller = LOCAL,
+        *,
+        language: Language | None = None,
+        written: bool = True,
+        history: Sequence[Message] = (),
     ) -> AsyncGenerator[AnswerEvent, None]:
         """An answer to the query from what it finds, as events, the last of which is ``AnswerDone``.
 
         Args:
+            history: what was asked and answered before, oldest first; a follow-up is understood from it.
             written: let the chat model write, when one that can is set; otherwise sources are quoted.
 
         Raises:
@@ -252,21 +243,36 @@ class Search:
         told: Language = language or (
             "zh" if detect_language(query.text, self.runtime.settings.language) == "zh" else "en"
         )
-        async with aclosing(answerer.ask(query.text, language=told)) as events:
+        async with aclosing(answerer.ask(query.text, language=told, history=history)) as events:
             async for event in events:
                 yield event
 
-    def answer(self, query: Query | str, caller: Caller = LOCAL, *, written: bool = True) -> Answer:
+    def answer(
+        self, query: Query | str, caller: Caller = LOCAL, *, written: bool = True, history: Sequence[Message] = ()
+    ) -> Answer:
         """The whole answer; see :meth:`stream`."""
         asked = query if isinstance(query, Query) else Query(query)
-        return run(self._whole(asked, caller, written))
+        return run(self._whole(asked, caller, written, history))
 
-    async def _whole(self, query: Query, caller: Caller, written: bool) -> Answer:
-        async with aclosing(self.stream(query, caller, written=written)) as events:
+    async def _whole(self, query: Query, caller: Caller, written: bool, history: Sequence[Message]) -> Answer:
+        async with aclosing(self.stream(query, caller, written=written, history=history)) as events:
             async for event in events:
                 if isinstance(event, AnswerDone):
                     return event.answer
         raise RuntimeError("the events of an answer ended without it")
+
+    def follow_ups(self, answer: Answer, caller: Caller = LOCAL) -> tuple[str, ...]:
+        """What to ask next: the other headings of the documents that the answer cites, in their order.
+
+        A document that is found but not cited puts nothing here.
+        """
+        cited = {citation.heading for citation in answer.citations}
+        headings: dict[str, None] = {}
+        for document in dict.fromkeys(citation.document_id for citation in answer.citations):
+            for passage in self.folders.passages(document, caller):
+                if passage.heading and passage.heading not in cited and len(passage.heading) <= LONGEST_HEADING:
+                    headings[passage.heading] = None
+        return tuple(headings)[:NEXT] if answer.mode != "refused" else ()
 
     # --- documents ----------------------------------------------------------------------------
 

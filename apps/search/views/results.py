@@ -9,12 +9,13 @@ from collections.abc import Sequence
 import streamlit as st
 
 from apps.search.query import Query
-from apps.search.service import PAGE, Also
+from apps.search.service import PAGE
 from apps.search.views import place
 from apps.search.views.state import service
 from apps.ui import sources, states
 from apps.ui.inert import inert, inert_lines
 from apps.ui.session import caller, language, t
+from core.retrieval.beside import Beside
 from core.retrieval.explain import Explanation, PassageReason
 from core.retrieval.records import Found
 from core.types import Hit
@@ -56,7 +57,7 @@ def card(rank: int, hit: Hit, query: Query, typed: str, judged: float | None) ->
             )
 
 
-def beside(also: Also) -> None:
+def beside(also: Beside) -> None:
     """What the other language has: its titles at once, the passages a click away."""
     titles = " · ".join(inert(hit.passage.title) for hit in also.hits)
     label = t("search.beside", language=t(f"search.language.{also.language}"), titles=titles)

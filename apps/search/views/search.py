@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable
 
@@ -86,7 +87,7 @@ def desk() -> None:
     remember()
     bar = st.container(horizontal=True, vertical_alignment="center", gap="small")
     if not any(c.isalnum() for c in asked.text):
-        controls(bar, None, asked)
+        controls(bar, None, asked, None)
         welcome()
         return
     with states.guarded():
@@ -95,7 +96,7 @@ def desk() -> None:
         found = service().find(meant.query, caller())
         took_s = time.perf_counter() - began
         service().history.add(asked, len(found.hits), caller())
-        controls(bar, found, asked)
+        controls(bar, found, asked, meant)
         help_line(asked, meant)
         notices(found)
         typed, asked = asked, meant.query
@@ -108,7 +109,7 @@ def desk() -> None:
         st.caption(t("search.count", count=f"{len(found.hits)}{more}", seconds=look.seconds(took_s)))
         other = st.container()
         results.draw(found, asked, typed.text)
-        if also := service().also(asked, found, caller()):
+        if also := service().beside(asked, found, caller()):
             with other:
                 results.beside(also)
         with top:
@@ -116,7 +117,9 @@ def desk() -> None:
         why_not(asked)
 
 
-def controls(bar: st.delta_generator.DeltaGenerator, found: Found | None, asked: Query) -> None:
+def controls(
+    bar: st.delta_generator.DeltaGenerator, found: Found | None, asked: Query, meant: Understood | None
+) -> None:
     with bar:
         st.segmented_control(
             t("search.mode"),
@@ -133,9 +136,9 @@ def controls(bar: st.delta_generator.DeltaGenerator, found: Found | None, asked:
         if any(c.isalnum() for c in asked.text):
             with st.popover(t("search.saved.save"), icon=":material/bookmark_add:"):
                 saved.keep_it(asked)
-        if found and found.hits:
+        if found and found.hits and meant:
             with st.popover(t("search.save"), icon=":material/download:"):
-                saves(found, asked)
+                saves(found, asked, meant)
 
 
 def filters(found: Found | None) -> None:
@@ -159,7 +162,7 @@ def _names(group: str, codes: Iterable[str]) -> Callable[[str], str]:
     return {code: t(f"search.{group}.{code}") for code in codes}.__getitem__
 
 
-def saves(found: Found, asked: Query) -> None:
+def saves(found: Found, asked: Query, meant: Understood) -> None:
     st.download_button(
         "CSV", lambda: export.as_csv(found.hits), "results.csv", "text/csv", key="save_csv", on_click="ignore"
     )
@@ -169,6 +172,14 @@ def saves(found: Found, asked: Query) -> None:
         "results.md",
         "text/markdown",
         key="save_markdown",
+        on_click="ignore",
+    )
+    st.download_button(
+        "JSON",
+        lambda: json.dumps(service().as_data(meant, found, asked.text, caller()), ensure_ascii=False, indent=1),
+        "results.json",
+        "application/json",
+        key="save_json",
         on_click="ignore",
     )
 

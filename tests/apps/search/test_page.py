@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from apps.search import service
 from apps.search.views import place, state
 from apps.ui.inert import JOINER
 from core.i18n import message
+from core.retrieval import beside
 from tests.apps.conftest import Open, words
 
 PAGE = "search/views/search.py"
@@ -121,7 +121,7 @@ def test_a_slip_is_corrected_and_the_way_back_is_a_click(page: Open, monkeypatch
 
 
 def test_the_other_language_is_offered_beside(page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "FIRST", 1)
+    monkeypatch.setattr(beside, "FIRST", 1)
     at = typed(page("en"), "annual leave in Leeds")
     whole(at)
     offered = [e.label for e in at.expander if "Also in Chinese" in e.label]
@@ -195,3 +195,17 @@ def test_an_opened_document_hides_its_front_matter_and_the_folders_of_this_machi
     assert "en/shed.md" in [c.value.replace(JOINER, "").replace("\\", "") for c in at.caption]
     assert str(small_sample) not in words(at)
     assert "tags" not in words(at)
+
+
+def test_a_follow_up_is_asked_and_another_query_begins_anew(page: Open) -> None:
+    at = typed(page("en"), "How many days of annual leave in Leeds")
+    at.text_input(key="search_follow").set_value("Whom do I ask two weeks before?").run()
+    whole(at)
+    assert "Whom do I ask two weeks before?" in words(at)
+    assert at.text_input(key="search_follow").value == "", "the field is free for the next"
+    assert len(at.chat_message) == 2
+    at.text_input(key="search_follow").set_value("And in China?").run()
+    assert len(at.chat_message) == 4
+    typed(at, "How many days of annual leave in Hangzhou")
+    whole(at)
+    assert len(at.chat_message) == 0

@@ -8,10 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from apps.search import export, service
+from apps.search import export
 from apps.search.query import Query, by_language
 from apps.search.service import Search
 from core.errors import InputError, NotFound
+from core.retrieval import beside
 from core.types import Caller, Hit, Passage
 
 ANNA, BOB = Caller(tenant="one", user="anna"), Caller(tenant="one", user="bob")
@@ -107,19 +108,19 @@ def test_the_other_language_stands_beside_the_results_and_never_among_them(
 ) -> None:
     asked = Query("annual leave in Leeds", places=("sample",))
     found = desk.find(asked, ANNA)
-    assert desk.also(asked, found, ANNA) is None, "a Chinese document is among the first five: nothing is hidden"
-    monkeypatch.setattr(service, "FIRST", 1)
-    also = desk.also(asked, found, ANNA)
+    assert desk.beside(asked, found, ANNA) is None, "a Chinese document is among the first five: nothing is hidden"
+    monkeypatch.setattr(beside, "FIRST", 1)
+    also = desk.beside(asked, found, ANNA)
     assert also is not None
     assert also.language == "zh"
     assert {hit.passage.language for hit in also.hits} == {"zh"}
-    assert len({hit.passage.document_id for hit in also.hits}) == len(also.hits) <= service.ALSO
-    other = desk.also(Query("年假"), desk.find(Query("年假"), ANNA), ANNA)
+    assert len({hit.passage.document_id for hit in also.hits}) == len(also.hits) <= beside.MOST
+    other = desk.beside(Query("年假"), desk.find(Query("年假"), ANNA), ANNA)
     assert other is not None
     assert other.language == "en"
     for changed in ({"help": ()}, {"languages": ("en",)}, {"mode": "keyword"}):
-        assert desk.also(replace(asked, **changed), found, ANNA) is None  # type: ignore[arg-type]
-    assert desk.also(asked, desk.find(replace(asked, mode="keyword"), ANNA), ANNA) is None, (
+        assert desk.beside(replace(asked, **changed), found, ANNA) is None  # type: ignore[arg-type]
+    assert desk.beside(asked, desk.find(replace(asked, mode="keyword"), ANNA), ANNA) is None, (
         "without vectors nothing is known"
     )
 
