@@ -10,6 +10,7 @@ import pytest
 from apps.search import service as search_service
 from apps.search.service import Search
 from apps.search.views import state
+from core.providers.sync import run
 from core.settings import Settings
 
 DOCUMENTS = {
@@ -47,3 +48,9 @@ def desk(settings: Settings, small_sample: Path) -> Iterator[Search]:
     opened = Search.open(settings.with_values(TOUCHSTONE_CHAT="scripted:demo", TOUCHSTONE_EMBEDDING="scripted:hash"))
     yield opened
     opened.close()
+
+
+def embedded(desk: Search) -> None:
+    """Wait for the vectors of the sample: what follows is about meaning."""
+    desk.prepare()
+    run(desk.places()[0].index.embed_pending())

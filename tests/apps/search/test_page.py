@@ -13,6 +13,7 @@ from apps.ui.inert import JOINER
 from core.i18n import message
 from core.retrieval import beside
 from tests.apps.conftest import Open, words
+from tests.apps.search.conftest import embedded
 
 PAGE = "search/views/search.py"
 QUERIES = {"zh": "入职满一年有多少天年假", "en": "How many days of annual leave in Leeds"}
@@ -122,7 +123,9 @@ def test_a_slip_is_corrected_and_the_way_back_is_a_click(page: Open, monkeypatch
 
 def test_the_other_language_is_offered_beside(page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(beside, "FIRST", 1)
-    at = typed(page("en"), "annual leave in Leeds")
+    at = page("en")
+    embedded(state.service())
+    typed(at, "annual leave in Leeds")
     whole(at)
     offered = [e.label for e in at.expander if "Also in Chinese" in e.label]
     assert len(offered) == 1

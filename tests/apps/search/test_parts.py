@@ -16,6 +16,7 @@ from apps.ui import session
 from core.i18n import message
 from core.types import LOCAL
 from tests.apps.conftest import Open, words
+from tests.apps.search.conftest import embedded
 from tests.apps.search.test_page import PAGE, text, typed, whole
 
 Part = Callable[..., AppTest]
@@ -77,6 +78,7 @@ def test_one_query_side_by_side(part: Part, language: str) -> None:
     at = part("compare", language)
     assert text("compare.about", language) in words(at)
     assert [group(at, f"compare_{side}_mode").value for side in "AB"] == ["hybrid", "keyword"]
+    embedded(state.service())
     at.text_input(key="compare_q").set_value("annual leave Leeds").run()
     whole(at)
     shown = words(at)

@@ -14,6 +14,7 @@ from apps.search.service import Search
 from core.errors import InputError, NotFound
 from core.retrieval import beside
 from core.types import Caller, Hit, Passage
+from tests.apps.search.conftest import embedded
 
 ANNA, BOB = Caller(tenant="one", user="anna"), Caller(tenant="one", user="bob")
 
@@ -106,6 +107,7 @@ def test_a_query_is_understood_by_the_words_of_what_it_searches(desk: Search) ->
 def test_the_other_language_stands_beside_the_results_and_never_among_them(
     desk: Search, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    embedded(desk)
     asked = Query("annual leave in Leeds", places=("sample",))
     found = desk.find(asked, ANNA)
     assert desk.beside(asked, found, ANNA) is None, "a Chinese document is among the first five: nothing is hidden"
