@@ -33,6 +33,7 @@ from apps.ui.session import caller, t
 from core.i18n import LANGUAGES, message
 from core.retrieval.records import Found
 
+PAUSE = "40ms"  # without a key, and what is typed is searched; the results stand before the next key of most people
 STARTERS = ("1", "2", "3", "4")
 
 
@@ -79,7 +80,7 @@ def desk() -> None:
         type="search",
         placeholder=t("search.placeholder"),
         label_visibility="collapsed",
-        live=True,
+        live=PAUSE,
         bind="query-params",
     )
     restore()
