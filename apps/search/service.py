@@ -176,8 +176,8 @@ class Search:
 
     def beside(self, query: Query, found: Found, caller: Caller = LOCAL) -> Beside | None:
         """What documents in the other language have; see :mod:`core.retrieval.beside`."""
-        if "other_language" not in query.help or query.languages:
-            return None
+        if "other_language" not in query.help or query.languages or found.vector is None:
+            return None  # without a vector the model may not open, and there would be nothing to find by
         return run(self._beside(query, found, caller))
 
     async def _beside(self, query: Query, found: Found, caller: Caller) -> Beside | None:

@@ -212,3 +212,10 @@ def test_a_follow_up_is_asked_and_another_query_begins_anew(page: Open) -> None:
     typed(at, "How many days of annual leave in Hangzhou")
     whole(at)
     assert len(at.chat_message) == 0
+
+
+def test_without_an_embedding_model_the_page_goes_on_to_its_end(open_page: Open, small_sample: Path) -> None:
+    at = typed(open_page(PAGE, "en", TOUCHSTONE_EMBEDDING="scripted:none"), "annual leave in Leeds days")
+    whole(at)
+    assert not at.error
+    assert text("why_not", "en") in words(at), "what is drawn last"
