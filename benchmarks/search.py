@@ -159,7 +159,7 @@ _WATCH = """() => {
     };
     const watcher = new MutationObserver(look);
     watcher.observe(document.body, {subtree: true, childList: true, attributes: true, attributeFilter: ['class']});
-    document.addEventListener('keydown', () => { began = performance.now(); }, {once: true, capture: true});
+    document.addEventListener('input', () => { began = performance.now(); }, {once: true, capture: true});
     setTimeout(() => { watcher.disconnect(); reject(new Error('no results within 20 s')); }, 20000);
   });
 }"""

@@ -144,6 +144,10 @@ def test_upload_watch_search_open_ask_on_and_compare(tmp_path: Path) -> None:
         page.goto(f"{address}/search?lang=en&view=compare")
         page.locator(".st-key-compare_q input").fill("bicycle shed")
         page.get_by_text("New bicycle shed").first.wait_for()
+        page.locator(".st-key-compare_A_mode").get_by_text(
+            "Words", exact=True
+        ).click()  # no embedding model, so no "Both"
+        page.locator(".st-key-compare_B_help").get_by_text("Typing slips", exact=True).click()
         page.locator(".st-key-compare_measure button").first.click()
         page.get_by_text("recall@100").first.wait_for(timeout=120_000)
         expect(page.get_by_text("no difference beyond noise").first).to_be_visible()
