@@ -59,6 +59,7 @@ def _measured(folder: Path, size: int, given: argparse.Namespace) -> dict[str, A
     Writer(workspace, made, vectors, MODEL).write(size)
     workspace.close()
     row: dict[str, Any] = {"passages": size, **_together(folder, asked)}
+    print(json.dumps(row), file=sys.stderr, flush=True)
     if CHROMIUM is not None:
         row |= _keys(folder, asked)
     return row
@@ -160,7 +161,7 @@ _WATCH = """() => {
     const watcher = new MutationObserver(look);
     watcher.observe(document.body, {subtree: true, childList: true, attributes: true, attributeFilter: ['class']});
     document.addEventListener('input', () => { began = performance.now(); }, {once: true, capture: true});
-    setTimeout(() => { watcher.disconnect(); reject(new Error('no results within 20 s')); }, 20000);
+    setTimeout(() => { watcher.disconnect(); reject(new Error('no results within 60 s')); }, 60000);
   });
 }"""
 
@@ -180,7 +181,7 @@ def _keys(folder: Path, asked: Sequence[str]) -> dict[str, Any]:
             page.wait_for_timeout(20_000)  # the words of the collections are read once, in the background
             page.evaluate(_WATCH)
             times = []
-            for text in asked[:KEYS]:
+            for text in asked[::2]:  # half of them Chinese
                 typed = text[:TYPED].rstrip()
                 field.fill(typed[:-1])
                 page.wait_for_timeout(1200)
