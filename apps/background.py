@@ -1,12 +1,18 @@
-"""Vectors made in the background, one task per collection: words find a document at once, meaning a little later."""
+"""What goes on in the background: vectors, one task per collection, and long work that a page asks for.
+
+Words find a document at once, meaning a little later.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import threading
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
 
-from core.errors import TouchstoneError
+from core.errors import InputError, TouchstoneError
 from core.providers.sync import run
 from core.retrieval.index import Index
 from core.retrieval.records import Progress
@@ -17,7 +23,12 @@ log = logging.getLogger(__name__)
 class Embedder:
     """Makes missing vectors of collections in the event loop of :mod:`core.providers.sync`. Threads may share it."""
 
-    def __init__(self) -> None:
+    def __init__(self, done: Callable[[Index], None] | None = None) -> None:
+        """
+        Args:
+            done: called in a thread when the vectors of a collection are through.
+        """
+        self._after = done
         self._progress: dict[str, Progress] = {}  # by collection whose vectors are being made
         self._once_more: set[str] = set()  # those of them that got another document meanwhile
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -51,17 +62,92 @@ class Embedder:
             except TouchstoneError as error:  # the passages stay pending, and words find them
                 log.warning("vectors of %s are not complete: %s", index.name, error)
             with self._lock:
-                if key not in self._once_more:
-                    del self._progress[key]
-                    return
+                again = key in self._once_more
                 self._once_more.discard(key)
+                if not again:
+                    del self._progress[key]
+            if not again:
+                await self._told(index)
+                return
+
+    async def _told(self, index: Index) -> None:
+        try:
+            if self._after is not None:
+                await asyncio.to_thread(self._after, index)
+        except TouchstoneError as error:  # whoever opens the page looks again
+            log.warning("what follows the vectors of %s is not done: %s", index.name, error)
 
     async def _stop(self) -> None:
-        tasks = [task for task in self._tasks.values() if not task.done()]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await _cancelled([task for task in self._tasks.values() if not task.done()])
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Work as it stands. It goes on while ``result`` and ``error`` are both ``None``."""
+
+    progress: Progress
+    result: Any = None
+    error: TouchstoneError | None = None
+
+    @property
+    def under_way(self) -> bool:
+        return self.result is None and self.error is None
+
+
+class Background:
+    """Long work by key, one of each at a time, in the event loop of :mod:`core.providers.sync`. Threads may share it.
+
+    What became of it stays until it is forgotten or begun anew: a page that was closed meanwhile finds it.
+    """
+
+    def __init__(self) -> None:
+        self._work: dict[str, Work] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._lock = threading.Lock()
+
+    def start(self, key: str, work: Callable[[Callable[[Progress], None]], Coroutine[Any, Any, Any]]) -> bool:
+        """Begin, unless it is under way; whether it was begun. ``work`` gets a function that takes its progress."""
+        with self._lock:
+            if (before := self._work.get(key)) and before.under_way:
+                return False
+            self._work[key] = Work(Progress("files", 0, 0))
+        run(self._started(key, work))
+        return True
+
+    def state(self, key: str) -> Work | None:
+        return self._work.get(key)
+
+    def forget(self, key: str) -> None:
+        """Stop what is under way under ``key`` and forget what became of it."""
+        if (task := self._tasks.get(key)) and not task.done():
+            run(_cancelled([task]))
+        self._work.pop(key, None)
+
+    def stop(self) -> None:
+        run(_cancelled([task for task in self._tasks.values() if not task.done()]))
+
+    async def _started(self, key: str, work: Callable[..., Coroutine[Any, Any, Any]]) -> None:
+        self._tasks[key] = asyncio.create_task(self._done(key, work))
+
+    async def _done(self, key: str, work: Callable[..., Coroutine[Any, Any, Any]]) -> None:
+        def told(step: Progress) -> None:
+            self._work[key] = Work(step)
+
+        try:
+            result = await work(told)
+            self._work[key] = Work(self._work[key].progress, True if result is None else result)
+        except TouchstoneError as error:
+            self._work[key] = Work(self._work[key].progress, error=error)
+        except Exception as error:
+            log.error("work in the background failed: %s", key, exc_info=error)
+            self._work[key] = Work(self._work[key].progress, error=InputError(reason="background", detail=repr(error)))
+
+
+async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
 
 
 def _key(index: Index) -> str:

@@ -23,7 +23,7 @@ BENCHES = (
     "pages",
     "durability",
 )
-LONG = ("retrieval", "growth")  # run when named: they need public data and a quarter of an hour
+LONG = ("retrieval", "growth", "search")  # run when named: they need public data and a quarter of an hour
 
 
 def main() -> int:
@@ -37,9 +37,9 @@ def main() -> int:
     )
     parser.add_argument("--gate", action="store_true", help="exit with 1 when a target is missed")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of public data")
-    parser.add_argument("--sizes", default="10000,100000,1000000", help="of growth, in passages")
+    parser.add_argument("--sizes", default="10000,100000,1000000", help="of growth and search, in passages")
     parser.add_argument(
-        "--real", type=int, default=1000, help="sentences that growth embeds; the others are mixed of them"
+        "--real", type=int, default=1000, help="sentences that growth and search embed; the others are mixed of them"
     )
     parser.add_argument("--passages", type=int, default=20_000, help="of retrieval")
     parser.add_argument("--unchanged", type=int, default=10_000, help="files that retrieval syncs twice")

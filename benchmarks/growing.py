@@ -107,8 +107,10 @@ def _name(number: int, rng: random.Random) -> str:
 class Writer:
     """Writes passages, their terms and their vectors as the engine does, without files and without embedding."""
 
-    def __init__(self, workspace: Workspace, pool: Sequence[tuple[str, str]], vectors: np.ndarray) -> None:
-        self.workspace, self.pool, self.vectors = workspace, pool, vectors
+    def __init__(
+        self, workspace: Workspace, pool: Sequence[tuple[str, str]], vectors: np.ndarray, model: str = MODEL
+    ) -> None:
+        self.workspace, self.pool, self.vectors, self.model = workspace, pool, vectors, model
         self.words: set[int] = set()  # hashes of all terms seen
         self.terms = 0
         self.written = 0
@@ -166,7 +168,7 @@ class Writer:
             segments.add(db, self.collection, number, distinct, np.minimum(counts * TENTHS, 255), len(terms))
             db.execute(
                 "INSERT INTO vectors (model, text_hash, vector) VALUES (?, ?, ?)",
-                (MODEL, hash_, mixed[position].astype(np.float16).tobytes()),
+                (self.model, hash_, mixed[position].astype(np.float16).tobytes()),
             )
             self.terms += len(terms)
             self.words.update(distinct.tolist())

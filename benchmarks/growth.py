@@ -28,7 +28,7 @@ def run(given: argparse.Namespace) -> Result:
         home = Path(folder) / "home"
         made = pool(given.data)
         asked = questions(given.data, QUESTIONS)
-        vectors, query_vectors = asyncio.run(_embedded(Path(folder), made, asked, given.real))
+        vectors, query_vectors = asyncio.run(embedded(Path(folder), made, asked, given.real))
         np.savez(Path(folder) / "queries.npz", texts=np.array(asked), vectors=query_vectors)
         workspace = Workspace.open(home)
         writer = Writer(workspace, made, vectors)
@@ -56,7 +56,7 @@ def run(given: argparse.Namespace) -> Result:
     return _result(rows, len(made), given.real)
 
 
-async def _embedded(
+async def embedded(
     folder: Path, made: list[tuple[str, str]], asked: list[str], count: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """A vector for every sentence of the pool and for every question."""

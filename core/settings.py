@@ -100,6 +100,7 @@ FIELDS: tuple[Field, ...] = (
     Field("local.dtype", "TOUCHSTONE_LOCAL_DTYPE", "", str, "Number format of transformers models; empty takes what the device does best", "transformers 模型的数值格式；空则按设备选择", allowed=("", "float32", "bfloat16", "float16")),
     Field("local.quantization", "TOUCHSTONE_LOCAL_QUANTIZATION", "", str, "Weights of transformers models in 8 or 4 bits (CUDA, needs bitsandbytes)", "transformers 模型的权重用 8 位或 4 位（CUDA，需要 bitsandbytes）", allowed=("", "int8", "int4")),
     Field("retrieval.synonyms", "TOUCHSTONE_SYNONYMS", "", str, "YAML file of synonyms for all collections; empty for none", "所有集合通用的同义词 YAML 文件，空则不用"),
+    Field("retrieval.folders", "TOUCHSTONE_FOLDERS", "", str, "Folders that the pages may index, separated as in PATH; empty: any, for an administrator at this machine", "页面可以索引的文件夹，分隔方式同 PATH；空则本机的管理员可索引任意文件夹"),
     Field("server", "TOUCHSTONE_SERVER", "", str, "URL of a Touchstone service; empty runs in this process", "Touchstone 服务的 URL，空则在本进程运行"),
 )  # fmt: skip
 OTHER_VARIABLES: Mapping[str, tuple[str, str]] = {

@@ -17,6 +17,7 @@ import typer
 
 from apps.commands.calibrate import told_of
 from apps.commands.checkup import Json
+from apps.commands.documents import demand_documents
 from apps.commands.shell import STOPPED, Command, Group, Out, console, out_of
 from core.errors import InputError, MissingFile
 
@@ -57,6 +58,9 @@ def retrieval(
     mode: Annotated[str, typer.Option("--mode", help="cli.evaluate.retrieval.mode")] = "hybrid",
     symmetric: Annotated[bool, typer.Option("--symmetric", help="cli.evaluate.retrieval.symmetric")] = False,
     among: Annotated[list[Path] | None, typer.Option("--among", help="cli.evaluate.retrieval.among")] = None,
+    collection: Annotated[
+        str, typer.Option("--collection", "-c", help="cli.evaluate.retrieval.collection")
+    ] = "default",
     split: Split = "test",
     sample: Sample = None,
     baseline: Baseline = None,
@@ -67,16 +71,23 @@ def retrieval(
     resume: Resume = None,
     json: Json = False,
 ) -> None:
+    from core.evaluation import judged
     from core.evaluation.corpus import MODES
     from core.evaluation.datasets import among as mixed
 
     if mode not in (*MODES, ALL):
         raise InputError(reason="bad_value", name="--mode", value=mode, allowed=", ".join((*MODES, ALL)))
+    chosen = MODES if mode == ALL else tuple(m for m in MODES if m == mode)
+    files = Files(baseline, gate, save, html, publish)
+    if data.suffix in judged.SUFFIXES:
+        asked = judged.load_judged(data)
+        _measure(
+            lambda runtime, out: _in_place(runtime, asked, collection, chosen, out, resume), files, json, _against_legs
+        )
+        return
     found = _read(data, split, sample)
     if among:
         found = mixed(found, [_read(path, split, None) for path in among])
-    chosen = MODES if mode == ALL else tuple(m for m in MODES if m == mode)
-    files = Files(baseline, gate, save, html, publish)
     alike = symmetric or (data.is_file() and data.suffix in PAIRS)
     _measure(lambda runtime, out: _search(runtime, found, chosen, alike, out, resume), files, json, _against_legs)
 
@@ -119,8 +130,7 @@ async def _search(
     runtime: Runtime, data: Dataset, modes: Sequence[Any], symmetric: bool, out: Out, resume: bool | None
 ) -> list[Evaluation]:
     from core.evaluation.corpus import Corpus
-    from core.evaluation.judges import retrieval_task
-    from core.evaluation.tasks import evaluate
+    from core.evaluation.retrieval import measured
     from core.jobs import Jobs
     from core.providers import symmetric as reading
 
@@ -131,22 +141,54 @@ async def _search(
         with _bar(out) as bar:
             corpus = await Corpus.open(data, runtime, mode, embedding=model, told=bar)
             with closing(corpus):
-
-                async def search(record: Record, corpus: Corpus = corpus) -> list[str]:
-                    return await corpus.search(record.input)
-
                 config = {} if mode == "keyword" else {"embedding": model}
                 if mode == "hybrid" and (rerank := runtime.settings.model("rerank")):
                     config["rerank"] = rerank
                 found.append(
-                    await evaluate(
-                        retrieval_task(data),
-                        search,
+                    await measured(
+                        data,
+                        corpus.search,
                         name=mode,
                         jobs=Jobs(runtime.workspace),
                         config=config,
                         resume=resume,
-                        on_progress=lambda job: bar("queries", job.done + job.failed, job.total),
+                        told=lambda job: bar("queries", job.done + job.failed, job.total),
+                    )
+                )
+    return found
+
+
+async def _in_place(
+    runtime: Runtime, data: Dataset, collection: str, modes: Sequence[Any], out: Out, resume: bool | None
+) -> list[Evaluation]:
+    """Judged questions on the documents of a collection, which is searched as it stands."""
+    from core.evaluation.judged import placed
+    from core.evaluation.retrieval import Ranker, Setting, measured
+    from core.jobs import Jobs
+    from core.retrieval.library import Library
+    from core.retrieval.options import SearchOptions
+
+    found = []
+    with closing(Library.of(runtime)) as library:
+        demand_documents(library, collection)
+        index = library.collection(collection)
+        documents = index.documents()
+        asked = placed(data, documents)
+        models = {name: runtime.settings.model(name) for name in ("embedding", "rerank")}
+        for mode in modes:
+            with _bar(out) as bar:
+                if mode != "keyword":
+                    await index.embed_pending(progress=lambda step, bar=bar: bar(step.stage, step.done, step.total))  # type: ignore[misc]
+                ranker = Ranker([index], Setting(SearchOptions(mode=mode)), {info.id: info.id for info in documents})
+                found.append(
+                    await measured(
+                        asked,
+                        ranker,
+                        name=mode,
+                        jobs=Jobs(runtime.workspace),
+                        config={"collection": collection, "generation": index.info().generation, **models},
+                        resume=resume,
+                        told=lambda job, bar=bar: bar("queries", job.done + job.failed, job.total),  # type: ignore[misc]
                     )
                 )
     return found

@@ -1,9 +1,10 @@
-"""``touchstone search`` and ``touchstone explain``: passages found, and why one was not."""
+"""``touchstone search`` and ``touchstone explain``: passages found, with help for slips, and why one was not."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,8 +16,12 @@ from core.errors import InputError
 from core.i18n import message
 
 if TYPE_CHECKING:
+    from apps.search.query import Query
     from core.retrieval.explain import Explanation
+    from core.retrieval.index import Index
+    from core.retrieval.library import Library
     from core.retrieval.options import SearchOptions
+    from core.retrieval.query_help import Help
     from core.retrieval.records import Found
     from core.types import Hit
 
@@ -30,6 +35,7 @@ Date = Annotated[str, typer.Option("--date", help="cli.search.date")]
 Boosts = Annotated[list[str] | None, typer.Option("--boost", help="cli.search.boost")]
 Collapse = Annotated[float | None, typer.Option("--collapse", help="cli.search.collapse")]
 SHOWN = 240  # characters of a passage shown to people
+READ = 4000  # passages whose words a slip is looked up in: some seconds, and only when the query has unknown words
 
 
 def search(
@@ -44,13 +50,17 @@ def search(
     boost: Boosts = None,
     collapse: Collapse = None,
     explain: Annotated[bool, typer.Option("--explain", help="cli.search.explain")] = False,
+    no_help: Annotated[bool, typer.Option("--no-help", help="cli.search.no_help")] = False,
+    save: Annotated[str | None, typer.Option("--save", metavar="NAME", help="cli.search.save")] = None,
+    saved: Annotated[bool, typer.Option("--saved", help="cli.search.saved")] = False,
     json: Json = False,
 ) -> None:
-    from core.providers.sync import run
     from core.retrieval.library import Library
-    from core.retrieval.tool import hit_data
     from core.runtime import open_runtime
 
+    if saved:
+        _kept(query, json)
+        return
     if query is None:
         if sys.stdin.isatty():
             raise InputError(reason="empty_question")
@@ -62,21 +72,128 @@ def search(
         try:
             if not any(info.documents for info in library.collections() if info.name in options.collections):
                 demand_documents(library, options.collections[0])
-            found = run(library.search(query, options, explain=explain))
+            found = _found(library, query, options, explain, not no_help, out)
         finally:
             library.close()
-        for code in found.notices:
-            out.note(message(f"notice.{code}", out.language))
-        _show(out, found)
-        out.document(
+    if save is not None:
+        _save(save, _query(query, options, filter, not no_help), out)
+    out.document(found)
+
+
+def _found(
+    library: Library, typed: str, options: SearchOptions, explain: bool, help_: bool, out: Out
+) -> dict[str, Any]:
+    """Search and show; what was found as data, the same as the page saves."""
+    from apps.search.export import as_data
+    from core.providers.sync import run
+    from core.retrieval.answerer import checked_question
+    from core.retrieval.beside import other_language
+
+    indexes = [library.collection(name) for name in dict.fromkeys(options.collections)]
+    meant = _meant(indexes, checked_question(typed)) if help_ else None
+    if meant and meant.changes:
+        out.note(out.t("search.meant", query=meant.query))
+    also = [meant.simplified] if meant and meant.simplified else []
+    found = run(library.search(meant.query if meant else typed, options, explain=explain))
+    beside = None
+    if help_:
+        also += [word for index in indexes for word in index.vocabulary().synonyms(found.query)]
+        model = library.embedding_model() if found.vector is not None else None
+        beside = run(other_language(indexes, found, options, model, out.language))
+    for code in found.notices:
+        out.note(message(f"notice.{code}", out.language))
+    _show(out, found)
+    if beside:
+        out.say(out.t(f"search.beside.{beside.language}"))
+        for hit in beside.hits:
+            out.say(f"   {hit.passage.title}  ({hit.passage.source})")
+    told = as_data(typed, meant.changes if meant else (), list(dict.fromkeys(also)), found, beside)
+    return {**told, **({"explanations": [why.as_dict() for why in found.explanations]} if explain else {})}
+
+
+def _meant(indexes: Sequence[Index], typed: str) -> Help:
+    """The query as it was meant; the words of the collections are read only when one of the query's is not there."""
+    from contextlib import closing
+
+    from core.retrieval.lexicon import Lexicon
+    from core.retrieval.lexicons import Lexicons, unknown
+    from core.retrieval.query_help import KINDS, helped
+
+    if not unknown(indexes, typed):
+        return helped(typed, Lexicon(()), ())
+    with closing(Lexicons(READ)) as lexicons:
+        return helped(typed, lexicons.of(indexes, wait_s=None) or Lexicon(()), KINDS)
+
+
+def _query(typed: str, options: SearchOptions, conditions: Sequence[str] | None, help_: bool) -> Query:
+    """The search as the page knows it.
+
+    Raises:
+        InputError: an option that a saved search does not have.
+    """
+    from apps.search.query import HELPS, Query
+
+    for name, given, usual in (
+        ("--collection", options.collections, ("default",)),
+        ("--date", options.recency.date if options.recency else "updated_at", "updated_at"),
+    ):
+        if given != usual:
+            raise InputError(reason="bad_value", name=f"--save, {name}", value=str(given), allowed=str(usual))
+    return Query(
+        typed.strip(),
+        options.mode,
+        ("shared",),
+        where=tuple(conditions or ()),
+        help=HELPS if help_ else (),
+        diversity=options.diversity,
+        half_life_days=options.recency.half_life_days if options.recency else 0.0,
+        title=options.boosts.get("title", 0.0),
+        heading=options.boosts.get("heading", 0.0),
+    )
+
+
+def _save(name: str, query: Query, out: Out) -> None:
+    from contextlib import closing
+
+    from apps.search import Search
+
+    with closing(Search.open()) as desk:
+        out.note(out.t("search.kept", name=desk.saved.save(name, query).name))
+
+
+def _kept(name: str | None, json: bool) -> None:
+    """All saved searches with what is new in each, or one of them: its results, and from then on nothing is new."""
+    from contextlib import closing
+
+    from apps.search import Search
+
+    with closing(Search.open()) as desk:
+        out = out_of(desk.runtime.settings, json)
+        desk.saved.check_all()
+        kept = [desk.saved.get(name)] if name else desk.saved.all()
+        if not kept:
+            out.say(out.t("search.none_kept"))
+        for one in kept:
+            out.say(out.t("search.kept_row", name=one.name, query=one.query.text, new=len(one.new)))
+            for new in one.new:
+                out.say(f"   + {new.title}  ({new.source})")
+        rows = [
             {
-                "query": found.query,
-                "hits": [hit_data(hit) for hit in found.hits],
-                "passages": found.passages,
-                "notices": list(found.notices),
-                **({"explanations": [why.as_dict() for why in found.explanations]} if explain else {}),
+                "name": one.name,
+                "query": one.query.as_data(),
+                "seen_at": one.seen_at,
+                "new": [asdict(new) for new in one.new],
             }
-        )
+            for one in kept
+        ]
+        if not name:
+            out.document({"saved": rows})
+            return
+        meant = desk.understood(kept[0].query)
+        found = desk.find(meant.query)
+        _show(out, replace(found, hits=found.hits[:8]))
+        desk.saved.seen(name)
+        out.document({"saved": rows, **desk.as_data(meant, found, kept[0].query.text)})
 
 
 def explain(

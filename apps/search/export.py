@@ -1,11 +1,17 @@
-"""Results as files: a table for a spreadsheet, a list for a document."""
+"""Results as files: a table for a spreadsheet, a list for a document, data for a program."""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
 
+from core.retrieval.beside import Beside
+from core.retrieval.query_help import Change
+from core.retrieval.records import Found
+from core.retrieval.tool import hit_data
 from core.types import Hit
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a cell that begins so is a formula to a spreadsheet
@@ -24,6 +30,24 @@ def as_csv(hits: Sequence[Hit]) -> str:
         cells = (p.title, p.heading or "", p.source, "" if p.page is None else p.page, p.text)
         writer.writerow((rank, f"{hit.score:.4f}", *map(_harmless, cells)))
     return "\ufeff" + out.getvalue()
+
+
+def as_data(
+    typed: str, changes: Sequence[Change], also: Sequence[str], found: Found, beside: Beside | None
+) -> dict[str, Any]:
+    """What was found as plain data: what the page saves as JSON and ``touchstone search --json`` prints."""
+    return {
+        "query": found.query,
+        "typed": typed,
+        "changes": [asdict(change) for change in changes],
+        "also": list(also),
+        "hits": [hit_data(hit) for hit in found.hits],
+        "other_language": {"language": beside.language, "hits": [hit_data(hit) for hit in beside.hits]}
+        if beside
+        else None,
+        "passages": found.passages,
+        "notices": list(found.notices),
+    }
 
 
 def as_markdown(query: str, hits: Sequence[Hit]) -> str:

@@ -9,40 +9,52 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import apps.i18n  # noqa: F401  (its import registers the catalogue)
 from apps import samples
-from apps.background import Embedder
+from apps.background import Background, Embedder
+from apps.search import export
+from apps.search.defaults import Defaults
+from apps.search.folders import Folders
+from apps.search.history import History
+from apps.search.judgments import Judgments
 from apps.search.query import Query
+from apps.search.saved import SavedSearches
+from apps.search.tester import Tester
 from apps.uploads import Uploads
 from core.contracts import ChatModel
 from core.errors import InputError, NotFound, TouchstoneError
+from core.evaluation.judged import short_names
 from core.i18n import detect_language
 from core.providers.sync import run
 from core.retrieval.answer import AnswerDone, AnswerEvent
 from core.retrieval.answerer import Answerer, checked_question
+from core.retrieval.beside import Beside, other_language
 from core.retrieval.explain import Explanation
 from core.retrieval.index import Index, ProgressCallback
 from core.retrieval.lexicon import Lexicon
 from core.retrieval.lexicons import Lexicons
 from core.retrieval.library import Library
-from core.retrieval.query_help import KINDS, Change, helped
+from core.retrieval.query_help import Change, helped
 from core.retrieval.records import DocumentInfo, FileResult, Found, Progress
 from core.retrieval.several import Narrowed, Several
 from core.runtime import Runtime, open_runtime
 from core.settings import Settings
-from core.types import LOCAL, Answer, Caller, Hit, Language
+from core.types import LOCAL, Answer, Caller, Hit, Language, Message
 
 SAMPLE = Path(__file__).parent / "sample"
 SAMPLE_COLLECTION = "sample-company"
 SAMPLE_OWNER = Caller(user="sample")
 UPLOADS_LIMIT = 2000  # documents of one caller
 DEPTH = 100  # results that pages and facets are made of
+PAGE = 8  # of them on one page
+NEXT, LONGEST_HEADING = 3, 60  # headings that are offered as follow-up questions, and their characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +80,11 @@ class Search:
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
         self._library, self._workspace = Library.of(runtime), runtime.workspace
-        self._embedder, self._lexicons = Embedder(), Lexicons()
+        self._embedder, self.lexicons = Embedder(self._changed), Lexicons()
+        self.background, self.tester = Background(), Tester(self)
+        self.judgments, self.defaults = Judgments(lambda: runtime.workspace), Defaults(lambda: runtime.workspace)
+        self.history, self.saved = History(lambda: runtime.workspace), SavedSearches(self)
+        self.folders = Folders(self)
         self._uploads = Uploads(lambda: self.library, self._embedder, prefix="search", most=UPLOADS_LIMIT)
         self._lock = threading.RLock()
         self._prepared: Library | None = None
@@ -82,8 +98,9 @@ class Search:
     def close(self) -> None:
         """Close the service and its runtime."""
         self._preparer.shutdown()
-        self._lexicons.close()
+        self.lexicons.close()
         self._embedder.stop()
+        self.background.stop()
         self._library.close()
         self.runtime.close()
 
@@ -119,7 +136,7 @@ class Search:
         """:meth:`find` for asynchronous code."""
         asked = query if isinstance(query, Query) else Query(query)
         text, options = checked_question(asked.text), asked.options(DEPTH)
-        indexes = await self._ready(asked, caller)
+        indexes = await self.ready(asked, caller)
         vector = await indexes[0].query_vector(text, options)
         return await Several(indexes).find(text, options=options, vector=vector)
 
@@ -134,13 +151,27 @@ class Search:
             return Understood(query)
         self.prepare()
         indexes = [place.index for place in self._chosen(query, caller)]
-        kinds = [kind for kind in KINDS if kind in query.help]
-        lexicon = self._lexicons.of(indexes, wait_s=wait_s) if kinds else None
+        kinds = query.slips
+        lexicon = self.lexicons.of(indexes, wait_s=wait_s) if kinds else None
         meant = helped(query.text, lexicon or Lexicon(()), kinds)
         also = [meant.simplified] if meant.simplified else []
         if "synonyms" in query.help:
             also += [word for index in indexes for word in index.vocabulary().synonyms(meant.query)]
         return Understood(replace(query, text=meant.query), meant.changes, tuple(dict.fromkeys(also)))
+
+    def beside(self, query: Query, found: Found, caller: Caller = LOCAL) -> Beside | None:
+        """What documents in the other language have; see :mod:`core.retrieval.beside`."""
+        if "other_language" not in query.help or query.languages or found.vector is None:
+            return None  # without a vector the model may not open, and there would be nothing to find by
+        return run(self._beside(query, found, caller))
+
+    async def _beside(self, query: Query, found: Found, caller: Caller) -> Beside | None:
+        indexes, model = await self.ready(query, caller), self.library.embedding_model()
+        return await other_language(indexes, found, query.options(DEPTH), model, self.runtime.settings.language)
+
+    def as_data(self, meant: Understood, found: Found, typed: str, caller: Caller = LOCAL) -> dict[str, Any]:
+        """What was found as plain data; see :func:`apps.search.export.as_data`."""
+        return export.as_data(typed, meant.changes, meant.also, found, self.beside(meant.query, found, caller))
 
     def similar(self, hit: Hit, query: Query, caller: Caller = LOCAL) -> Found:
         """Passages of other documents that are like ``hit``'s."""
@@ -175,11 +206,18 @@ class Search:
             return False
 
     async def stream(
-        self, query: Query, caller: Caller = LOCAL, *, language: Language | None = None, written: bool = True
+        self,
+        query: Query,
+        caller: Caller = LOCAL,
+        *,
+        language: Language | None = None,
+        written: bool = True,
+        history: Sequence[Message] = (),
     ) -> AsyncGenerator[AnswerEvent, None]:
         """An answer to the query from what it finds, as events, the last of which is ``AnswerDone``.
 
         Args:
+            history: what was asked and answered before, oldest first; a follow-up is understood from it.
             written: let the chat model write, when one that can is set; otherwise sources are quoted.
 
         Raises:
@@ -187,25 +225,40 @@ class Search:
         """
         chat: ChatModel | None = self.runtime.chat() if written and self.able() else None
         options = replace(query.options(DEPTH), collapse=None, sentences=False)
-        answerer = Answerer(Narrowed(Several(await self._ready(query, caller)), options), chat)
+        answerer = Answerer(Narrowed(Several(await self.ready(query, caller)), options), chat)
         told: Language = language or (
             "zh" if detect_language(query.text, self.runtime.settings.language) == "zh" else "en"
         )
-        async with aclosing(answerer.ask(query.text, language=told)) as events:
+        async with aclosing(answerer.ask(query.text, language=told, history=history)) as events:
             async for event in events:
                 yield event
 
-    def answer(self, query: Query | str, caller: Caller = LOCAL, *, written: bool = True) -> Answer:
+    def answer(
+        self, query: Query | str, caller: Caller = LOCAL, *, written: bool = True, history: Sequence[Message] = ()
+    ) -> Answer:
         """The whole answer; see :meth:`stream`."""
         asked = query if isinstance(query, Query) else Query(query)
-        return run(self._whole(asked, caller, written))
+        return run(self._whole(asked, caller, written, history))
 
-    async def _whole(self, query: Query, caller: Caller, written: bool) -> Answer:
-        async with aclosing(self.stream(query, caller, written=written)) as events:
+    async def _whole(self, query: Query, caller: Caller, written: bool, history: Sequence[Message]) -> Answer:
+        async with aclosing(self.stream(query, caller, written=written, history=history)) as events:
             async for event in events:
                 if isinstance(event, AnswerDone):
                     return event.answer
         raise RuntimeError("the events of an answer ended without it")
+
+    def follow_ups(self, answer: Answer, caller: Caller = LOCAL) -> tuple[str, ...]:
+        """What to ask next: the other headings of the documents that the answer cites, in their order.
+
+        A document that is found but not cited puts nothing here.
+        """
+        cited = {citation.heading for citation in answer.citations}
+        headings: dict[str, None] = {}
+        for document in dict.fromkeys(citation.document_id for citation in answer.citations):
+            for passage in self.folders.passages(document, caller):
+                if passage.heading and passage.heading not in cited and len(passage.heading) <= LONGEST_HEADING:
+                    headings[passage.heading] = None
+        return tuple(headings)[:NEXT] if answer.mode != "refused" else ()
 
     # --- documents ----------------------------------------------------------------------------
 
@@ -226,7 +279,9 @@ class Search:
         Raises:
             InputError: no text in it, not a supported kind, too large, or too many documents.
         """
-        return self._uploads.add(name, data, caller)
+        result = self._uploads.add(name, data, caller)
+        self.saved.check_all(caller)
+        return result
 
     def documents(self, caller: Caller = LOCAL) -> list[DocumentInfo]:
         """The documents ``caller`` uploaded, newest first."""
@@ -257,7 +312,18 @@ class Search:
                 continue
         raise NotFound(kind="document", value=document_id)
 
-    async def _ready(self, query: Query, caller: Caller) -> list[Index]:
+    def names(self, caller: Caller = LOCAL) -> dict[str, str]:
+        """Short names of all documents that the caller may search, by id; none tells a folder of this machine."""
+        found = [info for place in self.places(caller) for info in place.index.documents()]
+        short = short_names(info.source for info in found)
+        return {info.id: short[info.source] for info in found}
+
+    def _changed(self, index: Index) -> None:
+        """The vectors of ``index`` are complete: meaning may find what words did not."""
+        if index.name != SAMPLE_COLLECTION:
+            self.saved.check_tenant(index.caller.tenant)
+
+    async def ready(self, query: Query, caller: Caller) -> list[Index]:
         """The indexes to search, the sample loaded when it is among them.
 
         Loading has a thread of its own: in the event loop's, those who wait would keep out the one they wait for.

@@ -6,6 +6,7 @@ Colors, fonts and radii are theme options (``apps/ui/theme.toml``); no page writ
 from __future__ import annotations
 
 import os
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -107,6 +108,20 @@ def place(path: Path) -> str:
     """A folder or file for a page: the person's own folder as ``~``."""
     home = Path.home()
     return str(Path("~") / path.relative_to(home)) if path.is_relative_to(home) else str(path)
+
+
+def moment(at: float) -> str:
+    """Seconds since the epoch as date and time of this machine."""
+    return f"{datetime.fromtimestamp(at):%Y-%m-%d %H:%M}"
+
+
+def day(at: float, now: float) -> str:
+    """The day of a moment as people name it: today, yesterday, a day of the last week, else the date."""
+    then, today = datetime.fromtimestamp(at).date(), datetime.fromtimestamp(now).date()
+    ago = (today - then).days
+    if ago in (0, 1):
+        return t(f"ui.day.ago_{ago}")
+    return t(f"ui.day.{then.weekday()}") if 1 < ago < 7 else then.isoformat()
 
 
 def machine_memory() -> int | None:

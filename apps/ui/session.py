@@ -72,6 +72,14 @@ def allowed(role: str) -> bool:
     return role in caller().roles
 
 
+def may_read_folders() -> bool:
+    """Whether folders of this machine may be named on a page: by an administrator, inside the folders of the setting
+    ``retrieval.folders``; where it is empty, only by the person who sits at this machine.
+    """
+    at_machine = not login_configured() and st.context.ip_address is None
+    return allowed("admin") and (bool(runtime().settings.values["retrieval.folders"]) or at_machine)
+
+
 def language() -> str:
     """``zh`` or ``en``: ``?lang=`` first, then what was chosen before, the setting, the browser, English."""
     known = st.session_state.get(LANGUAGE_KEY)

@@ -2,6 +2,8 @@
 
     datasets      records with a split and a checksum
     loaders       data sets from your own files: JSONL, CSV, BEIR folder, SQuAD and CMRC 2018
+    judged        which document answers which question of one's own documents; written as a BEIR folder
+    retrieval     one way of searching, measured over judged queries
     ranking       nDCG, MRR, recall, precision, MAP, success of ranked lists
     spans         exact match and F1 of answer texts, English (SQuAD) and Chinese (CMRC 2018)
     labels        accuracy, F1, AUROC, average precision, calibration error, Brier score

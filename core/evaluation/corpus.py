@@ -15,6 +15,7 @@ from urllib.parse import quote
 from core.errors import ConfigurationError, InputError
 from core.evaluation.datasets import Dataset, checksum
 from core.evaluation.judges import Quote, joined
+from core.evaluation.retrieval import Ranker, Setting
 from core.retrieval.options import MODES, Mode, SearchOptions
 from core.workspace import Workspace
 
@@ -29,23 +30,23 @@ if TYPE_CHECKING:
 __all__ = ["MODES", "Corpus", "Mode"]
 Told = Callable[[str, int, int], None]  # stage, done, total
 _FORMAT = 2  # raised when the same documents are indexed otherwise
-_PASSAGES = 300  # enough for 100 documents of several passages each
 
 
 class Corpus:
-    """Open it with :meth:`open`. One instance serves one mode of search, so each mode is timed alone."""
+    """Open it with :meth:`open`. One instance serves one setting, so each is timed alone."""
 
-    def __init__(self, workspace: Workspace, library: Library, mode: Mode, name: str) -> None:
-        self.mode, self.name = mode, name
+    def __init__(self, workspace: Workspace, library: Library, setting: Setting, name: str) -> None:
+        self.setting, self.name = setting, name
         self._workspace, self._library = workspace, library
         self._data_id: dict[str, str] = {}  # by the id that the index gave the document
+        self._ranker = Ranker([self._index_of()], setting, self._data_id)
 
     @classmethod
     async def open(
         cls,
         data: Dataset,
         runtime: Runtime,
-        mode: Mode = "hybrid",
+        setting: Mode | Setting = "hybrid",
         *,
         embedding: str | None = None,
         told: Told | None = None,
@@ -53,6 +54,7 @@ class Corpus:
         """Index what is not indexed yet.
 
         Args:
+            setting: how is searched; a mode alone leaves everything else as it is by default.
             embedding: the name of a model other than the one that is set.
 
         Raises:
@@ -64,11 +66,13 @@ class Corpus:
 
         if not data.documents:
             raise InputError(reason="data_no_documents", name=data.name)
+        chosen = setting if isinstance(setting, Setting) else Setting(SearchOptions(mode=setting))
+        mode = chosen.options.mode
         workspace = Workspace.open(runtime.settings.home / "evaluation")
         opened = None if mode == "keyword" else lambda: runtime.embedding(embedding)
         reranker = runtime.reranker if mode == "hybrid" else None
         name = f"{checksum((), data.documents)[:16]}-{_FORMAT}"
-        corpus = cls(workspace, Library(workspace, opened, reranker=reranker), mode, name)
+        corpus = cls(workspace, Library(workspace, opened, reranker=reranker), chosen, name)
         try:
             await corpus._index(data, told)
         except BaseException:
@@ -76,14 +80,9 @@ class Corpus:
             raise
         return corpus
 
-    async def search(self, query: str, depth: int = 100) -> list[str]:
-        """Ids of the best ``depth`` documents, best first; a document is where its best passage is."""
-        options = SearchOptions(_PASSAGES, self.mode, sentences=False)
-        found = await self._index_of().find(query, options=options)
-        if found.notices:
-            raise ConfigurationError(detail=f"embedding: {', '.join(found.notices)}")
-        best = dict.fromkeys(self._data_id[hit.passage.document_id] for hit in found.hits)
-        return list(best)[:depth]
+    async def search(self, query: str) -> list[str]:
+        """Ids of the best documents, best first; see :class:`core.evaluation.retrieval.Ranker`."""
+        return await self._ranker(query)
 
     async def answer(self, question: str, chat: ChatModel | None = None) -> Answer:
         """The app's answer: quoted, or written by ``chat``."""
@@ -142,7 +141,7 @@ class Corpus:
                 self._data_id[there[source]] = document.id
             if told:
                 told("documents", done, len(data.documents))
-        if self.mode == "keyword":
+        if self.setting.options.mode == "keyword":
             return
         _, notices = await index.embed_pending(
             progress=lambda step: told(step.stage, step.done, step.total) if told else None

@@ -91,6 +91,16 @@ def load_csv(
     return _dataset(path, _delimited(path, delimiter, header), columns, split, name)
 
 
+def rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The rows of a CSV, TSV or JSONL file, each with its place (``file:line``).
+
+    Raises: as :func:`load_jsonl`.
+    """
+    path = _existing(path)
+    lines = path.name.removesuffix(".gz").endswith((".jsonl", ".ndjson"))
+    return _json_lines(path) if lines else _delimited(path, None, None)
+
+
 def load_beir(folder: Path, *, split: str = "test", name: str | None = None) -> Dataset:
     """Read a BEIR folder. Records are the queries that the split judges, in the order of queries.jsonl.
 

@@ -123,3 +123,70 @@ def test_dictionary(indexed: Path) -> None:
 def test_metadata_that_cannot_be_read(indexed: Path) -> None:
     for pair in ("year", "year=", "question=x"):
         assert touchstone("index", str(indexed), "-m", pair).exit_code == 6
+
+
+# --- help, saved searches -------------------------------------------------------------------------
+
+
+def test_a_slip_is_corrected_unless_somebody_says_no(indexed: Path) -> None:
+    found = data(touchstone("search", "kettel", "--json"))
+    assert (found["typed"], found["query"]) == ("kettel", "kettle")
+    assert found["changes"] == [{"kind": "spelling", "written": "kettel", "meant": "kettle"}]
+    assert found["hits"][0]["title"] == "KT-210 kettle"
+    assert "kettle" in touchstone("search", "kettel").output
+    plain = data(touchstone("search", "kettel", "--no-help", "--json"))
+    assert (plain["query"], plain["changes"], plain["other_language"]) == ("kettel", [], None)
+    assert data(touchstone("search", "退貨運費", "--json"))["also"] == ["退货运费"]
+
+
+def test_a_query_of_known_words_reads_no_lexicon(indexed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from core.retrieval import lexicons
+
+    monkeypatch.setattr(lexicons, "_read", lambda *_: pytest.fail("the words of all passages are read for nothing"))
+    assert data(touchstone("search", "kettle holds", "--json"))["changes"] == []
+
+
+def test_a_search_is_saved_and_tells_what_is_new(indexed: Path) -> None:
+    assert data(touchstone("search", "--saved", "--json")) == {"saved": []}
+    touchstone("search", "kettle sent back", "--save", "returns", "--filter", "language=en", "--mode", "keyword")
+    (row,) = data(touchstone("search", "--saved", "--json"))["saved"]
+    assert (row["name"], row["query"]["mode"], row["query"]["where"], row["new"]) == (
+        "returns",
+        "keyword",
+        ["language=en"],
+        [],
+    )
+    (indexed / "news.md").write_text("# Kettle news\n\nA kettle is sent back without a fee.\n", "utf-8")
+    touchstone("index", str(indexed))
+    (row,) = data(touchstone("search", "--saved", "--json"))["saved"]
+    assert [new["title"] for new in row["new"]] == ["Kettle news"]
+    assert "1 new" in touchstone("search", "--saved").stdout
+    opened = data(touchstone("search", "--saved", "returns", "--json"))
+    assert "Kettle news" in [hit["title"] for hit in opened["hits"]]
+    assert data(touchstone("search", "--saved", "--json"))["saved"][0]["new"] == [], "its owner has looked"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["x", "--save", "a", "-c", "default", "-c", "other"], "input.bad_value"),
+        (["x", "--save", " "], "input.bad_value"),
+        (["--saved", "nothing"], "not_found"),
+    ],
+)
+def test_what_cannot_be_saved_is_said(indexed: Path, arguments: list[str], code: str) -> None:
+    assert data(touchstone("search", *arguments, "--json"))["error"]["code"] == code
+
+
+def test_the_page_saves_what_the_command_prints(indexed: Path) -> None:
+    from apps.search import Search
+    from apps.search.query import Query
+
+    printed = data(touchstone("search", "退货运费", "-k", "100", "--collapse", "0.8", "--json"))
+    desk = Search.open()
+    try:
+        query = Query("退货运费", places=("shared",))
+        meant = desk.understood(query)
+        assert desk.as_data(meant, desk.find(meant.query), query.text) == printed
+    finally:
+        desk.close()

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from apps.search.service import SAMPLE
 from tests.browser.serving import ROOT, chromium, served
 
 if TYPE_CHECKING:
@@ -37,9 +38,9 @@ SEARCHES = {  # what the search page is asked, by the name of its picture
     "search-slip": {"zh": "chuchai canbu", "en": "secuirty key lost"},
     "search-refused": {"zh": "公司有没有健身房", "en": "Does the company have a gym for staff"},
     "search-empty": {"zh": "", "en": ""},
-    "search-documents": {"zh": "年假", "en": "annual leave"},
 }
-PATHS |= dict.fromkeys(SEARCHES, "/search")
+PARTS = ("saved", "compare", "documents")  # other parts of the search page
+PATHS |= dict.fromkeys(SEARCHES, "/search") | dict.fromkeys((f"search-{part}" for part in PARTS), "/search")
 QUESTIONS = {"zh": "KT-310 水壶的保修期是多久？", "en": "How long is the warranty of the KT-310 kettle?"}
 WISHES = {"zh": "像《星环信使》但轻松一点", "en": "Like “Courier of the Ring” but lighter"}
 RETURNS = {  # said one after another, so that the confirmation's card shows
@@ -102,7 +103,7 @@ def take(shots: Sequence[Shot], folder: Path) -> None:
 
 
 def draw(browser: Browser, address: str, shot: Shot, target: Path) -> None:
-    width, height = WIDE if shot.page in SEARCHES and shot.size == "desk" else SIZES[shot.size]
+    width, height = WIDE if shot.page.startswith("search") and shot.size == "desk" else SIZES[shot.size]
     context = browser.new_context(
         viewport={"width": width, "height": height},
         color_scheme=shot.scheme,
@@ -110,7 +111,9 @@ def draw(browser: Browser, address: str, shot: Shot, target: Path) -> None:
         device_scale_factor=1,
     )
     page = context.new_page()
-    page.goto(f"{address}{PATHS[shot.page]}?lang={shot.language}&role=embedding")
+    part = shot.page.removeprefix("search-")
+    more = f"&view={part}" if part in PARTS else ""
+    page.goto(f"{address}{PATHS[shot.page]}?lang={shot.language}&role=embedding{more}")
     page.get_by_test_id("stHeading").first.wait_for(timeout=60_000)
     settle(page)
     if shot.page == "models" and shot.scheme == "light":
@@ -145,9 +148,22 @@ def draw(browser: Browser, address: str, shot: Shot, target: Path) -> None:
         settle(page)
         if shot.page == "search":
             page.get_by_test_id("stExpander").first.locator("summary").click()
-        elif shot.page == "search-documents":
-            page.locator(".st-key-search_documents button").click()
-            page.get_by_test_id("stFileUploader").wait_for()
+        if shot.page == "search-slip":  # for the picture of what is saved
+            page.get_by_test_id("stPopover").nth(1).locator("button").click()
+            page.locator(".st-key-search_saved_keep button").click()
+            settle(page)
+            page.keyboard.press("Escape")
+    elif shot.page == "search-compare":
+        page.locator(".st-key-compare_q input").fill(SEARCHES["search"][shot.language])
+        settle(page)
+        page.locator(".st-key-compare_measure button").first.click()
+        page.get_by_text("recall@100").first.wait_for(timeout=ANSWER_MS)
+    elif shot.page == "search-documents":
+        path = page.locator(".st-key-documents_path input")
+        path.fill(str(SAMPLE / shot.language / "handbook"))
+        path.press("Enter")
+        page.locator(".st-key-documents_sync button").first.click()
+        page.get_by_test_id("stAlert").first.wait_for(timeout=ANSWER_MS)
     settle(page)
     page.mouse.move(0, 0)
     page.screenshot(path=target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 
 import streamlit as st
 
@@ -16,10 +17,11 @@ from apps.ui.session import caller, language, t
 from core.providers.sync import iterate
 from core.retrieval import tokens
 from core.retrieval.answer import AnswerDone, SentenceReady
-from core.types import Answer, Citation
+from core.types import Answer, Citation, Message
 
 WEAK = 0.5  # an answer of less confidence is marked as resting on weak evidence
 EXCERPT = 120
+_TALK, _FOLLOW = "search_talk", "search_follow"
 _WRITTEN = "search_written"  # the query whose answer a model was asked to write
 
 
@@ -29,18 +31,67 @@ def worth_answering(text: str) -> bool:
 
 
 def draw(query: Query) -> None:
-    """The answer to ``query``, in the place where this is called."""
+    """The answer to ``query``, in the place where this is called, and what was asked after it."""
     if not worth_answering(query.text):
         return
     with st.container(border=True):
         if st.session_state.get(_WRITTEN) == query:
-            _draw_whole(_streamed(query))
+            answer = _streamed(query)
+            _draw_whole(answer)
         else:
-            _draw_whole(service().answer(query, caller(), written=False))
+            answer = service().answer(query, caller(), written=False)
+            _draw_whole(answer)
             if service().able():
                 st.button(
                     t("search.write"), key="search_write", icon=":material/edit_note:", on_click=_write, args=(query,)
                 )
+        if answer.mode != "refused":
+            _conversation(query, answer)
+
+
+def _conversation(query: Query, answer: Answer) -> None:
+    """What was asked after the answer, with its answers, and the field for what comes next."""
+    talk = _talk(query)
+    history = [Message("user", query.text), Message("assistant", answer.text)]
+    for number, (question, found) in enumerate(talk):
+        if found is None:
+            written = st.session_state.get(_WRITTEN) == query
+            found = service().answer(replace(query, text=question), caller(), written=written, history=history)
+            talk[number] = (question, found)
+        history += [Message("user", question), Message("assistant", found.text)]
+        chat.user_text(question)
+        with chat.message("assistant"):
+            _draw_whole(found)
+    last = next((found for _, found in reversed(talk) if found is not None), answer)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.text_input(
+            t("search.follow"), key=_FOLLOW, placeholder=t("search.follow"), label_visibility="collapsed", width=320,
+            on_change=_typed, args=(query,),
+        )  # fmt: skip
+        for number, heading in enumerate(service().follow_ups(last, caller())):
+            st.button(
+                inert(heading), key=f"search_follow_{number}", icon=":material/subdirectory_arrow_right:",
+                type="tertiary", on_click=_ask, args=(query, heading),
+            )  # fmt: skip
+
+
+def _talk(query: Query) -> list[tuple[str, Answer | None]]:
+    """The follow-up questions to ``query`` with their answers; another query begins another conversation."""
+    kept: tuple[Query, list[tuple[str, Answer | None]]] | None = st.session_state.get(_TALK)
+    if kept is None or kept[0] != query:
+        kept = (query, [])
+        st.session_state[_TALK] = kept
+    return kept[1]
+
+
+def _typed(query: Query) -> None:
+    if question := (st.session_state.get(_FOLLOW) or "").strip():
+        _ask(query, question)
+    st.session_state[_FOLLOW] = ""
+
+
+def _ask(query: Query, question: str) -> None:
+    _talk(query).append((question, None))
 
 
 def _write(query: Query) -> None:

@@ -2,48 +2,76 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 
 import streamlit as st
 
 from apps.search.query import Query
+from apps.search.service import PAGE
 from apps.search.views import place
 from apps.search.views.state import service
 from apps.ui import sources, states
 from apps.ui.inert import inert, inert_lines
 from apps.ui.session import caller, language, t
+from core.retrieval.beside import Beside
 from core.retrieval.explain import Explanation, PassageReason
 from core.retrieval.records import Found
 from core.types import Hit
 
-PAGE = 8  # cards on a page
 BEFORE, AFTER = 90, 160  # characters of a passage around the sentence that answers best
 AROUND = 1500  # characters of a document around a passage that is opened
 
 
-def draw(found: Found, query: Query) -> None:
-    """The page of results that the address names."""
+def draw(found: Found, query: Query, typed: str) -> None:
+    """The page of results that the address names; thumbs are for what was ``typed``."""
+    judged = service().judgments.own(typed, caller())
     pages = max(1, math.ceil(len(found.hits) / PAGE))
     page = min(max(1, st.session_state.get("page") or 1), pages)
     first = (page - 1) * PAGE
     for rank, hit in enumerate(found.hits[first : first + PAGE], first + 1):
-        card(rank, hit, query)
+        card(rank, hit, query, typed, judged.get(hit.passage.document_id))
     if pages > 1:
         with st.container(horizontal_alignment="center"):
             st.pagination(pages, key="page", bind="query-params")
 
 
-def card(rank: int, hit: Hit, query: Query) -> None:
+def card(rank: int, hit: Hit, query: Query, typed: str, judged: float | None) -> None:
     with st.container(gap="xsmall", key=f"card_{rank}"):
         st.markdown(described(rank, hit), anchors=False)
-        with st.container(horizontal=True, gap="small"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             if st.button(t("search.open"), key=f"open_{rank}", icon=":material/article:", type="tertiary"):
-                st.dialog(_place(hit), width="large")(opened)(hit)
+                st.dialog(titled(hit), width="large")(opened)(hit)
             if st.button(t("search.why"), key=f"why_{rank}", icon=":material/help:", type="tertiary"):
                 st.dialog(t("search.why_title"), width="large")(reasons)(query, hit.passage.id)
             if st.button(t("search.similar"), key=f"similar_{rank}", icon=":material/join:", type="tertiary"):
                 st.dialog(t("search.similar_title"), width="large")(similar)(hit, query)
+            key = f"thumb_{hashlib.sha256(f'{typed} {hit.passage.id}'.encode()).hexdigest()[:16]}"
+            st.feedback(
+                "thumbs",
+                key=key,
+                default=None if judged is None else int(judged > 0),
+                on_change=_judged,
+                args=(key, typed, hit.passage.document_id),
+            )
+
+
+def beside(also: Beside) -> None:
+    """What the other language has: its titles at once, the passages a click away."""
+    titles = " · ".join(inert(hit.passage.title) for hit in also.hits)
+    label = t("search.beside", language=t(f"search.language.{also.language}"), titles=titles)
+    with st.expander(label, icon=":material/translate:", type="compact"):
+        for number, hit in enumerate(also.hits, 1):
+            with st.container(gap="xsmall", key=f"beside_{number}"):
+                st.markdown(described(number, hit), anchors=False)
+                if st.button(t("search.open"), key=f"beside_open_{number}", icon=":material/article:", type="tertiary"):
+                    st.dialog(titled(hit), width="large")(opened)(hit)
+
+
+def _judged(key: str, typed: str, document_id: str) -> None:
+    thumb = st.session_state.get(key)
+    service().judgments.judge(typed, document_id, None if thumb is None else float(thumb), caller())
 
 
 def described(rank: int, hit: Hit) -> str:
@@ -54,9 +82,9 @@ def described(rank: int, hit: Hit) -> str:
         facts.append(t("ui.sources.page", page=passage.page))
     facts += [t(f"search.language.{passage.language}")] if passage.language else []
     facts.append(t("ui.sources.score", score=f"{hit.score:.2f}"))
-    facts += [_leg("keyword", hit.keyword_rank), _leg("vector", hit.vector_rank)]
+    facts.append(reasons_short(hit))
     lines = [
-        f":small[:gray[{rank}]] **{_place(hit)}**  \n{snippet(hit)}",
+        f":small[:gray[{rank}]] **{titled(hit)}**  \n{snippet(hit)}",
         f":small[:gray[{' · '.join(filter(None, facts))}]]",
     ]
     if hit.similar:
@@ -67,9 +95,15 @@ def described(rank: int, hit: Hit) -> str:
     return "  \n".join(lines)
 
 
-def _place(hit: Hit) -> str:
+def titled(hit: Hit) -> str:
+    """Title and heading of a hit, as text that does nothing."""
     parts = [hit.passage.title, hit.passage.heading]
     return " › ".join(inert(part) for part in parts if part)
+
+
+def reasons_short(hit: Hit) -> str:
+    """Its ranks in both legs."""
+    return " · ".join(filter(None, (_leg("keyword", hit.keyword_rank), _leg("vector", hit.vector_rank))))
 
 
 def _leg(name: str, rank: int | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable
 
@@ -10,21 +11,64 @@ import streamlit as st
 from apps.search import export
 from apps.search.query import HELPS, KINDS, MODES, PLACES, Query, by_language
 from apps.search.service import Understood
-from apps.search.views import answer, documents, results
-from apps.search.views.state import as_typed, ask, query, remember, restore, service, understood
+from apps.search.views import answer, compare, documents, results, saved
+from apps.search.views.state import (
+    KEPT,
+    VIEW,
+    VIEWS,
+    as_typed,
+    ask,
+    keep,
+    open_view,
+    query,
+    remember,
+    restore,
+    service,
+    understood,
+    view,
+)
 from apps.ui import look, session, states
 from apps.ui.inert import inert
 from apps.ui.session import caller, t
 from core.i18n import LANGUAGES, message
 from core.retrieval.records import Found
 
+PAUSE = "40ms"  # without a key, and what is typed is searched; the results stand before the next key of most people
 STARTERS = ("1", "2", "3", "4")
 
 
 def page() -> None:
     look.header(t("apps.search.title"))
     service()
-    desk()
+    chosen = parts()
+    if chosen == "search":
+        desk()
+        return
+    keep(KEPT)
+    {"saved": saved.draw, "compare": compare.draw, "documents": documents.draw}[chosen]()
+
+
+def parts() -> str:
+    """The switch between the parts of the page; one with news says how many."""
+    news = saved.news()
+    names = {name: t(f"search.view.{name}") for name in VIEWS}
+    if news:
+        names["saved"] = f"{names['saved']} ({news})"
+    st.session_state[f"search_{VIEW}"] = view()
+    st.segmented_control(
+        t("search.view.label"),
+        VIEWS,
+        required=True,
+        key=f"search_{VIEW}",
+        format_func=names.__getitem__,
+        label_visibility="collapsed",
+        on_change=_opened,
+    )
+    return view()
+
+
+def _opened() -> None:
+    open_view(st.session_state[f"search_{VIEW}"])
 
 
 @st.fragment
@@ -36,7 +80,7 @@ def desk() -> None:
         type="search",
         placeholder=t("search.placeholder"),
         label_visibility="collapsed",
-        live=True,
+        live=PAUSE,
         bind="query-params",
     )
     restore()
@@ -44,7 +88,7 @@ def desk() -> None:
     remember()
     bar = st.container(horizontal=True, vertical_alignment="center", gap="small")
     if not any(c.isalnum() for c in asked.text):
-        controls(bar, None, asked)
+        controls(bar, None, asked, None)
         welcome()
         return
     with states.guarded():
@@ -52,10 +96,11 @@ def desk() -> None:
         meant = understood(asked)
         found = service().find(meant.query, caller())
         took_s = time.perf_counter() - began
-        controls(bar, found, asked)
+        service().history.add(asked, len(found.hits), caller())
+        controls(bar, found, asked, meant)
         help_line(asked, meant)
         notices(found)
-        asked = meant.query
+        typed, asked = asked, meant.query
         if not found.hits:
             states.empty(t("search.nothing"), icon=":material/search_off:", hint=t("search.nothing_hint"))
             why_not(asked)
@@ -63,13 +108,19 @@ def desk() -> None:
         top = st.container()
         more = "+" if len(found.hits) == 100 else ""
         st.caption(t("search.count", count=f"{len(found.hits)}{more}", seconds=look.seconds(took_s)))
-        results.draw(found, asked)
+        other = st.container()
+        results.draw(found, asked, typed.text)
+        if also := service().beside(asked, found, caller()):
+            with other:
+                results.beside(also)
         with top:
             answer.draw(asked)
         why_not(asked)
 
 
-def controls(bar: st.delta_generator.DeltaGenerator, found: Found | None, asked: Query) -> None:
+def controls(
+    bar: st.delta_generator.DeltaGenerator, found: Found | None, asked: Query, meant: Understood | None
+) -> None:
     with bar:
         st.segmented_control(
             t("search.mode"),
@@ -79,15 +130,16 @@ def controls(bar: st.delta_generator.DeltaGenerator, found: Found | None, asked:
             format_func=_names("modes", MODES),
             label_visibility="collapsed",
         )
-        chosen = len(asked.places) + len(asked.languages) + len(asked.kinds)
+        chosen = len(asked.places) + len(asked.languages) + len(asked.kinds) + bool(asked.since) + len(asked.where)
         label = f"{t('search.filter')} ({chosen})" if chosen else t("search.filter")
         with st.popover(label, icon=":material/filter_list:"):
             filters(found)
-        if st.button(t("search.documents"), key="search_documents", icon=":material/folder_open:"):
-            st.dialog(t("search.documents"), width="medium", icon=":material/folder_open:")(documents.panel)()
-        if found and found.hits:
+        if any(c.isalnum() for c in asked.text):
+            with st.popover(t("search.saved.save"), icon=":material/bookmark_add:"):
+                saved.keep_it(asked)
+        if found and found.hits and meant:
             with st.popover(t("search.save"), icon=":material/download:"):
-                saves(found, asked)
+                saves(found, asked, meant)
 
 
 def filters(found: Found | None) -> None:
@@ -102,6 +154,8 @@ def filters(found: Found | None) -> None:
         ("help", "help", HELPS, _names("helps", HELPS)),
     ):
         st.pills(t(f"search.{label}"), codes, selection_mode="multi", key=key, format_func=name)
+    st.date_input(t("search.since"), key="since", max_value="today")
+    st.text_input(t("search.where"), key="where", placeholder="year>=2025; team~sales", help=t("search.where_help"))
 
 
 def _names(group: str, codes: Iterable[str]) -> Callable[[str], str]:
@@ -109,7 +163,7 @@ def _names(group: str, codes: Iterable[str]) -> Callable[[str], str]:
     return {code: t(f"search.{group}.{code}") for code in codes}.__getitem__
 
 
-def saves(found: Found, asked: Query) -> None:
+def saves(found: Found, asked: Query, meant: Understood) -> None:
     st.download_button(
         "CSV", lambda: export.as_csv(found.hits), "results.csv", "text/csv", key="save_csv", on_click="ignore"
     )
@@ -119,6 +173,14 @@ def saves(found: Found, asked: Query) -> None:
         "results.md",
         "text/markdown",
         key="save_markdown",
+        on_click="ignore",
+    )
+    st.download_button(
+        "JSON",
+        lambda: json.dumps(service().as_data(meant, found, asked.text, caller()), ensure_ascii=False, indent=1),
+        "results.json",
+        "application/json",
+        key="save_json",
         on_click="ignore",
     )
 

@@ -1,8 +1,10 @@
-"""What the parts of the page share: the service, and the query as the controls and the address say it."""
+"""What the parts of the page share: the service, the open part, and the query as the controls and the address say it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
+from datetime import date
 
 import streamlit as st
 
@@ -14,13 +16,16 @@ from core.i18n import LANGUAGES
 from core.runtime import Runtime
 
 NOTHING = "none"  # in the address: every choice is switched off
-_CHOICES: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (  # key, codes, the usual choice
-    ("in", PLACES, ()),
-    ("language", LANGUAGES, ()),
-    ("kind", tuple(KINDS), ()),
-    ("help", HELPS, HELPS),
+VIEW, VIEWS = "view", ("search", "saved", "compare", "documents")
+_CHOICES: tuple[tuple[str, tuple[str, ...]], ...] = (  # key and codes
+    ("in", PLACES),
+    ("language", LANGUAGES),
+    ("kind", tuple(KINDS)),
+    ("help", HELPS),
 )
 WAIT_S = 0.5  # for help with a query; without it results come at once
+_AS_TYPED = "search_as_typed"  # the text for which no correction is wanted
+_TYPED = "typed"  # in the address
 
 
 def _opened(runtime: Runtime) -> Search:
@@ -34,6 +39,46 @@ service = Shared(
 )  # the service of this process, shared by all sessions, with the sample company loaded
 
 
+# --- the parts ------------------------------------------------------------------------------------
+
+
+def view() -> str:
+    """The open part of the page, as the address says."""
+    chosen = st.query_params.get(VIEW, VIEWS[0])
+    return chosen if chosen in VIEWS else VIEWS[0]
+
+
+def open_view(name: str) -> None:
+    """For callbacks, and for the switch."""
+    st.session_state[f"search_{VIEW}"] = name
+    if name == VIEWS[0]:
+        st.query_params.pop(VIEW, None)
+    else:
+        st.query_params[VIEW] = name
+
+
+def keep(names: Iterable[str]) -> None:
+    """Hold what controls say while they are not drawn, or not yet in the browser.
+
+    Streamlit forgets a control of a part that is closed, and tells the browser a value once: a popover that is opened
+    some runs later would show its controls empty.
+    """
+    for name in names:
+        if name in st.session_state:
+            st.session_state[name] = st.session_state[name]
+
+
+KEPT = ("q", "mode", "since", "where", "page", *(name for name, _ in _CHOICES))
+
+
+# --- the query ------------------------------------------------------------------------------------
+
+
+def usual() -> Query:
+    """How is searched where nobody chooses otherwise."""
+    return service().defaults.query(session.caller())
+
+
 def restore() -> None:
     """Set the controls as the address says, where this session has not set them yet.
 
@@ -41,21 +86,34 @@ def restore() -> None:
     so that a search shared with somebody who reads the other language would lose its filters.
     """
     state, address = st.session_state, st.query_params
+    default = usual()
     if "mode" not in state:
-        state["mode"] = mode if (mode := address.get("mode")) in MODES else "hybrid"
-    for name, codes, usual in _CHOICES:
+        state["mode"] = mode if (mode := address.get("mode")) in MODES else default.mode
+    for name, codes in _CHOICES:
         if name not in state:
             said = address.get_all(name)
-            state[name] = [code for code in codes if code in said] if said else list(usual)
+            state[name] = [code for code in codes if code in said] if said else list(_usual(name, default))
+    if "since" not in state:
+        state["since"] = _date(address.get("since", ""))
+    if "where" not in state:
+        state["where"] = address.get("where", "")
+    keep(name for name, _ in _CHOICES)
+    if _AS_TYPED not in state:
+        state[_AS_TYPED] = (state.get("q") or "").strip() if _TYPED in address else None
 
 
 def remember() -> None:
     """Let the address say what the controls say; what is as usual is left out."""
     state, address = st.session_state, st.query_params
-    wanted = {"mode": [] if state.get("mode", "hybrid") == "hybrid" else [state["mode"]]}
-    for name, codes, usual in _CHOICES:
+    default = usual()
+    wanted = {"mode": [] if state.get("mode", default.mode) == default.mode else [state["mode"]]}
+    for name, codes in _CHOICES:
         chosen = [code for code in codes if code in (state.get(name) or ())]
-        wanted[name] = [] if chosen == list(usual) else chosen or [NOTHING]
+        wanted[name] = [] if chosen == list(_usual(name, default)) else chosen or [NOTHING]
+    wanted["since"] = [state["since"].isoformat()] if state.get("since") else []
+    wanted["where"] = [state["where"]] if state.get("where") else []
+    text = (state.get("q") or "").strip()
+    wanted[_TYPED] = ["1"] if text and state.get(_AS_TYPED) == text else []
     for name, values in wanted.items():
         if address.get_all(name) != values:
             if values:
@@ -64,27 +122,48 @@ def remember() -> None:
                 del address[name]
 
 
+def _usual(name: str, default: Query) -> tuple[str, ...]:
+    return default.help if name == "help" else ()
+
+
+def _date(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
 def query() -> Query:
     """What the controls say; they are drawn after it is read, so it is read from their state."""
-    state = st.session_state
-    mode = state.get("mode") or "hybrid"
-    return Query(
-        (state.get("q") or "").strip(),
-        mode if mode in MODES else "hybrid",
-        tuple(place for place in state.get("in") or () if place in PLACES),
-        tuple(state.get("language") or ()),
-        tuple(kind for kind in state.get("kind") or () if kind in KINDS),
-        help=HELPS if state.get("help") is None else tuple(kind for kind in state["help"] if kind in HELPS),
+    state, default = st.session_state, usual()
+    mode, since = state.get("mode") or default.mode, state.get("since")
+    helps = default.help if state.get("help") is None else tuple(kind for kind in state["help"] if kind in HELPS)
+    return replace(
+        default,
+        text=(state.get("q") or "").strip(),
+        mode=mode if mode in MODES else default.mode,
+        places=tuple(place for place in state.get("in") or () if place in PLACES),
+        languages=tuple(state.get("language") or ()),
+        kinds=tuple(kind for kind in state.get("kind") or () if kind in KINDS),
+        since=since.isoformat() if since else "",
+        where=tuple(filter(None, (part.strip() for part in (state.get("where") or "").split(";")))),
+        help=helps,
     )
 
 
-_AS_TYPED = "search_as_typed"  # the text for which no correction is wanted
+def show(asked: Query) -> None:
+    """Set the controls as ``asked`` says, and search, in the coming run; for callbacks."""
+    state = st.session_state
+    state["q"], state["mode"], state["page"] = asked.text, asked.mode, 1
+    state["in"], state["language"], state["kind"] = list(asked.places), list(asked.languages), list(asked.kinds)
+    state["help"], state["since"], state["where"] = list(asked.help), _date(asked.since), "; ".join(asked.where)
+    open_view("search")
 
 
 def understood(asked: Query) -> Understood:
     """What is searched for ``asked``; somebody who wants it as it was typed gets it so."""
     if st.session_state.get(_AS_TYPED) == asked.text:
-        asked = replace(asked, help=tuple(kind for kind in asked.help if kind == "synonyms"))
+        asked = replace(asked, help=tuple(kind for kind in asked.help if kind not in asked.slips))
     return service().understood(asked, session.caller(), wait_s=WAIT_S)
 
 

@@ -10,6 +10,7 @@ import pytest
 from apps.search import service as search_service
 from apps.search.service import Search
 from apps.search.views import state
+from core.providers.sync import run
 from core.settings import Settings
 
 DOCUMENTS = {
@@ -19,6 +20,13 @@ DOCUMENTS = {
     "en/leave-mail.txt": "Annual leave (Leeds)\n\nStaff in Leeds have 25 days of annual leave. Ask your manager two weeks before.\n",
     "en/prices.csv": "code,price\nRO-400,399\nAP-30,129\n",
 }
+QUESTIONS = """
+questions:
+- {id: a, lang: zh, query: 年假几天, case: plain, split: tune, relevant: {zh/leave.md: 2, en/leave.md: 1}}
+- {id: b, lang: en, query: price of the AP-30, case: plain, split: tune, relevant: {en/prices.csv: 2}}
+- {id: c, lang: en, query: pets at work, case: nothing, split: tune, relevant: {}}
+- {id: d, lang: en, query: leave in Leeds, case: plain, split: test, relevant: {en/leave.md: 2}}
+"""
 
 
 @pytest.fixture
@@ -29,6 +37,7 @@ def small_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
         path = sample / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")
+    (sample / "questions.yaml").write_text(QUESTIONS, "utf-8")
     monkeypatch.setattr(search_service, "SAMPLE", sample)
     yield sample
     state.service.forget()
@@ -39,3 +48,9 @@ def desk(settings: Settings, small_sample: Path) -> Iterator[Search]:
     opened = Search.open(settings.with_values(TOUCHSTONE_CHAT="scripted:demo", TOUCHSTONE_EMBEDDING="scripted:hash"))
     yield opened
     opened.close()
+
+
+def embedded(desk: Search) -> None:
+    """Wait for the vectors of the sample: what follows is about meaning."""
+    desk.prepare()
+    run(desk.places()[0].index.embed_pending())

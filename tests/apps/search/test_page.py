@@ -11,7 +11,9 @@ from streamlit.testing.v1 import AppTest
 from apps.search.views import place, state
 from apps.ui.inert import JOINER
 from core.i18n import message
+from core.retrieval import beside
 from tests.apps.conftest import Open, words
+from tests.apps.search.conftest import embedded
 
 PAGE = "search/views/search.py"
 QUERIES = {"zh": "入职满一年有多少天年假", "en": "How many days of annual leave in Leeds"}
@@ -119,6 +121,20 @@ def test_a_slip_is_corrected_and_the_way_back_is_a_click(page: Open, monkeypatch
     assert "annual leave**" not in words(at)
 
 
+def test_the_other_language_is_offered_beside(page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beside, "FIRST", 1)
+    at = page("en")
+    embedded(state.service())
+    typed(at, "annual leave in Leeds")
+    whole(at)
+    offered = [e.label for e in at.expander if "Also in Chinese" in e.label]
+    assert len(offered) == 1
+    at.button(key="beside_open_1").click().run()
+    whole(at)
+    next(g for g in at.get("button_group") if g.key == "help").set_value(["spelling"]).run()
+    assert not [e.label for e in at.expander if "Also in Chinese" in e.label]
+
+
 def test_traditional_characters_are_said_to_be_searched_as_simplified(page: Open) -> None:
     at = typed(page("zh"), "出差住宿標準")
     whole(at)
@@ -182,3 +198,24 @@ def test_an_opened_document_hides_its_front_matter_and_the_folders_of_this_machi
     assert "en/shed.md" in [c.value.replace(JOINER, "").replace("\\", "") for c in at.caption]
     assert str(small_sample) not in words(at)
     assert "tags" not in words(at)
+
+
+def test_a_follow_up_is_asked_and_another_query_begins_anew(page: Open) -> None:
+    at = typed(page("en"), "How many days of annual leave in Leeds")
+    at.text_input(key="search_follow").set_value("Whom do I ask two weeks before?").run()
+    whole(at)
+    assert "Whom do I ask two weeks before?" in words(at)
+    assert at.text_input(key="search_follow").value == "", "the field is free for the next"
+    assert len(at.chat_message) == 2
+    at.text_input(key="search_follow").set_value("And in China?").run()
+    assert len(at.chat_message) == 4
+    typed(at, "How many days of annual leave in Hangzhou")
+    whole(at)
+    assert len(at.chat_message) == 0
+
+
+def test_without_an_embedding_model_the_page_goes_on_to_its_end(open_page: Open, small_sample: Path) -> None:
+    at = typed(open_page(PAGE, "en", TOUCHSTONE_EMBEDDING="scripted:none"), "annual leave in Leeds days")
+    whole(at)
+    assert not at.error
+    assert text("why_not", "en") in words(at), "what is drawn last"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,9 @@ from apps.search import export
 from apps.search.query import Query, by_language
 from apps.search.service import Search
 from core.errors import InputError, NotFound
+from core.retrieval import beside
 from core.types import Caller, Hit, Passage
+from tests.apps.search.conftest import embedded
 
 ANNA, BOB = Caller(tenant="one", user="anna"), Caller(tenant="one", user="bob")
 
@@ -99,6 +102,29 @@ def test_a_query_is_understood_by_the_words_of_what_it_searches(desk: Search) ->
     assert desk.understood(Query("bicyle shed"), ANNA).query.text == "bicycle shed"
     assert desk.understood(Query("bicyle shed"), BOB).changes == (), "words of others' uploads stay unsaid"
     assert desk.understood(Query("住宿標準"), ANNA).also == ("住宿标准",)
+
+
+def test_the_other_language_stands_beside_the_results_and_never_among_them(
+    desk: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedded(desk)
+    asked = Query("annual leave in Leeds", places=("sample",))
+    found = desk.find(asked, ANNA)
+    assert desk.beside(asked, found, ANNA) is None, "a Chinese document is among the first five: nothing is hidden"
+    monkeypatch.setattr(beside, "FIRST", 1)
+    also = desk.beside(asked, found, ANNA)
+    assert also is not None
+    assert also.language == "zh"
+    assert {hit.passage.language for hit in also.hits} == {"zh"}
+    assert len({hit.passage.document_id for hit in also.hits}) == len(also.hits) <= beside.MOST
+    other = desk.beside(Query("年假"), desk.find(Query("年假"), ANNA), ANNA)
+    assert other is not None
+    assert other.language == "en"
+    for changed in ({"help": ()}, {"languages": ("en",)}, {"mode": "keyword"}):
+        assert desk.beside(replace(asked, **changed), found, ANNA) is None  # type: ignore[arg-type]
+    assert desk.beside(asked, desk.find(replace(asked, mode="keyword"), ANNA), ANNA) is None, (
+        "without vectors nothing is known"
+    )
 
 
 def test_what_the_languages_have_is_counted(desk: Search) -> None:
