@@ -40,6 +40,6 @@ def plain(digest: Digest, names: dict[str, str], language: str) -> str:
         lines += [f"  - {r.evidence} ({r.item.source})" for r in reported]
     if digest.alerts:
         lines.append("")
-        lines += [f"! {names.get(a.company, a.company)}: {alert_text(a, language)}" for a in digest.alerts]
+        lines += [f"! {names.get(a.subject, a.subject)}: {alert_text(a, language)}" for a in digest.alerts]
     lines.append("\n" + message("financial_sentiment.no_advice", language))
     return "\n".join(lines)

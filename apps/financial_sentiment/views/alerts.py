@@ -38,7 +38,7 @@ def draw() -> None:
         names = {id_: c.name(language) for id_, c in desk().dictionary(caller).companies.items()}
         items = desk().items.get(caller, [id_ for a in found[:SHOWN] for id_ in a.evidence[:1]])
         for number, alert in enumerate(found[:SHOWN]):
-            _alert(number, alert, names.get(alert.company, alert.company), items)
+            _alert(number, alert, names.get(alert.subject, alert.subject), items)
 
 
 def _alert(number: int, alert: Alert, name: str, items: Mapping[int, Stored]) -> None:
@@ -54,7 +54,7 @@ def _alert(number: int, alert: Alert, name: str, items: Mapping[int, Stored]) ->
                 type="tertiary",
                 icon=":material/arrow_forward:",
                 on_click=open_company,
-                args=(alert.company,),
+                args=(alert.subject,),
             )
         quote = inert(items[alert.evidence[0]].title) if alert.evidence and alert.evidence[0] in items else ""
         st.markdown(f":small[:gray[{when(alert.at)} · {quote}]]")
