@@ -1,10 +1,12 @@
-"""Vectors made in the background, one task per collection: words find a document at once, meaning a little later."""
+"""Work in the background: vectors, one task per collection (words find a document at once, meaning a little later), and
+functions called again and again."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import threading
+from collections.abc import Callable
 
 from core.errors import TouchstoneError
 from core.providers.sync import run
@@ -66,3 +68,35 @@ class Embedder:
 
 def _key(index: Index) -> str:
     return f"{index.caller.tenant}/{index.name}"
+
+
+class Repeating:
+    """Calls a function again and again in a thread of its own, which ends with the process.
+
+    An error of ours is logged and the next call comes all the same; anything else is a mistake in the function, and
+    is logged with its trace.
+    """
+
+    def __init__(self, function: Callable[[], object], *, every_s: float, name: str) -> None:
+        self._function, self._every_s = function, every_s
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, wait_s: float = 10.0) -> None:
+        """Make no further call, and wait for the one under way."""
+        self._stopped.set()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(wait_s)
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                self._function()
+            except TouchstoneError as error:
+                log.warning("%s: %s", self._thread.name, error)
+            except Exception:
+                log.exception("%s: unexpected error", self._thread.name)
+            self._stopped.wait(self._every_s)

@@ -91,9 +91,9 @@ def _rule(row: Any, where: str) -> Rule:
         raise InputError(reason="data_row", where=where, detail=repr(row)[:80])
     if not str(row["id"]).strip():
         raise InputError(reason="bad_value", name="id", value=row["id"], allowed="a … z")
-    for name, allowed in (("when", WHENS), ("scope", SCOPES)):
-        if row.get(name, allowed[0]) not in allowed:
-            raise InputError(reason="bad_value", name=name, value=row[name], allowed=", ".join(allowed))
+    for name, known in (("when", WHENS), ("scope", SCOPES)):
+        if row.get(name, known[0]) not in known:
+            raise InputError(reason="bad_value", name=name, value=row[name], allowed=", ".join(known))
     for kind in row.get("kinds", ()):
         if kind not in kinds():
             raise InputError(reason="bad_value", name="kinds", value=kind, allowed=", ".join(kinds()))

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from apps.financial_sentiment.alerts import Alert
+from apps.financial_sentiment.companies import Dictionary
 from core.i18n import message
 
 if TYPE_CHECKING:
@@ -25,6 +26,26 @@ def alert_text(alert: Alert, language: str) -> str:
     else:
         told = {"mood": f"{told['mood']:+.2f}", "level": f"{told['level']:+.2f}"}
     return message(f"financial_sentiment.reason.{alert.when}", language, **told)
+
+
+SECTORS = (
+    "autos", "consumer", "energy", "finance", "health", "industry", "materials", "property", "technology", "telecom",
+)  # fmt: skip
+
+
+def group_name(id_: str, language: str) -> str:
+    """What a group is called: a portfolio by its name, a sector that ships in the language, another as it is written."""
+    kind, _, name = id_.partition(":")
+    known = kind == "sector" and name in SECTORS
+    return message(f"financial_sentiment.sector.{name}", language) if known else name
+
+
+def subject_name(alert: Alert, dictionary: Dictionary, language: str) -> str:
+    """What an alert's company or group is called."""
+    if alert.scope == "group":
+        return group_name(alert.subject, language)
+    company = dictionary.companies.get(alert.subject)
+    return company.name(language) if company else alert.subject
 
 
 def plain(digest: Digest, names: dict[str, str], language: str) -> str:

@@ -231,3 +231,13 @@ def test_alerts_of_the_night_come_together_and_once(desk: Desk) -> None:
     assert desk.hand_over(told.append, channel="third", at=end) == 1, "what was not handed over comes again"
     desk.save_quiet(None)
     assert desk.quiet() is None
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_every_sector_that_ships_has_a_name(language: str) -> None:
+    from apps.financial_sentiment import companies
+    from apps.financial_sentiment.digest import SECTORS, group_name
+
+    assert [g.name for g in groups.sectors(companies.shipped())] == list(SECTORS)
+    assert {"zh": "金融", "en": "Finance"}[language] == group_name("sector:finance", language)
+    assert group_name("sector:my own", language) == group_name("portfolio:my own", language) == "my own"
