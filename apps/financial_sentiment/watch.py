@@ -100,6 +100,11 @@ class Watch:
             ).fetchall()
         return [Folder(**{**dict(row), "error": row["error"] and json.loads(row["error"])}) for row in rows]
 
+    def any(self) -> bool:
+        """Whether any tenant watches a folder."""
+        with self._workspace.read() as db:
+            return db.execute("SELECT 1 FROM news_folders LIMIT 1").fetchone() is not None
+
     def files(self, path: str, caller: Caller = LOCAL) -> list[File]:
         """The files of a folder that were met, the newest first."""
         with self._workspace.read() as db:
