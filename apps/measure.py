@@ -41,6 +41,10 @@ def _retrieval(name: str, data: str, *more: str) -> Row:
     return Row(name, (*TOUCHSTONE, "retrieval", "--data", "{data}", "--mode", "all", "--resume", *more), data)
 
 
+def _answers(name: str, data: str, *more: str) -> Row:
+    return Row(name, (*TOUCHSTONE, "answers", "--data", "{data}", "--sample", "1000", "--resume", *more), data)
+
+
 ROWS = (
     Row("shop", ("-m", "apps.customer_service.evaluate")),
     Row("search", ("-m", "apps.search.evaluate")),
@@ -79,6 +83,10 @@ ROWS = (
         ),
         "amazon-games",
     ),
+    _answers("answers-cmrc2018", "cmrc2018/cmrc2018_dev.json", "--unanswerable", "{root}/cmrc2018/cmrc2018_trial.json"),
+    _answers("answers-cmrc2018-paragraphs", "cmrc2018/cmrc2018_dev.json", "--remove", "paragraphs"),
+    _answers("answers-cmrc2018-sentences", "cmrc2018/cmrc2018_dev.json", "--remove", "sentences"),
+    _answers("answers-scifact", "scifact", "--evidence", "{root}/scifact/evidence.jsonl"),
     _retrieval("scifact-among-cmrc2018", "scifact", "--among", "{root}/cmrc2018/cmrc2018_dev.json"),
 )
 

@@ -334,7 +334,8 @@ class Answer:
     """An answer made of cited sentences, or a refusal that says what the sources do cover.
 
     ``mode``: ``extractive`` quotes sources, ``generated`` was written by a model and checked,
-    ``refused`` means the documents do not say, ``frame`` is a fixed text of the app, such as a greeting. ``removed`` counts generated sentences dropped by the check.
+    ``refused`` means the documents do not say, ``frame`` is a fixed text of the app, such as a greeting. Sources are
+    not quoted with less ``confidence`` than ``threshold``. ``removed`` counts generated sentences dropped by the check.
     """
 
     question: str
@@ -350,6 +351,7 @@ class Answer:
     prompt: str | None = None  # id@version
     trace_id: str | None = None
     timings: Timings = Timings()
+    threshold: float | None = None
 
 
 def content_text(content: str | Sequence[Part]) -> str:

@@ -113,9 +113,11 @@ def ask(
     collection: Collection = "default",
     language: Annotated[str | None, typer.Option("--language", "-l", help="cli.ask.language")] = None,
     model: Annotated[str | None, typer.Option("--model", "-m", help="cli.option.model")] = None,
+    filter: Annotated[list[str] | None, typer.Option("--filter", "-f", help="cli.search.filter")] = None,
     json: Json = False,
 ) -> None:
     from core.retrieval.answer import QUESTION_LIMIT
+    from core.retrieval.filters import from_text
     from core.retrieval.library import Library
     from core.runtime import open_runtime
 
@@ -131,7 +133,8 @@ def ask(
         library = Library.of(runtime)
         try:
             demand_documents(library, collection)
-            answer = Reading(library, out).read(asked, collection, writer(runtime, model, out), language)
+            where = from_text(filter) if filter else None
+            answer = Reading(library, out).read(asked, collection, writer(runtime, model, out), language, where=where)
         finally:
             library.close()
         out.document(asdict(answer))
@@ -162,7 +165,9 @@ class Reading:
         self.library = library
         self.out = out
 
-    def read(self, question: str, collection: str, chat: ChatModel | None, language: str | None) -> Answer:
+    def read(
+        self, question: str, collection: str, chat: ChatModel | None, language: str | None, *, where: Any = None
+    ) -> Answer:
         from core.providers.sync import iterate
         from core.retrieval.answer import AnswerDone, Notice, SentenceReady
         from core.telemetry.trace import trace
@@ -171,7 +176,8 @@ class Reading:
         chosen: Any = language
         written = False
         with trace():
-            events = iterate(self.library.ask(question, collection=collection, chat=chat, language=chosen))
+            asked = self.library.ask(question, collection=collection, chat=chat, language=chosen, where=where)
+            events = iterate(asked)
         try:
             for event in events:
                 if isinstance(event, SentenceReady):

@@ -31,10 +31,9 @@ from core.retrieval.index import Index, ProgressCallback
 from core.retrieval.lexicon import Lexicon
 from core.retrieval.lexicons import Lexicons
 from core.retrieval.library import Library
-from core.retrieval.meaning import Meaning
 from core.retrieval.query_help import KINDS, Change, helped
 from core.retrieval.records import DocumentInfo, FileResult, Found, Progress
-from core.retrieval.several import Several
+from core.retrieval.several import Narrowed, Several
 from core.runtime import Runtime, open_runtime
 from core.settings import Settings
 from core.types import LOCAL, Answer, Caller, Hit, Language
@@ -61,20 +60,6 @@ class Understood:
     query: Query
     changes: tuple[Change, ...] = ()
     also: tuple[str, ...] = ()
-
-
-class _Filtered:
-    """What an answer may be made of: what the query's filters let through."""
-
-    def __init__(self, places: Several, query: Query) -> None:
-        self._places, self._query = places, query
-
-    async def find(self, query: str, top_k: int = 8, *, terms_from: str | None = None) -> Found:
-        options = replace(self._query.options(top_k), collapse=None, sentences=False)
-        return await self._places.find(query, terms_from=terms_from, options=options)
-
-    def meaning(self) -> Meaning | None:
-        return self._places.meaning()
 
 
 class Search:
@@ -201,7 +186,8 @@ class Search:
             InputError: the query is empty or too long.
         """
         chat: ChatModel | None = self.runtime.chat() if written and self.able() else None
-        answerer = Answerer(_Filtered(Several(await self._ready(query, caller)), query), chat)
+        options = replace(query.options(DEPTH), collapse=None, sentences=False)
+        answerer = Answerer(Narrowed(Several(await self._ready(query, caller)), options), chat)
         told: Language = language or (
             "zh" if detect_language(query.text, self.runtime.settings.language) == "zh" else "en"
         )

@@ -43,7 +43,7 @@ def without_paragraphs(data: Dataset, *, share: float = 0.5, seed: int = 0) -> D
             records.append(_emptied(record))
         elif any(_holds(by_id[id_].text, record) for id_ in record.relevant if id_ in by_id):
             records.append(record)
-    return replace(data, split=f"{data.split}-paragraphs", records=tuple(records), documents=documents, checksum="")
+    return _renamed(data, "paragraphs", records, documents)
 
 
 def without_sentences(data: Dataset, *, share: float = 0.5, seed: int = 0) -> Dataset:
@@ -74,13 +74,19 @@ def without_sentences(data: Dataset, *, share: float = 0.5, seed: int = 0) -> Da
             records.append(_emptied(record))
         elif any(_holds(texts.get(id_, ""), record) for id_ in record.relevant):
             records.append(record)
-    return replace(data, split=f"{data.split}-sentences", records=tuple(records), documents=documents, checksum="")
+    return _renamed(data, "sentences", records, documents)
 
 
 REMOVALS: Mapping[Removal, Callable[[Dataset], Dataset]] = {
     "paragraphs": without_paragraphs,
     "sentences": without_sentences,
 }
+
+
+def _renamed(data: Dataset, gone: Removal, records: list[Record], documents: tuple[Document, ...]) -> Dataset:
+    """Under a name of its own, so that figures never stand in place of those of the whole."""
+    name = f"{data.name}-without-{gone}"
+    return replace(data, name=name, records=tuple(records), documents=documents, checksum="")
 
 
 def _asked(data: Dataset) -> list[Record]:

@@ -90,6 +90,7 @@ class _Draft:
     differing: tuple[int, int] | None = None  # citations that contradict each other
     removed: int = 0
     first_s: float | None = None
+    threshold: float = REFUSE_BELOW
 
     def add(self, text: str, carried: Iterable[tuple[Unit, float | None]]) -> SentenceReady:
         numbers, fresh = [], []
@@ -136,9 +137,8 @@ class Answerer:
         ranked, hits = weighed.ranked, weighed.hits
         calibrated = await asyncio.to_thread(calibration.in_force, self.index)
         confidence = weighed.evidence.confidence
-        threshold = REFUSE_BELOW
         if calibrated is not None:
-            confidence, threshold = calibrated.confidence(confidence), calibrated.threshold
+            confidence, draft.threshold = calibrated.confidence(confidence), calibrated.threshold
         if weighed.notices:
             draft.notices.extend(weighed.notices)
             yield Notice(weighed.notices[0])
@@ -147,7 +147,7 @@ class Answerer:
             yield AnswerDone(nothing_indexed(draft))
             return
         written: Answer | None = None
-        if self.chat is not None and confidence >= HOPELESS * threshold:
+        if self.chat is not None and confidence >= HOPELESS * draft.threshold:
             async with aclosing(self._written(draft, hits, confidence)) as events:
                 async for event in events:
                     if isinstance(event, AnswerDone):
@@ -160,7 +160,7 @@ class Answerer:
         if written is not None and written.mode == "refused":
             yield AnswerDone(refused(draft, ranked, confidence, written))
             return
-        if confidence < threshold and not draft.sentences:
+        if confidence < draft.threshold and not draft.sentences:
             yield AnswerDone(refused(draft, ranked, confidence))
             return
         mode: Mode = "generated" if draft.sentences else "extractive"
@@ -437,6 +437,7 @@ def finished(draft: _Draft, mode: Mode, confidence: float) -> Answer:
         tuple(dict.fromkeys(draft.notices)),
         trace_id=current_trace().trace_id,
         timings=Timings(draft.first_s, time.perf_counter() - draft.started),
+        threshold=draft.threshold,
     )
 
 

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from core.contracts import ChatModel, EmbeddingModel
 from core.errors import InputError, InvalidSetting, NotFound
 from core.i18n import Phrase
-from core.retrieval import choice, finding, keyword
+from core.retrieval import choice, filters, finding, keyword
 from core.retrieval.allowed import AllowedCache
 from core.retrieval.answer import AnswerDone, AnswerEvent
 from core.retrieval.chroma import ChromaStore
@@ -31,7 +31,7 @@ from core.retrieval.options import SearchOptions
 from core.retrieval.records import CollectionInfo, Found
 from core.retrieval.rerank import Rerankers
 from core.retrieval.search import Mode, VectorLeg
-from core.retrieval.several import Several
+from core.retrieval.several import Narrowed, Several
 from core.retrieval.vocabulary import ALL
 from core.retrieval.words import Words
 from core.types import LOCAL, Answer, Caller, Language, Message, Passage
@@ -270,6 +270,7 @@ class Library:
         language: Language | None = None,
         history: Sequence[Message] = (),
         top_k: int = 8,
+        where: filters.Filter | Mapping[str, Any] | None = None,
     ) -> AsyncGenerator[AnswerEvent, None]:
         """Answer ``question`` from the documents, as a stream of events that ends in one ``AnswerDone``.
 
@@ -277,15 +278,17 @@ class Library:
             chat: writes the answer when it is able to (``capabilities.grounded``); ``None`` quotes the sources.
             language: of the answer's own words; by default the question's.
             history: the conversation so far, oldest first; a follow-up is understood from its last question.
+            where: a filter; the answer is made of nothing else (:mod:`core.retrieval.filters`).
 
         Raises:
-            InputError: empty_question, question_too_long.
+            InputError: empty_question, question_too_long, a filter that is none.
         """
         from core.retrieval.answerer import Answerer
 
-        return Answerer(self.collection(collection), chat).ask(
-            question, language=language, history=history, top_k=top_k
-        )
+        index = self.collection(collection)
+        options = SearchOptions(where=where, sentences=False)
+        searched = Narrowed(Several((index,)), options) if options.where is not None else index
+        return Answerer(searched, chat).ask(question, language=language, history=history, top_k=top_k)
 
     async def answer(
         self,
@@ -296,9 +299,12 @@ class Library:
         language: Language | None = None,
         history: Sequence[Message] = (),
         top_k: int = 8,
+        where: filters.Filter | Mapping[str, Any] | None = None,
     ) -> Answer:
         """The whole answer at once; see :meth:`ask`."""
-        events = self.ask(question, collection=collection, chat=chat, language=language, history=history, top_k=top_k)
+        events = self.ask(
+            question, collection=collection, chat=chat, language=language, history=history, top_k=top_k, where=where
+        )
         async with aclosing(events):
             async for event in events:
                 if isinstance(event, AnswerDone):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 from core.retrieval import fuse, keyword, split, tokens
@@ -70,6 +71,19 @@ class Several:
     def meaning(self) -> Meaning | None:
         """The embedding model of the library; see :meth:`core.retrieval.index.Index.meaning`."""
         return self.indexes[0].meaning()
+
+
+class Narrowed:
+    """``places`` with everything but ``top_k`` settled: what an answer may be made of, and how it is looked for."""
+
+    def __init__(self, places: Several, options: SearchOptions) -> None:
+        self.indexes, self._places, self._options = places.indexes, places, options
+
+    async def find(self, query: str, top_k: int = 8, *, terms_from: str | None = None) -> Found:
+        return await self._places.find(query, terms_from=terms_from, options=replace(self._options, top_k=top_k))
+
+    def meaning(self) -> Meaning | None:
+        return self._places.meaning()
 
 
 def _merged(query: str, terms_from: str, options: SearchOptions, filled: Sequence[tuple[Index, Found]]) -> Found:

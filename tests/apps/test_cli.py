@@ -672,6 +672,9 @@ def test_ask_answers_from_documents_in_both_languages(documents: Path, monkeypat
         as_data = data(touchstone("ask", question, "--json"))
         assert as_data["mode"] == "extractive"
         assert as_data["citations"][0]["quote"] in (documents / source).read_text("utf-8")
+    narrowed = data(touchstone("ask", "电水壶保修多久？", "--filter", "language=en", "--json"))
+    assert all("保修" not in citation["title"] for citation in narrowed["citations"])
+    assert touchstone("ask", "电水壶保修多久？", "--filter", '{"year": {"$near": 3}}').exit_code == 6
 
 
 def test_ask_as_data(documents: Path, monkeypatch: pytest.MonkeyPatch) -> None:

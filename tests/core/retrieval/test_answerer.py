@@ -101,6 +101,57 @@ def test_sources_in_the_other_language_are_marked(shop: Library) -> None:
     assert en.text.startswith("退货政策 (in Chinese): ")
 
 
+def test_an_answer_is_made_of_what_the_filter_lets_through(shop: Library) -> None:
+    question = "几天内可以无理由退货？"
+    assert answered(events(shop, question)).mode == "extractive"
+    only = answered(events(shop, question, where={"language": "en"}))
+    assert all(citation.title != "退货政策" for citation in only.citations)
+    narrowed = answered(events(shop, "How heavy is the tent?", where={"title": {"$ne": "kettle"}}))
+    assert narrowed.mode == "extractive"
+    with pytest.raises(InputError):
+        events(shop, question, where={"year": {"$near": 3}})
+
+
+def test_an_answer_tells_the_threshold_it_was_held_to(shop: Library) -> None:
+    for question in ("几天内可以无理由退货？", "谁赢了昨晚的比赛？"):
+        answer = answered(events(shop, question))
+        assert answer.threshold == answerer.REFUSE_BELOW
+        assert answer.confidence is not None
+        assert (answer.confidence < answer.threshold) == (answer.mode == "refused")
+
+
+ACROSS = {  # Language of the documents: their text, questions it answers in the other language, and some it does not.
+    "en": (
+        "# Boat hire\n\nA rowing boat costs 12 dollars an hour and holds four people. Boats go out from 9:00 to 18:30 between "
+        "April and October.\n\nEach guest pays a deposit of 50 dollars, which is returned when the boat is back and dry. "
+        "Children under six wear a life jacket, which is free.\n\n# Cabins\n\nThe cabins have two beds, a stove and a "
+        "shower. Bookings can be cancelled until three days before arrival.\n\nGuests store their food in the locked box "
+        "behind the house, because of the bears.\n",
+        ("划艇一小时多少钱？", "押金要付多少？", "小木屋的预订最晚什么时候可以取消？"),
+        ("公司的创始人是谁？", "你们的股票代码是什么？", "怎么办护照？"),
+    ),
+    "zh": (
+        "# 游船\n\n划艇每小时 80 元，最多坐四人。四月到十月每天 9:00 至 18:30 开放。\n\n每位游客付押金 300 元，船还回并擦干后退还。"
+        "六岁以下儿童必须穿救生衣，救生衣免费。\n\n# 木屋\n\n木屋有两张床、一个炉子和淋浴。预订可以在入住三天前取消。\n\n"
+        "山里有熊，食物请放进屋后带锁的箱子。\n",
+        ("How much is a rowing boat per hour?", "How much is the deposit?", "How many beds does a cabin have?"),
+        ("Who founded the company?", "What is your stock ticker?"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("language", sorted(ACROSS))
+def test_questions_in_the_other_language_are_answered_or_refused(
+    library: Library, tmp_path: Path, language: str
+) -> None:
+    text, answerable, others = ACROSS[language]
+    (tmp_path / "lake.md").write_text(text, "utf-8")
+    sync(library, tmp_path)
+    modes = {question: answered(events(library, question)).mode for question in (*answerable, *others)}
+    assert {question for question in answerable if modes[question] == "refused"} == set()
+    assert {question for question in others if modes[question] != "refused"} == set()
+
+
 def test_a_list_item_keeps_what_leads_to_it(library: Library, tmp_path: Path) -> None:
     (tmp_path / "list.md").write_text(
         "# Rules\n\nThe following cannot be returned:\n\n- opened ear tips\n- gift cards\n"
