@@ -97,12 +97,14 @@ def _rule(row: Any, where: str) -> Rule:
     for kind in row.get("kinds", ()):
         if kind not in kinds():
             raise InputError(reason="bad_value", name="kinds", value=kind, allowed=", ".join(kinds()))
+    numbers: dict[str, float] = {}
     for name, (fits, allowed) in _ALLOWED.items():
         value = row.get(name, getattr(_DEFAULTS, name))
         if isinstance(value, bool) or not isinstance(value, int | float) or not fits(value):
             raise InputError(reason="bad_value", name=name, value=value, allowed=allowed)
+        numbers[name] = int(value) if name == "least" else float(value)
     listed = {name: tuple(str(value) for value in row.get(name, ())) for name in ("kinds", "only")}
-    return Rule(**{**row, **listed, "id": str(row["id"]).strip()})
+    return Rule(**{**row, **numbers, **listed, "id": str(row["id"]).strip()})
 
 
 _DEFAULTS = Rule("", "burst")

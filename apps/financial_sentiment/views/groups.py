@@ -122,6 +122,8 @@ def _portfolios() -> None:
 
 
 def _edit(known: dict[str, Group], dictionary: Dictionary) -> None:
+    import pandas
+
     new = t("financial_sentiment.portfolio_new")
     picked = st.selectbox(t("financial_sentiment.portfolio"), [*known, new], key="sentiment_portfolio")
     group = known.get(picked)
@@ -130,8 +132,12 @@ def _edit(known: dict[str, Group], dictionary: Dictionary) -> None:
     ids = {label: id_ for id_, label in labels.items()}
     company, weight = t("financial_sentiment.company"), t("financial_sentiment.weight")
     weights = group.weights if group else {}
-    edited: Any = st.data_editor(
-        {company: [labels[id_] for id_ in weights], weight: [float(value) for value in weights.values()]},
+    rows = {
+        company: pandas.Series([labels[id_] for id_ in weights], dtype=object),  # without rows it would be of numbers
+        weight: pandas.Series(weights.values(), dtype=float),
+    }
+    edited = st.data_editor(
+        pandas.DataFrame(rows),
         column_config={
             company: st.column_config.SelectboxColumn(options=sorted(ids), required=True, width="large"),
             weight: st.column_config.NumberColumn(min_value=0.0, default=1.0, required=True),
@@ -159,10 +165,10 @@ def _save(name: str, companies: list[str], weights: list[float]) -> None:
     except TouchstoneError as error:
         states.failed(error)
     else:
-        open_group_next(made.id)
+        _look_at(made.id)
 
 
-def open_group_next(id_: str) -> None:
+def _look_at(id_: str) -> None:
     """Look at a group from within a run, where callbacks' ways are closed."""
     st.query_params["group"] = id_
     st.session_state["sentiment_group"] = id_
@@ -194,7 +200,7 @@ def _files(known: list[Group]) -> None:
             return
         st.session_state[_TAKEN] = (file.file_id, len(made), refused)
         if made:
-            open_group_next(made[0].id)
+            _look_at(made[0].id)
     _, count, refused = st.session_state[_TAKEN]
     if count:
         st.success(t("financial_sentiment.portfolios_taken", count=count), icon=":material/check_circle:")

@@ -37,10 +37,10 @@ def draw() -> None:
 def _edited() -> Rule:
     """The chosen rule as the fields have it."""
     known = {rule.id: rule for rule in desk().rules(session.caller())}
+    titles = {id_: _title(rule) for id_, rule in known.items()} | {_NEW: t("financial_sentiment.rule_new")}
     picked = st.selectbox(
-        t("financial_sentiment.rule"), [*known, _NEW], key="sentiment_rule",
-        format_func=lambda id_: t("financial_sentiment.rule_new") if id_ == _NEW else _title(known[id_]),
-    )  # fmt: skip
+        t("financial_sentiment.rule"), list(titles), key="sentiment_rule", format_func=titles.__getitem__
+    )
     rule = known.get(picked) or Rule("", "burst")
 
     def key(name: str) -> str:
@@ -53,37 +53,37 @@ def _edited() -> Rule:
         rule,
         when=one.selectbox(
             t("financial_sentiment.rule_when"), WHENS, WHENS.index(rule.when), key=key("when"),
-            format_func=lambda name: t(f"financial_sentiment.whens.{name}"),
+            format_func={w: t(f"financial_sentiment.whens.{w}") for w in WHENS}.__getitem__,
         ),
         scope=two.selectbox(
             t("financial_sentiment.rule_scope"), SCOPES, SCOPES.index(rule.scope), key=key("scope"),
-            format_func=lambda name: t(f"financial_sentiment.scopes.{name}"),
+            format_func={s: t(f"financial_sentiment.scopes.{s}") for s in SCOPES}.__getitem__,
         ),
     )  # fmt: skip
     if rule.when == "burst":
         rule = replace(
             rule,
-            least=int(one.number_input(t("financial_sentiment.rule_least"), 1, 1000, rule.least, key=key("least"))),
+            least=int(one.number_input(t("financial_sentiment.rule_least"), 1, None, rule.least, key=key("least"))),
             p_below=float(two.number_input(
-                t("financial_sentiment.rule_p"), 1e-9, 0.5, rule.p_below, format="%g", key=key("p"),
+                t("financial_sentiment.rule_p"), 1e-12, 0.999, min(rule.p_below, 0.999), 0.001, format="%g", key=key("p"),
                 help=t("financial_sentiment.rule_p_help"),
             )),
         )  # fmt: skip
     elif rule.when == "event":
         rule = replace(rule, kinds=tuple(st.multiselect(
             t("financial_sentiment.events"), kinds(), rule.kinds, key=key("kinds"),
-            format_func=lambda kind: t(f"financial_sentiment.event.{kind}"),
+            format_func={k: t(f"financial_sentiment.event.{k}") for k in kinds()}.__getitem__,
         )))  # fmt: skip
     else:
         rule = replace(
             rule,
             level=float(one.slider(t("financial_sentiment.rule_level"), -1.0, 1.0, rule.level, 0.05, key=key("level"))),
             weight=float(two.number_input(
-                t("financial_sentiment.rule_weight"), 0.0, 100.0, rule.weight, 0.5, key=key("weight"),
+                t("financial_sentiment.rule_weight"), 0.0, None, rule.weight, 0.5, key=key("weight"),
                 help=t("financial_sentiment.rule_weight_help"),
             )),
         )  # fmt: skip
-    cooldown = st.number_input(t("financial_sentiment.rule_cooldown"), 0.0, 720.0, rule.cooldown_h, 1.0, key=key("cool"))
+    cooldown = st.number_input(t("financial_sentiment.rule_cooldown"), 0.0, None, rule.cooldown_h, 1.0, key=key("cool"))
     return replace(rule, cooldown_h=float(cooldown), only=_only(rule, key("only")))
 
 
@@ -101,7 +101,9 @@ def _only(rule: Rule, key: str) -> tuple[str, ...]:
 
 
 def _title(rule: Rule) -> str:
-    return f"{rule.id} · {t(f'financial_sentiment.whens.{rule.when}')} · {t(f'financial_sentiment.scopes.{rule.scope}')}"
+    return (
+        f"{rule.id} · {t(f'financial_sentiment.whens.{rule.when}')} · {t(f'financial_sentiment.scopes.{rule.scope}')}"
+    )
 
 
 def _save(rule: Rule) -> None:
@@ -170,11 +172,16 @@ def _quiet() -> None:
     kept = desk().quiet(caller)
     shown = kept or Quiet()
     on = st.toggle(
-        t("financial_sentiment.quiet_on"), kept is not None, key="sentiment_quiet", help=t("financial_sentiment.quiet_help")
+        t("financial_sentiment.quiet_on"),
+        kept is not None,
+        key="sentiment_quiet",
+        help=t("financial_sentiment.quiet_help"),
     )
     if on:
         one, two = st.columns(2)
-        begin = one.time_input(t("financial_sentiment.quiet_begin"), time.fromisoformat(shown.begin), key="sentiment_quiet_a")
+        begin = one.time_input(
+            t("financial_sentiment.quiet_begin"), time.fromisoformat(shown.begin), key="sentiment_quiet_a"
+        )
         end = two.time_input(t("financial_sentiment.quiet_end"), time.fromisoformat(shown.end), key="sentiment_quiet_b")
         zones = list(dict.fromkeys([shown.zone, *ZONES]))
         zone = st.selectbox(t("financial_sentiment.quiet_zone"), zones, key="sentiment_quiet_zone")
