@@ -55,7 +55,6 @@ class Set:
     shipped: bool = False
     heads: tuple[str, ...] = ("words", "full")  # the last is the one that is published
     labels: tuple[str, ...] = LABELS  # without them, systems that know only those of sentiment are left out
-    also: Callable[[Path], Sequence[Row]] | None = None  # rows of another set to learn from, too
 
 
 def _own_chinese(_: Path) -> Split:
@@ -66,7 +65,7 @@ SETS = {
     "sentfin": Set("SEntFiN, per entity", "sentfin", public.sentfin, "accuracy", shipped=True),
     "twitter": Set("Twitter financial news", "twitter_financial_news", public.twitter, "weighted_f1"),
     "finfe": Set("FinFE, texts not in train", "fincuge_zh", public.finfe, "accuracy"),
-    "fiqa": Set("FiQA-SA", "fiqa_sa", public.fiqa, "weighted_f1"),
+    "fiqa": Set("FiQA-SA", "fiqa_sa", public.fiqa, "weighted_f1", heads=("words",)),
     "finnsp": Set(
         "FinNSP, is there negative news", "fincuge_zh", public.finnsp, "accuracy", heads=("words",),
         labels=("negative", "neutral"),
@@ -102,8 +101,6 @@ def measure(name: str, data: Path, split: str, *, heads: Sequence[str], vectors:
     outputs["tfidf+svm"] = _tfidf(learned, rows)
     if chosen.labels and not chosen.shipped:
         outputs["as shipped"] = _among(chosen.labels, _head("words", learned, rows, shipped=True, vectors=None))
-    if chosen.also:
-        learned = (*learned, *chosen.also(data))
     for kind in (kind for kind in chosen.heads if kind in heads):
         outputs[kind] = _head(kind, learned, rows, shipped=chosen.shipped and split == "test", vectors=vectors)
     return [evaluation(chosen.title, system, rows, found, split) for system, found in outputs.items()]

@@ -13,7 +13,7 @@ from apps.financial_sentiment.views.state import shades
 from apps.ui.session import t
 
 
-def course(days: Sequence[Day]) -> None:
+def course(days: Sequence[Day], *, volume_title: str = "volume_title") -> None:
     import altair as alt
 
     good, bad = shades()
@@ -59,7 +59,7 @@ def course(days: Sequence[Day]) -> None:
     )
     st.markdown(f"**{t('financial_sentiment.mood_title')}**", anchors=False)
     st.altair_chart((zero + band + line).properties(height=190))
-    st.markdown(f"**{t('financial_sentiment.volume_title')}**", anchors=False)
+    st.markdown(f"**{t(f'financial_sentiment.{volume_title}')}**", anchors=False)
     st.altair_chart(volume.properties(height=180))
     with st.expander(t("financial_sentiment.table"), icon=":material/table:", type="compact"):
         st.dataframe(

@@ -59,7 +59,7 @@ def _files() -> None:
 
 def _feed() -> None:
     with st.form("sentiment_feed", border=False):
-        url = st.text_input(t("financial_sentiment.feed"), placeholder="https://…")
+        url = st.text_input(t("financial_sentiment.feed"), placeholder="https://… · akshare:600519 · yfinance:AAPL")
         asked = st.form_submit_button(t("financial_sentiment.fetch"), icon=":material/rss_feed:")
     if asked:
         with states.loading():

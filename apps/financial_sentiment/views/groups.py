@@ -73,7 +73,7 @@ def _one(standing: GroupStanding) -> None:
     mood = f":{color_of(standing.index.mood)}[**{signed(standing.index.mood)}**]"
     deviation = f":small[:gray[± {standing.index.deviation:.2f}]]"
     st.markdown(f"### {inert(_name(standing.group))}  {mood} {deviation}", anchors=False)
-    charts.course(desk().group_timeline(standing.group.id, session.caller(), at=at()))
+    charts.course(desk().group_timeline(standing.group.id, session.caller(), at=at()), volume_title="mentions_title")
     st.markdown(f"**{t('financial_sentiment.members', count=len(standing.members))}**", anchors=False)
     shown = [m for m in standing.members if m.items] or list(standing.members)
     ids = [m.company.id for m in shown]

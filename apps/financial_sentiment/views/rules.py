@@ -60,6 +60,7 @@ def _edited() -> Rule:
             format_func={s: t(f"financial_sentiment.scopes.{s}") for s in SCOPES}.__getitem__,
         ),
     )  # fmt: skip
+    one, two = st.columns(2)  # again, so that a narrow screen keeps the order
     if rule.when == "burst":
         rule = replace(
             rule,
@@ -79,11 +80,13 @@ def _edited() -> Rule:
             rule,
             level=float(one.slider(t("financial_sentiment.rule_level"), -1.0, 1.0, rule.level, 0.05, key=key("level"))),
             weight=float(two.number_input(
-                t("financial_sentiment.rule_weight"), 0.0, None, rule.weight, 0.5, key=key("weight"),
+                t("financial_sentiment.rule_weight"), 0.0, None, rule.weight, 0.5, format="%g", key=key("weight"),
                 help=t("financial_sentiment.rule_weight_help"),
             )),
         )  # fmt: skip
-    cooldown = st.number_input(t("financial_sentiment.rule_cooldown"), 0.0, None, rule.cooldown_h, 1.0, key=key("cool"))
+    cooldown = st.number_input(
+        t("financial_sentiment.rule_cooldown"), 0.0, None, rule.cooldown_h, 1.0, format="%g", key=key("cool")
+    )
     return replace(rule, cooldown_h=float(cooldown), only=_only(rule, key("only")))
 
 
