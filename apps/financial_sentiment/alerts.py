@@ -25,6 +25,7 @@ SHIPPED = Path(__file__).parent / "data" / "alerts.yaml"
 WHENS = ("burst", "mood_below", "mood_above", "event")
 SCOPES = ("company", "group")
 MOST_EVIDENCE = 5
+LONGEST_COOLDOWN_H = 720  # as far as a replay looks back for alerts that keep a rule silent
 _HOUR = 3600.0
 
 
@@ -81,7 +82,7 @@ _ALLOWED: dict[str, tuple[Callable[[float], bool], str]] = {
     "p_below": (lambda p: 0 < p < 1, "0 … 1"),
     "level": (lambda mood: -1 <= mood <= 1, "-1 … 1"),
     "weight": (lambda weight: weight >= 0, "0 …"),
-    "cooldown_h": (lambda hours: hours >= 0, "0 …"),
+    "cooldown_h": (lambda hours: 0 <= hours <= LONGEST_COOLDOWN_H, f"0 … {LONGEST_COOLDOWN_H}"),
     "least": (lambda count: count >= 1, "1 …"),
 }
 

@@ -7,7 +7,7 @@ from datetime import time
 
 import streamlit as st
 
-from apps.financial_sentiment.alerts import SCOPES, WHENS, Alert, Rule
+from apps.financial_sentiment.alerts import LONGEST_COOLDOWN_H, SCOPES, WHENS, Alert, Rule
 from apps.financial_sentiment.digest import alert_text, group_name, subject_name
 from apps.financial_sentiment.events import kinds
 from apps.financial_sentiment.notices import Quiet
@@ -85,7 +85,13 @@ def _edited() -> Rule:
             )),
         )  # fmt: skip
     cooldown = st.number_input(
-        t("financial_sentiment.rule_cooldown"), 0.0, None, rule.cooldown_h, 1.0, format="%g", key=key("cool")
+        t("financial_sentiment.rule_cooldown"),
+        0.0,
+        float(LONGEST_COOLDOWN_H),
+        rule.cooldown_h,
+        1.0,
+        format="%g",
+        key=key("cool"),
     )
     return replace(rule, cooldown_h=float(cooldown), only=_only(rule, key("only")))
 
