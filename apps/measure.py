@@ -54,8 +54,16 @@ ROWS = (
     _retrieval("cmrc2018-among-scifact", "cmrc2018/cmrc2018_dev.json", "--among", "{root}/scifact"),
     *(
         Row(f"sentiment-{name}", ("-m", "apps.financial_sentiment.evaluate", "--data", "{root}", "--set", name), folder)
-        for name, folder in (("sentfin", "sentfin"), ("twitter", "twitter_financial_news"), ("finfe", "fincuge_zh"))
+        for name, folder in (
+            ("sentfin", "sentfin"),
+            ("twitter", "twitter_financial_news"),
+            ("finfe", "fincuge_zh"),
+            ("fiqa", "fiqa_sa"),
+            ("finnsp", "fincuge_zh"),
+            ("finese", "fincuge_zh"),
+        )
     ),
+    Row("sentiment-zh", ("-m", "apps.financial_sentiment.evaluate", "--set", "zh")),
     Row(
         "recommendation",
         ("-m", "apps.recommendation.evaluate", "--data", "{data}", "--new-items"),

@@ -1,21 +1,24 @@
-"""``touchstone sentiment``: what a text, or each item of a file, says of the companies in it; ``train sentiment``."""
+"""``touchstone sentiment``: what a text, or each item of a file, says of the companies in it, and a folder that is
+watched; ``train sentiment``."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from apps.commands.checkup import Json
-from apps.commands.shell import Command, Out, out_of, plain, table
+from apps.commands.shell import STOPPED, Command, Group, Out, out_of, plain, table
 from apps.commands.train import app as train_app
 from core.errors import InputError
 from core.i18n import message
 
 if TYPE_CHECKING:
     from apps.financial_sentiment.analysis import Opinion
+    from apps.financial_sentiment.notices import Notice
 
 SHOWN = 100  # characters of the evidence shown to people
 
@@ -23,8 +26,16 @@ SHOWN = 100  # characters of the evidence shown to people
 def sentiment(
     text: Annotated[str | None, typer.Argument(help="cli.sentiment.text", metavar="TEXT")] = None,
     file: Annotated[Path | None, typer.Option("--file", "-f", help="cli.sentiment.file")] = None,
+    watch: Annotated[Path | None, typer.Option("--watch", "-w", help="cli.sentiment.watch", metavar="FOLDER")] = None,
+    every: Annotated[float, typer.Option("--every", min=0.1, help="cli.sentiment.every")] = 10.0,
+    once: Annotated[bool, typer.Option("--once", help="cli.sentiment.once")] = False,
     json: Json = False,
 ) -> None:
+    if watch is not None:
+        if text is not None or file is not None:
+            raise typer.BadParameter("TEXT / --file / --watch")
+        _watch(watch, every, once, json)
+        return
     from apps.financial_sentiment import sources
     from apps.financial_sentiment.service import Desk
     from core.providers.sync import run
@@ -52,6 +63,50 @@ def sentiment(
         _show(out, bodies, found)
         told = [_data(body, opinions) for body, opinions in zip(bodies, found, strict=True)]
         out.document({"texts": told, "refused": refused})
+
+
+def _watch(folder: Path, every_s: float, once: bool, json: bool) -> None:
+    """Read the folder into the desk again and again, and tell alerts as they are handed over."""
+    import time
+
+    from apps.financial_sentiment.digest import alert_text, subject_name
+    from apps.financial_sentiment.service import Desk
+    from apps.financial_sentiment.watch import Watch
+    from core.runtime import open_runtime
+
+    with open_runtime() as runtime:
+        out = out_of(runtime.settings, json)
+        desk = Desk(runtime)
+        watched = Watch(desk, still_s=0.0 if once else 1.0)
+        path = watched.add(folder)
+
+        def told(notice: Notice) -> None:
+            for alert in notice.alerts:
+                name = plain(subject_name(alert, desk.dictionary(), out.language))
+                out.say(f"! {name}: {alert_text(alert, out.language)}")
+            out.document({"notice": asdict(notice)})
+
+        if not once:
+            out.note(out.t("index.watching"))
+        try:
+            while True:
+                for read in watched.look():
+                    if read.error:
+                        out.note(f"✗ {plain(read.error['where'])}: {plain(read.error[out.language])}")
+                    out.say(f"{plain(read.path)}: " + out.t("sentiment.read", **{**_COUNTS, **read.counts}))
+                    out.document({"file": asdict(read)})
+                (error,) = [f.error for f in watched.folders() if f.path == path]
+                if error:
+                    out.note(f"✗ {plain(error[out.language])}")
+                desk.hand_over(told, channel="terminal")
+                if once:
+                    raise typer.Exit(1 if error else 0)
+                time.sleep(every_s)
+        except KeyboardInterrupt:
+            raise typer.Exit(STOPPED) from None
+
+
+_COUNTS = dict.fromkeys(("new", "updated", "copies", "known", "refused"), 0)
 
 
 def _show(out: Out, bodies: list[str], found: list[list[Opinion]]) -> None:
@@ -99,8 +154,6 @@ def train_sentiment(
     force: Annotated[bool, typer.Option("--force", help="cli.train.sentiment.force")] = False,
     json: Json = False,
 ) -> None:
-    from dataclasses import asdict
-
     from apps.financial_sentiment.service import Desk
     from core.runtime import open_runtime
 

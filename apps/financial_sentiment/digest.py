@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from apps.financial_sentiment.alerts import Alert
+from apps.financial_sentiment.companies import Dictionary
 from core.i18n import message
 
 if TYPE_CHECKING:
@@ -27,6 +28,26 @@ def alert_text(alert: Alert, language: str) -> str:
     return message(f"financial_sentiment.reason.{alert.when}", language, **told)
 
 
+SECTORS = (
+    "autos", "consumer", "energy", "finance", "health", "industry", "materials", "property", "technology", "telecom",
+)  # fmt: skip
+
+
+def group_name(id_: str, language: str) -> str:
+    """What a group is called: a portfolio by its name, a sector that ships in the language, another as it is written."""
+    kind, _, name = id_.partition(":")
+    known = kind == "sector" and name in SECTORS
+    return message(f"financial_sentiment.sector.{name}", language) if known else name
+
+
+def subject_name(alert: Alert, dictionary: Dictionary, language: str) -> str:
+    """What an alert's company or group is called."""
+    if alert.scope == "group":
+        return group_name(alert.subject, language)
+    company = dictionary.companies.get(alert.subject)
+    return company.name(language) if company else alert.subject
+
+
 def plain(digest: Digest, names: dict[str, str], language: str) -> str:
     """The whole brief as plain text."""
     lines = [
@@ -40,6 +61,6 @@ def plain(digest: Digest, names: dict[str, str], language: str) -> str:
         lines += [f"  - {r.evidence} ({r.item.source})" for r in reported]
     if digest.alerts:
         lines.append("")
-        lines += [f"! {names.get(a.company, a.company)}: {alert_text(a, language)}" for a in digest.alerts]
+        lines += [f"! {names.get(a.subject, a.subject)}: {alert_text(a, language)}" for a in digest.alerts]
     lines.append("\n" + message("financial_sentiment.no_advice", language))
     return "\n".join(lines)

@@ -129,6 +129,9 @@ class Items:
         if before and before["seen_at"] > seen:  # an older version that comes late changes nothing that was known
             counts["known"] += 1
             return
+        if before and self._has(db, tenant, item):  # a file of several versions that is read again after a kill
+            counts["known"] += 1
+            return
         dated: Dated = "source"
         published = item.published_at
         if published is None:
@@ -153,6 +156,15 @@ class Items:
         if before:
             db.execute("UPDATE news_items SET superseded_at = ? WHERE id = ?", (seen, before["id"]))
         counts["updated" if before else "copies" if copy_of else "new"] += 1
+
+    def _has(self, db: sqlite3.Connection, tenant: str, item: NewsItem) -> bool:
+        """Whether the very version that was seen at that time is there."""
+        found = db.execute(
+            "SELECT 1 FROM news_items WHERE tenant = ? AND source = ? AND external_id = ? AND seen_at = ? AND title = ?"
+            " AND text = ?",
+            (tenant, item.source, item.external_id, item.seen_at, item.title, item.text),
+        )
+        return found.fetchone() is not None
 
     def _original(self, db: sqlite3.Connection, tenant: str, item: NewsItem, keys: Sequence[str]) -> int | None:
         """The earliest item seen within the window that says the same."""

@@ -1,7 +1,8 @@
 """Readers of the public sets that sentiment is measured on, from a user's own copy; fixed splits.
 
 SEntFiN (MIT): https://github.com/pyRis/SEntFiN, headlines with a label for each named entity.
-Twitter financial news (MIT on its card): three classes. FinFE of FinCUGE: posts of Chinese stock forums.
+Twitter financial news (MIT on its card): three classes. FiQA-SA: headlines and posts, the three-class split of PIXIU.
+FinFE, FinNSP and FinESE of FinCUGE: posts of Chinese stock forums, negative news, types of risk events.
 """
 
 from __future__ import annotations
@@ -100,6 +101,59 @@ def finfe(folder: Path) -> Split:
         votes.setdefault(text, []).append(label)
     train = [(text, max(sorted(set(found)), key=found.count)) for text, found in votes.items()]
     return _plain(train, [(text, label) for text, label in parts["eval"] if text not in votes])
+
+
+def fiqa(folder: Path) -> Split:
+    """FiQA-SA as PIXIU splits it, three classes; the target is that of the challenge's own files, where they name one.
+
+    A text of test that stands in train or validation as well counts in test only.
+    """
+    targets: dict[str, set[str]] = {}
+    for name in ("headline_ABSA_train", "headline_ABSA_test", "post_ABSA_train", "post_ABSA_test"):
+        for told in json.loads(_there(folder / f"task1_{name}.json").read_text("utf-8")).values():
+            targets.setdefault(told["sentence"], set()).update(part["target"] for part in told["info"])
+    parts = {
+        part: [
+            json.loads(line) for line in _there(folder / f"pixiu_fiqasa_{part}.jsonl").read_text("utf-8").splitlines()
+        ]
+        for part in ("train", "valid", "test")
+    }
+    tested = {row["text"] for row in parts["test"]}
+
+    def rows(part: str) -> tuple[Row, ...]:
+        found = []
+        for number, told in enumerate(parts[part]):
+            text, named = told["text"], targets.get(told["text"], set())
+            if part != "test" and text in tested:
+                continue
+            entity = next(iter(named)) if len(named) == 1 else ""
+            own = spans(text, entity) if entity else []
+            found.append(Row(f"{part}:{number}", text, entity, told["label"].lower(), number, mask(text, own)))
+        return tuple(found)
+
+    return Split(rows("train"), rows("valid"), rows("test"))
+
+
+def finnsp(folder: Path) -> Split:
+    """FinNSP: does a text hold negative news of a company? Labels ``negative`` and ``neutral``; title and text together."""
+
+    def read(part: str) -> list[tuple[str, str]]:
+        told = json.loads(_there(folder / f"finnsp_{part}.json").read_text("utf-8"))
+        rows = [row for row in told if str(row[4]) in ("0", "1")]  # train has the line of its heads among the rows
+        return [(f"{title}\n{text}" if title != text else text, ("neutral", "negative")[int(label)])
+                for _, title, text, _, label, _ in rows]  # fmt: skip
+
+    return _plain(read("train"), read("eval"))
+
+
+def finese(folder: Path) -> Split:
+    """FinESE: which type of risk event a text tells of; the subject is not used, it is only known where there is one."""
+
+    def read(part: str) -> list[tuple[str, str]]:
+        told = json.loads(_there(folder / f"finese_{part}.json").read_text("utf-8"))
+        return [(row[1], row[2]) for row in told if len(row) == 4]
+
+    return _plain(read("train"), read("eval"))
 
 
 def _plain(train: Sequence[tuple[str, str]], test: Sequence[tuple[str, str]]) -> Split:

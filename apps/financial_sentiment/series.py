@@ -8,7 +8,8 @@ company's own past: how likely is so much news in a day if it came at the rate o
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from apps.financial_sentiment.items import Mood
@@ -29,6 +30,11 @@ class Index:
     mood: float
     deviation: float
     weight: float
+
+    @property
+    def known(self) -> float:
+        """How much of it rests on news and not on the prior, 0 to 1."""
+        return self.weight / (self.weight + PRIOR)
 
 
 def index(moods: Sequence[Mood], at: float, *, half_life_s: float = HALF_LIFE_S) -> Index:
@@ -51,6 +57,32 @@ def index(moods: Sequence[Mood], at: float, *, half_life_s: float = HALF_LIFE_S)
     return Index(mean, math.sqrt(variance / (whole + PRIOR)), whole)
 
 
+def together(members: Sequence[tuple[float, Index]]) -> Index:
+    """The index of a group from the ``(weight, index)`` of its members.
+
+    A member counts by its weight times how much is known of it, so that a company without news draws nothing to 0;
+    the index's ``weight`` is that of all its members' news.
+
+    >>> together([(3.0, Index(0.5, 0.1, 1e9)), (1.0, Index(-0.5, 0.1, 1e9)), (9.0, index([], 0.0))]).mood
+    0.25
+    """
+    counted = [(share * found.known, found) for share, found in members]
+    whole = sum(count for count, _ in counted)
+    if not whole:
+        return index([], 0.0)
+    mood = sum(count * found.mood for count, found in counted) / whole
+    deviation = math.sqrt(sum((count * found.deviation) ** 2 for count, found in counted)) / whole
+    return Index(mood, deviation, sum(found.weight for _, found in counted))
+
+
+def group_index(moods: Sequence[Mood], at: float, weights: Mapping[str, float]) -> Index:
+    """The index at ``at`` of the companies of ``weights``."""
+    by_company: dict[str, list[Mood]] = defaultdict(list)
+    for mood in moods:
+        by_company[mood.company].append(mood)
+    return together([(share, index(by_company[company], at)) for company, share in weights.items()])
+
+
 @dataclass(frozen=True, slots=True)
 class Volume:
     """``count`` items in the day before a time; ``expected`` by the weeks before; ``p`` of so many or more by chance."""
@@ -61,8 +93,8 @@ class Volume:
 
 
 def volume(moods: Sequence[Mood], at: float) -> Volume:
-    """News of the last 24 hours beside the ``BASELINE_DAYS`` before them. Counts when items were seen."""
-    seen = [mood.seen_at for mood in moods if mood.seen_at <= at]
+    """News of the last 24 hours beside the ``BASELINE_DAYS`` before them. Counts when items were seen, each once."""
+    seen = {mood.item_id: mood.seen_at for mood in moods if mood.seen_at <= at}.values()
     count = sum(moment > at - DAY for moment in seen)
     begin = at - DAY * (BASELINE_DAYS + 1)
     before = sum(begin < moment <= at - DAY for moment in seen)
@@ -98,11 +130,16 @@ class Day:
         return self.positive + self.neutral + self.negative
 
 
-def days(moods: Sequence[Mood], at: float, count: int) -> list[Day]:
-    """The ``count`` days up to ``at``, oldest first; each knows only what was seen by its end."""
+def days(moods: Sequence[Mood], at: float, count: int, *, weights: Mapping[str, float] | None = None) -> list[Day]:
+    """The ``count`` days up to ``at``, oldest first; each knows only what was seen by its end.
+
+    Args:
+        weights: of a group's companies; an item counts for each of them that it names.
+    """
     found = []
     for number in range(count - 1, -1, -1):
         end = at - number * DAY
         labels = [m.label for m in moods if end - DAY < m.moment <= end and m.seen_at <= end]
-        found.append(Day(end, index(moods, end), *(labels.count(name) for name in ("positive", "neutral", "negative"))))
+        now = index(moods, end) if weights is None else group_index(moods, end, weights)
+        found.append(Day(end, now, *(labels.count(name) for name in ("positive", "neutral", "negative"))))
     return found

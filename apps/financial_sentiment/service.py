@@ -13,22 +13,26 @@ from __future__ import annotations
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import apps.i18n  # noqa: F401  (its import registers the catalogue)
 from apps.financial_sentiment import alerts as rules
-from apps.financial_sentiment import analysis, companies, own, series, sources
+from apps.financial_sentiment import analysis, companies, groups, own, series, sources
 from apps.financial_sentiment.alerts import Alert, Rule
 from apps.financial_sentiment.analysis import Analyzer, Opinion
+from apps.financial_sentiment.choices import Choices
 from apps.financial_sentiment.companies import Company, Dictionary
+from apps.financial_sentiment.groups import Group, Portfolios
 from apps.financial_sentiment.head import Head
 from apps.financial_sentiment.items import Added, Items, Mood, NewsItem, Stored
+from apps.financial_sentiment.notices import Notice, Quiet, notices
 from apps.financial_sentiment.own import Trained
 from apps.financial_sentiment.public import LABELS
-from apps.financial_sentiment.series import DAY, Day, Index
+from apps.financial_sentiment.series import DAY, Day
 from apps.financial_sentiment.sources import COLUMNS, Columns, Reading, Refused
+from apps.financial_sentiment.standings import GroupStanding, Standing, group_standing, standing
 from core.errors import InputError, NotFound
 from core.providers.sync import run
 from core.runtime import Runtime, open_runtime
@@ -46,18 +50,6 @@ class Import:
 
     added: Added
     refused: tuple[Refused, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """A company at a time. ``change`` is the index now minus that of ``days`` before; ``last`` are daily figures."""
-
-    company: Company
-    index: Index
-    change: float
-    items: int
-    last: tuple[Day, ...]
-    events: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +80,8 @@ class Desk:
     def __init__(self, runtime: Runtime, head: Head | None = None) -> None:
         self.runtime = runtime
         self.items = Items(runtime.workspace)
+        self.choices = Choices(runtime.workspace)
+        self._portfolios = Portfolios(runtime.workspace)
         self._given = head
         self.heads = runtime.workspace.folder / "heads" / "sentiment"
         self._own: tuple[str, Head | None] | None = None  # what is in use, and the head
@@ -135,6 +129,47 @@ class Desk:
         if found is None:
             raise NotFound(kind="company", value=id_)
         return found
+
+    # --- groups -------------------------------------------------------------------------------
+
+    def groups(self, caller: Caller = LOCAL) -> list[Group]:
+        """The tenant's portfolios by name, then the sectors of the dictionary."""
+        dictionary = self.dictionary(caller)
+        return [*self._portfolios.all(caller, dictionary), *groups.sectors(dictionary)]
+
+    def group(self, id_: str, caller: Caller = LOCAL) -> Group:
+        """
+        Raises:
+            NotFound: no group has this id.
+        """
+        for group in self.groups(caller):
+            if group.id == id_:
+                return group
+        raise NotFound(kind="group", value=id_)
+
+    def save_portfolio(self, name: str, weights: Mapping[str, float], caller: Caller = LOCAL) -> Group:
+        """Keep a portfolio; one of the same name is replaced.
+
+        Raises:
+            InputError: (``bad_value``) no name, no company, a weight that is not positive.
+            NotFound: a company is not in the dictionary.
+        """
+        made = groups.portfolio(name, weights, self.dictionary(caller))
+        self._portfolios.save(caller, [made])
+        return made
+
+    def delete_portfolio(self, name: str, caller: Caller = LOCAL) -> None:
+        """
+        Raises:
+            NotFound: there is none of this name.
+        """
+        self._portfolios.delete(caller, name)
+
+    def add_portfolios(self, text: str, where: str, caller: Caller = LOCAL) -> tuple[list[Group], list[Refused]]:
+        """Keep the portfolios of a CSV text; see :func:`apps.financial_sentiment.groups.parse`."""
+        made, refused = groups.parse(text, where, self.dictionary(caller))
+        self._portfolios.save(caller, made)
+        return made, refused
 
     # --- news ---------------------------------------------------------------------------------
 
@@ -225,26 +260,46 @@ class Desk:
         """Every company named in the last ``days``, the most spoken of first."""
         at = time.time() if at is None else at
         by_company = self._by_company(caller, at, (days + series.BASELINE_DAYS) * DAY)
-        found = []
-        for id_, moods in by_company.items():
-            recent = [m for m in moods if m.moment > at - days * DAY]
-            company = self.dictionary(caller).companies.get(id_)
-            if not recent or company is None:
-                continue
-            now = series.index(moods, at)
-            events = [kind for m in reversed(recent) if m.label == "negative" for kind, _, _ in m.events]
-            found.append(
-                Standing(
-                    company, now, now.mood - series.index(moods, at - change_days * DAY).mood, len(recent),
-                    tuple(series.days(moods, at, days)), tuple(dict.fromkeys(events)),
-                )
-            )  # fmt: skip
+        known = self.dictionary(caller).companies
+        found = [
+            standing(known[id_], moods, at, days=days, change_days=change_days)
+            for id_, moods in by_company.items()
+            if id_ in known and any(m.moment > at - days * DAY for m in moods)
+        ]
         return sorted(found, key=lambda s: (-s.items, s.company.id))
 
     def timeline(self, company: str, caller: Caller = LOCAL, *, at: float | None = None, days: int = 60) -> list[Day]:
         """The company's index and volume, a row per day, oldest first."""
         at = time.time() if at is None else at
         return series.days(self.items.moods(caller, at, company=company), at, days)
+
+    def group_standings(
+        self, caller: Caller = LOCAL, *, at: float | None = None, days: int = 14, change_days: int = 7
+    ) -> list[GroupStanding]:
+        """Every portfolio, and every sector that was named in the last ``days``."""
+        at = time.time() if at is None else at
+        by_company = self._by_company(caller, at, (days + series.BASELINE_DAYS) * DAY)
+        dictionary = self.dictionary(caller)
+        found = [
+            group_standing(group, by_company, dictionary, at, days=days, change_days=change_days)
+            for group in self.groups(caller)
+            if group.kind == "portfolio" or any(id_ in by_company for id_ in group.weights)
+        ]
+        return [s for s in found if s.items or s.group.kind == "portfolio"]
+
+    def group_timeline(
+        self, group: str, caller: Caller = LOCAL, *, at: float | None = None, days: int = 60
+    ) -> list[Day]:
+        """A group's index and mentions, a row per day, oldest first.
+
+        Raises:
+            NotFound: no group has this id.
+        """
+        at = time.time() if at is None else at
+        weights = self.group(group, caller).weights
+        by_company = self._by_company(caller, at, (days + series.BASELINE_DAYS) * DAY)
+        moods = [mood for company in weights for mood in by_company.get(company, ())]
+        return series.days(moods, at, days, weights=weights)
 
     def reported(
         self, company: str, caller: Caller = LOCAL, *, at: float | None = None, since: float = 0.0, limit: int = 50
@@ -263,7 +318,7 @@ class Desk:
         since: float | None = None,
         using: Sequence[Rule] | None = None,
     ) -> list[Alert]:
-        """The alerts of the last thirty days, newest first.
+        """The alerts of the last thirty days by the tenant's rules, newest first.
 
         Args:
             using: other rules, to see how often they would have fired.
@@ -272,7 +327,67 @@ class Desk:
         since = at - ALERT_DAYS * DAY if since is None else since
         begin = since - (series.BASELINE_DAYS + ALERT_DAYS) * DAY
         moods = self.items.moods(caller, at, since=begin, history=True)
-        return rules.replay(moods, rules.shipped() if using is None else using, since=since, until=at)[::-1]
+        chosen = self.choices.rules(caller) if using is None else using
+        return rules.replay(moods, chosen, since=since, until=at, groups=self.groups(caller))[::-1]
+
+    def rules(self, caller: Caller = LOCAL) -> list[Rule]:
+        """The tenant's alert rules; until it has some, those that ship."""
+        return self.choices.rules(caller)
+
+    def save_rules(self, listed: Sequence[Rule] | None, caller: Caller = LOCAL) -> None:
+        """Use these rules, ``None`` for those that ship. The past is told by them, too: alerts are always a replay.
+
+        Raises:
+            InputError: a value that is not allowed, or an id that comes twice.
+        """
+        self.choices.save_rules(caller, listed)
+
+    def preview(
+        self, rule: Rule, caller: Caller = LOCAL, *, at: float | None = None, days: int = 60
+    ) -> tuple[list[Alert], list[Alert]]:
+        """What ``rule`` would have said in the last ``days``, and what the rule of the same id in use says; newest first.
+
+        Raises:
+            InputError: a value of the rule is not allowed.
+        """
+        at = time.time() if at is None else at
+        (checked,) = rules.read(rules.written([rule]))
+        before = [known for known in self.rules(caller) if known.id == rule.id]
+        since = at - days * DAY
+        tried = self.alerts(caller, at=at, since=since, using=[checked])
+        return tried, self.alerts(caller, at=at, since=since, using=before) if before else []
+
+    def notices(
+        self, caller: Caller = LOCAL, *, at: float | None = None, since: float | None = None
+    ) -> tuple[list[Notice], list[Alert]]:
+        """When the alerts since ``since`` (by default a day before) are handed over, and those that quiet hours hold."""
+        at = time.time() if at is None else at
+        listed = self.alerts(caller, at=at, since=at - DAY if since is None else since)
+        return notices(listed, self.choices.quiet(caller), at)
+
+    def hand_over(
+        self, to: Callable[[Notice], None], caller: Caller = LOCAL, *, channel: str, at: float | None = None
+    ) -> int:
+        """Give ``to`` the notices of the last two days that ``channel`` has not had; returns how many.
+
+        A notice is kept as handed over after ``to`` returned, so one during which the process dies comes again.
+        """
+        at = time.time() if at is None else at
+        due, _ = self.notices(caller, at=at, since=at - 2 * DAY)
+        count = 0
+        for notice in due:
+            if new := tuple(self.choices.unsent(caller, channel, notice.alerts)):
+                to(replace(notice, alerts=new))
+                self.choices.sent(caller, channel, new, at)
+                count += 1
+        return count
+
+    def quiet(self, caller: Caller = LOCAL) -> Quiet | None:
+        """The hours in which alerts are gathered instead of handed over one by one."""
+        return self.choices.quiet(caller)
+
+    def save_quiet(self, hours: Quiet | None, caller: Caller = LOCAL) -> None:
+        self.choices.save_quiet(caller, hours)
 
     def digest(self, caller: Caller = LOCAL, *, at: float | None = None, most: int = 6, quotes: int = 3) -> Digest:
         """The brief of the 24 hours up to ``at``: companies that were named, the biggest moves first."""
@@ -280,10 +395,10 @@ class Desk:
         standings = [s for s in self.companies(caller, at=at, days=7, change_days=1) if s.last[-1].count]
         standings.sort(key=lambda s: (-abs(s.change), s.company.id))
         told = []
-        for standing in standings[:most]:
-            listed = self.reported(standing.company.id, caller, at=at, since=at - DAY)
+        for moved in standings[:most]:
+            listed = self.reported(moved.company.id, caller, at=at, since=at - DAY)
             clearest = sorted(listed, key=lambda r: -abs(r.mood.mood))[:quotes]
-            told.append((standing, tuple(clearest)))
+            told.append((moved, tuple(clearest)))
         return Digest(at, tuple(told), tuple(self.alerts(caller, at=at, since=at - DAY)))
 
     # --- a head of one's own ------------------------------------------------------------------

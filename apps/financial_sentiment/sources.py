@@ -30,6 +30,7 @@ SUFFIXES = (".csv", ".jsonl", ".xml", ".rss", ".atom", ".txt", ".md")
 _BREAK = re.compile(r"(?i)<br\s*/?>|</(?:p|div|li|h\d|tr)>")
 _INLINE = re.compile(r"(?i)</?(?:b|i|u|em|strong|a|span|font|small|sup|sub|mark)(?:\s[^<>]{0,2000})?>")
 _TAG = re.compile(r"(?s)<(script|style)\b.*?</\1>|<[^>]{0,2000}>")
+_LATEST_MS = 1e14  # the year 5138; more is no time in seconds or milliseconds
 _FORMATS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%Y/%m/%d", "%Y年%m月%d日")
 
 
@@ -79,6 +80,8 @@ def moment(value: str | float | None) -> float | None:
     if value is None or value == "":
         return None
     if isinstance(value, int | float):
+        if isinstance(value, bool) or not abs(value) < _LATEST_MS:  # NaN is not, either
+            raise InputError(reason="bad_value", name="date", value=value, allowed="2026-03-01T08:00:00+08:00")
         return float(value) / (1000 if value > 1e11 else 1)
     said = value.strip()
     if re.fullmatch(r"\d{9,13}(\.\d+)?", said):
@@ -168,10 +171,15 @@ def feed(data: bytes | str, name: str) -> Reading:
 
 
 def fetch(url: str, *, limits: Limits = FEED_LIMITS) -> Reading:
-    """The feed at an address of the public internet that a person gave; what fails is a refusal that says why."""
+    """The feed at an address of the public internet that a person gave, or ``akshare:600519``, ``yfinance:AAPL``; what
+    fails is a refusal that says why."""
+    from apps.financial_sentiment import adapters
+
     try:
+        if adapted := adapters.address(url):
+            return adapted()
         return feed(fetched(url, limits=limits).data, url)
-    except InputError as error:
+    except TouchstoneError as error:
         return Reading(refused=(Refused(url, error),))
 
 

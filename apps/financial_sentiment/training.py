@@ -89,7 +89,6 @@ def _linear(data: Labeled, y: np.ndarray, names: tuple[str, ...], embedding: str
     """The head with a calibration that changes nothing."""
     import numpy as np
     from scipy.sparse import csr_matrix, hstack
-    from sklearn.svm import LinearSVC
 
     vocabularies, blocks = [], []
     for number in range(len(VIEWS)):
@@ -102,16 +101,32 @@ def _linear(data: Labeled, y: np.ndarray, names: tuple[str, ...], embedding: str
     center = data.vectors.mean(axis=0).astype(np.float32)
     dense = dense_features(data.texts, data.vectors, center, recipe.weights)
     matrix = hstack([*blocks, csr_matrix(dense)]).tocsr()
-    svm = LinearSVC(C=recipe.c, random_state=seed).fit(matrix, y)
-    weights, bias = svm.coef_, svm.intercept_
-    if len(names) == 2:
-        weights, bias = np.concatenate([-weights, weights]), np.concatenate([-bias, bias])
+    weights, bias = _one_against_rest(matrix, y, len(names), recipe.c, seed)
     v = matrix.shape[1] - dense.shape[1]
     return Head(
         names, embedding, tuple(vocabularies), recipe.weights, center,
         weights.T[:v].astype(np.float16), weights.T[v:].astype(np.float16), bias.astype(np.float32),
         np.vstack([np.eye(len(names)), np.zeros(len(names))]).astype(np.float32),
     )  # fmt: skip
+
+
+def _one_against_rest(matrix: Any, y: np.ndarray, k: int, c: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Weights ``(k, features)`` and bias ``(k,)``. A label that no row of ``y`` has is always rejected, with the margin
+    -1 of a plain no: the rarest labels are missing where a fold is left out.
+    """
+    import numpy as np
+    from sklearn.svm import LinearSVC
+
+    present = np.unique(y)
+    weights, bias = np.zeros((k, matrix.shape[1])), np.full(k, -1.0)
+    if len(present) == 1:
+        bias[present] = 1.0
+        return weights, bias
+    svm = LinearSVC(C=c, random_state=seed).fit(matrix, y)
+    one_sided = len(present) == 2
+    weights[present] = np.concatenate([-svm.coef_, svm.coef_]) if one_sided else svm.coef_
+    bias[present] = np.concatenate([-svm.intercept_, svm.intercept_]) if one_sided else svm.intercept_
+    return weights, bias
 
 
 def _float16(vocabulary: Vocabulary) -> Vocabulary:

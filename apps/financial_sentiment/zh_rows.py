@@ -1,15 +1,20 @@
-"""The Chinese training rows of this project: ``[+name]``, ``[-name]`` and ``[=name]`` in a line mark its companies."""
+"""The Chinese rows of this project, to train with and, apart from them, to test on: ``[+name]``, ``[-name]`` and
+``[=name]`` in a line mark its companies."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from apps.financial_sentiment.masking import mask
 from apps.financial_sentiment.public import Row
+from core.errors import InputError
 
 FILE = Path(__file__).parent / "data" / "zh_train.txt"
+TEST_FILE = FILE.with_name("zh_test.txt")
+TEST_SHA256 = "9f5fd9f0b726969e89fe155c67675e812472bcc586357079cf9a28ee65245972"  # of the frozen file: a change makes another test
 _MARK = re.compile(r"\[([+=-])([^\]]+)\]")
 _LABELS = {"+": "positive", "=": "neutral", "-": "negative"}
 
@@ -18,6 +23,18 @@ def rows(path: Path = FILE) -> list[Row]:
     """A row for each marked company of each line."""
     lines = path.read_text("utf-8").splitlines()
     return [row for number, line in enumerate(lines) if line and line[0] != "#" for row in marked(line, number)]
+
+
+def test_rows() -> list[Row]:
+    """The frozen test set, which nothing may be chosen by.
+
+    Raises:
+        InputError: (``data_mismatch``) the file is not the one that was frozen.
+    """
+    found = hashlib.sha256(TEST_FILE.read_bytes()).hexdigest()
+    if found != TEST_SHA256:
+        raise InputError(reason="data_mismatch", where=TEST_FILE.name, detail=f"SHA-256 {found}")
+    return rows(TEST_FILE)
 
 
 def marked(line: str, number: int = 0) -> Iterator[Row]:

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from apps.financial_sentiment.alerts import Alert
-from apps.financial_sentiment.digest import alert_text
+from apps.financial_sentiment.digest import alert_text, subject_name
 from apps.financial_sentiment.items import Stored
 from apps.financial_sentiment.service import Reported, Standing
-from apps.financial_sentiment.views.state import at, desk, open_company, when
+from apps.financial_sentiment.views.state import at, desk, open_company, open_group, when
 from apps.ui import session, states
 from apps.ui.inert import inert
 from apps.ui.session import t
@@ -35,10 +35,10 @@ def draw() -> None:
         st.markdown(f"#### {t('financial_sentiment.alerts_title', count=len(found))}", anchors=False)
         if not found:
             states.empty(t("financial_sentiment.no_alerts"))
-        names = {id_: c.name(language) for id_, c in desk().dictionary(caller).companies.items()}
+        dictionary = desk().dictionary(caller)
         items = desk().items.get(caller, [id_ for a in found[:SHOWN] for id_ in a.evidence[:1]])
         for number, alert in enumerate(found[:SHOWN]):
-            _alert(number, alert, names.get(alert.company, alert.company), items)
+            _alert(number, alert, subject_name(alert, dictionary, language), items)
 
 
 def _alert(number: int, alert: Alert, name: str, items: Mapping[int, Stored]) -> None:
@@ -53,8 +53,8 @@ def _alert(number: int, alert: Alert, name: str, items: Mapping[int, Stored]) ->
                 key=f"sentiment_alert_{number}",
                 type="tertiary",
                 icon=":material/arrow_forward:",
-                on_click=open_company,
-                args=(alert.company,),
+                on_click=open_group if alert.scope == "group" else open_company,
+                args=(alert.subject,),
             )
         quote = inert(items[alert.evidence[0]].title) if alert.evidence and alert.evidence[0] in items else ""
         st.markdown(f":small[:gray[{when(alert.at)} · {quote}]]")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import streamlit as st
 
+from apps.financial_sentiment.items import Stored
 from apps.financial_sentiment.public import LABELS
-from apps.financial_sentiment.series import Day
+from apps.financial_sentiment.second import Second, SecondOpinions
 from apps.financial_sentiment.service import Reported
+from apps.financial_sentiment.views import charts
 from apps.financial_sentiment.views.state import (
     at,
     color_of,
@@ -16,7 +16,6 @@ from apps.financial_sentiment.views.state import (
     company_id,
     desk,
     open_company,
-    shades,
     signed,
     when,
 )
@@ -55,13 +54,13 @@ def draw() -> None:
         f":small[:gray[± {standing.index.deviation:.2f} · {inert(codes)}]]",
         anchors=False,
     )
-    days = desk().timeline(picked, caller, at=moment)
-    _charts(days)
+    charts.course(desk().timeline(picked, caller, at=moment))
     shown = st.session_state.get(_MORE, SHOWN)
     reported = desk().reported(picked, caller, at=moment, limit=shown + 1)
     st.markdown(f"#### {t('financial_sentiment.why')}", anchors=False)
+    seconds = SecondOpinions(desk()).of([r.item.id for r in reported], caller, at=moment)
     for item in reported[:shown]:
-        _item(item)
+        _item(item, seconds.get((item.item.id, picked)), moment)
     if len(reported) > shown:
         st.button(t("financial_sentiment.more"), key="sentiment_more_button", on_click=_more)
 
@@ -70,67 +69,9 @@ def _more() -> None:
     st.session_state[_MORE] = st.session_state.get(_MORE, SHOWN) + 2 * SHOWN
 
 
-def _charts(days: list[Day]) -> None:
-    import altair as alt
-
-    good, bad = shades()
-    dates = [f"{datetime.fromtimestamp(d.at, UTC):%Y-%m-%d}" for d in days]
-    mood, day, count = (t(f"financial_sentiment.{name}") for name in ("mood", "day", "items"))
-    lines = [
-        {"day": date, "mood": round(d.index.mood, 3), "low": round(max(-1.0, d.index.mood - d.index.deviation), 3),
-         "high": round(min(1.0, d.index.mood + d.index.deviation), 3)}
-        for date, d in zip(dates, days, strict=True)
-    ]  # fmt: skip
-    names = {label: t(f"financial_sentiment.label.{label}") for label in LABELS}
-    bars = [
-        {"day": date, "label": names[label], "count": getattr(d, label)}
-        for date, d in zip(dates, days, strict=True)
-        for label in LABELS
-    ]
-    axis = alt.Axis(format="%m-%d", title=None, labelAngle=0, tickCount=6)
-    base = alt.Chart(alt.Data(values=lines)).encode(x=alt.X("day:T", axis=axis))
-    scale = alt.Scale(domain=[-1, 1])
-    band = base.mark_area(opacity=0.18, color="#b8892b").encode(y=alt.Y("low:Q", scale=scale, title=mood), y2="high:Q")
-    line = base.mark_line(color="#b8892b", strokeWidth=2).encode(
-        y=alt.Y("mood:Q", scale=scale, title=mood),
-        tooltip=[alt.Tooltip("day:T", title=day, format="%Y-%m-%d"), alt.Tooltip("mood:Q", title=mood, format="+.2f")],
-    )
-    zero = alt.Chart(alt.Data(values=[{"y": 0}])).mark_rule(opacity=0.4, strokeDash=[4, 4]).encode(y="y:Q")
-    volume = (
-        alt.Chart(alt.Data(values=bars))
-        .mark_bar()
-        .encode(
-            x=alt.X("day:T", axis=axis),
-            y=alt.Y("count:Q", title=count, axis=alt.Axis(tickMinStep=1)),
-            color=alt.Color(
-                "label:N",
-                scale=alt.Scale(domain=[names[x] for x in LABELS], range=[bad, "#9aa5b1", good]),
-                legend=alt.Legend(title=None, orient="top"),
-            ),
-            tooltip=[
-                alt.Tooltip("day:T", title=day, format="%Y-%m-%d"),
-                alt.Tooltip("label:N", title=mood),
-                alt.Tooltip("count:Q", title=count),
-            ],
-        )
-    )
-    st.markdown(f"**{t('financial_sentiment.mood_title')}**", anchors=False)
-    st.altair_chart((zero + band + line).properties(height=190))
-    st.markdown(f"**{t('financial_sentiment.volume_title')}**", anchors=False)
-    st.altair_chart(volume.properties(height=180))
-    with st.expander(t("financial_sentiment.table"), icon=":material/table:", type="compact"):
-        st.dataframe(
-            {
-                day: dates[::-1],
-                mood: [round(d.index.mood, 2) for d in reversed(days)],
-                **{names[label]: [getattr(d, label) for d in reversed(days)] for label in LABELS},
-            },
-            hide_index=True,
-        )
-
-
-def _item(reported: Reported) -> None:
+def _item(reported: Reported, second: Second | None, moment: float) -> None:
     item, mood = reported.item, reported.mood
+    versions = [v for v in desk().items.history(session.caller(), item.id) if v.seen_at <= moment]
     with st.container(border=True, gap="xsmall"):
         badges = [
             f":{color_of_label(mood.label)}-badge[{t(f'financial_sentiment.label.{mood.label}')} {mood.probability:.0%}]"
@@ -139,6 +80,8 @@ def _item(reported: Reported) -> None:
             f":orange-badge[{t(f'financial_sentiment.event.{kind}')}]"
             for kind in dict.fromkeys(e[0] for e in mood.events)
         ]
+        if second:
+            badges.append(_second_badge(second))
         st.markdown(" ".join(badges))
         st.markdown(marked(reported))
         facts = [inert(item.source), when(item.published_at)]
@@ -154,6 +97,18 @@ def _item(reported: Reported) -> None:
             )
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f":small[:gray[{' · '.join(facts)}]]", width="stretch")
+            if len(versions) > 1 or reported.copies:
+                _history(reported, versions)
+            if not second:
+                st.button(
+                    t("financial_sentiment.second.ask"),
+                    key=f"sentiment_second_{item.id}_{mood.company}",
+                    icon=":material/balance:",
+                    type="tertiary",
+                    help=t("financial_sentiment.second.help"),
+                    on_click=_ask,
+                    args=(reported,),
+                )
             with st.popover(t("financial_sentiment.correct"), icon=":material/edit:", type="tertiary"):
                 st.pills(
                     t("financial_sentiment.correct_to"),
@@ -164,6 +119,38 @@ def _item(reported: Reported) -> None:
                     on_change=_relabel,
                     args=(item.id, mood.company),
                 )
+
+
+def _second_badge(second: Second) -> str:
+    text = t(
+        f"financial_sentiment.second.{'agrees' if second.agrees else 'differs'}",
+        label=t(f"financial_sentiment.label.{second.label}"), share=f"{second.probability:.0%}", model=inert(second.model),
+    )  # fmt: skip
+    return f":{'gray' if second.agrees else 'violet'}-badge[:material/balance: {text}]"
+
+
+def _ask(reported: Reported) -> None:
+    with states.guarded():
+        SecondOpinions(desk()).ask([reported], session.caller())
+
+
+def _history(reported: Reported, versions: list[Stored]) -> None:
+    """Every version with what changed hands, and the copies, each with the time it was seen."""
+    with st.popover(
+        t("financial_sentiment.history", count=len(versions) + len(reported.copies)), icon=":material/history:",
+        type="tertiary",
+    ):  # fmt: skip
+        for number, version in enumerate(versions, 1):
+            mark = t("financial_sentiment.version", number=number)
+            st.markdown(
+                f"**{mark}** :small[:gray[{when(version.seen_at)}]]  \n{inert(version.title)}"
+                + (f"  \n:small[{inert(version.text[:200])}]" if version.text else "")
+            )
+        for copy in reported.copies:
+            st.markdown(
+                f"**{t('financial_sentiment.copy')}** :small[:gray[{when(copy.seen_at)} · {inert(copy.source)}]]  \n"
+                f"{inert(copy.title)}"
+            )
 
 
 def _relabel(item_id: int, company: str) -> None:

@@ -1,15 +1,22 @@
-"""The sentiment desk's page: overview, one company, alerts, news in and out."""
+"""The sentiment desk's page: overview, groups, one company, alerts, their rules, news in and out."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from apps.financial_sentiment.views import alerts, company, feeds, overview
+from apps.financial_sentiment.views import alerts, company, feeds, groups, overview, rules
 from apps.financial_sentiment.views.state import TAB, as_of, desk, keep_tab, open_tab, tab
 from apps.ui import look, states
 from apps.ui.session import t
 
-TABS = {"overview": overview.draw, "company": company.draw, "alerts": alerts.draw, "news": feeds.draw}
+TABS = {
+    "overview": overview.draw,
+    "groups": groups.draw,
+    "company": company.draw,
+    "alerts": alerts.draw,
+    "rules": rules.draw,
+    "news": feeds.draw,
+}
 
 
 def page() -> None:

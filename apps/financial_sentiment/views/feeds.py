@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+from pathlib import Path
 
 import streamlit as st
 
 from apps.financial_sentiment import companies, sources
+from apps.financial_sentiment.second import SecondOpinions
 from apps.financial_sentiment.service import Import
-from apps.financial_sentiment.views.state import desk, when
+from apps.financial_sentiment.views.state import desk, open_company, watching, when
+from apps.financial_sentiment.watch import Folder, Watch
 from apps.ui import session, states
 from apps.ui.inert import inert
 from apps.ui.session import t
@@ -23,9 +26,11 @@ def draw() -> None:
     with left:
         _files()
         _feed()
+        _folders()
         _companies()
     with right:
         _sources()
+        _second()
         _try()
         _corrections()
 
@@ -54,11 +59,85 @@ def _files() -> None:
 
 def _feed() -> None:
     with st.form("sentiment_feed", border=False):
-        url = st.text_input(t("financial_sentiment.feed"), placeholder="https://…")
+        url = st.text_input(t("financial_sentiment.feed"), placeholder="https://… · akshare:600519 · yfinance:AAPL")
         asked = st.form_submit_button(t("financial_sentiment.fetch"), icon=":material/rss_feed:")
     if asked:
         with states.loading():
             _told(desk().add_reading(sources.fetch(url.strip()), session.caller()))
+
+
+def _folders() -> None:
+    """Folders of this machine that are read again and again; an administrator's, since they are the machine's files."""
+    watch, caller = Watch(desk()), session.caller()
+    known = watch.folders(caller)
+    admin = session.allowed("admin")
+    if not known and not admin:
+        return
+    st.markdown(f"#### {t('financial_sentiment.folders')}", anchors=False)
+    if admin:
+        with st.form("sentiment_folder", border=False, clear_on_submit=True):
+            path = st.text_input(t("financial_sentiment.folder"), help=t("financial_sentiment.folder_help"))
+            if (
+                st.form_submit_button(t("financial_sentiment.folder_watch"), icon=":material/folder_eye:")
+                and path.strip()
+            ):
+                try:
+                    watch.add(Path(path.strip()), caller)
+                except TouchstoneError as error:
+                    states.failed(error)
+                else:
+                    watching(desk())
+                    st.rerun()
+    for folder in known:
+        _folder(watch, folder, admin)
+
+
+def _folder(watch: Watch, folder: Folder, admin: bool) -> None:
+    language = session.language()
+    looked = when(folder.looked_at) if folder.looked_at else "–"
+    with st.container(border=True, gap="xsmall"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{inert(folder.path)}**", width="stretch")
+            if admin:
+                st.button(
+                    t("financial_sentiment.folder_stop"), key=f"sentiment_stop_{folder.path}", type="tertiary",
+                    icon=":material/close:", on_click=watch.remove, args=(folder.path, session.caller()),
+                )  # fmt: skip
+        told = t("financial_sentiment.folder_state", files=folder.files, failed=folder.failed, when=looked)
+        st.caption(told)
+        if folder.error:
+            st.error(inert(folder.error[language]), icon=":material/error:")
+        for file in [f for f in watch.files(folder.path, session.caller()) if f.error][:5]:
+            where = file.error["where"] if file.error else ""
+            st.markdown(f":small[:material/error: **{inert(where)}** {inert((file.error or {}).get(language, ''))}]")
+
+
+def _second() -> None:
+    """How often a second opinion agrees with the head, and where it does not."""
+    told, apart = SecondOpinions(desk()).agreement(session.caller())
+    if not told:
+        return
+    st.markdown(f"#### {t('financial_sentiment.second.title')}", anchors=False)
+    st.dataframe(
+        {
+            t("financial_sentiment.second.language"): [session.LANGUAGE_NAMES[a.language] for a in told],
+            t("financial_sentiment.items"): [a.count for a in told],
+            t("financial_sentiment.second.agreed"): [f"{a.agreed / a.count:.0%}" for a in told],
+            "κ": [round(a.kappa, 2) for a in told],
+        },
+        column_config={
+            "κ": st.column_config.NumberColumn(help=t("financial_sentiment.second.kappa_help"), format="%.2f")
+        },
+        hide_index=True,
+        height="content",
+    )
+    items = desk().items.get(session.caller(), [s.item_id for s in apart[:5]])
+    for s in apart[:5]:
+        first, second = (t(f"financial_sentiment.label.{label}") for label in (s.first, s.label))
+        st.button(
+            f"{first} ≠ {second} · {inert(items[s.item_id].title)}", key=f"sentiment_apart_{s.item_id}_{s.company}",
+            type="tertiary", on_click=open_company, args=(s.company,),
+        )  # fmt: skip
 
 
 def _companies() -> None:

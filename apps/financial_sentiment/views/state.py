@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import streamlit as st
 
+from apps.background import Repeating
 from apps.financial_sentiment.series import DAY
 from apps.financial_sentiment.service import Desk
+from apps.financial_sentiment.watch import Watch
 from apps.ui import session
 from apps.ui.session import t
 from apps.ui.shared import Shared
@@ -18,13 +21,43 @@ from core.runtime import Runtime
 TAB = "sentiment_tab"  # the key of the switch
 _KEPT, _COMPANY, _DATE = "sentiment_kept", "sentiment_company", "sentiment_date"
 BACK_DAYS = 60
+WATCH_EVERY_S = 10.0
+_GROUP = "sentiment_group"
 Color = Literal["red", "green", "gray"]
 
 
 def _opened(runtime: Runtime) -> Desk:
     opened = Desk(runtime)
     opened.prepare(session.caller())
+    watching(opened)
     return opened
+
+
+_lock = threading.Lock()
+_reading: tuple[Desk, Repeating] | None = None  # the desk whose folders are read, and by what
+
+
+def watching(opened: Desk) -> None:
+    """Read the watched folders of ``opened`` in the background from now on, when there are any."""
+    global _reading
+    watch = Watch(opened)
+    with _lock:
+        if _reading is not None and _reading[0] is not opened:
+            _reading[1].stop()
+            _reading = None
+        if _reading is None and watch.any():
+            repeating = Repeating(watch.look_all, every_s=WATCH_EVERY_S, name="touchstone-news-watch")
+            repeating.start()
+            _reading = opened, repeating
+
+
+def stop_watching() -> None:
+    """Read no more folders until :func:`watching` is called again."""
+    global _reading
+    with _lock:
+        if _reading is not None:
+            _reading[1].stop()
+        _reading = None
 
 
 desk = Shared(
@@ -55,6 +88,17 @@ def open_company(id_: str) -> None:
     st.session_state[_COMPANY] = id_
     st.query_params["company"] = id_
     open_tab("company")
+
+
+def group_id() -> str | None:
+    return st.session_state.get(_GROUP) or st.query_params.get("group")
+
+
+def open_group(id_: str) -> None:
+    """Look at one group; the address follows. For callbacks."""
+    st.session_state[_GROUP] = id_
+    st.query_params["group"] = id_
+    open_tab("groups")
 
 
 def as_of() -> None:

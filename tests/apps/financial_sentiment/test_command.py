@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,31 @@ def test_what_is_refused(folder: Path, arguments: list[str]) -> None:
 @pytest.mark.usefixtures("folder")
 def test_a_text_without_a_company_says_so() -> None:
     assert "company" in touchstone("sentiment", "Nothing happened today").stdout
+
+
+def test_a_folder_is_watched_and_alerts_are_told_once(folder: Path) -> None:
+    (folder / "in").mkdir()
+    (folder / "in" / "a.csv").write_text("title\nTesla recalls cars, shares plunge\n", "utf-8")
+    (folder / "in" / "b.csv").write_text("name\nx\n", "utf-8")
+    first = touchstone("sentiment", "--watch", str(folder / "in"), "--once")
+    assert first.exit_code == 0, first.stderr
+    assert "! Tesla: risk event: product safety" in first.stdout
+    assert "a.csv: 1 new" in first.stdout
+    assert "b.csv" in first.stderr
+    assert touchstone("sentiment", "--watch", str(folder / "in"), "--once").stdout == ""
+    (folder / "in" / "c.txt").write_text("Nvidia faces fraud probe", "utf-8")
+    lines = [
+        json.loads(line)
+        for line in _documents(touchstone("sentiment", "-w", str(folder / "in"), "--once", "--json").stdout)
+    ]
+    assert [next(iter(line)) for line in lines] == ["file", "notice"]
+
+
+def _documents(text: str) -> list[str]:
+    return [f"{{{part}" if number else part for number, part in enumerate(text.strip().split("\n{"))]
+
+
+@pytest.mark.usefixtures("folder")
+def test_watching_what_is_not_there_or_a_text_too() -> None:
+    assert touchstone("sentiment", "--watch", "nowhere", "--once").exit_code == 3
+    assert touchstone("sentiment", "Tesla", "--watch", ".", "--once").exit_code == 2

@@ -116,7 +116,7 @@ def test_alerts_of_a_time_begin_those_of_a_later_one(desk: Desk) -> None:
 
 def test_planted_bursts_are_found_and_no_others(desk: Desk) -> None:
     desk.load_sample(now=NOW)
-    found = {(a.company, int((NOW - a.at) // DAY)) for a in desk.alerts(at=NOW, since=0) if a.when == "burst"}
+    found = {(a.subject, int((NOW - a.at) // DAY)) for a in desk.alerts(at=NOW, since=0) if a.when == "burst"}
     assert found == PLANTED
 
 
@@ -129,7 +129,7 @@ def test_alerts_name_their_evidence_and_reason(desk: Desk) -> None:
         for language in ("zh", "en"):
             assert "financial_sentiment" not in alert_text(alert, language)
     default = [a for a in desk.alerts(at=NOW, since=0) if "default" in a.figures.get("kinds", ())]
-    assert {a.company for a in default} == {"x-changqiao"}
+    assert {a.subject for a in default} == {"x-changqiao"}
 
 
 def test_a_rule_keeps_silent_while_it_cools_down() -> None:
@@ -147,6 +147,11 @@ def test_a_rule_keeps_silent_while_it_cools_down() -> None:
         ("- id: a\n  when: never", "bad_value"),
         ("- id: a\n  when: event\n  kinds: [sunshine]", "bad_value"),
         ("- id: a\n  when: burst\n  least: many", "bad_value"),
+        ("- id: a\n  when: burst\n  cooldown_h: 721", "bad_value"),
+        ("- id: a\n  when: burst\n  p_below: 1", "bad_value"),
+        ("- id: a\n  when: mood_below\n  level: true", "bad_value"),
+        ("- id: a\n  when: burst\n  scope: planet", "bad_value"),
+        ("- id: ' '\n  when: burst", "bad_value"),
         ("- id: a\n  when: burst\n- id: a\n  when: burst", "data_duplicate"),
         ("- id: a\n  when: burst\n  color: red", "data_row"),
     ],

@@ -157,3 +157,23 @@ def test_public_sets_are_read_as_published(tmp_path: Path) -> None:
     assert {r.conflicting for r in everything if r.entity != "Acme"} == {True}
     with pytest.raises(MissingFile):
         public.twitter(tmp_path)
+
+
+@pytest.mark.parametrize("common", [("negative", "positive"), ("negative", "neutral", "positive")])
+def test_a_label_with_one_example_is_missing_in_a_fold_and_does_no_harm(common: tuple[str, ...]) -> None:
+    texts = [mask(f"{label} words number {number}", ()) for number in range(20) for label in common]
+    texts.append(mask("a rare thing", ()))
+    labels = [*(label for _ in range(20) for label in common), "rare"]
+    empty = np.empty((len(texts), 0), np.float32)
+    known = training.Labeled(texts, labels, list(range(len(texts))), empty)
+    head = training.fit(known, embedding="")
+    assert head.labels == tuple(sorted({*common, "rare"}))
+    judged = head.judge([mask(f"{label} words", ()) for label in common], np.empty((len(common), 0), np.float32))
+    assert [j.label for j in judged] == list(common)
+
+
+def test_one_label_may_be_all_that_a_fold_has() -> None:
+    texts = [mask(f"good {number}", ()) for number in range(20)] + [mask("bad", ())]
+    known = training.Labeled(texts, ["positive"] * 20 + ["negative"], list(range(21)), np.empty((21, 0), np.float32))
+    (judged,) = training.fit(known, embedding="").judge([mask("good", ())], np.empty((1, 0), np.float32))
+    assert judged.label == "positive"

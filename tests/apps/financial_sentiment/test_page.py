@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
+from datetime import time as clock
+from pathlib import Path
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from apps.financial_sentiment import NewsItem
+from apps.financial_sentiment.notices import Quiet
+from apps.financial_sentiment.second import SecondOpinions
 from apps.financial_sentiment.views import state
+from apps.financial_sentiment.watch import Watch
 from core.i18n import message
 from core.types import LOCAL
 from tests.apps.conftest import Open, words
@@ -48,6 +57,14 @@ def test_every_part_of_the_page(open_page: Open, language: str) -> None:
     whole(at)
     assert text("reason.burst", language, count=4, expected="0.3") in words(at)
 
+    at = look_at(at, "groups")
+    whole(at)
+    assert {"zh": "科技", "en": "Technology"}[language] in list(at.dataframe[0].value.iloc[:, 0])
+
+    at = look_at(at, "rules")
+    whole(at)
+    assert text("preview_count", language, count=7, now=7, days=60) in words(at)
+
     at = look_at(at, "news")
     whole(at)
     at.text_area(key="sentiment_try").set_value("贵州茅台净利润大增").run()
@@ -64,3 +81,132 @@ def test_a_correction_is_kept_and_counts(open_page: Open) -> None:
     at.button_group(key=f"sentiment_label_{item.item.id}_x-tianshu").set_value("negative").run()
     assert desk.labels(LOCAL) == [(item.item.body, "x-tianshu", "negative")]
     assert desk.reported("x-tianshu")[0].mood.mood == -1.0
+
+
+def test_a_rule_is_previewed_saved_and_put_back(open_page: Open) -> None:
+    at = look_at(open_page(PAGE, "en"), "rules")
+    at.selectbox(key="sentiment_rule").set_value("mood_drop").run()
+    before = len(state.desk().preview(state.desk().rules()[1])[0])
+    at.slider(key="sentiment_rule_level_mood_drop").set_value(-0.1).run()
+    whole(at)
+    count = len(state.desk().preview(replace(state.desk().rules()[1], level=-0.1))[0])
+    assert count > before
+    assert text("preview_count", "en", count=count, now=before, days=60) in words(at)
+    assert state.desk().rules()[1].level == -0.4, "nothing is kept before it is saved"
+    at.button(key="sentiment_rule_save").click().run()
+    assert state.desk().rules()[1].level == -0.1
+    at.button(key="sentiment_rules_shipped").click().run()
+    whole(at)
+    assert state.desk().rules()[1].level == -0.4
+
+
+def test_a_new_rule_for_a_group_and_one_without_a_name(open_page: Open) -> None:
+    at = look_at(open_page(PAGE, "zh"), "rules")
+    new = "\u0000new"
+    at.selectbox(key="sentiment_rule").set_value(new).run()
+    at.button(key="sentiment_rule_save").click().run()
+    assert at.error, "it has no name"
+    at.text_input(key=f"sentiment_rule_id_{new}").set_value("行业转冷").run()
+    at.selectbox(key=f"sentiment_rule_when_{new}").set_value("mood_below").run()
+    at.selectbox(key=f"sentiment_rule_scope_{new}").set_value("group").run()
+    at.slider(key=f"sentiment_rule_level_{new}").set_value(-0.05).run()
+    at.button(key="sentiment_rule_save").click().run()
+    whole(at)
+    kept = state.desk().rules()[-1]
+    assert (kept.id, kept.scope, kept.level) == ("行业转冷", "group", -0.05)
+    at = look_at(at, "alerts")
+    whole(at)
+
+
+def test_quiet_hours_are_kept(open_page: Open) -> None:
+    at = look_at(open_page(PAGE, "en"), "rules")
+    at.toggle(key="sentiment_quiet").set_value(True).run()
+    whole(at)
+    assert state.desk().quiet() == Quiet()
+    at.time_input(key="sentiment_quiet_b").set_value(clock(8, 30)).run()
+    assert state.desk().quiet() == Quiet(end="08:30")
+    at.time_input(key="sentiment_quiet_b").set_value(clock(22, 0)).run()
+    assert at.error, "begin and end are the same"
+    at.toggle(key="sentiment_quiet").set_value(False).run()
+    assert state.desk().quiet() is None
+
+
+def test_a_portfolio_is_made_changed_and_brought_as_a_file(open_page: Open) -> None:
+    at = look_at(open_page(PAGE, "en"), "groups")
+    new = text("portfolio_new", "en")
+    at.text_input(key="sentiment_portfolio_name").set_value("Mine").run()
+    rows = [
+        {"Company": "Tianshu Semi · x-tianshu", "Weight": 3.0},
+        {"Company": "Lumivia Health · x-lumivia", "Weight": 1.0},
+    ]
+    at.session_state[f"sentiment_members_{new}"] = {"edited_rows": {}, "added_rows": rows, "deleted_rows": []}
+    at.button(key="sentiment_portfolio_save").click().run()
+    whole(at)
+    assert dict(state.desk().group("portfolio:Mine").weights) == {"x-tianshu": 3, "x-lumivia": 1}
+    assert "Mine" in list(at.dataframe[0].value.iloc[:, 0])
+    csv = b"portfolio,company,weight\nOther,Orrin Air,2\nOther,nobody,1\n"
+    at.file_uploader(key="sentiment_portfolios_file").set_value(("p.csv", csv, "text/csv")).run()
+    assert dict(state.desk().group("portfolio:Other").weights) == {"x-orrin": 2}
+    assert any("nobody" in e.value for e in at.error)
+
+
+def test_versions_and_copies_of_an_item_are_shown(open_page: Open) -> None:
+    at = open_page(PAGE, "en")
+    desk, now = state.desk(), time.time()
+    first = NewsItem("Orrin Air grounds two aircraft", source="wire", external_id="v", seen_at=now - 300)
+    second = replace(first, title="Orrin Air grounds two aircraft, shares fall", text="An update.", seen_at=now - 200)
+    copied = replace(second, source="other", external_id="c", seen_at=now - 100)
+    desk.add([first, second, copied])
+    at.session_state["sentiment_company"] = "x-orrin"
+    at = look_at(at, "company")
+    whole(at)
+    shown = words(at)
+    assert first.title in shown
+    assert text("version", "en", number=2) in shown
+    assert "other" in shown
+
+
+def test_a_second_opinion_is_asked_for_and_shown(open_page: Open, tmp_path: Path) -> None:
+    script = 'rules:\n- reply: \'{"q1": {"o1": 5, "o2": 5, "o3": 90}}\'\n'
+    (tmp_path / "judge.yaml").write_text(script, "utf-8")
+    at = open_page(PAGE, "en", TOUCHSTONE_CHAT="scripted:judge.yaml")
+    desk = state.desk()
+    at.session_state["sentiment_company"] = "x-tianshu"
+    at = look_at(at, "company")
+    item = desk.reported("x-tianshu")[0]
+    at.button(key=f"sentiment_second_{item.item.id}_x-tianshu").click().run()
+    whole(at)
+    (kept,) = SecondOpinions(desk).of([item.item.id]).values()
+    assert kept.label == "positive"
+    assert "90%" in words(at)
+    at = look_at(at, "news")
+    whole(at)
+    assert text("second.title", "en") in words(at)
+
+
+def test_a_folder_is_watched_in_the_background(open_page: Open, tmp_path: Path) -> None:
+    incoming = tmp_path / "incoming"
+    incoming.mkdir()
+    (incoming / "bad.csv").write_text("name\nx\n", "utf-8")
+    at = look_at(open_page(PAGE, "en"), "news")
+    try:
+        folder = next(i for i in at.text_input if i.label == text("folder", "en"))
+        folder.set_value(str(incoming))
+        next(b for b in at.button if b.label == text("folder_watch", "en")).click().run()
+        watch, deadline = Watch(state.desk()), time.monotonic() + 20
+        while not watch.files(str(incoming)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        at.run()
+        whole(at)
+        assert "bad.csv" in words(at)
+    finally:
+        state.stop_watching()
+
+
+def test_only_an_administrator_names_folders(open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    from apps.ui import session
+
+    monkeypatch.setattr(session, "allowed", lambda role: False)
+    at = look_at(open_page(PAGE, "en"), "news")
+    whole(at)
+    assert all(i.label != text("folder", "en") for i in at.text_input)
