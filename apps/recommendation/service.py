@@ -14,6 +14,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,7 @@ from core.types import LOCAL, Caller
 log = logging.getLogger(__name__)
 SAMPLE = "sample"
 SENTENCE_LIMIT = 500  # characters
+STARTERS = 20  # of each kind, for somebody new to choose from
 FEEDBACK = {"like": 1.5, "own": 0.5, "not_interested": -1.0, "less": -2.0}  # what a click weighs in a history
 DAY_S = 86_400.0
 # What a sentence weighs, in deviations of the fused score. Set by hand on the sample, not fitted: there is no public
@@ -93,6 +95,19 @@ class _Catalogue:
     fame: Array
     shows: Mapping[str, Array]  # concept → which items show it
     tags: Counter[str]  # in how many items
+    stock: Array  # bool
+    age: Array
+    kind: Array  # of str
+
+    @cached_property
+    def starters(self) -> list[Item]:
+        """Well-known items of every kind that are not alike, the kinds in turn."""
+        rows = []
+        for kind in dict.fromkeys(item.kind for item in self.items):
+            allowed = np.flatnonzero((self.kind == kind) & self.stock)
+            order = arranged(self.fame, allowed, self.near, count=STARTERS, diversity=0.5, pool=4 * STARTERS)
+            rows.append([self.items[number] for number in order.tolist()])
+        return [row[i] for i in range(STARTERS) for row in rows if i < len(row)]
 
 
 class Recommender:
@@ -164,8 +179,14 @@ class Recommender:
         return self._catalogue().items
 
     def item(self, id_: str) -> Item:
-        """Raises NotFound."""
-        found = self._catalogue()
+        """An item of the catalogue in use. A page asks dozens of times in a run, so only an unknown id looks further.
+
+        Raises:
+            NotFound: no such item.
+        """
+        found = self._fitted
+        if found is None or id_ not in found.number:
+            found = self._catalogue()
         return found.items[self._number(found, id_)]
 
     def history(self, user: str) -> list[Event]:
@@ -189,14 +210,7 @@ class Recommender:
 
     def starters(self, n: int = 9) -> list[Item]:
         """Well-known items that are not alike, for somebody new to choose from; all kinds in turn."""
-        found = self._catalogue()
-        allowed = np.array([i for i, item in enumerate(found.items) if item.stock], dtype=np.int64)
-        order = arranged(found.fame.astype(float), allowed, found.near, count=len(allowed), diversity=0.5, pool=4 * n)
-        kinds: dict[str, list[Item]] = {}
-        for number in order.tolist():
-            kinds.setdefault(found.items[number].kind, []).append(found.items[number])
-        turns = [row[i] for i in range(n) for row in kinds.values() if i < len(row)]
-        return turns[:n]
+        return self._catalogue().starters[:n]
 
     def people(self, limit: int = 50) -> list[str]:
         """People with a history, those with most events first; of the sample, one for each of six tastes."""
@@ -207,7 +221,9 @@ class Recommender:
     def taste(self, user: str, n: int = 2) -> list[str]:
         """The tags that stand out in the history of ``user``, against the whole catalogue."""
         found = self._catalogue()
-        mine = Counter(tag for e in self.history(user) if e.item in found.number for tag in self.item(e.item).tags)
+        mine = Counter(
+            tag for e in self.history(user) if e.item in found.number for tag in found.items[found.number[e.item]].tags
+        )
         return sorted(mine, key=lambda tag: (-(mine[tag] ** 1.5) / (3 + found.tags[tag]), tag))[:n]
 
     def forget(self, user: str, item: str | None = None) -> int:
@@ -293,8 +309,8 @@ class Recommender:
     def _catalogue(self) -> _Catalogue:
         """The catalogue in use; fitted anew when files were imported since, or the models have changed."""
         with self._lock:
-            self._bring_sample()
             if self._fitted is None or self._fitted.source != self._source():
+                self._bring_sample()
                 self._fitted = self._made(lambda _: None)
             return self._fitted
 
@@ -334,7 +350,11 @@ class Recommender:
         }
         titles, tags = preferences.Titles(items), Counter(tag for item in items for tag in item.tags)
         counts = taken_log.counts()
-        return _Catalogue(items, number, fused, vectors, near, titles, source, counts, fame(counts), shows, tags)
+        stock, age = np.array([item.stock for item in items]), np.array([item.age for item in items])
+        kind = np.array([item.kind for item in items])
+        return _Catalogue(
+            items, number, fused, vectors, near, titles, source, counts, fame(counts), shows, tags, stock, age, kind
+        )
 
     def _vectors(self, items: Sequence[Item]) -> Array | None:
         """Embeddings of the items' texts; ``None`` when the model that is set cannot make them."""
@@ -423,27 +443,25 @@ def _allowed(
 ) -> tuple[Array, dict[str, int]]:
     """Numbers of the items that may be shown, and how many each rule kept out."""
     wanted = {s.name for s in said if s.kind == "kind" and s.wanted}
-    unwanted = {s.name for s in said if s.kind == "kind" and not s.wanted}
-    known = {item.kind for item in found.items}
-    kinds = set(filters.kinds) or (wanted & known)
+    unwanted = [s.name for s in said if s.kind == "kind" and not s.wanted]
+    kinds = list(set(filters.kinds) or (wanted & set(found.kind.tolist())))
     again_s = filters.repeat_after_days * DAY_S if filters.repeat_after_days is not None else float("inf")
-    allowed, left_out = [], dict.fromkeys(("seen", "stock", "age", "kind", "tags"), 0)
-    for number, item in enumerate(found.items):
-        if number in seen and now - seen[number] < again_s:
-            rule = "seen"
-        elif filters.in_stock and not item.stock:
-            rule = "stock"
-        elif filters.age is not None and item.age > filters.age:
-            rule = "age"
-        elif (kinds and item.kind not in kinds) or item.kind in unwanted:
-            rule = "kind"
-        elif filters.tags and not set(filters.tags) & set(item.tags):
-            rule = "tags"
-        else:
-            allowed.append(number)
-            continue
-        left_out[rule] += 1
-    return np.array(allowed, dtype=np.int64), {name: count for name, count in left_out.items() if count}
+    nothing = np.zeros(len(found.items), dtype=bool)
+    had = nothing.copy()
+    had[[number for number, at in seen.items() if now - at < again_s]] = True
+    rules = {
+        "seen": had,
+        "stock": ~found.stock if filters.in_stock else nothing,
+        "age": found.age > filters.age if filters.age is not None else nothing,
+        "kind": np.isin(found.kind, unwanted) | (~np.isin(found.kind, kinds) if kinds else nothing),
+        "tags": np.array([not {*filters.tags} & {*item.tags} for item in found.items]) if filters.tags else nothing,
+    }
+    left_out, out = {}, nothing
+    for name, mask in rules.items():
+        if count := int((mask & ~out).sum()):
+            left_out[name] = count
+        out = out | mask
+    return np.flatnonzero(~out), left_out
 
 
 def _like_it(found: _Catalogue, number: int) -> Array:

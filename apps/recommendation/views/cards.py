@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from functools import cache
 
 import streamlit as st
 
@@ -12,8 +14,10 @@ from apps.recommendation.service import Pick
 from apps.recommendation.views.state import label, person, service
 from apps.ui.inert import inert
 from apps.ui.session import language, t
+from core.i18n import message
 
-BUTTONS = {
+ANSWER = "answer_"  # begins the key of a card's answers
+ANSWERS = {
     "like": ":material/thumb_up:",
     "own": ":material/check:",
     "not_interested": ":material/visibility_off:",
@@ -41,17 +45,25 @@ def draw(pick: Pick, place: int) -> None:
             parts.append(f":small[{inert(about)}]")
         parts.append("  \n".join(f":small[:primary[{ICONS[r.kind]}] {said(r)}]" for r in pick.reasons))
         st.markdown("\n\n".join(parts), anchors=False)  # one element: a page costs by their number
-        with st.container(horizontal=True, gap="xsmall"):
-            for kind, icon in BUTTONS.items():
-                st.button(
-                    t(f"recommendation.short.{kind}"),
-                    icon=icon,
-                    key=f"{kind}_{pick.item.id}",
-                    help=t(f"recommendation.feedback.{kind}"),
-                    type="tertiary",
-                    on_click=tell,
-                    args=(pick.item.id, kind),
-                )
+        st.pills(
+            t("recommendation.feedback.label"),
+            ANSWERS,
+            key=f"{ANSWER}{pick.item.id}",
+            format_func=_answers(language()).__getitem__,
+            label_visibility="collapsed",
+            on_change=_answered,
+            args=(pick.item.id,),
+        )  # one element for all answers: four buttons a card were half of what a run costs
+
+
+@cache
+def _answers(language: str) -> Mapping[str, str]:
+    return {kind: f"{icon} {message(f'recommendation.short.{kind}', language)}" for kind, icon in ANSWERS.items()}
+
+
+def _answered(item: str) -> None:
+    if kind := st.session_state.pop(f"{ANSWER}{item}", None):
+        tell(item, kind)
 
 
 def tell(item: str, kind: str) -> None:

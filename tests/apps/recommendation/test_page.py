@@ -6,6 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from apps.recommendation.views import state
+from apps.recommendation.views.cards import ANSWER
 from apps.ui.inert import JOINER
 from core.i18n import message
 from tests.apps.conftest import Open, words
@@ -50,8 +51,8 @@ def test_three_clicks_then_a_dislike(open_page: Open, language: str) -> None:
     mine = titles(at)
     assert mine != popular
     assert text("reason.history", language, title="").split("“")[0].split("《")[0].strip() in words(at)
-    first = next(b.key for b in at.button if b.key and b.key.startswith("not_interested_"))
-    press(at, first)
+    first = next(group for group in at.button_group if group.key and group.key.startswith(ANSWER))
+    first.select("not_interested").run()
     whole(at, language)
     assert mine[0] not in titles(at)
     press(at, "recommend_forget")
