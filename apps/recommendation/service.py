@@ -98,6 +98,7 @@ class _Catalogue:
     stock: Array  # bool
     age: Array
     kind: Array  # of str
+    tastes: dict[str, list[str]] = field(default_factory=dict)  # tags that stand out, by person, as they are asked for
 
     @cached_property
     def starters(self) -> list[Item]:
@@ -191,7 +192,8 @@ class Recommender:
 
     def history(self, user: str) -> list[Event]:
         """What ``user`` did and told, oldest first."""
-        self._bring_sample()
+        if self._fitted is None:
+            self._bring_sample()
         return self.store.events(user)
 
     # --- telling ----------------------------------------------------------------------------------
@@ -221,10 +223,15 @@ class Recommender:
     def taste(self, user: str, n: int = 2) -> list[str]:
         """The tags that stand out in the history of ``user``, against the whole catalogue."""
         found = self._catalogue()
-        mine = Counter(
-            tag for e in self.history(user) if e.item in found.number for tag in found.items[found.number[e.item]].tags
-        )
-        return sorted(mine, key=lambda tag: (-(mine[tag] ** 1.5) / (3 + found.tags[tag]), tag))[:n]
+        if user not in found.tastes:  # a page names people by it, so it stays what it was at the fit
+            mine = Counter(
+                tag
+                for event in self.store.events(user)
+                if event.item in found.number
+                for tag in found.items[found.number[event.item]].tags
+            )
+            found.tastes[user] = sorted(mine, key=lambda tag: (-(mine[tag] ** 1.5) / (3 + found.tags[tag]), tag))
+        return found.tastes[user][:n]
 
     def forget(self, user: str, item: str | None = None) -> int:
         """Take back what ``user`` told, of ``item`` or at all; how much it was."""

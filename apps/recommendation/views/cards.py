@@ -37,19 +37,19 @@ TAGS = 3
 _SENTENCE = re.compile(r"[^。！？.!?]*[。！？.!?]?")
 
 
-def draw(pick: Pick, place: int) -> None:
+def draw(pick: Pick, place: int, language: str) -> None:
     """The card of ``pick``; ``place`` is its rank, from 1."""
     with st.container(border=True, height="stretch", gap="small"):
-        parts = [f"**{place}. {inert(pick.item.title(language()))}**  \n:small[:gray[{facets(pick.item)}]]"]
-        if about := pick.item.about(language()):
+        parts = [f"**{place}. {inert(pick.item.title(language))}**  \n:small[:gray[{facets(pick.item, language)}]]"]
+        if about := pick.item.about(language):
             parts.append(f":small[{inert(about)}]")
-        parts.append("  \n".join(f":small[:primary[{ICONS[r.kind]}] {said(r)}]" for r in pick.reasons))
+        parts.append("  \n".join(f":small[:primary[{ICONS[r.kind]}] {said(r, language)}]" for r in pick.reasons))
         st.markdown("\n\n".join(parts), anchors=False)  # one element: a page costs by their number
         st.pills(
-            t("recommendation.feedback.label"),
+            message("recommendation.feedback.label", language),
             ANSWERS,
             key=f"{ANSWER}{pick.item.id}",
-            format_func=_answers(language()).__getitem__,
+            format_func=_answers(language).__getitem__,
             label_visibility="collapsed",
             on_change=_answered,
             args=(pick.item.id,),
@@ -71,24 +71,24 @@ def tell(item: str, kind: str) -> None:
     st.toast(t(f"recommendation.told.{kind}", title=inert(service().item(item).title(language()))))
 
 
-def facets(item: Item) -> str:
+def facets(item: Item, language: str) -> str:
     """Kind, year and tags on one line."""
-    parts = [label("kind", item.kind)] if item.kind else []
+    parts = [label("kind", item.kind, language)] if item.kind else []
     parts += [str(item.year)] if item.year else []
-    parts += [label("tag", tag) for tag in item.tags[:TAGS]]
+    parts += [label("tag", tag, language) for tag in item.tags[:TAGS]]
     if item.age:
-        parts.append(t("recommendation.from_age", age=item.age))
-    return " · ".join(inert(part) for part in parts)
+        parts.append(message("recommendation.from_age", language, age=item.age))
+    return inert(" · ".join(parts))
 
 
-def said(reason: Reason) -> str:
+def said(reason: Reason, language: str) -> str:
     """A reason in words, with the words of others kept harmless."""
+    key = f"recommendation.reason.{reason.kind}"
     if reason.kind in ("history", "title"):
-        title = service().item(reason.item).title(language())
-        return t(f"recommendation.reason.{reason.kind}", title=inert(title))
+        return message(key, language, title=inert(service().item(reason.item).title(language)))
     if reason.kind == "quote":
-        return t("recommendation.reason.quote", wish=label("concept", reason.concept), quote=quoted(reason))
-    return t(f"recommendation.reason.{reason.kind}", count=reason.count, name=inert(reason.text))
+        return message(key, language, wish=label("concept", reason.concept, language), quote=quoted(reason))
+    return message(key, language, count=reason.count, name=inert(reason.text))
 
 
 def quoted(reason: Reason) -> str:

@@ -62,7 +62,10 @@ def controls() -> tuple[Filters, float, float]:
         format_func=people.__getitem__,
         help=t("recommendation.simulated_help") if _sample() else None,
     )
-    kinds = {kind: label("kind", kind) for kind in sorted({item.kind for item in service().items() if item.kind})}
+    spoken = language()
+    kinds = {
+        kind: label("kind", kind, spoken) for kind in sorted({item.kind for item in service().items() if item.kind})
+    }
     chosen = []
     if len(kinds) > 1:
         chosen = st.pills(
@@ -86,7 +89,8 @@ def controls() -> tuple[Filters, float, float]:
 def person_name(user: str) -> str:
     if user == YOU:
         return t("recommendation.you")
-    taste = " · ".join(label("tag", tag) for tag in service().taste(user))
+    spoken = language()
+    taste = " · ".join(label("tag", tag, spoken) for tag in service().taste(user))
     return t("recommendation.simulated", number=user.lstrip("s0"), taste=taste) if _sample() else user
 
 
@@ -140,7 +144,10 @@ def chips(understood: Sequence[Said]) -> None:
 
 
 def chip(said: Said) -> str:
-    name = inert(service().item(said.name).title(language())) if said.kind == "title" else label(said.kind, said.name)
+    spoken = language()
+    name = (
+        inert(service().item(said.name).title(spoken)) if said.kind == "title" else label(said.kind, said.name, spoken)
+    )
     if said.kind == "title":
         return t("recommendation.chip.like" if said.wanted else "recommendation.chip.unlike", name=name)
     return name if said.wanted else t("recommendation.chip.no", name=name)
@@ -156,14 +163,14 @@ def starters(chosen: int) -> None:
         st.markdown(
             f"**{t('recommendation.pick_three')}**  \n:small[:gray[{t('recommendation.chosen', count=chosen)}]]"
         )
-        liked = {event.item for event in service().history(person())}
+        liked, spoken = {event.item for event in service().history(person())}, language()
         with st.container(horizontal=True, gap="small"):
             for item in service().starters(STARTERS + chosen):
                 if item.id not in liked:
                     st.button(
-                        inert(item.title(language())),
+                        inert(item.title(spoken)),
                         key=f"start_{item.id}",
-                        help=cards.facets(item),
+                        help=cards.facets(item, spoken),
                         on_click=cards.tell,
                         args=(item.id, "like"),
                     )
@@ -172,11 +179,11 @@ def starters(chosen: int) -> None:
 def known(history: Sequence[Event], told: int) -> None:
     """What counts, newest first, and a way to take back what was told here."""
     with st.expander(t("recommendation.history", count=len(history)), icon=":material/history:", type="compact"):
-        lines = []
+        lines, spoken = [], language()
         for event in reversed(history[-20:]):
             item = service().item(event.item)
             mark = f" · :primary[{t(f'recommendation.feedback.{event.kind}')}]" if event.kind != "event" else ""
-            lines.append(f"{inert(item.title(language()))} :small[:gray[{cards.facets(item)}]]{mark}")
+            lines.append(f"{inert(item.title(spoken))} :small[:gray[{cards.facets(item, spoken)}]]{mark}")
         st.markdown("  \n".join(lines))
         if told:
             st.button(
@@ -199,9 +206,10 @@ def draw(shelf: Shelf, *, new: bool) -> None:
         states.empty(t("recommendation.nothing"), hint=reasons)
         return
     st.markdown(f"### {t('recommendation.popular_now' if new else 'recommendation.for_you')}", anchors=False)
+    spoken = language()
     with st.grid(3, min_column_width=240):
         for place, pick in enumerate(shelf.picks, 1):
-            cards.draw(pick, place)
+            cards.draw(pick, place, spoken)
     if reasons:
         st.caption(t("recommendation.left_out_all", reasons=reasons))
     if _sample():
