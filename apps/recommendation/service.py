@@ -22,7 +22,7 @@ import numpy as np
 import apps.i18n  # noqa: F401  (its import registers the catalogue)
 from apps.recommendation import preferences, sample
 from apps.recommendation.data import Event, Findings, Item, read_events, read_items, with_years
-from apps.recommendation.diversity import DEFAULT, arranged, explored, fame
+from apps.recommendation.diversity import DEFAULT, Likeness, arranged, explored, fame
 from apps.recommendation.fusion import Fused, evened, fit
 from apps.recommendation.generators import History, centered
 from apps.recommendation.log import Array, Log
@@ -98,6 +98,7 @@ class _Catalogue:
     stock: Array  # bool
     age: Array
     kind: Array  # of str
+    likeness: Likeness
     tastes: dict[str, list[str]] = field(default_factory=dict)  # tags that stand out, by person, as they are asked for
 
     @cached_property
@@ -106,7 +107,7 @@ class _Catalogue:
         rows = []
         for kind in dict.fromkeys(item.kind for item in self.items):
             allowed = np.flatnonzero((self.kind == kind) & self.stock)
-            order = arranged(self.fame, allowed, self.near, count=STARTERS, diversity=0.5, pool=4 * STARTERS)
+            order = arranged(self.fame, allowed, self.likeness, count=STARTERS, diversity=0.5, pool=4 * STARTERS)
             rows.append([self.items[number] for number in order.tolist()])
         return [row[i] for i in range(STARTERS) for row in rows if i < len(row)]
 
@@ -287,7 +288,7 @@ class Recommender:
         added = _boosted(found.items, boosts or {})
         allowed, left_out = _allowed(found, filters, seen, said, now)
         ranked = explored(scores + added, exploration, zlib.crc32(f"{user}{int(now // DAY_S)}".encode()))
-        order = arranged(ranked, allowed, found.near, count=n, diversity=diversity, fame=found.fame)
+        order = arranged(ranked, allowed, found.likeness, count=n, diversity=diversity, fame=found.fame)
         cited = from_history(found.fused, history, features, order)
         plain = set(allowed[np.argsort(-scores[allowed], kind="stable")[: 2 * n]].tolist()) if exploration else None
         picks = []
@@ -360,8 +361,9 @@ class Recommender:
         stock, age = np.array([item.stock for item in items]), np.array([item.age for item in items])
         kind = np.array([item.kind for item in items])
         return _Catalogue(
-            items, number, fused, vectors, near, titles, source, counts, fame(counts), shows, tags, stock, age, kind
-        )
+            items, number, fused, vectors, near, titles, source, counts, fame(counts), shows, tags, stock, age, kind,
+            Likeness.of(near, (item.tags for item in items)),
+        )  # fmt: skip
 
     def _vectors(self, items: Sequence[Item]) -> Array | None:
         """Embeddings of the items' texts; ``None`` when the model that is set cannot make them."""
