@@ -13,14 +13,15 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
 import apps.i18n  # noqa: F401  (its import registers the catalogue)
-from apps.recommendation import preferences, sample
+from apps.recommendation import assistant, preferences, sample
 from apps.recommendation.data import Event, Findings, Item, read_events, read_items, with_years
 from apps.recommendation.diversity import DEFAULT, Likeness, arranged, explored, fame
 from apps.recommendation.fusion import Fused, evened, fit
@@ -30,6 +31,7 @@ from apps.recommendation.preferences import Said
 from apps.recommendation.reasons import Reason, from_history
 from apps.recommendation.store import Store
 from core.errors import InputError, NotFound, TouchstoneError
+from core.i18n import message
 from core.providers.sync import run
 from core.retrieval.meaning import Meaning
 from core.runtime import Runtime, open_runtime
@@ -37,6 +39,7 @@ from core.settings import Settings
 from core.types import LOCAL, Caller
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 SAMPLE = "sample"
 SENTENCE_LIMIT = 500  # characters
 STARTERS = 20  # of each kind, for somebody new to choose from
@@ -45,6 +48,7 @@ DAY_S = 86_400.0
 # What a sentence weighs, in deviations of the fused score. Set by hand on the sample, not fitted: there is no public
 # set of such sentences with right answers.
 SAID, WISHED, UNWISHED, NEAR_A_DISLIKE = 1.0, 1.5, 3.0, 1.5
+REMEMBERED, TOLD = 256, 10  # answers of the chat model, and events of a history that it is told
 NAMED = 2.0  # a title that a sentence names, as an event of the history
 
 
@@ -61,12 +65,14 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """An item of the list. ``boost`` is the part of the score that the business added."""
+    """An item of the list. ``boost`` is the part of the score that the business added, ``words`` a model's sentence
+    for the reasons, empty where there is none that they bear out."""
 
     item: Item
     score: float
     reasons: tuple[Reason, ...]
     boost: float = 0.0
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,7 @@ class Shelf:
     left_out: Mapping[str, int] = field(default_factory=dict)
     known_events: int = 0  # of the person
     reads_text: bool = True  # whether texts of items and sentences were understood by an embedding model
+    unassisted: TouchstoneError | None = None  # why the chat model that was asked to help did not
 
 
 @dataclass(frozen=True)
@@ -120,6 +127,7 @@ class Recommender:
         self._tenant, self._name = tenant, catalogue
         self._lock = threading.RLock()
         self._fitted: _Catalogue | None = None
+        self.answers: dict[tuple[str, ...], Any] = {}  # of the chat model, the oldest first
 
     @classmethod
     def open(cls, settings: Settings | None = None, *, catalogue: str = SAMPLE, caller: Caller = LOCAL) -> Recommender:
@@ -254,6 +262,7 @@ class Recommender:
         ignored: frozenset[str] = frozenset(),
         language: str = "en",
         now: float | None = None,
+        assisted: bool = False,
     ) -> Shelf:
         """A list for a person, for somebody who likes ``likes``, for a sentence, or for all of these at once.
 
@@ -266,6 +275,8 @@ class Recommender:
             boosts: added to the score (whose deviation is about 1) by item id or tag; told with each pick.
             ignored: things understood in ``says`` that shall not count, as ``kind:name``.
             language: of quotations, where a text is there in several.
+            assisted: let the chat model read the wish, reorder the best candidates and word the reasons; see
+                :mod:`apps.recommendation.assistant`. When it fails, the list is made without it and says why.
 
         Raises:
             InputError: ``says`` is too long, or a number is out of its range.
@@ -275,7 +286,8 @@ class Recommender:
         found = self._catalogue()
         now = time.time() if now is None else now
         events = [e for e in self.store.events(user) if e.item in found.number] if user is not None else []
-        read = preferences.understood(says, found.titles)
+        helped = _Help(self, found, language) if assisted else None
+        read = helped.read(says) if helped else preferences.understood(says, found.titles)
         said = [one for one in read if f"{one.kind}:{one.name}" not in ignored]
         history, disliked, seen = _histories(found, events, likes, said, now)
         features = found.fused.features(history)
@@ -288,7 +300,10 @@ class Recommender:
         added = _boosted(found.items, boosts or {})
         allowed, left_out = _allowed(found, filters, seen, said, now)
         ranked = explored(scores + added, exploration, zlib.crc32(f"{user}{int(now // DAY_S)}".encode()))
-        order = arranged(ranked, allowed, found.likeness, count=n, diversity=diversity, fame=found.fame)
+        count = max(n, assistant.CANDIDATES) if helped else n
+        order = arranged(ranked, allowed, found.likeness, count=count, diversity=diversity, fame=found.fame)
+        if helped:
+            order = helped.reordered(order, history, says)[:n]
         cited = from_history(found.fused, history, features, order)
         plain = set(allowed[np.argsort(-scores[allowed], kind="stable")[: 2 * n]].tolist()) if exploration else None
         picks = []
@@ -306,7 +321,20 @@ class Recommender:
             picks.append(
                 Pick(found.items[number], float(scores[number] + added[number]), tuple(reasons), float(added[number]))
             )
-        return Shelf(tuple(picks), tuple(said), left_out, len(events), found.vectors is not None)
+        if helped:
+            picks = helped.worded(picks)
+        error = helped.error if helped else None
+        return Shelf(tuple(picks), tuple(said), left_out, len(events), found.vectors is not None, error)
+
+    def in_words(self, reason: Reason, language: str) -> str:
+        """A reason as a plain sentence."""
+        params: dict[str, object] = {"count": reason.count, "name": reason.text}
+        if reason.item:
+            params["title"] = self.item(reason.item).title(language)
+        if reason.kind == "quote":
+            params["wish"] = message(f"recommendation.concept.{reason.concept}", language)
+            params["quote"] = reason.text[reason.start : reason.end]
+        return message(f"recommendation.reason.{reason.kind}", language, **params)
 
     def similar(self, id_: str, n: int = 10) -> Shelf:
         """Items like one: taken by the same people, and of like text. Raises NotFound."""
@@ -400,6 +428,71 @@ class Recommender:
         if id_ not in found.number:
             raise NotFound(kind="item", value=id_)
         return found.number[id_]
+
+
+class _Help:
+    """The chat model at work on one list. After its first failure it is not asked again."""
+
+    def __init__(self, service: Recommender, found: _Catalogue, language: str) -> None:
+        self._service, self._found, self._language = service, found, language
+        self.error: TouchstoneError | None = None
+
+    def read(self, says: str) -> list[Said]:
+        found = self._found
+        concepts = [name for name, shown in found.shows.items() if shown.any()]
+        known = {kind.name for kind in preferences.kinds()} & set(found.kind.tolist())
+
+        def ask() -> list[Said]:
+            return run(assistant.read(self._service.runtime.chat(), says, found.titles, concepts, sorted(known)))
+
+        plain = preferences.understood(says, found.titles)
+        return self._asked(("read", says), ask, plain) if says.strip() else plain
+
+    def reordered(self, order: Array, history: History, says: str) -> Array:
+        if len(order) < 2 or not (len(history.items) or says.strip()):
+            return order
+        items, language = self._found.items, self._language
+        liked = [f"- {items[number].title(language)}" for number in history.items[-TOLD:].tolist()]
+        person = message("recommendation.model.person", language, liked="\n".join(liked) or "-", says=says or "-")
+        head = order[: assistant.CANDIDATES]
+        texts = [" · ".join((items[i].title(language), *items[i].tags[:3])) for i in head.tolist()]
+
+        def ask() -> Array:
+            return run(assistant.preferred(self._service.runtime.decision(), person, texts, language))
+
+        shares = self._asked(("order", person, *texts), ask, None)
+        return order if shares is None else np.concatenate([assistant.reordered(head, shares), order[len(head) :]])
+
+    def worded(self, picks: Sequence[Pick]) -> list[Pick]:
+        language = self._language
+        given = [
+            (p.item.title(language), p.item.about(language), [self._service.in_words(r, language) for r in p.reasons])
+            for p in picks
+        ]
+
+        def ask() -> list[str | None]:
+            return run(assistant.all_worded(self._service.runtime.chat(), given, language))
+
+        nothing: list[str | None] = [None] * len(picks)
+        words = self._asked(("word", repr(given)), ask, nothing)
+        return [replace(pick, words=told or "") for pick, told in zip(picks, words, strict=True)]
+
+    def _asked(self, key: tuple[str, ...], ask: Callable[[], T], otherwise: T) -> T:
+        """What ``ask`` gives, remembered: a page asks the same at every click."""
+        if self.error is not None:
+            return otherwise
+        whole = (self._service.runtime.settings.model("chat"), self._language, str(self._found.source), *key)
+        answers = self._service.answers
+        try:
+            if whole not in answers:
+                answers[whole] = ask()
+                while len(answers) > REMEMBERED:
+                    answers.pop(next(iter(answers)), None)
+            return answers[whole]
+        except TouchstoneError as error:
+            log.warning("recommending without the chat model: %s", error)
+            self.error = error
+            return otherwise
 
 
 def _check(n: int, diversity: float, exploration: float, says: str) -> None:

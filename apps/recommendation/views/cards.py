@@ -43,6 +43,8 @@ def draw(pick: Pick, place: int, language: str) -> None:
         parts = [f"**{place}. {inert(pick.item.title(language))}**  \n:small[:gray[{facets(pick.item, language)}]]"]
         if about := pick.item.about(language):
             parts.append(f":small[{inert(about)}]")
+        if pick.words:
+            parts.append(f":small[{inert(pick.words)}]")
         parts.append("  \n".join(f":small[:primary[{ICONS[r.kind]}] {said(r, language)}]" for r in pick.reasons))
         st.markdown("\n\n".join(parts), anchors=False)  # one element: a page costs by their number
         st.pills(

@@ -23,7 +23,7 @@ WISHES = ("1", "2", "3", "4")
 def page() -> None:
     look.header(t("apps.recommend.title"))
     with st.sidebar:
-        filters, diversity, exploration = controls()
+        filters, diversity, exploration, assisted = controls()
     wish()
     history = service().history(person())
     says = st.session_state.get(SAYS, "")
@@ -36,7 +36,10 @@ def page() -> None:
         exploration=exploration,
         ignored=frozenset(st.session_state.get(DROPPED, ())),
         language=language(),
+        assisted=assisted,
     )
+    if shelf.unassisted:
+        st.caption(t("recommendation.model.unassisted", error=inert(shelf.unassisted.text(language()))))
     chips(shelf.understood)
     if not shelf.reads_text:
         st.page_link("views/models.py", label=t("recommendation.no_text"), icon=look.ICONS["models"])
@@ -48,7 +51,7 @@ def page() -> None:
     draw(shelf, new=not history and not says)
 
 
-def controls() -> tuple[Filters, float, float]:
+def controls() -> tuple[Filters, float, float, bool]:
     """Who the list is for, what may be in it, and how it is made."""
     if len(names()) > 1:
         known = {name: t("recommendation.sample") if name == SAMPLE else name for name in names()}
@@ -83,7 +86,10 @@ def controls() -> tuple[Filters, float, float]:
     )  # fmt: skip
     stock = st.toggle(t("recommendation.in_stock"), value=True, key="recommend_stock")
     young = st.toggle(t("recommendation.for_children"), key="recommend_young")
-    return Filters(kinds=tuple(chosen), age=11 if young else None, in_stock=stock), diversity, exploration
+    assisted = st.toggle(
+        t("recommendation.model.assisted"), key="recommend_assisted", help=t("recommendation.model.assisted_help")
+    )
+    return Filters(kinds=tuple(chosen), age=11 if young else None, in_stock=stock), diversity, exploration, assisted
 
 
 def person_name(user: str) -> str:
