@@ -27,7 +27,7 @@ from apps.recommendation import fusion
 from apps.recommendation.data import Event, Item, read_events, read_items, with_years
 from apps.recommendation.diversity import DEFAULT as DIVERSITY
 from apps.recommendation.diversity import Likeness, arranged, fame
-from apps.recommendation.fusion import Fused
+from apps.recommendation.fusion import Fused, leveled
 from apps.recommendation.generators import History, centered
 from apps.recommendation.log import SEED, Array, Log, core
 from core.errors import InputError
@@ -166,7 +166,9 @@ def run(data: Data, fused: Fused, vectors: Array | None) -> Outcome:
             plain = allowed[np.argsort(-scores[FUSED][allowed], kind="stable")[:TOP]]
             outcome.lists[FUSED].append(plain)
             if likeness:
-                diverse = arranged(scores[FUSED], allowed, likeness, count=TOP, diversity=DIVERSITY, fame=known)
+                diverse = arranged(
+                    leveled(scores[FUSED]), allowed, likeness, count=TOP, diversity=DIVERSITY, fame=known
+                )
                 outcome.lists[DIVERSE].append(diverse)
                 place = np.flatnonzero(diverse == case.target)
                 found[DIVERSE] = float(place[0]) if len(place) else float(TOP)

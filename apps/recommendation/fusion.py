@@ -103,6 +103,12 @@ def evened(scores: Array, power: float) -> tuple[Array, float, float]:
     return ((drawn - center) / spread).astype(np.float32), center, spread
 
 
+def leveled(scores: Array) -> Array:
+    """``scores`` of deviation 1, so that wishes, boosts and diversity weigh the same whatever weights were learnt."""
+    spread = float(scores.std())
+    return scores / spread if spread > 1e-9 else scores
+
+
 def drawn_in(scores: Array, power: float) -> Array:
     return np.sign(scores) * np.abs(scores) ** power if power != 1.0 else scores
 

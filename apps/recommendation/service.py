@@ -13,22 +13,24 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 import apps.i18n  # noqa: F401  (its import registers the catalogue)
 from apps.recommendation import assistant, preferences, sample
+from apps.recommendation.catalogue import EVERYTHING, Catalogue, Filters, boost_name, boosted, like_it
+from apps.recommendation.catalogue import allowed as allowed_items
 from apps.recommendation.data import Event, Findings, Item, read_events, read_items, with_years
 from apps.recommendation.diversity import DEFAULT, Likeness, arranged, explored, fame
-from apps.recommendation.fusion import Fused, evened, fit
-from apps.recommendation.generators import History, centered
+from apps.recommendation.fusion import evened, fit, leveled
+from apps.recommendation.generators import DAY_S, History, centered
+from apps.recommendation.helped import Help
 from apps.recommendation.log import Array, Log
 from apps.recommendation.preferences import Said
-from apps.recommendation.reasons import Reason, from_history
+from apps.recommendation.reasons import Reason, falls, from_history
 from apps.recommendation.store import Store
 from core.errors import InputError, NotFound, TouchstoneError
 from core.i18n import message
@@ -39,28 +41,16 @@ from core.settings import Settings
 from core.types import LOCAL, Caller
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 SAMPLE = "sample"
 SENTENCE_LIMIT = 500  # characters
-STARTERS = 20  # of each kind, for somebody new to choose from
+REFIT_AFTER = 50  # things told since the last fit; each counts at once all the same
 FEEDBACK = {"like": 1.5, "own": 0.5, "not_interested": -1.0, "less": -2.0}  # what a click weighs in a history
-DAY_S = 86_400.0
 # What a sentence weighs, in deviations of the fused score. Set by hand on the sample, not fitted: there is no public
 # set of such sentences with right answers.
+MOST_BOOST = 5.0  # deviations of the score
+WELL_KNOWN = 0.1  # of the items are called so
 SAID, WISHED, UNWISHED, NEAR_A_DISLIKE = 1.0, 1.5, 3.0, 1.5
-REMEMBERED, TOLD = 256, 10  # answers of the chat model, and events of a history that it is told
 NAMED = 2.0  # a title that a sentence names, as an event of the history
-
-
-@dataclass(frozen=True, slots=True)
-class Filters:
-    """What may be shown at all. Each drops items for a reason that is counted and told."""
-
-    kinds: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()  # at least one of them
-    age: int | None = None  # the person's
-    in_stock: bool = True
-    repeat_after_days: float | None = None  # what a person had may come again after so long; None: never
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,36 +77,31 @@ class Shelf:
     unassisted: TouchstoneError | None = None  # why the chat model that was asked to help did not
 
 
-@dataclass(frozen=True)
-class _Catalogue:
-    """A catalogue as it was when it was fitted. Never changed: another takes its place."""
+@dataclass(frozen=True, slots=True)
+class Similar:
+    """An item like another: ``together`` of the ``people`` who took that one took it too, ``near`` is the cosine of
+    centered texts, ``tags`` are shared."""
 
-    items: list[Item]
-    number: Mapping[str, int]
-    fused: Fused
-    vectors: Array | None  # as the model made them
-    near: Array | None  # centered
-    titles: preferences.Titles
-    source: tuple[Path, int, str]  # see Recommender._source
-    counts: Array
-    fame: Array
-    shows: Mapping[str, Array]  # concept → which items show it
-    tags: Counter[str]  # in how many items
-    stock: Array  # bool
-    age: Array
-    kind: Array  # of str
-    likeness: Likeness
-    tastes: dict[str, list[str]] = field(default_factory=dict)  # tags that stand out, by person, as they are asked for
+    item: Item
+    together: int
+    people: int
+    near: float | None
+    tags: tuple[str, ...]
 
-    @cached_property
-    def starters(self) -> list[Item]:
-        """Well-known items of every kind that are not alike, the kinds in turn."""
-        rows = []
-        for kind in dict.fromkeys(item.kind for item in self.items):
-            allowed = np.flatnonzero((self.kind == kind) & self.stock)
-            order = arranged(self.fame, allowed, self.likeness, count=STARTERS, diversity=0.5, pool=4 * STARTERS)
-            rows.append([self.items[number] for number in order.tolist()])
-        return [row[i] for i in range(STARTERS) for row in rows if i < len(row)]
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What top-10 lists show. ``well_known`` is the share of places that the best-known tenth of the items holds,
+    ``promoted`` the share that boosts lift or hold back, ``most`` the items in most lists.
+    ``left_out`` counts items out of stock and items for an age only."""
+
+    people: int
+    coverage: float
+    well_known: float
+    promoted: float
+    most: tuple[tuple[Item, int], ...]
+    left_out: Mapping[str, int]
+    weights: Mapping[str, float]
 
 
 class Recommender:
@@ -126,7 +111,10 @@ class Recommender:
         self.runtime = runtime
         self._tenant, self._name = tenant, catalogue
         self._lock = threading.RLock()
-        self._fitted: _Catalogue | None = None
+        self._fitted: Catalogue | None = None
+        self._told = 0  # since the last fit, in this process
+        self._refitting: threading.Thread | None = None
+        self.refit_error: Exception | None = None  # why the last fit in the background came to nothing
         self.answers: dict[tuple[str, ...], Any] = {}  # of the chat model, the oldest first
 
     @classmethod
@@ -140,7 +128,8 @@ class Recommender:
         return Store(self.runtime.workspace, self._tenant, self._name)
 
     def close(self) -> None:
-        """Close the runtime."""
+        """Wait for a fit in the background and close the runtime."""
+        self.wait()
         self.runtime.close()
 
     # --- data -------------------------------------------------------------------------------------
@@ -176,10 +165,29 @@ class Recommender:
         Returns:
             The weight of each method.
         """
-        made = self._made(progress)
+        self._told = 0
+        return self._taken(self._made(progress)).fused.weights
+
+    def refit(self) -> bool:
+        """Learn from all events in the background; until then, and when that fails, the last good fit serves.
+
+        It begins by itself after every :data:`REFIT_AFTER` things told. Failures are kept in ``refit_error``.
+
+        Returns:
+            Whether it was begun; not while one is under way.
+        """
         with self._lock:
-            self._fitted = made
-        return made.fused.weights
+            if self._refitting is not None and self._refitting.is_alive():
+                return False
+            self._told = 0
+            self._refitting = threading.Thread(target=self._refit, name="touchstone-refit", daemon=True)
+            self._refitting.start()
+            return True
+
+    def wait(self) -> None:
+        """Until the fit in the background is through."""
+        if (thread := self._refitting) is not None:
+            thread.join()
 
     def prepare(self) -> None:
         """Load the sample into this workspace unless its catalogue is there, and fit what is not fitted yet."""
@@ -198,6 +206,11 @@ class Recommender:
         if found is None or id_ not in found.number:
             found = self._catalogue()
         return found.items[self._number(found, id_)]
+
+    def item_counts(self) -> Mapping[str, int]:
+        """Events with each item at the time of the fit, by id."""
+        found = self._catalogue()
+        return {item.id: int(count) for item, count in zip(found.items, found.counts, strict=True)}
 
     def history(self, user: str) -> list[Event]:
         """What ``user`` did and told, oldest first."""
@@ -218,6 +231,9 @@ class Recommender:
         self._number(self._catalogue(), item)
         self.store.withdraw(user, item)
         self.store.add(Event(user, item, time.time(), 1.0, kind))
+        self._told += 1
+        if self._told >= REFIT_AFTER:
+            self.refit()
 
     def starters(self, n: int = 9) -> list[Item]:
         """Well-known items that are not alike, for somebody new to choose from; all kinds in turn."""
@@ -246,6 +262,23 @@ class Recommender:
         """Take back what ``user`` told, of ``item`` or at all; how much it was."""
         return self.store.withdraw(user, item)
 
+    def erase(self, user: str) -> int:
+        """Delete all that is known of ``user``: every event in every catalogue of the tenant, those of files too.
+
+        What was learnt from all people together is learnt anew without them, in the background.
+
+        Returns:
+            How many events there were.
+        """
+        count = self.store.erase(user)
+        with self._lock:
+            self.answers.clear()
+            if self._fitted is not None:
+                self._fitted.tastes.pop(user, None)
+        if count and self._fitted is not None:
+            self.refit()
+        return count
+
     # --- recommending -----------------------------------------------------------------------------
 
     def recommend(
@@ -255,7 +288,7 @@ class Recommender:
         likes: Sequence[str] = (),
         says: str = "",
         n: int = 10,
-        filters: Filters = Filters(),
+        filters: Filters = EVERYTHING,
         diversity: float = DEFAULT,
         exploration: float = 0.0,
         boosts: Mapping[str, float] | None = None,
@@ -272,7 +305,8 @@ class Recommender:
             says: a wish in Chinese or English.
             n: how many, at most.
             diversity, exploration: 0 to 1.
-            boosts: added to the score (whose deviation is about 1) by item id or tag; told with each pick.
+            boosts: added to the score (whose deviation is 1) by item id or tag, on top of those that are kept
+                (:meth:`boost`); told with each pick.
             ignored: things understood in ``says`` that shall not count, as ``kind:name``.
             language: of quotations, where a text is there in several.
             assisted: let the chat model read the wish, reorder the best candidates and word the reasons; see
@@ -286,19 +320,20 @@ class Recommender:
         found = self._catalogue()
         now = time.time() if now is None else now
         events = [e for e in self.store.events(user) if e.item in found.number] if user is not None else []
-        helped = _Help(self, found, language) if assisted else None
+        helped = Help(self, found, language) if assisted else None
         read = helped.read(says) if helped else preferences.understood(says, found.titles)
         said = [one for one in read if f"{one.kind}:{one.name}" not in ignored]
         history, disliked, seen = _histories(found, events, likes, said, now)
         features = found.fused.features(history)
-        scores = found.fused.scores(history, features)
+        scores = leveled(found.fused.scores(history, features))
         words = self._said(found, says, read, said)
         if words is not None:
             scores = scores + words
         for number, weight in disliked.items():
-            scores = scores - weight * NEAR_A_DISLIKE * _like_it(found, number)
-        added = _boosted(found.items, boosts or {})
-        allowed, left_out = _allowed(found, filters, seen, said, now)
+            scores = scores - weight * NEAR_A_DISLIKE * like_it(found, number)
+        boosts = {**self.store.boosts(), **(boosts or {})}
+        added = boosted(found.items, boosts)
+        allowed, left_out = allowed_items(found, filters, seen, said, now)
         ranked = explored(scores + added, exploration, zlib.crc32(f"{user}{int(now // DAY_S)}".encode()))
         count = max(n, assistant.CANDIDATES) if helped else n
         order = arranged(ranked, allowed, found.likeness, count=count, diversity=diversity, fame=found.fame)
@@ -313,7 +348,7 @@ class Recommender:
                 named = any(s.kind == "title" and found.number[s.name] == event for s in said)
                 reasons.append(Reason("title" if named else "history", item=found.items[event].id))
             if added[number]:
-                reasons.append(Reason("boosted", text=_boost_name(found.items[number], boosts or {})))
+                reasons.append(Reason("boosted", text=boost_name(found.items[number], boosts)))
             if plain is not None and number not in plain:
                 reasons.append(Reason("explored"))
             if not reasons:
@@ -336,19 +371,105 @@ class Recommender:
             params["quote"] = reason.text[reason.start : reason.end]
         return message(f"recommendation.reason.{reason.kind}", language, **params)
 
-    def similar(self, id_: str, n: int = 10) -> Shelf:
-        """Items like one: taken by the same people, and of like text. Raises NotFound."""
-        return self.recommend(likes=[id_], n=n, diversity=0.0)
+    def similar(self, id_: str, n: int = 10) -> list[Similar]:
+        """Items like one, the best first, with what likeness rests on.
+
+        Raises:
+            NotFound: no such item.
+        """
+        shelf = self.recommend(likes=[id_], n=n, diversity=0.0)
+        found = self._catalogue()
+        mine, log_ = self._number(found, id_), found.fused.log
+        people = np.unique(log_.user[log_.item == mine])
+        pairs = np.unique(np.stack([log_.user, log_.item], axis=1)[np.isin(log_.user, people)], axis=0)
+        together = np.bincount(pairs[:, 1], minlength=len(found.items))
+        rows = []
+        for pick in shelf.picks:
+            other = found.number[pick.item.id]
+            near = None if found.near is None else float(found.near[mine] @ found.near[other])
+            shared = tuple(tag for tag in found.items[mine].tags if tag in pick.item.tags)
+            rows.append(Similar(pick.item, int(together[other]), len(people), near, shared))
+        return rows
+
+    def why(self, user: str, id_: str, n: int = 5) -> list[tuple[Event, float]]:
+        """The events of ``user`` without which the score of an item would fall, with their shares of these falls.
+
+        Raises:
+            NotFound: no such item.
+        """
+        found, now = self._catalogue(), time.time()
+        events = [event for event in self.store.events(user) if event.item in found.number]
+        history, _, _ = _histories(found, events, (), (), now)
+        item = np.array([self._number(found, id_)])
+        if not len(history.items):
+            return []
+        numbers, fallen = falls(found.fused, history, found.fused.features(history), item)
+        lost = np.maximum(fallen[:, 0], 0)
+        latest = {event.item: event for event in events}
+        best = [int(row) for row in np.argsort(-lost, kind="stable")[:n] if lost[row] > 0]
+        return [(latest[found.items[int(numbers[row])].id], float(lost[row] / lost.sum())) for row in best]
+
+    # --- the shop ---------------------------------------------------------------------------------
+
+    def boosts(self) -> Mapping[str, float]:
+        """What is added to scores in every list, by item id or tag."""
+        return self.store.boosts()
+
+    def boost(self, name: str, amount: float) -> None:
+        """Push an item, or all with a tag, in every list from now on, or hold it back; picks say so. 0 ends it.
+
+        Raises:
+            InputError: no item or tag of this name, or an amount out of its range.
+        """
+        found = self._catalogue()
+        if name not in found.number and name not in found.tags:
+            raise InputError(reason="bad_value", name="boost", value=name, allowed=", ".join([*found.tags][:20]))
+        if not abs(amount) <= MOST_BOOST:
+            raise InputError(reason="bad_value", name="amount", value=amount, allowed=f"-{MOST_BOOST}-{MOST_BOOST}")
+        self.store.boost(name, amount)
+
+    def shown(self, people: int = 100, n: int = 10) -> Shown:
+        """What lists of this catalogue show: for so many people with most events, or for everybody new."""
+        found = self._catalogue()
+        users = [user for user, _ in self.store.users(people)] or [""]
+        lists = [[found.number[p.item.id] for p in self.recommend(user, n=n).picks] for user in users]
+        counts = np.bincount([i for row in lists for i in row], minlength=len(found.items))
+        known = np.argsort(-found.counts, kind="stable")[: max(1, round(WELL_KNOWN * len(found.items)))]
+        promoted = boosted(found.items, self.store.boosts()) != 0
+        return Shown(
+            people=len(users),
+            coverage=float((counts > 0).mean()),
+            well_known=float(counts[known].sum() / max(1, counts.sum())),
+            promoted=float(counts[promoted].sum() / max(1, counts.sum())),
+            most=tuple((found.items[i], int(counts[i])) for i in np.argsort(-counts, kind="stable")[:5] if counts[i]),
+            left_out={"stock": int((~found.stock).sum()), "age": int((found.age > 0).sum())},
+            weights=dict(found.fused.weights),
+        )
 
     # --- inside -----------------------------------------------------------------------------------
 
-    def _catalogue(self) -> _Catalogue:
+    def _catalogue(self) -> Catalogue:
         """The catalogue in use; fitted anew when files were imported since, or the models have changed."""
         with self._lock:
             if self._fitted is None or self._fitted.source != self._source():
                 self._bring_sample()
                 self._fitted = self._made(lambda _: None)
             return self._fitted
+
+    def _refit(self) -> None:
+        try:
+            self._taken(self._made(lambda _: None))
+            self.refit_error = None
+        except Exception as error:  # the last good fit goes on serving, whatever it was
+            log.exception("the fit in the background failed; the last one goes on serving")
+            self.refit_error = error
+
+    def _taken(self, made: Catalogue) -> Catalogue:
+        """``made`` in use, unless files were imported while it was being made: then the next request fits anew."""
+        with self._lock:
+            if made.source == self._source():
+                self._fitted = made
+        return made
 
     def _source(self) -> tuple[Path, int, str]:
         """What a fit depends on besides clicks: the workspace, the number of the import, the embedding model."""
@@ -359,7 +480,7 @@ class Recommender:
         if self._name == SAMPLE and not self.store.version():
             self.store.replace(*sample.load())
 
-    def _made(self, progress: Callable[[str], None]) -> _Catalogue:
+    def _made(self, progress: Callable[[str], None]) -> Catalogue:
         self._bring_sample()
         source, items, events = self._source(), self.store.items(), self.store.events()
         if not items:
@@ -388,7 +509,7 @@ class Recommender:
         counts = taken_log.counts()
         stock, age = np.array([item.stock for item in items]), np.array([item.age for item in items])
         kind = np.array([item.kind for item in items])
-        return _Catalogue(
+        return Catalogue(
             items, number, fused, vectors, near, titles, source, counts, fame(counts), shows, tags, stock, age, kind,
             Likeness.of(near, (item.tags for item in items)),
         )  # fmt: skip
@@ -404,7 +525,7 @@ class Recommender:
             log.warning("recommending without item texts: %s", error)
             return None
 
-    def _said(self, found: _Catalogue, says: str, read: Sequence[Said], said: Sequence[Said]) -> Array | None:
+    def _said(self, found: Catalogue, says: str, read: Sequence[Said], said: Sequence[Said]) -> Array | None:
         """What a sentence adds to the score of each item; words that shall not count are cut out of it first."""
         for one in sorted(set(read) - set(said), key=lambda s: -s.start):
             says = says[: one.start] + says[one.end :]
@@ -424,75 +545,10 @@ class Recommender:
                 added -= WISHED * found.shows[other]
         return added
 
-    def _number(self, found: _Catalogue, id_: str) -> int:
+    def _number(self, found: Catalogue, id_: str) -> int:
         if id_ not in found.number:
             raise NotFound(kind="item", value=id_)
         return found.number[id_]
-
-
-class _Help:
-    """The chat model at work on one list. After its first failure it is not asked again."""
-
-    def __init__(self, service: Recommender, found: _Catalogue, language: str) -> None:
-        self._service, self._found, self._language = service, found, language
-        self.error: TouchstoneError | None = None
-
-    def read(self, says: str) -> list[Said]:
-        found = self._found
-        concepts = [name for name, shown in found.shows.items() if shown.any()]
-        known = {kind.name for kind in preferences.kinds()} & set(found.kind.tolist())
-
-        def ask() -> list[Said]:
-            return run(assistant.read(self._service.runtime.chat(), says, found.titles, concepts, sorted(known)))
-
-        plain = preferences.understood(says, found.titles)
-        return self._asked(("read", says), ask, plain) if says.strip() else plain
-
-    def reordered(self, order: Array, history: History, says: str) -> Array:
-        if len(order) < 2 or not (len(history.items) or says.strip()):
-            return order
-        items, language = self._found.items, self._language
-        liked = [f"- {items[number].title(language)}" for number in history.items[-TOLD:].tolist()]
-        person = message("recommendation.model.person", language, liked="\n".join(liked) or "-", says=says or "-")
-        head = order[: assistant.CANDIDATES]
-        texts = [" · ".join((items[i].title(language), *items[i].tags[:3])) for i in head.tolist()]
-
-        def ask() -> Array:
-            return run(assistant.preferred(self._service.runtime.decision(), person, texts, language))
-
-        shares = self._asked(("order", person, *texts), ask, None)
-        return order if shares is None else np.concatenate([assistant.reordered(head, shares), order[len(head) :]])
-
-    def worded(self, picks: Sequence[Pick]) -> list[Pick]:
-        language = self._language
-        given = [
-            (p.item.title(language), p.item.about(language), [self._service.in_words(r, language) for r in p.reasons])
-            for p in picks
-        ]
-
-        def ask() -> list[str | None]:
-            return run(assistant.all_worded(self._service.runtime.chat(), given, language))
-
-        nothing: list[str | None] = [None] * len(picks)
-        words = self._asked(("word", repr(given)), ask, nothing)
-        return [replace(pick, words=told or "") for pick, told in zip(picks, words, strict=True)]
-
-    def _asked(self, key: tuple[str, ...], ask: Callable[[], T], otherwise: T) -> T:
-        """What ``ask`` gives, remembered: a page asks the same at every click."""
-        if self.error is not None:
-            return otherwise
-        whole = (self._service.runtime.settings.model("chat"), self._language, str(self._found.source), *key)
-        answers = self._service.answers
-        try:
-            if whole not in answers:
-                answers[whole] = ask()
-                while len(answers) > REMEMBERED:
-                    answers.pop(next(iter(answers)), None)
-            return answers[whole]
-        except TouchstoneError as error:
-            log.warning("recommending without the chat model: %s", error)
-            self.error = error
-            return otherwise
 
 
 def _check(n: int, diversity: float, exploration: float, says: str) -> None:
@@ -506,7 +562,7 @@ def _check(n: int, diversity: float, exploration: float, says: str) -> None:
 
 
 def _histories(
-    found: _Catalogue, events: Sequence[Event], likes: Sequence[str], said: Sequence[Said], now: float
+    found: Catalogue, events: Sequence[Event], likes: Sequence[str], said: Sequence[Said], now: float
 ) -> tuple[History, dict[int, float], dict[int, float]]:
     """What speaks for items, what against (number → weight), and when each item was last seen."""
     items, weights = [], []
@@ -540,57 +596,6 @@ def _histories(
     return history, disliked, seen
 
 
-def _allowed(
-    found: _Catalogue, filters: Filters, seen: Mapping[int, float], said: Sequence[Said], now: float
-) -> tuple[Array, dict[str, int]]:
-    """Numbers of the items that may be shown, and how many each rule kept out."""
-    wanted = {s.name for s in said if s.kind == "kind" and s.wanted}
-    unwanted = [s.name for s in said if s.kind == "kind" and not s.wanted]
-    kinds = list(set(filters.kinds) or (wanted & set(found.kind.tolist())))
-    again_s = filters.repeat_after_days * DAY_S if filters.repeat_after_days is not None else float("inf")
-    nothing = np.zeros(len(found.items), dtype=bool)
-    had = nothing.copy()
-    had[[number for number, at in seen.items() if now - at < again_s]] = True
-    rules = {
-        "seen": had,
-        "stock": ~found.stock if filters.in_stock else nothing,
-        "age": found.age > filters.age if filters.age is not None else nothing,
-        "kind": np.isin(found.kind, unwanted) | (~np.isin(found.kind, kinds) if kinds else nothing),
-        "tags": np.array([not {*filters.tags} & {*item.tags} for item in found.items]) if filters.tags else nothing,
-    }
-    left_out, out = {}, nothing
-    for name, mask in rules.items():
-        if count := int((mask & ~out).sum()):
-            left_out[name] = count
-        out = out | mask
-    return np.flatnonzero(~out), left_out
-
-
-def _like_it(found: _Catalogue, number: int) -> Array:
-    """How like each item is to one that is disliked: by text, else by who takes both.
-
-    Shape: ``(items,)``; 1 is the most alike there is, whatever the model's cosines are.
-    """
-    if found.near is not None:
-        alike = np.maximum(found.near @ found.near[number], 0)
-    else:
-        alike = found.fused.generator("item_item").scores(History.of([number], 0.0)).copy()
-    alike[number] = 0
-    return alike / max(float(alike.max()), 1e-9)
-
-
-def _boosted(items: Sequence[Item], boosts: Mapping[str, float]) -> Array:
-    added = np.zeros(len(items), np.float32)
-    if boosts:
-        for number, item in enumerate(items):
-            added[number] = sum(boosts.get(name, 0.0) for name in (item.id, *item.tags))
-    return added
-
-
-def _boost_name(item: Item, boosts: Mapping[str, float]) -> str:
-    return next(name for name in (item.id, *item.tags) if name in boosts)
-
-
 def _by_words(item: Item, said: Sequence[Said], language: str) -> list[Reason]:
     """Quotations of the item that show what was wished, at most two."""
     found = []
@@ -604,7 +609,7 @@ def _by_words(item: Item, said: Sequence[Said], language: str) -> list[Reason]:
     return found[:2]
 
 
-def _otherwise(found: _Catalogue, number: int, words: Array | None) -> Reason:
+def _otherwise(found: Catalogue, number: int, words: Array | None) -> Reason:
     """What is left to say of a pick that rests on no single event and no word."""
     if words is not None and words[number] > 0:
         return Reason("said")
