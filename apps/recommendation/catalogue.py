@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -41,6 +42,7 @@ class Catalogue:
     kind: Array  # of str
     likeness: Likeness
     tastes: dict[str, list[str]] = field(default_factory=dict)  # tags that stand out, by person, as they are asked for
+    shown: dict[tuple[Any, ...], Any] = field(default_factory=dict)  # see Recommender.shown
 
     @cached_property
     def starters(self) -> list[Item]:

@@ -207,10 +207,10 @@ class Recommender:
             found = self._catalogue()
         return found.items[self._number(found, id_)]
 
-    def item_counts(self) -> Mapping[str, int]:
-        """Events with each item at the time of the fit, by id."""
+    def taken(self, id_: str) -> int:
+        """Events with an item at the time of the fit. Raises NotFound."""
         found = self._catalogue()
-        return {item.id: int(count) for item, count in zip(found.items, found.counts, strict=True)}
+        return int(found.counts[self._number(found, id_)])
 
     def history(self, user: str) -> list[Event]:
         """What ``user`` did and told, oldest first."""
@@ -429,14 +429,20 @@ class Recommender:
         self.store.boost(name, amount)
 
     def shown(self, people: int = 100, n: int = 10) -> Shown:
-        """What lists of this catalogue show: for so many people with most events, or for everybody new."""
+        """What lists of this catalogue show: for so many people with most events, or for everybody new.
+
+        It costs as many lists, so it is made once for a fit and its boosts.
+        """
         found = self._catalogue()
+        asked = people, n, tuple(self.store.boosts().items())
+        if asked in found.shown:
+            return found.shown[asked]
         users = [user for user, _ in self.store.users(people)] or [""]
         lists = [[found.number[p.item.id] for p in self.recommend(user, n=n).picks] for user in users]
         counts = np.bincount([i for row in lists for i in row], minlength=len(found.items))
         known = np.argsort(-found.counts, kind="stable")[: max(1, round(WELL_KNOWN * len(found.items)))]
         promoted = boosted(found.items, self.store.boosts()) != 0
-        return Shown(
+        found.shown[asked] = Shown(
             people=len(users),
             coverage=float((counts > 0).mean()),
             well_known=float(counts[known].sum() / max(1, counts.sum())),
@@ -445,6 +451,7 @@ class Recommender:
             left_out={"stock": int((~found.stock).sum()), "age": int((found.age > 0).sum())},
             weights=dict(found.fused.weights),
         )
+        return found.shown[asked]
 
     # --- inside -----------------------------------------------------------------------------------
 

@@ -11,17 +11,18 @@ import streamlit as st
 from apps.recommendation.data import Item
 from apps.recommendation.reasons import Reason
 from apps.recommendation.service import Pick
-from apps.recommendation.views.state import label, person, service
+from apps.recommendation.views.state import ITEM, label, person, service
 from apps.ui.inert import inert
 from apps.ui.session import language, t
 from core.i18n import message
 
-ANSWER = "answer_"  # begins the key of a card's answers
+OPEN, ANSWER = "open", "answer_"  # begins the key of a card's answers
 ANSWERS = {
     "like": ":material/thumb_up:",
     "own": ":material/check:",
     "not_interested": ":material/visibility_off:",
     "less": ":material/trending_down:",
+    OPEN: ":material/read_more:",
 }
 ICONS = {
     "history": ":material/history:",
@@ -47,15 +48,23 @@ def draw(pick: Pick, place: int, language: str) -> None:
             parts.append(f":small[{inert(pick.words)}]")
         parts.append("  \n".join(f":small[:primary[{ICONS[r.kind]}] {said(r, language)}]" for r in pick.reasons))
         st.markdown("\n\n".join(parts), anchors=False)  # one element: a page costs by their number
-        st.pills(
-            message("recommendation.feedback.label", language),
-            ANSWERS,
-            key=f"{ANSWER}{pick.item.id}",
-            format_func=_answers(language).__getitem__,
-            label_visibility="collapsed",
-            on_change=_answered,
-            args=(pick.item.id,),
-        )  # one element for all answers: four buttons a card were half of what a run costs
+        answers(pick.item.id, language)
+
+
+def answers(item: str, language: str, *, opens: bool = True) -> None:
+    """What the person may say of an item; ``opens``: or look at it closely.
+
+    One element for all of them: a button each was half of what a run of the page costs.
+    """
+    st.pills(
+        message("recommendation.feedback.label", language),
+        [kind for kind in ANSWERS if opens or kind != OPEN],
+        key=f"{ANSWER}{item}",
+        format_func=_answers(language).__getitem__,
+        label_visibility="collapsed",
+        on_change=_answered,
+        args=(item,),
+    )
 
 
 @cache
@@ -64,7 +73,10 @@ def _answers(language: str) -> Mapping[str, str]:
 
 
 def _answered(item: str) -> None:
-    if kind := st.session_state.pop(f"{ANSWER}{item}", None):
+    kind = st.session_state.pop(f"{ANSWER}{item}", None)
+    if kind == OPEN:
+        st.session_state[ITEM] = item
+    elif kind:
         tell(item, kind)
 
 

@@ -10,8 +10,20 @@ from apps.recommendation.data import Event
 from apps.recommendation.diversity import DEFAULT
 from apps.recommendation.preferences import Said
 from apps.recommendation.service import SAMPLE, SENTENCE_LIMIT, Filters, Shelf
-from apps.recommendation.views import cards
-from apps.recommendation.views.state import CATALOGUE, DROPPED, PERSON, SAYS, YOU, label, names, person, service
+from apps.recommendation.views import cards, one, shop, taste
+from apps.recommendation.views.state import (
+    CATALOGUE,
+    DROPPED,
+    ITEM,
+    PERSON,
+    SAYS,
+    VIEW,
+    YOU,
+    label,
+    names,
+    person,
+    service,
+)
 from apps.ui import look, session, states
 from apps.ui.inert import inert
 from apps.ui.session import language, t
@@ -22,6 +34,35 @@ WISHES = ("1", "2", "3", "4")
 
 def page() -> None:
     look.header(t("apps.recommend.title"))
+    with st.sidebar:
+        whom()
+    views = ["list", "taste", *(["shop"] if session.allowed("agent") else [])]  # the shop is for those who run it
+    view = st.segmented_control(
+        t("recommendation.view.label"),
+        views,
+        format_func={name: t(f"recommendation.view.{name}") for name in views}.__getitem__,
+        default="list",
+        required=True,
+        key=VIEW,
+        label_visibility="collapsed",
+        on_change=_close,
+    )
+    if view == "taste":
+        taste.draw()
+    elif view == "shop":
+        shop.draw()
+    elif opened := st.session_state.get(ITEM):
+        one.draw(opened)
+    else:
+        list_()
+
+
+def _close() -> None:
+    st.session_state.pop(ITEM, None)
+
+
+def list_() -> None:
+    """A wish, and the shelf for it."""
     with st.sidebar:
         filters, diversity, exploration, assisted = controls()
     wish()
@@ -51,11 +92,13 @@ def page() -> None:
     draw(shelf, new=not history and not says)
 
 
-def controls() -> tuple[Filters, float, float, bool]:
-    """Who the list is for, what may be in it, and how it is made."""
+def whom() -> None:
+    """The catalogue, and who the page is for."""
     if len(names()) > 1:
         known = {name: t("recommendation.sample") if name == SAMPLE else name for name in names()}
-        st.selectbox(t("recommendation.catalogue"), list(known), key=CATALOGUE, format_func=known.__getitem__)
+        st.selectbox(
+            t("recommendation.catalogue"), list(known), key=CATALOGUE, format_func=known.__getitem__, on_change=_close
+        )
     others = service().people() if _sample() or session.allowed("agent") else []  # customers are not for everybody
     people = {user: person_name(user) for user in (YOU, *others)}
     st.selectbox(
@@ -65,6 +108,10 @@ def controls() -> tuple[Filters, float, float, bool]:
         format_func=people.__getitem__,
         help=t("recommendation.simulated_help") if _sample() else None,
     )
+
+
+def controls() -> tuple[Filters, float, float, bool]:
+    """What may be in the list, and how it is made."""
     spoken = language()
     kinds = {
         kind: label("kind", kind, spoken) for kind in sorted({item.kind for item in service().items() if item.kind})

@@ -11,7 +11,9 @@ from apps.recommendation.store import catalogues
 from apps.ui import session
 from core.i18n import catalogue as texts
 
-CATALOGUE, PERSON, SAYS, DROPPED = (f"recommend_{name}" for name in ("catalogue", "person", "says", "dropped"))
+CATALOGUE, PERSON, SAYS, DROPPED, VIEW, ITEM = (
+    f"recommend_{name}" for name in ("catalogue", "person", "says", "dropped", "view", "item")
+)
 YOU = ""  # in the list of people: whoever sits at the page
 
 _services: dict[tuple[str, str], Recommender] = {}

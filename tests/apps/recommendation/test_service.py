@@ -291,11 +291,11 @@ def test_what_is_told_is_learnt_in_the_background(
         own.tell(user, "i0", "like")
     assert not own.refit(), "one is under way"
     assert own.recommend("u3", n=20).picks, "the last fit serves meanwhile"
-    assert own.item_counts()["i0"] == 5
+    assert own.taken("i0") == 5
     go.set()
     own.wait()
     assert own.refit_error is None
-    assert own.item_counts()["i0"] == 8, "the new fit has taken its place"
+    assert own.taken("i0") == 8, "the new fit has taken its place"
     assert set(own.shown().weights) == set(old)
 
 
@@ -346,7 +346,7 @@ def test_one_call_forgets_a_person_everywhere(own: Recommender, tmp_path: Path) 
     assert own.erase("u1") == 11
     own.wait()
     assert own.history("u1") == other.history("u1") == []
-    assert own.item_counts()["i1"] == 4, "what was learnt from them is gone, too"
+    assert own.taken("i1") == 4, "what was learnt from them is gone, too"
     assert len(elsewhere.history("u1")) == 5, "of this tenant only"
     assert own.erase("u1") == 0
 
