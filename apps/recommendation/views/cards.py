@@ -10,7 +10,7 @@ import streamlit as st
 
 from apps.recommendation.data import Item
 from apps.recommendation.reasons import Reason
-from apps.recommendation.service import Pick
+from apps.recommendation.service import FEEDBACK, Pick
 from apps.recommendation.views.state import ITEM, label, person, service
 from apps.ui.inert import inert
 from apps.ui.session import language, t
@@ -51,14 +51,14 @@ def draw(pick: Pick, place: int, language: str) -> None:
         answers(pick.item.id, language)
 
 
-def answers(item: str, language: str, *, opens: bool = True) -> None:
-    """What the person may say of an item; ``opens``: or look at it closely.
+def answers(item: str, language: str, *kinds: str) -> None:
+    """What the person may say of an item, and a way to look at it closely; all of it, or ``kinds`` only.
 
     One element for all of them: a button each was half of what a run of the page costs.
     """
     st.pills(
         message("recommendation.feedback.label", language),
-        [kind for kind in ANSWERS if opens or kind != OPEN],
+        kinds or list(ANSWERS),
         key=f"{ANSWER}{item}",
         format_func=_answers(language).__getitem__,
         label_visibility="collapsed",
@@ -69,7 +69,8 @@ def answers(item: str, language: str, *, opens: bool = True) -> None:
 
 @cache
 def _answers(language: str) -> Mapping[str, str]:
-    return {kind: f"{icon} {message(f'recommendation.short.{kind}', language)}" for kind, icon in ANSWERS.items()}
+    words = {kind: message(f"recommendation.short.{kind}", language) for kind in FEEDBACK}
+    return {kind: f"{icon} {words.get(kind, '')}".strip() for kind, icon in ANSWERS.items()}
 
 
 def _answered(item: str) -> None:

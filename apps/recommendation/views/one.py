@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from apps.recommendation.service import Similar
+from apps.recommendation.service import FEEDBACK, Similar
 from apps.recommendation.views import cards
 from apps.recommendation.views.state import ITEM, label, person, service
 from apps.ui import states
@@ -23,7 +23,7 @@ def draw(id_: str) -> None:
     lines += [inert(item.about(spoken))] if item.about(spoken) else []
     lines.append(f":small[{t('recommendation.reason.popular' if count else 'recommendation.reason.new', count=count)}]")
     st.markdown("\n\n".join(lines), anchors=False)
-    cards.answers(id_, spoken, opens=False)
+    cards.answers(id_, spoken, *FEEDBACK)
     st.markdown(f"### {t('recommendation.one.why')}\n\n{_why(id_, spoken)}", anchors=False)
     st.markdown(f"### {t('recommendation.one.similar')}", anchors=False)
     rows = service().similar(id_, SIMILAR)
@@ -38,7 +38,7 @@ def draw(id_: str) -> None:
                     f":small[{inert(other.about(spoken))}]\n\n:small[:primary[{_likeness(row, spoken)}]]",
                     anchors=False,
                 )
-                cards.answers(other.id, spoken)
+                cards.answers(other.id, spoken, "like", cards.OPEN)
 
 
 def _why(id_: str, spoken: str) -> str:

@@ -70,7 +70,14 @@ def _boosts(spoken: str) -> None:
         st.form("recommend_boost", border=False),
         st.container(horizontal=True, vertical_alignment="bottom", gap="small"),
     ):
-        st.selectbox(t("recommendation.shop.name"), list(named), index=None, key=NAME, format_func=named.__getitem__)
+        st.selectbox(
+            t("recommendation.shop.name"),
+            list(named),
+            index=None,
+            placeholder=t("recommendation.shop.choose"),
+            key=NAME,
+            format_func=named.__getitem__,
+        )
         st.number_input(t("recommendation.shop.amount"), -MOST_BOOST, MOST_BOOST, 1.0, 0.5, key=AMOUNT, width=140)
         st.form_submit_button(t("recommendation.shop.push"), icon=":material/campaign:", on_click=_push)
 
