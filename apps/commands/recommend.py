@@ -23,6 +23,7 @@ app = typer.Typer(
     name="recommend", cls=Group, help="cli.recommend.about", no_args_is_help=True, rich_markup_mode=None, add_completion=False
 )  # fmt: skip
 Catalogue = Annotated[str, typer.Option("--catalogue", "-c", help="cli.recommend.catalogue")]
+SAMPLE = "sample"  # any catalogue will do: a person is erased from all of them
 COUNTED = ("duplicates", "incomplete", "unknown_items", "future")
 
 
@@ -89,6 +90,17 @@ def top(
         if user is not None and not shelf.known_events and not says and not likes:
             out.note(out.t("recommend.top.unknown", user=user))
         _show(out, service, shelf)
+
+
+@app.command("forget", cls=Command, help="cli.recommend.forget.about")
+def forget(
+    user: Annotated[str, typer.Argument(help="cli.recommend.forget.user", metavar="USER")],
+    json: Json = False,
+) -> None:
+    with _opened(SAMPLE, json) as (service, out):
+        count = service.erase(user)
+        out.say(out.t("recommend.forget.done", count=count, user=user))
+        out.document({"user": user, "deleted": count})
 
 
 @contextmanager
