@@ -20,7 +20,7 @@ from apps.recommendation.log import Array, weighed
 DEFAULT = 0.5  # of the slider from 0 to 1, chosen on validation: see docs/en/recommendation.md
 POOL = 100  # best candidates the list is chosen from
 TEXT = 0.7  # of likeness; tags are the rest
-_LIKENESS, _FAME = 8.8, 0.44  # deviations of the score that full likeness, and a deviation of fame, cost at diversity 1
+_LIKENESS, _FAME = 7.8, 0.39  # deviations of the score that full likeness, and a deviation of fame, cost at diversity 1
 
 
 @dataclass(frozen=True, slots=True)
