@@ -23,7 +23,7 @@ BENCHES = (
     "pages",
     "durability",
 )
-LONG = ("retrieval", "growth", "search")  # run when named: they need public data and a quarter of an hour
+LONG = ("retrieval", "growth", "search", "recommendation")  # when named: public data, a quarter of an hour
 
 
 def main() -> int:
@@ -41,6 +41,7 @@ def main() -> int:
     parser.add_argument(
         "--real", type=int, default=1000, help="sentences that growth and search embed; the others are mixed of them"
     )
+    parser.add_argument("--events", default="10000,100000,1000000", help="of recommendation: sizes of the logs")
     parser.add_argument("--passages", type=int, default=20_000, help="of retrieval")
     parser.add_argument("--unchanged", type=int, default=10_000, help="files that retrieval syncs twice")
     parser.add_argument("--embedding", default="embedded:e5", help="model of retrieval")
@@ -51,7 +52,7 @@ def main() -> int:
         parser.error(f"unknown: {', '.join(sorted(unknown))}; choose from {', '.join(everything)}")
     missed = 0
     for name in given.names or BENCHES:
-        if name in LONG and not given.data.is_dir():
+        if name in LONG and name != "recommendation" and not given.data.is_dir():
             parser.error(f"{name} needs public data in {given.data}; give another folder with --data")
         started = time.perf_counter()
         where = machine()

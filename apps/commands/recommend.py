@@ -17,13 +17,13 @@ from core.i18n import message
 
 if TYPE_CHECKING:
     from apps.recommendation.data import Findings
-    from apps.recommendation.reasons import Reason
     from apps.recommendation.service import Recommender, Shelf
 
 app = typer.Typer(
     name="recommend", cls=Group, help="cli.recommend.about", no_args_is_help=True, rich_markup_mode=None, add_completion=False
 )  # fmt: skip
 Catalogue = Annotated[str, typer.Option("--catalogue", "-c", help="cli.recommend.catalogue")]
+SAMPLE = "sample"  # any catalogue will do: a person is erased from all of them
 COUNTED = ("duplicates", "incomplete", "unknown_items", "future")
 
 
@@ -65,6 +65,7 @@ def top(
     number: Annotated[int, typer.Option("--number", "-n", help="cli.recommend.top.number")] = 10,
     kind: Annotated[list[str] | None, typer.Option("--kind", help="cli.recommend.top.kind")] = None,
     diversity: Annotated[float | None, typer.Option("--diversity", help="cli.recommend.top.diversity")] = None,
+    assisted: Annotated[bool, typer.Option("--assisted", help="cli.recommend.top.assisted")] = False,
     catalogue: Catalogue = "own",
     json: Json = False,
 ) -> None:
@@ -82,10 +83,24 @@ def top(
             filters=Filters(kinds=tuple(kind or ())),
             diversity=DEFAULT if diversity is None else diversity,
             language=out.language,
+            assisted=assisted,
         )
+        if shelf.unassisted:
+            out.note(out.t("recommend.top.unassisted", error=shelf.unassisted.text(out.language)))
         if user is not None and not shelf.known_events and not says and not likes:
             out.note(out.t("recommend.top.unknown", user=user))
         _show(out, service, shelf)
+
+
+@app.command("forget", cls=Command, help="cli.recommend.forget.about")
+def forget(
+    user: Annotated[str, typer.Argument(help="cli.recommend.forget.user", metavar="USER")],
+    json: Json = False,
+) -> None:
+    with _opened(SAMPLE, json) as (service, out):
+        count = service.erase(user)
+        out.say(out.t("recommend.forget.done", count=count, user=user))
+        out.document({"user": user, "deleted": count})
 
 
 @contextmanager
@@ -130,7 +145,7 @@ def _tell(out: Out, name: str, found: Findings) -> None:
 def _show(out: Out, service: Recommender, shelf: Shelf) -> None:
     shown = table("", out.t("recommend.top.item"), out.t("recommend.top.why"), out.t("recommend.top.score"))
     for place, pick in enumerate(shelf.picks, 1):
-        why = "; ".join(_said(out, service, reason) for reason in pick.reasons)
+        why = pick.words or "; ".join(service.in_words(reason, out.language) for reason in pick.reasons)
         shown.add_row(str(place), pick.item.title(out.language), why, f"{pick.score:.2f}")
     if shelf.picks:
         out.show(shown)
@@ -147,6 +162,7 @@ def _show(out: Out, service: Recommender, shelf: Shelf) -> None:
                     "title": pick.item.title(out.language),
                     "score": round(pick.score, 4),
                     "boost": pick.boost,
+                    "words": pick.words,
                     "reasons": [asdict(reason) for reason in pick.reasons],
                 }
                 for pick in shelf.picks
@@ -155,13 +171,3 @@ def _show(out: Out, service: Recommender, shelf: Shelf) -> None:
             "left_out": dict(shelf.left_out),
         }
     )
-
-
-def _said(out: Out, service: Recommender, reason: Reason) -> str:
-    params: dict[str, object] = {"count": reason.count, "name": reason.text}
-    if reason.item:
-        params["title"] = service.item(reason.item).title(out.language)
-    if reason.kind == "quote":
-        params["wish"] = message(f"recommendation.concept.{reason.concept}", out.language)
-        params["quote"] = reason.text[reason.start : reason.end]
-    return message(f"recommendation.reason.{reason.kind}", out.language, **params)

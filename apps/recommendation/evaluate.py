@@ -26,8 +26,8 @@ import numpy as np
 from apps.recommendation import fusion
 from apps.recommendation.data import Event, Item, read_events, read_items, with_years
 from apps.recommendation.diversity import DEFAULT as DIVERSITY
-from apps.recommendation.diversity import arranged, fame
-from apps.recommendation.fusion import Fused
+from apps.recommendation.diversity import Likeness, arranged, fame
+from apps.recommendation.fusion import Fused, leveled
 from apps.recommendation.generators import History, centered
 from apps.recommendation.log import SEED, Array, Log, core
 from core.errors import InputError
@@ -151,7 +151,7 @@ class Outcome:
 def run(data: Data, fused: Fused, vectors: Array | None) -> Outcome:
     """Every method on every case."""
     outcome = Outcome({}, {FUSED: [], DIVERSE: []})
-    moved = centered(vectors) if vectors is not None else None
+    likeness = likeness_of(data, vectors)
     known = fame(data.train.counts())
     for case in data.cases:
         history = History.of(case.seen, case.at)
@@ -165,14 +165,20 @@ def run(data: Data, fused: Fused, vectors: Array | None) -> Outcome:
             allowed = np.setdiff1d(np.arange(len(data.items)), np.setdiff1d(case.seen, case.target))
             plain = allowed[np.argsort(-scores[FUSED][allowed], kind="stable")[:TOP]]
             outcome.lists[FUSED].append(plain)
-            if moved is not None:
-                diverse = arranged(scores[FUSED], allowed, moved, count=TOP, diversity=DIVERSITY, fame=known)
+            if likeness:
+                diverse = arranged(
+                    leveled(scores[FUSED]), allowed, likeness, count=TOP, diversity=DIVERSITY, fame=known
+                )
                 outcome.lists[DIVERSE].append(diverse)
                 place = np.flatnonzero(diverse == case.target)
                 found[DIVERSE] = float(place[0]) if len(place) else float(TOP)
         for name, rank in found.items():
             outcome.ranks.setdefault(name, []).append(rank)
     return outcome
+
+
+def likeness_of(data: Data, vectors: Array | None) -> Likeness:
+    return Likeness.of(centered(vectors) if vectors is not None else None, (item.tags for item in data.items))
 
 
 def new_items(data: Data, vectors: Array, numbers: Array) -> dict[str, list[float]]:
@@ -192,22 +198,34 @@ def new_items(data: Data, vectors: Array, numbers: Array) -> dict[str, list[floa
     return found
 
 
-def beyond(lists: Sequence[Array], vectors: Array | None, counts: Array) -> dict[str, float]:
+def beyond(lists: Sequence[Array], likeness: Likeness, counts: Array) -> dict[str, float]:
     """Coverage, diversity and popularity of top-10 lists.
 
-    ``coverage@10``: share of the items that stand in any list. ``diversity@10``: mean distance (1 - cosine of centered
-    texts) within a list. ``popularity@10``: mean share of the items that are taken less often than a listed one.
+    ``coverage@10``: share of the items that stand in any list. ``popularity@10``: mean share of the items that are
+    taken less often than a listed one. ``diversity by …@10``: mean distance within a list, by centered texts
+    (1 - cosine) and by tags (1 - Jaccard), with the same for ten items drawn at random: few lists can be more diverse.
     """
     position = np.argsort(np.argsort(counts, kind="stable")) / max(1, len(counts) - 1)
     found = {
         "coverage@10": len(np.unique(np.concatenate(lists))) / len(counts),
         "popularity@10": float(np.mean([position[chosen].mean() for chosen in lists])),
     }
-    if vectors is not None:
-        moved, off = centered(vectors), ~np.eye(TOP, dtype=bool)
-        inner = [1 - (moved[c] @ moved[c].T)[off[: len(c), : len(c)]].mean() for c in lists if len(c) > 1]
-        found["diversity@10"] = float(np.mean(inner))
+    rng = np.random.default_rng(SEED)
+    drawn = [rng.choice(len(counts), min(TOP, len(counts)), replace=False) for _ in lists]
+    for name, one in (("text", replace(likeness, tags=None)), ("tags", replace(likeness, vectors=None))):
+        if one:
+            found[f"diversity by {name}@10"] = _apart(lists, one)
+            found[f"diversity by {name}@10 at random"] = _apart(drawn, one)
     return found
+
+
+def _apart(lists: Sequence[Array], likeness: Likeness) -> float:
+    inner = []
+    for chosen in lists:
+        if len(chosen) > 1:
+            alike = np.stack([likeness.to(item, chosen) for item in chosen])
+            inner.append(1 - float(alike[~np.eye(len(chosen), dtype=bool)].mean()))
+    return float(np.mean(inner))
 
 
 def evaluation(data: Data, system: str, rank: Sequence[float], split: str, config: Mapping[str, Any]) -> Evaluation:
@@ -269,7 +287,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     extra: dict[str, float] = {}
     for name, lists in outcome.lists.items():
         if lists:
-            found = beyond(lists, vectors, data.train.counts())
+            found = beyond(lists, likeness_of(data, vectors), data.train.counts())
             extra.update({f"{name}: {measure}": value for measure, value in found.items()})
     against = {
         name: paired_bootstrap(np.array(made[FUSED].columns["ndcg@10"]), np.array(made[name].columns["ndcg@10"]))

@@ -66,6 +66,10 @@ class Titles:
         for name in sorted(plain, key=len, reverse=True):
             self._by_start.setdefault(name[:2], []).append(name)
 
+    def named(self, title: str) -> str | None:
+        """The id of the item with this title, as people write it."""
+        return self._ids.get(title.casefold().strip())
+
     def find(self, sentence: str) -> Iterator[tuple[int, int, str]]:
         """``(start, end, item id)``: quoted names first, then titles that stand in the sentence as they are."""
         low = sentence.casefold()
@@ -93,14 +97,14 @@ def understood(sentence: str, titles: Titles) -> list[Said]:
     named = list(titles.find(sentence))
     masked = sentence
     for start, end, id_ in named:
-        found.append(Said("title", id_, _wanted(sentence, start, end), start, end))
+        found.append(Said("title", id_, wanted(sentence, start, end), start, end))
         masked = masked[:start] + " " * (end - start) + masked[end:]  # a title's words are not wishes
     for match in _QUOTED.finditer(masked):
         masked = masked[: match.start()] + " " * (match.end() - match.start()) + masked[match.end() :]
     for kind, listed in (("kind", kinds()), ("concept", concepts())):
         for concept in listed:
             for start, end in concept.find(masked):
-                found.append(Said(kind, concept.name, _wanted(masked, start, end), start, end))  # type: ignore[arg-type]
+                found.append(Said(kind, concept.name, wanted(masked, start, end), start, end))  # type: ignore[arg-type]
     once: dict[tuple[str, str], Said] = {}
     for said in sorted(found, key=lambda s: s.start):
         once.setdefault((said.kind, said.name), said)
@@ -148,7 +152,7 @@ def _inflected(word: str) -> str:
     return rf"\b{re.escape(word)}(?:s|es|er|ed|ing|ly)?\b"
 
 
-def _wanted(sentence: str, start: int, end: int) -> bool:
+def wanted(sentence: str, start: int, end: int) -> bool:
     """Whether nothing in the same clause turns what stands from ``start`` to ``end`` down."""
     begin = max((m.end() for m in _CLAUSE.finditer(sentence, 0, start)), default=0)
     close = _CLAUSE.search(sentence, end)

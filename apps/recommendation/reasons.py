@@ -39,17 +39,25 @@ class Reason:
 
 
 def from_history(fused: Fused, history: History, features: Features, items: Array) -> list[int | None]:
-    """For each of ``items`` the item of ``history`` that it rests on most, ``None`` where there is none.
-
-    What a method says without an event is put on the scale that it has with it, so that only ``items`` are scored anew.
-    """
+    """For each of ``items`` the item of ``history`` that it rests on most, ``None`` where there is none."""
     if not len(history.items) or not len(items):
         return [None] * len(items)
+    events, fallen = falls(fused, history, features, items)
+    largest = np.argmax(fallen, axis=0)
+    return [int(events[row]) if fallen[row, column] > 0 else None for column, row in enumerate(largest.tolist())]
+
+
+def falls(fused: Fused, history: History, features: Features, items: Array) -> tuple[Array, Array]:
+    """The different items of ``history``, and by how much the scores of ``items`` fall without each of them.
+
+    What a method says without an event is put on the scale that it has with it, so that only ``items`` are scored
+    anew. Shape: ``(events,)`` and ``(events, len(items))``.
+    """
     events = np.unique(history.items)
     kept = history.items[None] != events[:, None]  # (events taken away, events)
     after = np.cumsum(kept[:, ::-1], axis=1)[:, ::-1] - kept  # events that remain later than each
     before = np.arange(len(history.items) - 1, -1, -1)
-    falls = np.zeros((len(events), len(items)))
+    fallen = np.zeros((len(events), len(items)))
     for place, (generator, weight) in enumerate(zip(fused.generators, fused.vector().tolist(), strict=True)):
         parts = generator.parts(history, items)
         if not weight or not parts.any():
@@ -57,6 +65,5 @@ def from_history(fused: Fused, history: History, features: Features, items: Arra
         again = np.where(kept, generator.decay ** (after - before).astype(float), 0.0) @ parts
         drawn = drawn_in(again, generator.power)
         values = (drawn - features.centers[place]) / features.spreads[place]
-        falls += weight * (features.values[place, items] - values)
-    largest = np.argmax(falls, axis=0)
-    return [int(events[row]) if falls[row, column] > 0 else None for column, row in enumerate(largest.tolist())]
+        fallen += weight * (features.values[place, items] - values)
+    return events, fallen

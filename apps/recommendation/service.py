@@ -15,20 +15,25 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import apps.i18n  # noqa: F401  (its import registers the catalogue)
-from apps.recommendation import preferences, sample
+from apps.recommendation import assistant, preferences, sample
+from apps.recommendation.catalogue import EVERYTHING, Catalogue, Filters, boost_name, boosted, like_it
+from apps.recommendation.catalogue import allowed as allowed_items
 from apps.recommendation.data import Event, Findings, Item, read_events, read_items, with_years
-from apps.recommendation.diversity import DEFAULT, arranged, explored, fame
-from apps.recommendation.fusion import Fused, evened, fit
-from apps.recommendation.generators import History, centered
+from apps.recommendation.diversity import DEFAULT, Likeness, arranged, explored, fame
+from apps.recommendation.fusion import evened, fit, leveled
+from apps.recommendation.generators import DAY_S, History, centered
+from apps.recommendation.helped import Help
 from apps.recommendation.log import Array, Log
 from apps.recommendation.preferences import Said
-from apps.recommendation.reasons import Reason, from_history
+from apps.recommendation.reasons import Reason, falls, from_history
 from apps.recommendation.store import Store
 from core.errors import InputError, NotFound, TouchstoneError
+from core.i18n import message
 from core.providers.sync import run
 from core.retrieval.meaning import Meaning
 from core.runtime import Runtime, open_runtime
@@ -38,33 +43,26 @@ from core.types import LOCAL, Caller
 log = logging.getLogger(__name__)
 SAMPLE = "sample"
 SENTENCE_LIMIT = 500  # characters
+REFIT_AFTER = 50  # things told since the last fit; each counts at once all the same
 FEEDBACK = {"like": 1.5, "own": 0.5, "not_interested": -1.0, "less": -2.0}  # what a click weighs in a history
-DAY_S = 86_400.0
 # What a sentence weighs, in deviations of the fused score. Set by hand on the sample, not fitted: there is no public
 # set of such sentences with right answers.
+MOST_BOOST = 5.0  # deviations of the score
+WELL_KNOWN = 0.1  # of the items are called so
 SAID, WISHED, UNWISHED, NEAR_A_DISLIKE = 1.0, 1.5, 3.0, 1.5
 NAMED = 2.0  # a title that a sentence names, as an event of the history
 
 
 @dataclass(frozen=True, slots=True)
-class Filters:
-    """What may be shown at all. Each drops items for a reason that is counted and told."""
-
-    kinds: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()  # at least one of them
-    age: int | None = None  # the person's
-    in_stock: bool = True
-    repeat_after_days: float | None = None  # what a person had may come again after so long; None: never
-
-
-@dataclass(frozen=True, slots=True)
 class Pick:
-    """An item of the list. ``boost`` is the part of the score that the business added."""
+    """An item of the list. ``boost`` is the part of the score that the business added, ``words`` a model's sentence
+    for the reasons, empty where there is none that they bear out."""
 
     item: Item
     score: float
     reasons: tuple[Reason, ...]
     boost: float = 0.0
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,23 +74,34 @@ class Shelf:
     left_out: Mapping[str, int] = field(default_factory=dict)
     known_events: int = 0  # of the person
     reads_text: bool = True  # whether texts of items and sentences were understood by an embedding model
+    unassisted: TouchstoneError | None = None  # why the chat model that was asked to help did not
 
 
-@dataclass(frozen=True)
-class _Catalogue:
-    """A catalogue as it was when it was fitted. Never changed: another takes its place."""
+@dataclass(frozen=True, slots=True)
+class Similar:
+    """An item like another: ``together`` of the ``people`` who took that one took it too, ``near`` is the cosine of
+    centered texts, ``tags`` are shared."""
 
-    items: list[Item]
-    number: Mapping[str, int]
-    fused: Fused
-    vectors: Array | None  # as the model made them
-    near: Array | None  # centered
-    titles: preferences.Titles
-    source: tuple[Path, int, str]  # see Recommender._source
-    counts: Array
-    fame: Array
-    shows: Mapping[str, Array]  # concept → which items show it
-    tags: Counter[str]  # in how many items
+    item: Item
+    together: int
+    people: int
+    near: float | None
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What top-10 lists show. ``well_known`` is the share of places that the best-known tenth of the items holds,
+    ``promoted`` the share that boosts lift or hold back, ``most`` the items in most lists.
+    ``left_out`` counts items out of stock and items for an age only."""
+
+    people: int
+    coverage: float
+    well_known: float
+    promoted: float
+    most: tuple[tuple[Item, int], ...]
+    left_out: Mapping[str, int]
+    weights: Mapping[str, float]
 
 
 class Recommender:
@@ -102,7 +111,11 @@ class Recommender:
         self.runtime = runtime
         self._tenant, self._name = tenant, catalogue
         self._lock = threading.RLock()
-        self._fitted: _Catalogue | None = None
+        self._fitted: Catalogue | None = None
+        self._told = 0  # since the last fit, in this process
+        self._refitting: threading.Thread | None = None
+        self.refit_error: Exception | None = None  # why the last fit in the background came to nothing
+        self.answers: dict[tuple[str, ...], Any] = {}  # of the chat model, the oldest first
 
     @classmethod
     def open(cls, settings: Settings | None = None, *, catalogue: str = SAMPLE, caller: Caller = LOCAL) -> Recommender:
@@ -115,7 +128,8 @@ class Recommender:
         return Store(self.runtime.workspace, self._tenant, self._name)
 
     def close(self) -> None:
-        """Close the runtime."""
+        """Wait for a fit in the background and close the runtime."""
+        self.wait()
         self.runtime.close()
 
     # --- data -------------------------------------------------------------------------------------
@@ -151,10 +165,29 @@ class Recommender:
         Returns:
             The weight of each method.
         """
-        made = self._made(progress)
+        self._told = 0
+        return self._taken(self._made(progress)).fused.weights
+
+    def refit(self) -> bool:
+        """Learn from all events in the background; until then, and when that fails, the last good fit serves.
+
+        It begins by itself after every :data:`REFIT_AFTER` things told. Failures are kept in ``refit_error``.
+
+        Returns:
+            Whether it was begun; not while one is under way.
+        """
         with self._lock:
-            self._fitted = made
-        return made.fused.weights
+            if self._refitting is not None and self._refitting.is_alive():
+                return False
+            self._told = 0
+            self._refitting = threading.Thread(target=self._refit, name="touchstone-refit", daemon=True)
+            self._refitting.start()
+            return True
+
+    def wait(self) -> None:
+        """Until the fit in the background is through."""
+        if (thread := self._refitting) is not None:
+            thread.join()
 
     def prepare(self) -> None:
         """Load the sample into this workspace unless its catalogue is there, and fit what is not fitted yet."""
@@ -164,13 +197,25 @@ class Recommender:
         return self._catalogue().items
 
     def item(self, id_: str) -> Item:
-        """Raises NotFound."""
-        found = self._catalogue()
+        """An item of the catalogue in use. A page asks dozens of times in a run, so only an unknown id looks further.
+
+        Raises:
+            NotFound: no such item.
+        """
+        found = self._fitted
+        if found is None or id_ not in found.number:
+            found = self._catalogue()
         return found.items[self._number(found, id_)]
+
+    def taken(self, id_: str) -> int:
+        """Events with an item at the time of the fit. Raises NotFound."""
+        found = self._catalogue()
+        return int(found.counts[self._number(found, id_)])
 
     def history(self, user: str) -> list[Event]:
         """What ``user`` did and told, oldest first."""
-        self._bring_sample()
+        if self._fitted is None:
+            self._bring_sample()
         return self.store.events(user)
 
     # --- telling ----------------------------------------------------------------------------------
@@ -186,17 +231,13 @@ class Recommender:
         self._number(self._catalogue(), item)
         self.store.withdraw(user, item)
         self.store.add(Event(user, item, time.time(), 1.0, kind))
+        self._told += 1
+        if self._told >= REFIT_AFTER:
+            self.refit()
 
     def starters(self, n: int = 9) -> list[Item]:
         """Well-known items that are not alike, for somebody new to choose from; all kinds in turn."""
-        found = self._catalogue()
-        allowed = np.array([i for i, item in enumerate(found.items) if item.stock], dtype=np.int64)
-        order = arranged(found.fame.astype(float), allowed, found.near, count=len(allowed), diversity=0.5, pool=4 * n)
-        kinds: dict[str, list[Item]] = {}
-        for number in order.tolist():
-            kinds.setdefault(found.items[number].kind, []).append(found.items[number])
-        turns = [row[i] for i in range(n) for row in kinds.values() if i < len(row)]
-        return turns[:n]
+        return self._catalogue().starters[:n]
 
     def people(self, limit: int = 50) -> list[str]:
         """People with a history, those with most events first; of the sample, one for each of six tastes."""
@@ -207,12 +248,36 @@ class Recommender:
     def taste(self, user: str, n: int = 2) -> list[str]:
         """The tags that stand out in the history of ``user``, against the whole catalogue."""
         found = self._catalogue()
-        mine = Counter(tag for e in self.history(user) if e.item in found.number for tag in self.item(e.item).tags)
-        return sorted(mine, key=lambda tag: (-(mine[tag] ** 1.5) / (3 + found.tags[tag]), tag))[:n]
+        if user not in found.tastes:  # a page names people by it, so it stays what it was at the fit
+            mine = Counter(
+                tag
+                for event in self.store.events(user)
+                if event.item in found.number
+                for tag in found.items[found.number[event.item]].tags
+            )
+            found.tastes[user] = sorted(mine, key=lambda tag: (-(mine[tag] ** 1.5) / (3 + found.tags[tag]), tag))
+        return found.tastes[user][:n]
 
     def forget(self, user: str, item: str | None = None) -> int:
         """Take back what ``user`` told, of ``item`` or at all; how much it was."""
         return self.store.withdraw(user, item)
+
+    def erase(self, user: str) -> int:
+        """Delete all that is known of ``user``: every event in every catalogue of the tenant, those of files too.
+
+        What was learnt from all people together is learnt anew without them, in the background.
+
+        Returns:
+            How many events there were.
+        """
+        count = self.store.erase(user)
+        with self._lock:
+            self.answers.clear()
+            if self._fitted is not None:
+                self._fitted.tastes.pop(user, None)
+        if count and self._fitted is not None:
+            self.refit()
+        return count
 
     # --- recommending -----------------------------------------------------------------------------
 
@@ -223,13 +288,14 @@ class Recommender:
         likes: Sequence[str] = (),
         says: str = "",
         n: int = 10,
-        filters: Filters = Filters(),
+        filters: Filters = EVERYTHING,
         diversity: float = DEFAULT,
         exploration: float = 0.0,
         boosts: Mapping[str, float] | None = None,
         ignored: frozenset[str] = frozenset(),
         language: str = "en",
         now: float | None = None,
+        assisted: bool = False,
     ) -> Shelf:
         """A list for a person, for somebody who likes ``likes``, for a sentence, or for all of these at once.
 
@@ -239,9 +305,12 @@ class Recommender:
             says: a wish in Chinese or English.
             n: how many, at most.
             diversity, exploration: 0 to 1.
-            boosts: added to the score (whose deviation is about 1) by item id or tag; told with each pick.
+            boosts: added to the score (whose deviation is 1) by item id or tag, on top of those that are kept
+                (:meth:`boost`); told with each pick.
             ignored: things understood in ``says`` that shall not count, as ``kind:name``.
             language: of quotations, where a text is there in several.
+            assisted: let the chat model read the wish, reorder the best candidates and word the reasons; see
+                :mod:`apps.recommendation.assistant`. When it fails, the list is made without it and says why.
 
         Raises:
             InputError: ``says`` is too long, or a number is out of its range.
@@ -251,20 +320,25 @@ class Recommender:
         found = self._catalogue()
         now = time.time() if now is None else now
         events = [e for e in self.store.events(user) if e.item in found.number] if user is not None else []
-        read = preferences.understood(says, found.titles)
+        helped = Help(self, found, language) if assisted else None
+        read = helped.read(says) if helped else preferences.understood(says, found.titles)
         said = [one for one in read if f"{one.kind}:{one.name}" not in ignored]
         history, disliked, seen = _histories(found, events, likes, said, now)
         features = found.fused.features(history)
-        scores = found.fused.scores(history, features)
+        scores = leveled(found.fused.scores(history, features))
         words = self._said(found, says, read, said)
         if words is not None:
             scores = scores + words
         for number, weight in disliked.items():
-            scores = scores - weight * NEAR_A_DISLIKE * _like_it(found, number)
-        added = _boosted(found.items, boosts or {})
-        allowed, left_out = _allowed(found, filters, seen, said, now)
+            scores = scores - weight * NEAR_A_DISLIKE * like_it(found, number)
+        boosts = {**self.store.boosts(), **(boosts or {})}
+        added = boosted(found.items, boosts)
+        allowed, left_out = allowed_items(found, filters, seen, said, now)
         ranked = explored(scores + added, exploration, zlib.crc32(f"{user}{int(now // DAY_S)}".encode()))
-        order = arranged(ranked, allowed, found.near, count=n, diversity=diversity, fame=found.fame)
+        count = max(n, assistant.CANDIDATES) if helped else n
+        order = arranged(ranked, allowed, found.likeness, count=count, diversity=diversity, fame=found.fame)
+        if helped:
+            order = helped.reordered(order, history, says)[:n]
         cited = from_history(found.fused, history, features, order)
         plain = set(allowed[np.argsort(-scores[allowed], kind="stable")[: 2 * n]].tolist()) if exploration else None
         picks = []
@@ -274,7 +348,7 @@ class Recommender:
                 named = any(s.kind == "title" and found.number[s.name] == event for s in said)
                 reasons.append(Reason("title" if named else "history", item=found.items[event].id))
             if added[number]:
-                reasons.append(Reason("boosted", text=_boost_name(found.items[number], boosts or {})))
+                reasons.append(Reason("boosted", text=boost_name(found.items[number], boosts)))
             if plain is not None and number not in plain:
                 reasons.append(Reason("explored"))
             if not reasons:
@@ -282,21 +356,127 @@ class Recommender:
             picks.append(
                 Pick(found.items[number], float(scores[number] + added[number]), tuple(reasons), float(added[number]))
             )
-        return Shelf(tuple(picks), tuple(said), left_out, len(events), found.vectors is not None)
+        if helped:
+            picks = helped.worded(picks)
+        error = helped.error if helped else None
+        return Shelf(tuple(picks), tuple(said), left_out, len(events), found.vectors is not None, error)
 
-    def similar(self, id_: str, n: int = 10) -> Shelf:
-        """Items like one: taken by the same people, and of like text. Raises NotFound."""
-        return self.recommend(likes=[id_], n=n, diversity=0.0)
+    def in_words(self, reason: Reason, language: str) -> str:
+        """A reason as a plain sentence."""
+        params: dict[str, object] = {"count": reason.count, "name": reason.text}
+        if reason.item:
+            params["title"] = self.item(reason.item).title(language)
+        if reason.kind == "quote":
+            params["wish"] = message(f"recommendation.concept.{reason.concept}", language)
+            params["quote"] = reason.text[reason.start : reason.end]
+        return message(f"recommendation.reason.{reason.kind}", language, **params)
+
+    def similar(self, id_: str, n: int = 10) -> list[Similar]:
+        """Items like one, the best first, with what likeness rests on.
+
+        Raises:
+            NotFound: no such item.
+        """
+        shelf = self.recommend(likes=[id_], n=n, diversity=0.0)
+        found = self._catalogue()
+        mine, log_ = self._number(found, id_), found.fused.log
+        people = np.unique(log_.user[log_.item == mine])
+        pairs = np.unique(np.stack([log_.user, log_.item], axis=1)[np.isin(log_.user, people)], axis=0)
+        together = np.bincount(pairs[:, 1], minlength=len(found.items))
+        rows = []
+        for pick in shelf.picks:
+            other = found.number[pick.item.id]
+            near = None if found.near is None else float(found.near[mine] @ found.near[other])
+            shared = tuple(tag for tag in found.items[mine].tags if tag in pick.item.tags)
+            rows.append(Similar(pick.item, int(together[other]), len(people), near, shared))
+        return rows
+
+    def why(self, user: str, id_: str, n: int = 5) -> list[tuple[Event, float]]:
+        """The events of ``user`` without which the score of an item would fall, with their shares of these falls.
+
+        Raises:
+            NotFound: no such item.
+        """
+        found, now = self._catalogue(), time.time()
+        events = [event for event in self.store.events(user) if event.item in found.number]
+        history, _, _ = _histories(found, events, (), (), now)
+        item = np.array([self._number(found, id_)])
+        if not len(history.items):
+            return []
+        numbers, fallen = falls(found.fused, history, found.fused.features(history), item)
+        lost = np.maximum(fallen[:, 0], 0)
+        latest = {event.item: event for event in events}
+        best = [int(row) for row in np.argsort(-lost, kind="stable")[:n] if lost[row] > 0]
+        return [(latest[found.items[int(numbers[row])].id], float(lost[row] / lost.sum())) for row in best]
+
+    # --- the shop ---------------------------------------------------------------------------------
+
+    def boosts(self) -> Mapping[str, float]:
+        """What is added to scores in every list, by item id or tag."""
+        return self.store.boosts()
+
+    def boost(self, name: str, amount: float) -> None:
+        """Push an item, or all with a tag, in every list from now on, or hold it back; picks say so. 0 ends it.
+
+        Raises:
+            InputError: no item or tag of this name, or an amount out of its range.
+        """
+        found = self._catalogue()
+        if name not in found.number and name not in found.tags:
+            raise InputError(reason="bad_value", name="boost", value=name, allowed=", ".join([*found.tags][:20]))
+        if not abs(amount) <= MOST_BOOST:
+            raise InputError(reason="bad_value", name="amount", value=amount, allowed=f"-{MOST_BOOST}-{MOST_BOOST}")
+        self.store.boost(name, amount)
+
+    def shown(self, people: int = 100, n: int = 10) -> Shown:
+        """What lists of this catalogue show: for so many people with most events, or for everybody new.
+
+        It costs as many lists, so it is made once for a fit and its boosts.
+        """
+        found = self._catalogue()
+        asked = people, n, tuple(self.store.boosts().items())
+        if asked in found.shown:
+            return found.shown[asked]
+        users = [user for user, _ in self.store.users(people)] or [""]
+        lists = [[found.number[p.item.id] for p in self.recommend(user, n=n).picks] for user in users]
+        counts = np.bincount([i for row in lists for i in row], minlength=len(found.items))
+        known = np.argsort(-found.counts, kind="stable")[: max(1, round(WELL_KNOWN * len(found.items)))]
+        promoted = boosted(found.items, self.store.boosts()) != 0
+        found.shown[asked] = Shown(
+            people=len(users),
+            coverage=float((counts > 0).mean()),
+            well_known=float(counts[known].sum() / max(1, counts.sum())),
+            promoted=float(counts[promoted].sum() / max(1, counts.sum())),
+            most=tuple((found.items[i], int(counts[i])) for i in np.argsort(-counts, kind="stable")[:5] if counts[i]),
+            left_out={"stock": int((~found.stock).sum()), "age": int((found.age > 0).sum())},
+            weights=dict(found.fused.weights),
+        )
+        return found.shown[asked]
 
     # --- inside -----------------------------------------------------------------------------------
 
-    def _catalogue(self) -> _Catalogue:
+    def _catalogue(self) -> Catalogue:
         """The catalogue in use; fitted anew when files were imported since, or the models have changed."""
         with self._lock:
-            self._bring_sample()
             if self._fitted is None or self._fitted.source != self._source():
+                self._bring_sample()
                 self._fitted = self._made(lambda _: None)
             return self._fitted
+
+    def _refit(self) -> None:
+        try:
+            self._taken(self._made(lambda _: None))
+            self.refit_error = None
+        except Exception as error:  # the last good fit goes on serving, whatever it was
+            log.exception("the fit in the background failed; the last one goes on serving")
+            self.refit_error = error
+
+    def _taken(self, made: Catalogue) -> Catalogue:
+        """``made`` in use, unless files were imported while it was being made: then the next request fits anew."""
+        with self._lock:
+            if made.source == self._source():
+                self._fitted = made
+        return made
 
     def _source(self) -> tuple[Path, int, str]:
         """What a fit depends on besides clicks: the workspace, the number of the import, the embedding model."""
@@ -307,7 +487,7 @@ class Recommender:
         if self._name == SAMPLE and not self.store.version():
             self.store.replace(*sample.load())
 
-    def _made(self, progress: Callable[[str], None]) -> _Catalogue:
+    def _made(self, progress: Callable[[str], None]) -> Catalogue:
         self._bring_sample()
         source, items, events = self._source(), self.store.items(), self.store.events()
         if not items:
@@ -334,7 +514,12 @@ class Recommender:
         }
         titles, tags = preferences.Titles(items), Counter(tag for item in items for tag in item.tags)
         counts = taken_log.counts()
-        return _Catalogue(items, number, fused, vectors, near, titles, source, counts, fame(counts), shows, tags)
+        stock, age = np.array([item.stock for item in items]), np.array([item.age for item in items])
+        kind = np.array([item.kind for item in items])
+        return Catalogue(
+            items, number, fused, vectors, near, titles, source, counts, fame(counts), shows, tags, stock, age, kind,
+            Likeness.of(near, (item.tags for item in items)),
+        )  # fmt: skip
 
     def _vectors(self, items: Sequence[Item]) -> Array | None:
         """Embeddings of the items' texts; ``None`` when the model that is set cannot make them."""
@@ -347,7 +532,7 @@ class Recommender:
             log.warning("recommending without item texts: %s", error)
             return None
 
-    def _said(self, found: _Catalogue, says: str, read: Sequence[Said], said: Sequence[Said]) -> Array | None:
+    def _said(self, found: Catalogue, says: str, read: Sequence[Said], said: Sequence[Said]) -> Array | None:
         """What a sentence adds to the score of each item; words that shall not count are cut out of it first."""
         for one in sorted(set(read) - set(said), key=lambda s: -s.start):
             says = says[: one.start] + says[one.end :]
@@ -367,7 +552,7 @@ class Recommender:
                 added -= WISHED * found.shows[other]
         return added
 
-    def _number(self, found: _Catalogue, id_: str) -> int:
+    def _number(self, found: Catalogue, id_: str) -> int:
         if id_ not in found.number:
             raise NotFound(kind="item", value=id_)
         return found.number[id_]
@@ -384,7 +569,7 @@ def _check(n: int, diversity: float, exploration: float, says: str) -> None:
 
 
 def _histories(
-    found: _Catalogue, events: Sequence[Event], likes: Sequence[str], said: Sequence[Said], now: float
+    found: Catalogue, events: Sequence[Event], likes: Sequence[str], said: Sequence[Said], now: float
 ) -> tuple[History, dict[int, float], dict[int, float]]:
     """What speaks for items, what against (number → weight), and when each item was last seen."""
     items, weights = [], []
@@ -418,59 +603,6 @@ def _histories(
     return history, disliked, seen
 
 
-def _allowed(
-    found: _Catalogue, filters: Filters, seen: Mapping[int, float], said: Sequence[Said], now: float
-) -> tuple[Array, dict[str, int]]:
-    """Numbers of the items that may be shown, and how many each rule kept out."""
-    wanted = {s.name for s in said if s.kind == "kind" and s.wanted}
-    unwanted = {s.name for s in said if s.kind == "kind" and not s.wanted}
-    known = {item.kind for item in found.items}
-    kinds = set(filters.kinds) or (wanted & known)
-    again_s = filters.repeat_after_days * DAY_S if filters.repeat_after_days is not None else float("inf")
-    allowed, left_out = [], dict.fromkeys(("seen", "stock", "age", "kind", "tags"), 0)
-    for number, item in enumerate(found.items):
-        if number in seen and now - seen[number] < again_s:
-            rule = "seen"
-        elif filters.in_stock and not item.stock:
-            rule = "stock"
-        elif filters.age is not None and item.age > filters.age:
-            rule = "age"
-        elif (kinds and item.kind not in kinds) or item.kind in unwanted:
-            rule = "kind"
-        elif filters.tags and not set(filters.tags) & set(item.tags):
-            rule = "tags"
-        else:
-            allowed.append(number)
-            continue
-        left_out[rule] += 1
-    return np.array(allowed, dtype=np.int64), {name: count for name, count in left_out.items() if count}
-
-
-def _like_it(found: _Catalogue, number: int) -> Array:
-    """How like each item is to one that is disliked: by text, else by who takes both.
-
-    Shape: ``(items,)``; 1 is the most alike there is, whatever the model's cosines are.
-    """
-    if found.near is not None:
-        alike = np.maximum(found.near @ found.near[number], 0)
-    else:
-        alike = found.fused.generator("item_item").scores(History.of([number], 0.0)).copy()
-    alike[number] = 0
-    return alike / max(float(alike.max()), 1e-9)
-
-
-def _boosted(items: Sequence[Item], boosts: Mapping[str, float]) -> Array:
-    added = np.zeros(len(items), np.float32)
-    if boosts:
-        for number, item in enumerate(items):
-            added[number] = sum(boosts.get(name, 0.0) for name in (item.id, *item.tags))
-    return added
-
-
-def _boost_name(item: Item, boosts: Mapping[str, float]) -> str:
-    return next(name for name in (item.id, *item.tags) if name in boosts)
-
-
 def _by_words(item: Item, said: Sequence[Said], language: str) -> list[Reason]:
     """Quotations of the item that show what was wished, at most two."""
     found = []
@@ -484,7 +616,7 @@ def _by_words(item: Item, said: Sequence[Said], language: str) -> list[Reason]:
     return found[:2]
 
 
-def _otherwise(found: _Catalogue, number: int, words: Array | None) -> Reason:
+def _otherwise(found: Catalogue, number: int, words: Array | None) -> Reason:
     """What is left to say of a pick that rests on no single event and no word."""
     if words is not None and words[number] > 0:
         return Reason("said")

@@ -56,6 +56,34 @@ class Store:
                 (*self._key, user, item, item),
             ).rowcount
 
+    def erase(self, user: str) -> int:
+        """Delete every event of ``user`` in all catalogues of the tenant, those of files too. How many there were."""
+        with self.workspace.write() as db:
+            return db.execute(
+                "DELETE FROM recommendation_events WHERE tenant = ? AND user = ?", (self.tenant, user)
+            ).rowcount
+
+    def boosts(self) -> dict[str, float]:
+        """What the merchant adds to scores, by item id or tag."""
+        with self.workspace.read() as db:
+            rows = db.execute(
+                "SELECT name, amount FROM recommendation_boosts WHERE tenant = ? AND catalogue = ? ORDER BY name",
+                self._key,
+            ).fetchall()
+        return {row["name"]: row["amount"] for row in rows}
+
+    def boost(self, name: str, amount: float) -> None:
+        """Add ``amount`` for ``name`` from now on; 0 takes it away."""
+        with self.workspace.write() as db:
+            db.execute(
+                "DELETE FROM recommendation_boosts WHERE tenant = ? AND catalogue = ? AND name = ?", (*self._key, name)
+            )
+            if amount:
+                db.execute(
+                    "INSERT INTO recommendation_boosts (tenant, catalogue, name, amount) VALUES (?, ?, ?, ?)",
+                    (*self._key, name, amount),
+                )
+
     def items(self) -> list[Item]:
         with self.workspace.read() as db:
             rows = db.execute(

@@ -41,6 +41,24 @@ def test_three_commands(files: tuple[str, str]) -> None:
     assert "taken by 4 people" in stranger.stdout
 
 
+def test_a_person_is_forgotten(files: tuple[str, str]) -> None:
+    touchstone("recommend", "import", *files, *COLUMNS)
+    assert data(touchstone("recommend", "forget", "u3", "--json")) == {"user": "u3", "deleted": 4}
+    assert "Nothing is known of 'u3'" in touchstone("recommend", "top", "u3").stderr
+    assert data(touchstone("recommend", "forget", "u3", "--json"))["deleted"] == 0
+
+
+def test_a_chat_model_may_help(folder: Path) -> None:
+    found = data(
+        touchstone("recommend", "top", "-c", "sample", "--says", "funny book", "-n", "3", "--assisted", "--json")
+    )
+    plain = data(touchstone("recommend", "top", "-c", "sample", "--says", "funny book", "-n", "3", "--json"))
+    assert [pick["id"] for pick in found["picks"]] == [pick["id"] for pick in plain["picks"]], (
+        "the demo prefers nothing"
+    )
+    assert all(pick["words"] == "" for pick in plain["picks"])
+
+
 def test_the_sample_needs_no_import(folder: Path) -> None:
     found = data(touchstone("recommend", "top", "-c", "sample", "--says", "not scary, funny book", "-n", "4", "--json"))
     assert {pick["id"].partition("-")[0] for pick in found["picks"]} == {"book"}

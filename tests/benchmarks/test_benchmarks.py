@@ -111,3 +111,16 @@ def test_growth_searches_as_an_app_does(tmp_path: Path) -> None:
     assert 0 < found["p50_ms"] <= found["p95_ms"]
     assert found["keyword_p95_ms"] > 0
     assert found["users_per_s"] > 0
+
+
+def test_recommendation_grows_on_a_drawn_log() -> None:
+    from benchmarks import recommendation
+
+    user, item, at = recommendation.drawn(2000)
+    assert (len(user), at.tolist()) == (2000, sorted(at))
+    same = item % recommendation.WORLDS == user % recommendation.WORLDS
+    assert 0.75 < same.mean() < 0.9, "most keep to their world"
+    found = recommendation.measured(2000)
+    assert found["events"] == 2000
+    assert found["items"] == item.max() + 1
+    assert 0 < found["p50_ms"] <= found["p95_ms"]

@@ -37,6 +37,6 @@ def test_new_here(tmp_path: Path) -> None:
         page.locator(".st-key-chip_concept_light").wait_for(timeout=30_000)
         wished = shelf()
         assert wished != mine
-        page.locator("[class*=st-key-less_] button").first.click()
+        page.locator("[class*=st-key-answer_]").first.get_by_text("少些").click()
         settle(page)
         assert wished[0].partition(". ")[2] not in [title.partition(". ")[2] for title in shelf()]

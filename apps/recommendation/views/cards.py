@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from functools import cache
 
 import streamlit as st
 
 from apps.recommendation.data import Item
 from apps.recommendation.reasons import Reason
-from apps.recommendation.service import Pick
-from apps.recommendation.views.state import label, person, service
+from apps.recommendation.service import FEEDBACK, Pick
+from apps.recommendation.views.state import ITEM, label, person, service
 from apps.ui.inert import inert
 from apps.ui.session import language, t
+from core.i18n import message
 
-BUTTONS = {
+OPEN, ANSWER = "open", "answer_"  # begins the key of a card's answers
+ANSWERS = {
     "like": ":material/thumb_up:",
     "own": ":material/check:",
     "not_interested": ":material/visibility_off:",
     "less": ":material/trending_down:",
+    OPEN: ":material/read_more:",
 }
 ICONS = {
     "history": ":material/history:",
@@ -33,25 +38,47 @@ TAGS = 3
 _SENTENCE = re.compile(r"[^。！？.!?]*[。！？.!?]?")
 
 
-def draw(pick: Pick, place: int) -> None:
+def draw(pick: Pick, place: int, language: str) -> None:
     """The card of ``pick``; ``place`` is its rank, from 1."""
     with st.container(border=True, height="stretch", gap="small"):
-        parts = [f"**{place}. {inert(pick.item.title(language()))}**  \n:small[:gray[{facets(pick.item)}]]"]
-        if about := pick.item.about(language()):
+        parts = [f"**{place}. {inert(pick.item.title(language))}**  \n:small[:gray[{facets(pick.item, language)}]]"]
+        if about := pick.item.about(language):
             parts.append(f":small[{inert(about)}]")
-        parts.append("  \n".join(f":small[:primary[{ICONS[r.kind]}] {said(r)}]" for r in pick.reasons))
+        if pick.words:
+            parts.append(f":small[{inert(pick.words)}]")
+        parts.append("  \n".join(f":small[:primary[{ICONS[r.kind]}] {said(r, language)}]" for r in pick.reasons))
         st.markdown("\n\n".join(parts), anchors=False)  # one element: a page costs by their number
-        with st.container(horizontal=True, gap="xsmall"):
-            for kind, icon in BUTTONS.items():
-                st.button(
-                    t(f"recommendation.short.{kind}"),
-                    icon=icon,
-                    key=f"{kind}_{pick.item.id}",
-                    help=t(f"recommendation.feedback.{kind}"),
-                    type="tertiary",
-                    on_click=tell,
-                    args=(pick.item.id, kind),
-                )
+        answers(pick.item.id, language)
+
+
+def answers(item: str, language: str, *kinds: str) -> None:
+    """What the person may say of an item, and a way to look at it closely; all of it, or ``kinds`` only.
+
+    One element for all of them: a button each was half of what a run of the page costs.
+    """
+    st.pills(
+        message("recommendation.feedback.label", language),
+        kinds or list(ANSWERS),
+        key=f"{ANSWER}{item}",
+        format_func=_answers(language).__getitem__,
+        label_visibility="collapsed",
+        on_change=_answered,
+        args=(item,),
+    )
+
+
+@cache
+def _answers(language: str) -> Mapping[str, str]:
+    words = {kind: message(f"recommendation.short.{kind}", language) for kind in FEEDBACK}
+    return {kind: f"{icon} {words.get(kind, '')}".strip() for kind, icon in ANSWERS.items()}
+
+
+def _answered(item: str) -> None:
+    kind = st.session_state.pop(f"{ANSWER}{item}", None)
+    if kind == OPEN:
+        st.session_state[ITEM] = item
+    elif kind:
+        tell(item, kind)
 
 
 def tell(item: str, kind: str) -> None:
@@ -59,24 +86,24 @@ def tell(item: str, kind: str) -> None:
     st.toast(t(f"recommendation.told.{kind}", title=inert(service().item(item).title(language()))))
 
 
-def facets(item: Item) -> str:
+def facets(item: Item, language: str) -> str:
     """Kind, year and tags on one line."""
-    parts = [label("kind", item.kind)] if item.kind else []
+    parts = [label("kind", item.kind, language)] if item.kind else []
     parts += [str(item.year)] if item.year else []
-    parts += [label("tag", tag) for tag in item.tags[:TAGS]]
+    parts += [label("tag", tag, language) for tag in item.tags[:TAGS]]
     if item.age:
-        parts.append(t("recommendation.from_age", age=item.age))
-    return " · ".join(inert(part) for part in parts)
+        parts.append(message("recommendation.from_age", language, age=item.age))
+    return inert(" · ".join(parts))
 
 
-def said(reason: Reason) -> str:
+def said(reason: Reason, language: str) -> str:
     """A reason in words, with the words of others kept harmless."""
+    key = f"recommendation.reason.{reason.kind}"
     if reason.kind in ("history", "title"):
-        title = service().item(reason.item).title(language())
-        return t(f"recommendation.reason.{reason.kind}", title=inert(title))
+        return message(key, language, title=inert(service().item(reason.item).title(language)))
     if reason.kind == "quote":
-        return t("recommendation.reason.quote", wish=label("concept", reason.concept), quote=quoted(reason))
-    return t(f"recommendation.reason.{reason.kind}", count=reason.count, name=inert(reason.text))
+        return message(key, language, wish=label("concept", reason.concept, language), quote=quoted(reason))
+    return message(key, language, count=reason.count, name=inert(reason.text))
 
 
 def quoted(reason: Reason) -> str:

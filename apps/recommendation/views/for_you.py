@@ -10,8 +10,20 @@ from apps.recommendation.data import Event
 from apps.recommendation.diversity import DEFAULT
 from apps.recommendation.preferences import Said
 from apps.recommendation.service import SAMPLE, SENTENCE_LIMIT, Filters, Shelf
-from apps.recommendation.views import cards
-from apps.recommendation.views.state import CATALOGUE, DROPPED, PERSON, SAYS, YOU, label, names, person, service
+from apps.recommendation.views import cards, one, shop, taste
+from apps.recommendation.views.state import (
+    CATALOGUE,
+    DROPPED,
+    ITEM,
+    PERSON,
+    SAYS,
+    VIEW,
+    YOU,
+    label,
+    names,
+    person,
+    service,
+)
 from apps.ui import look, session, states
 from apps.ui.inert import inert
 from apps.ui.session import language, t
@@ -23,7 +35,36 @@ WISHES = ("1", "2", "3", "4")
 def page() -> None:
     look.header(t("apps.recommend.title"))
     with st.sidebar:
-        filters, diversity, exploration = controls()
+        whom()
+    views = ["list", "taste", *(["shop"] if session.allowed("agent") else [])]  # the shop is for those who run it
+    view = st.segmented_control(
+        t("recommendation.view.label"),
+        views,
+        format_func={name: t(f"recommendation.view.{name}") for name in views}.__getitem__,
+        default="list",
+        required=True,
+        key=VIEW,
+        label_visibility="collapsed",
+        on_change=_close,
+    )
+    if view == "taste":
+        taste.draw()
+    elif view == "shop":
+        shop.draw()
+    elif opened := st.session_state.get(ITEM):
+        one.draw(opened)
+    else:
+        list_()
+
+
+def _close() -> None:
+    st.session_state.pop(ITEM, None)
+
+
+def list_() -> None:
+    """A wish, and the shelf for it."""
+    with st.sidebar:
+        filters, diversity, exploration, assisted = controls()
     wish()
     history = service().history(person())
     says = st.session_state.get(SAYS, "")
@@ -36,7 +77,10 @@ def page() -> None:
         exploration=exploration,
         ignored=frozenset(st.session_state.get(DROPPED, ())),
         language=language(),
+        assisted=assisted,
     )
+    if shelf.unassisted:
+        st.caption(t("recommendation.model.unassisted", error=inert(shelf.unassisted.text(language()))))
     chips(shelf.understood)
     if not shelf.reads_text:
         st.page_link("views/models.py", label=t("recommendation.no_text"), icon=look.ICONS["models"])
@@ -48,11 +92,13 @@ def page() -> None:
     draw(shelf, new=not history and not says)
 
 
-def controls() -> tuple[Filters, float, float]:
-    """Who the list is for, what may be in it, and how it is made."""
+def whom() -> None:
+    """The catalogue, and who the page is for."""
     if len(names()) > 1:
         known = {name: t("recommendation.sample") if name == SAMPLE else name for name in names()}
-        st.selectbox(t("recommendation.catalogue"), list(known), key=CATALOGUE, format_func=known.__getitem__)
+        st.selectbox(
+            t("recommendation.catalogue"), list(known), key=CATALOGUE, format_func=known.__getitem__, on_change=_close
+        )
     others = service().people() if _sample() or session.allowed("agent") else []  # customers are not for everybody
     people = {user: person_name(user) for user in (YOU, *others)}
     st.selectbox(
@@ -62,7 +108,14 @@ def controls() -> tuple[Filters, float, float]:
         format_func=people.__getitem__,
         help=t("recommendation.simulated_help") if _sample() else None,
     )
-    kinds = {kind: label("kind", kind) for kind in sorted({item.kind for item in service().items() if item.kind})}
+
+
+def controls() -> tuple[Filters, float, float, bool]:
+    """What may be in the list, and how it is made."""
+    spoken = language()
+    kinds = {
+        kind: label("kind", kind, spoken) for kind in sorted({item.kind for item in service().items() if item.kind})
+    }
     chosen = []
     if len(kinds) > 1:
         chosen = st.pills(
@@ -80,13 +133,17 @@ def controls() -> tuple[Filters, float, float]:
     )  # fmt: skip
     stock = st.toggle(t("recommendation.in_stock"), value=True, key="recommend_stock")
     young = st.toggle(t("recommendation.for_children"), key="recommend_young")
-    return Filters(kinds=tuple(chosen), age=11 if young else None, in_stock=stock), diversity, exploration
+    assisted = st.toggle(
+        t("recommendation.model.assisted"), key="recommend_assisted", help=t("recommendation.model.assisted_help")
+    )
+    return Filters(kinds=tuple(chosen), age=11 if young else None, in_stock=stock), diversity, exploration, assisted
 
 
 def person_name(user: str) -> str:
     if user == YOU:
         return t("recommendation.you")
-    taste = " · ".join(label("tag", tag) for tag in service().taste(user))
+    spoken = language()
+    taste = " · ".join(label("tag", tag, spoken) for tag in service().taste(user))
     return t("recommendation.simulated", number=user.lstrip("s0"), taste=taste) if _sample() else user
 
 
@@ -140,7 +197,10 @@ def chips(understood: Sequence[Said]) -> None:
 
 
 def chip(said: Said) -> str:
-    name = inert(service().item(said.name).title(language())) if said.kind == "title" else label(said.kind, said.name)
+    spoken = language()
+    name = (
+        inert(service().item(said.name).title(spoken)) if said.kind == "title" else label(said.kind, said.name, spoken)
+    )
     if said.kind == "title":
         return t("recommendation.chip.like" if said.wanted else "recommendation.chip.unlike", name=name)
     return name if said.wanted else t("recommendation.chip.no", name=name)
@@ -156,14 +216,14 @@ def starters(chosen: int) -> None:
         st.markdown(
             f"**{t('recommendation.pick_three')}**  \n:small[:gray[{t('recommendation.chosen', count=chosen)}]]"
         )
-        liked = {event.item for event in service().history(person())}
+        liked, spoken = {event.item for event in service().history(person())}, language()
         with st.container(horizontal=True, gap="small"):
             for item in service().starters(STARTERS + chosen):
                 if item.id not in liked:
                     st.button(
-                        inert(item.title(language())),
+                        inert(item.title(spoken)),
                         key=f"start_{item.id}",
-                        help=cards.facets(item),
+                        help=cards.facets(item, spoken),
                         on_click=cards.tell,
                         args=(item.id, "like"),
                     )
@@ -172,11 +232,11 @@ def starters(chosen: int) -> None:
 def known(history: Sequence[Event], told: int) -> None:
     """What counts, newest first, and a way to take back what was told here."""
     with st.expander(t("recommendation.history", count=len(history)), icon=":material/history:", type="compact"):
-        lines = []
+        lines, spoken = [], language()
         for event in reversed(history[-20:]):
             item = service().item(event.item)
             mark = f" · :primary[{t(f'recommendation.feedback.{event.kind}')}]" if event.kind != "event" else ""
-            lines.append(f"{inert(item.title(language()))} :small[:gray[{cards.facets(item)}]]{mark}")
+            lines.append(f"{inert(item.title(spoken))} :small[:gray[{cards.facets(item, spoken)}]]{mark}")
         st.markdown("  \n".join(lines))
         if told:
             st.button(
@@ -199,9 +259,10 @@ def draw(shelf: Shelf, *, new: bool) -> None:
         states.empty(t("recommendation.nothing"), hint=reasons)
         return
     st.markdown(f"### {t('recommendation.popular_now' if new else 'recommendation.for_you')}", anchors=False)
+    spoken = language()
     with st.grid(3, min_column_width=240):
         for place, pick in enumerate(shelf.picks, 1):
-            cards.draw(pick, place)
+            cards.draw(pick, place, spoken)
     if reasons:
         st.caption(t("recommendation.left_out_all", reasons=reasons))
     if _sample():

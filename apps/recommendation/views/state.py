@@ -11,7 +11,9 @@ from apps.recommendation.store import catalogues
 from apps.ui import session
 from core.i18n import catalogue as texts
 
-CATALOGUE, PERSON, SAYS, DROPPED = (f"recommend_{name}" for name in ("catalogue", "person", "says", "dropped"))
+CATALOGUE, PERSON, SAYS, DROPPED, VIEW, ITEM = (
+    f"recommend_{name}" for name in ("catalogue", "person", "says", "dropped", "view", "item")
+)
 YOU = ""  # in the list of people: whoever sits at the page
 
 _services: dict[tuple[str, str], Recommender] = {}
@@ -45,6 +47,9 @@ def person() -> str:
     return st.session_state.get(PERSON) or f"page:{session.caller().user}"
 
 
-def label(group: str, name: str) -> str:
-    """A kind, tag or concept in the language of the page; one that is not known stays as it is."""
-    return texts(session.language()).get(f"recommendation.{group}.{name}", name)
+def label(group: str, name: str, language: str) -> str:
+    """A kind, tag or concept in ``language``; one that is not known stays as it is.
+
+    Asking the session for its language costs more than all the rest of this, so a run asks once and hands it on.
+    """
+    return texts(language).get(f"recommendation.{group}.{name}", name)

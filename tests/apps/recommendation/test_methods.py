@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from apps.recommendation import fusion, generators
-from apps.recommendation.diversity import arranged, explored, fame
+from apps.recommendation import evaluate, fusion, generators
+from apps.recommendation.diversity import TEXT, Likeness, arranged, explored, fame
 from apps.recommendation.generators import DAY_S, History
 from apps.recommendation.log import Log, core
 from apps.recommendation.reasons import from_history
@@ -156,15 +156,43 @@ def test_what_falls_without_an_event_is_what_scoring_anew_gives(log: Log) -> Non
             assert (without[:, place] <= whole[:, place] + 1e-6).any()
 
 
+def test_likeness_is_by_text_and_tags_or_by_the_one_there_is() -> None:
+    vectors, tags = np.array([[1.0, 0.0], [0.6, 0.8]]), [{"a", "b"}, {"b", "c", "d"}]
+    both, pair = Likeness.of(vectors, tags), np.arange(2)
+    assert both.to(0, pair).tolist() == pytest.approx([1.0, TEXT * 0.6 + (1 - TEXT) * 0.25])
+    assert Likeness.of(None, tags).to(0, pair).tolist() == [1.0, 0.25]
+    assert Likeness.of(vectors, [(), ()]).to(0, pair).tolist() == pytest.approx([1.0, 0.6])
+    assert not Likeness.of(None, [(), ()])
+
+
 def test_diversity_avoids_likeness_and_reaches_less_known_items() -> None:
-    vectors = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    likeness = Likeness.of(np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), ())
     scores, every = np.array([3.0, 2.9, 2.0]), np.arange(3)
-    assert arranged(scores, every, vectors, count=2, diversity=0.0).tolist() == [0, 1]
-    assert arranged(scores, every, vectors, count=2, diversity=0.5).tolist() == [0, 2]
+    assert arranged(scores, every, likeness, count=2, diversity=0.0).tolist() == [0, 1]
+    assert arranged(scores, every, likeness, count=2, diversity=0.5).tolist() == [0, 2]
+    tags = Likeness.of(None, ["x", "x", "y"])
+    assert arranged(scores, every, tags, count=2, diversity=0.5).tolist() == [0, 2]
     known = fame(np.array([100.0, 1.0, 1.0]))
     assert known.mean() == pytest.approx(0)
-    assert arranged(scores, every, None, count=1, diversity=1.0, fame=known).tolist() == [1]
-    assert arranged(scores, every[:0], vectors, count=2, diversity=0.5).tolist() == []
+    nothing = Likeness(None, None)
+    assert arranged(scores, every, nothing, count=1, diversity=1.0, fame=known).tolist() == [1]
+    assert arranged(scores, every[:0], likeness, count=2, diversity=0.5).tolist() == []
+
+
+def test_one_more_of_a_kind_is_not_forbidden() -> None:
+    """Likeness is the mean over those chosen: after two that differ, a strong third may resemble one of them."""
+    likeness = Likeness.of(None, ["x", "y", "x", "z"])
+    scores = np.array([30.0, 29.0, 28.0, 22.0])
+    assert arranged(scores, np.arange(4), likeness, count=3, diversity=0.5).tolist() == [0, 1, 2]
+
+
+def test_figures_beyond_accuracy() -> None:
+    likeness = Likeness.of(None, ["a", "a", "b", "b"])
+    found = evaluate.beyond([np.array([0, 1]), np.array([0, 2])], likeness, np.array([4.0, 3.0, 2.0, 1.0]))
+    assert found["coverage@10"] == 0.75
+    assert found["popularity@10"] == pytest.approx((5 / 6 + 4 / 6) / 2)
+    assert found["diversity by tags@10"] == 0.5
+    assert found["diversity by tags@10 at random"] == pytest.approx(2 / 3)
 
 
 def test_exploration_is_chance_that_stays_for_a_seed() -> None:

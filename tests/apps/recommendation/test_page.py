@@ -5,8 +5,12 @@ from __future__ import annotations
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from apps.recommendation import assistant
 from apps.recommendation.views import state
+from apps.recommendation.views.cards import ANSWER, OPEN
+from apps.ui import session
 from apps.ui.inert import JOINER
+from core.errors import InvalidResponse
 from core.i18n import message
 from tests.apps.conftest import Open, words
 
@@ -50,8 +54,8 @@ def test_three_clicks_then_a_dislike(open_page: Open, language: str) -> None:
     mine = titles(at)
     assert mine != popular
     assert text("reason.history", language, title="").split("“")[0].split("《")[0].strip() in words(at)
-    first = next(b.key for b in at.button if b.key and b.key.startswith("not_interested_"))
-    press(at, first)
+    first = next(group for group in at.button_group if group.key and group.key.startswith(ANSWER))
+    first.select("not_interested").run()
     whole(at, language)
     assert mine[0] not in titles(at)
     press(at, "recommend_forget")
@@ -60,7 +64,7 @@ def test_three_clicks_then_a_dislike(open_page: Open, language: str) -> None:
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
-def test_a_sentence_and_its_chips(open_page: Open, language: str) -> None:
+def test_a_sentence_and_its_chips(open_page: Open, language: str, monkeypatch: pytest.MonkeyPatch) -> None:
     at = open_page(PAGE, language, **E5)
     at.text_input(key=state.SAYS).set_value(WISHES[language]).run()
     whole(at, language)
@@ -71,6 +75,18 @@ def test_a_sentence_and_its_chips(open_page: Open, language: str) -> None:
     assert "chip_concept_light" not in [b.key for b in at.button]
     press(at, "chips_all")
     assert titles(at) == before
+    at.toggle(key="recommend_assisted").set_value(True).run()
+    whole(at, language)
+    assert titles(at) == before, "the demo model prefers nothing and words nothing that is borne out"
+
+    async def broken(*_: object) -> None:
+        raise InvalidResponse(provider="scripted", model="demo", detail="no JSON")
+
+    monkeypatch.setattr(assistant, "read", broken)
+    at.text_input(key=state.SAYS).set_value(WISHES[language] + " ").run()
+    whole(at, language)
+    assert text("model.unassisted", language, error="").rstrip("：: ") in words(at)
+    assert len(titles(at)) == 9
 
 
 def test_other_people_filters_and_sliders(open_page: Open) -> None:
@@ -101,7 +117,6 @@ def test_an_own_catalogue_stands_beside_the_sample(
 ) -> None:
     at = open_page(PAGE, "en", **E5)
     from apps.recommendation.service import Recommender
-    from apps.ui import session
 
     folder = tmp_path_factory.mktemp("own")
     (folder / "items.csv").write_text("id,title\na,**Bold** [x](http://y)\nb,Plain\n", "utf-8")
@@ -117,3 +132,65 @@ def test_an_own_catalogue_stands_beside_the_sample(
     monkeypatch.setattr(session, "allowed", lambda role: False)
     at.run()
     assert "ann" not in at.selectbox(key=state.PERSON).options, "customers are listed for those with the role only"
+
+
+def look(at: AppTest, view: str) -> AppTest:
+    at.button_group(key=state.VIEW).set_value(view).run()
+    return at
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_one_thing_your_taste_and_the_shop(open_page: Open, language: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = open_page(PAGE, language, **E5)
+    service = state.service()
+    at.selectbox(key=state.PERSON).select("s001").run()
+    drawn = [at.button, at.button_group, at.markdown, at.caption, at.slider, at.selectbox, at.toggle, at.text_input]
+    assert sum(len(kind) for kind in drawn) <= 45, "a run costs by its elements: 43 made 12 ms where 70 made 24"
+
+    group = next(g for g in at.button_group if g.key and g.key.startswith(ANSWER))
+    item = service.item(str(group.key).removeprefix(ANSWER))
+    group.select(OPEN).run()
+    whole(at, language)
+    assert f"## {item.title(language)}" in words(at)
+    (because, _), *_ = service.why("s001", item.id)
+    assert text("reason.history", language, title=service.item(because.item).title(language)) in words(at)
+    assert all(row.item.title(language) in words(at) for row in service.similar(item.id, 6))
+    press(at, "recommend_back")
+    assert len(titles(at)) == 9
+
+    at.selectbox(key=state.PERSON).select("").run()
+    look(at, "taste")
+    whole(at, language)
+    assert text("taste.nothing", language) in words(at)
+    for liked in ("film-12", "book-13"):  # two horror stories
+        service.tell("page:local", liked, "like")
+    at.run()
+    assert message("recommendation.tag.horror", language) in words(at)
+    press(at, "back_film-12")
+    assert [event.item for event in service.history("page:local")] == ["book-13"]
+    assert at.button(key="recommend_erase").disabled
+    at.checkbox(key="recommend_sure").check().run()
+    press(at, "recommend_erase")
+    whole(at, language)
+    assert service.history("page:local") == []
+    assert text("taste.nothing", language) in words(at)
+
+    look(at, "shop")
+    whole(at, language)
+    assert [metric.value for metric in at.metric][2] == "0%"
+    at.selectbox(key="recommend_boost_name").select("jazz")
+    at.number_input(key="recommend_boost_amount").set_value(3.0)
+    at.button[[b.label for b in at.button].index(text("shop.push", language))].click().run()
+    whole(at, language)
+    assert service.boosts() == {"jazz": 3.0}
+    assert [metric.value for metric in at.metric][2] != "0%"
+    look(at, "list")
+    assert text("reason.boosted", language, name="jazz") in words(at)
+    look(at, "shop")
+    press(at, "boost_jazz")
+    assert service.boosts() == {}
+    monkeypatch.setattr(session, "allowed", lambda role: False)
+    at.run()
+    whole(at, language)
+    assert text("view.shop", language) not in at.button_group(key=state.VIEW).options, "for those who run it only"
+    service.wait()

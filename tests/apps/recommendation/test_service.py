@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from apps.recommendation import preferences, sample
+from apps.recommendation.catalogue import Catalogue
 from apps.recommendation.data import Event
 from apps.recommendation.preferences import Titles, understood
 from apps.recommendation.service import FEEDBACK, Filters, Recommender, Shelf
@@ -103,7 +106,7 @@ def test_every_click_counts_in_the_same_request(sample: Recommender) -> None:
     assert sample.recommend(me).known_events == 0
     for item in ("film-12", "film-13", "book-13"):  # three horror stories
         sample.tell(me, item, "like")
-    before = sample.recommend(me, n=20)
+    before = sample.recommend(me, n=20, diversity=0.0)
     assert sum("horror" in pick.item.tags for pick in before.picks[:5]) >= 3
     first = before.picks[0].item.id
     sample.tell(me, first, "not_interested")
@@ -252,7 +255,147 @@ def test_unknown_people_and_items(sample: Recommender) -> None:
     assert ids(sample.recommend("nobody", n=5)) == ids(sample.recommend(n=5))
     with pytest.raises(NotFound):
         sample.recommend(likes=["film-99"])
-    assert sample.similar("film-21", n=5).picks
+    with pytest.raises(NotFound):
+        sample.similar("film-99")
+    with pytest.raises(NotFound):
+        sample.why("s001", "film-99")
+
+
+# --- learning in the background, and forgetting ---------------------------------------------------
+
+
+def crowd(service: Recommender, tmp_path: Path) -> None:
+    """Twelve things in a circle and twelve people who take five in a row."""
+    items, events = tmp_path / "items.csv", tmp_path / "events.csv"
+    items.write_text("id,title,tags\n" + "".join(f"i{n},Thing {n},t{n % 3}\n" for n in range(12)), "utf-8")
+    rows = [f"u{user},i{(user + step) % 12},{1000 + user * 100 + step}" for user in range(12) for step in range(5)]
+    events.write_text("user,item,timestamp\n" + "\n".join(rows), "utf-8")
+    service.import_files(items, events)
+    service.fit()
+
+
+def test_what_is_told_is_learnt_in_the_background(
+    own: Recommender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crowd(own, tmp_path)
+    monkeypatch.setattr("apps.recommendation.service.REFIT_AFTER", 3)
+    before, go = own._made, threading.Event()
+
+    def slow(progress: Callable[[str], None]) -> Catalogue:
+        assert go.wait(20)
+        return before(progress)
+
+    monkeypatch.setattr(own, "_made", slow)
+    old = own.shown().weights
+    for user in ("a", "b", "c"):
+        own.tell(user, "i0", "like")
+    assert not own.refit(), "one is under way"
+    assert own.recommend("u3", n=20).picks, "the last fit serves meanwhile"
+    assert own.taken("i0") == 5
+    go.set()
+    own.wait()
+    assert own.refit_error is None
+    assert own.taken("i0") == 8, "the new fit has taken its place"
+    assert set(own.shown().weights) == set(old)
+
+
+def test_a_fit_that_fails_leaves_the_last_good_one(
+    own: Recommender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crowd(own, tmp_path)
+    plain = ids(own.recommend("u3", n=20))
+
+    def broken(progress: Callable[[str], None]) -> Catalogue:
+        raise ArithmeticError("not positive definite")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(own, "_made", broken)
+        assert own.refit()
+        own.wait()
+        assert isinstance(own.refit_error, ArithmeticError)
+        assert ids(own.recommend("u3", n=20)) == plain
+    assert own.refit()
+    own.wait()
+    assert own.refit_error is None
+
+
+def test_files_imported_during_a_fit_win(own: Recommender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    crowd(own, tmp_path)
+    made = own._made
+
+    def late(progress: Callable[[str], None]) -> Catalogue:
+        found = made(progress)
+        (tmp_path / "new.csv").write_text("id,title\nonly,The only thing\n", "utf-8")
+        own.import_files(tmp_path / "new.csv")
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(own, "_made", late)
+        own.refit()
+        own.wait()
+    assert [item.id for item in own.items()] == ["only"]
+
+
+def test_one_call_forgets_a_person_everywhere(own: Recommender, tmp_path: Path) -> None:
+    crowd(own, tmp_path)
+    other = Recommender(own.runtime, catalogue="other")
+    crowd(other, tmp_path)
+    own.tell("u1", "i9", "like")
+    elsewhere = Recommender(own.runtime, catalogue="own", tenant="elsewhere")
+    crowd(elsewhere, tmp_path)
+    assert own.erase("u1") == 11
+    own.wait()
+    assert own.history("u1") == other.history("u1") == []
+    assert own.taken("i1") == 4, "what was learnt from them is gone, too"
+    assert len(elsewhere.history("u1")) == 5, "of this tenant only"
+    assert own.erase("u1") == 0
+
+
+# --- one thing, and the shop ----------------------------------------------------------------------
+
+
+def test_things_like_one_say_what_that_rests_on(sample: Recommender) -> None:
+    rows = sample.similar("film-12", n=5)
+    assert len(rows) == 5
+    assert "film-12" not in [row.item.id for row in rows]
+    item = sample.item("film-12")
+    takers = {user for user, _ in sample.store.users() if "film-12" in {e.item for e in sample.history(user)}}
+    for row in rows:
+        also = sum(row.item.id in {e.item for e in sample.history(user)} for user in takers)
+        assert (row.together, row.people) == (also, len(takers))
+        assert set(row.tags) == set(item.tags) & set(row.item.tags)
+        assert row.near is not None
+        assert -1 <= row.near <= 1
+
+
+def test_why_names_events_that_are_there(sample: Recommender) -> None:
+    mine = {event.item for event in sample.history("s001")}
+    for pick in sample.recommend("s001", n=5).picks:
+        rows = sample.why("s001", pick.item.id)
+        assert {event.item for event, _ in rows} <= mine
+        assert sum(share for _, share in rows) <= 1 + 1e-9
+        cited = [reason.item for reason in pick.reasons if reason.kind == "history"]
+        assert [rows[0][0].item] == cited if cited else True
+    assert sample.why("nobody", "film-01") == []
+
+
+def test_what_the_shop_pushes_counts_in_every_list_and_is_told(own: Recommender, tmp_path: Path) -> None:
+    crowd(own, tmp_path)
+    last = own.recommend("u3", n=20).picks[-1].item
+    before = own.shown()
+    assert (before.promoted, before.people) == (0.0, 12)
+    own.boost(last.id, 5.0)
+    first = own.recommend("u3", n=20).picks[0]
+    assert (first.item.id, first.boost) == (last.id, 5.0)
+    assert "boosted" in [reason.kind for reason in first.reasons]
+    assert own.shown().promoted > 0
+    own.boost(last.id, 0)
+    assert own.boosts() == {}
+    own.boost("t1", -1.0)
+    assert own.boosts() == {"t1": -1.0}
+    for name, amount in (("no such thing", 1.0), ("t1", 6.0), ("t1", float("nan"))):
+        with pytest.raises(InputError):
+            own.boost(name, amount)
 
 
 # --- one's own catalogue --------------------------------------------------------------------------
