@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from apps.commands.checkup import Json
-from apps.commands.shell import STOPPED, Command, Group, Out, out_of, plain, table
+from apps.commands.shell import STOPPED, Command, Out, out_of, plain, table
 from apps.commands.train import app as train_app
 from core.errors import InputError
 from core.i18n import message
