@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core.retrieval import fuse, keyword, tokens
 from core.retrieval.allowed import Allowed
+from core.retrieval.names import Names
 from core.retrieval.search import VectorLeg
+from core.retrieval.segments import View
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,28 +57,32 @@ def gather(
     leg: VectorLeg | None = None,
     vector: np.ndarray | None = None,
     *,
+    view: View,
     allowed: Allowed | None = None,
 ) -> Candidates:
     """The best ``depth`` passages of each leg, scored by both.
 
     Args:
         terms: none leave the vector leg alone; no ``leg`` leaves the keyword leg alone.
+        view: the keyword index as the transaction under way sees it.
         allowed: the only passages that may be found.
     """
     depth = max(depth, LEAST)
-    words = dict(keyword.search(db, collection, terms, depth, allowed=allowed.numbers if allowed is not None else None))
-    rows = list(_rows(db, "number", words))
-    by_word = {row["id"]: words[row["number"]] for row in rows}
+    only = allowed.numbers if allowed is not None else None
+    words = dict(keyword.search(db, collection, terms, depth, allowed=only, view=view))
+    names = Names(db, collection, view)
+    numbers = {id_: number for number, id_ in names.ids(words).items()}
+    by_word = {id_: words[number] for id_, number in numbers.items()}
     word_ranks = ranks(by_word)
     by_meaning: dict[str, float] = {}
     spread = None
     if leg is not None and vector is not None:
         by_meaning, spread = leg.search(vector, depth, also=by_word, allowed=allowed)
-        others = list(_rows(db, "id", by_meaning.keys() - by_word.keys())) if terms else []
-        scores = keyword.scores(db, collection, terms, [row["number"] for row in others])
-        by_word |= {row["id"]: scores[row["number"]] for row in others}
-        rows += others
-    weight = fuse.keyword_weight([row["length"] for row in rows])
+        others = names.numbers(by_meaning.keys() - by_word.keys()) if terms else {}
+        scores = keyword.scores(db, collection, terms, others.values(), view=view)
+        by_word |= {id_: scores[number] for id_, number in others.items()}
+        numbers |= others
+    weight = fuse.keyword_weight(names.lengths(numbers.values()))
     fused = fuse.mix(by_word, by_meaning, weight)
     return Candidates(by_word, by_meaning, fused, word_ranks, ranks(by_meaning), spread)
 
@@ -84,13 +90,3 @@ def gather(
 def ranks(scores: Mapping[str, float]) -> dict[str, int]:
     """Ranks from 1."""
     return {id_: rank for rank, id_ in enumerate(fuse.ranked(scores), 1)}
-
-
-def _rows(db: sqlite3.Connection, column: str, values: Iterable[int | str]) -> Iterator[sqlite3.Row]:
-    asked = list(values)
-    for at in range(0, len(asked), 500):
-        chunk = asked[at : at + 500]
-        marks = ",".join("?" * len(chunk))
-        yield from db.execute(
-            f"SELECT number, id, length(text) AS length FROM passages WHERE {column} IN ({marks})", chunk
-        )

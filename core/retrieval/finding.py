@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from core.contracts import EmbeddingModel
 from core.errors import TouchstoneError
 from core.retrieval import fuse, keyword, tokens, vocabulary
 from core.retrieval.allowed import AllowedCache
 from core.retrieval.candidates import LEAST, gather, terms_of
+from core.retrieval.names import Names
 from core.retrieval.options import SearchOptions
 from core.retrieval.records import Found
 from core.retrieval.search import VectorLeg
+from core.retrieval.segments import View
 from core.types import Hit, Passage
 from core.workspace import Workspace
 
@@ -66,28 +68,32 @@ def find(
     legs: Callable[[int, EmbeddingModel], VectorLeg],
     asked: Asked,
     cache: AllowedCache,
+    name: str = "",
 ) -> Found:
     """The best passages of ``collection`` in fused order, ``options.depth`` of them.
 
     A filter restricts both legs before each takes its best: what it lets through competes as if nothing else were
-    there, with the scores it has in the whole collection.
+    there, with the scores it has in the whole collection. ``name`` is the collection's, for the hits.
     """
     options, given = asked.options, asked.vector
     with workspace.read() as db:
-        total = keyword.passages(db, collection)
+        keyword.make_current(db, collection)  # which may write, and so stands before the snapshot
+    with workspace.snapshot() as db:
+        view = keyword.view(db, collection)
+        total = view.passages
         if not total:
             return Found(asked.query, (), vector=given.vector, notices=given.notices)
         allowed = cache.get(db, collection, options.filter) if options.filter is not None else None
-        terms = search_terms(db, collection, asked, total) if options.mode != "vector" else ()
+        terms = search_terms(db, collection, asked, total, view) if options.mode != "vector" else ()
         by_meaning = options.mode != "keyword" and given.vector is not None and given.model is not None
         leg = legs(collection, given.model) if by_meaning and given.model is not None else None
-        made = gather(db, collection, terms, options.depth, leg, given.vector, allowed=allowed)
+        made = gather(db, collection, terms, options.depth, leg, given.vector, allowed=allowed, view=view)
         best = fuse.ranked(made.fused)[: None if asked.uncut else options.depth]
         found = passages(db, collection, best)
         content = tokens.content_terms(asked.terms_from)
-        frequency = keyword.document_frequency(db, collection, content)
-        numbers = _numbers(db, found)
-        matched = keyword.matched(db, collection, content, numbers.values())
+        frequency = keyword.document_frequency(db, collection, content, view=view)
+        numbers = Names(db, collection, view).numbers(found)
+        matched = keyword.matched(db, collection, content, numbers.values(), view=view)
     weights = {term: keyword.idf(frequency[term], total) for term in content}
     hits = tuple(
         Hit(
@@ -98,15 +104,18 @@ def find(
             made.meaning_ranks.get(passage.id),
             made.by_meaning.get(passage.id),
             matched[numbers[passage.id]],
+            collection=name,
         )
         for passage in (found[id_] for id_ in best if id_ in found)
     )
     return Found(asked.query, hits, weights, total, given.vector, made.spread, given.notices)
 
 
-def search_terms(db: sqlite3.Connection, collection: int, asked: Asked, total: int) -> list[str]:
+def search_terms(
+    db: sqlite3.Connection, collection: int, asked: Asked, total: int, view: View | None = None
+) -> list[str]:
     """The terms that the keyword leg is asked for: the question's, and those of kept words and synonyms."""
-    own = terms_of(asked.query, lambda asking: keyword.document_frequency(db, collection, asking), total)
+    own = terms_of(asked.query, lambda asking: keyword.document_frequency(db, collection, asking, view=view), total)
     return list(dict.fromkeys([*own, *asked.words.added_terms(asked.query, synonyms=asked.options.synonyms)]))
 
 
@@ -129,11 +138,10 @@ def passage_of(row: sqlite3.Row) -> Passage:
     """A row of ``passages`` joined with its document's title, source and metadata; the passage's own keys win."""
     return Passage(
         row["id"], row["document_id"], row["text"], row["title"], row["source"], row["position"], row["start"],
-        row["end"], row["heading"], row["page"], row["language"], json.loads(row["document_metadata"]) | json.loads(row["metadata"]),
+        row["end"], row["heading"], row["page"], row["language"], _parsed(row["document_metadata"]) | _parsed(row["metadata"]),
     )  # fmt: skip
 
 
-def _numbers(db: sqlite3.Connection, ids: Iterable[str]) -> dict[str, int]:
-    ids = list(ids)
-    marks = ",".join("?" * len(ids))
-    return dict(db.execute(f"SELECT id, number FROM passages WHERE id IN ({marks})", ids).fetchall())
+def _parsed(metadata: str) -> dict[str, Any]:
+    found: dict[str, Any] = {} if metadata == "{}" else json.loads(metadata)  # most have none
+    return found

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from core.retrieval.memory import Memory
+from core.retrieval.names import Names
 from core.retrieval.segments import snapshot
 from core.retrieval.vectors import chunks
 
@@ -50,9 +51,10 @@ class Followed:
             self._refresh(db)
             only = None if allowed is None else allowed.numbers
             near, spread = self.memory.search(vector, top_k, allowed=only)
-            ids = _ids(db, (number for number, _ in near))
+            names = Names(db, self.collection_id)
+            ids = names.ids(number for number, _ in near)
             found = {ids[number]: score for number, score in near if number in ids}
-            rest = _numbers(db, [id_ for id_ in also if id_ not in found])
+            rest = names.numbers(id_ for id_ in also if id_ not in found)
             scores = self.memory.scores(vector, rest.values())
         found.update((id_, scores[number]) for id_, number in rest.items() if number in scores)
         return found, spread
@@ -93,7 +95,7 @@ class Followed:
         while part := rows.fetchmany(_ROWS):
             numbers = np.fromiter((row[0] for row in part), dtype=np.int64, count=len(part))
             vectors = np.frombuffer(b"".join(row[1] for row in part), dtype=np.float16)
-            self.memory.put(numbers, vectors.reshape(len(part), -1).astype(np.float32))
+            self.memory.put(numbers, vectors.reshape(len(part), -1))
             there.update(numbers.tolist())
         return there
 
@@ -107,19 +109,3 @@ _SOME = (
     "SELECT p.number, v.vector FROM passages p JOIN vectors v ON v.text_hash = p.text_hash"
     " WHERE +p.collection_id = ? AND p.number IN ({}) AND v.model = ?"
 )
-
-
-def _ids(db: sqlite3.Connection, numbers: Iterable[int]) -> dict[int, str]:
-    found: dict[int, str] = {}
-    for some in chunks(numbers, 500):
-        marks = ",".join("?" * len(some))
-        found.update(db.execute(f"SELECT number, id FROM passages WHERE number IN ({marks})", some).fetchall())
-    return found
-
-
-def _numbers(db: sqlite3.Connection, ids: Iterable[str]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for some in chunks(ids, 500):
-        marks = ",".join("?" * len(some))
-        found.update(db.execute(f"SELECT id, number FROM passages WHERE id IN ({marks})", some).fetchall())
-    return found

@@ -47,12 +47,14 @@ def mix(keyword: Mapping[str, float], vector: Mapping[str, float], weight: float
     >>> mix({"a": 8.0, "b": 0.0}, {"a": 0.75, "b": 0.5})
     {'a': 1.0, 'b': 0.0}
     """
-    legs = [(leg, share) for leg, share in ((keyword, weight), (vector, 1 - weight)) if leg]
     fused: dict[str, float] = dict.fromkeys([*keyword, *vector], 0.0)
-    for leg, share in legs:
-        measured, worst = scale(leg), min(leg.values())
-        for id_ in fused:
-            fused[id_] += share * measured(leg.get(id_, worst))
+    for leg, share in ((keyword, weight), (vector, 1 - weight)):
+        if leg:
+            measured, get = scale(leg), leg.get
+            factor, worst = share / measured.deviation, min(leg.values())
+            offset = factor * measured.mean
+            for id_ in fused:
+                fused[id_] += factor * get(id_, worst) - offset
     return _from_0_to_1(fused)
 
 
@@ -75,7 +77,8 @@ def reciprocal_rank(keyword: Mapping[str, float], vector: Mapping[str, float]) -
 
 def ranked(scores: Mapping[str, float]) -> list[str]:
     """Ids, best first; ties by id, so that the order never depends on chance."""
-    return sorted(scores, key=lambda id_: (-scores[id_], id_))
+    by_id = sorted(scores)
+    return sorted(by_id, key=scores.__getitem__, reverse=True)  # which keeps the order of equals
 
 
 def _from_0_to_1(scores: Mapping[str, float]) -> dict[str, float]:

@@ -201,7 +201,10 @@ class Index:
         When the embedding model fails the passages stay pending (keyword search finds them) and the notice is
         ``embedding_down``.
         """
-        if self._embedding is None or not self.id():
+        if not self.id():
+            return 0, ()
+        await asyncio.to_thread(self._writer.settle)
+        if self._embedding is None:
             return 0, ()
         try:
             model = self._embedding()
@@ -272,17 +275,18 @@ class Index:
     def find_with(self, query: str, vector: finding.QueryVector, terms_from: str, options: SearchOptions) -> Found:
         """The fused candidates, with a vector that is already there; blocks."""
         asked = finding.Asked(query, vector, terms_from, options, self.vocabulary())
-        found = finding.find(self.workspace, self.id(), self._legs, asked, self._allowed)
+        found = finding.find(self.workspace, self.id(), self._legs, asked, self._allowed, self.name)
         notices = (*found.notices, *self._notices(vector.model)) if found.passages else found.notices
-        hits = tuple(replace(hit, collection=self.name) for hit in found.hits)
-        return replace(found, hits=hits, notices=tuple(dict.fromkeys(notices)))
+        return replace(found, notices=tuple(dict.fromkeys(notices)))
 
     def _notices(self, model: EmbeddingModel | None) -> tuple[str, ...]:
         """What a search by meaning had to do without."""
         if model is None:
             return ()
+        leg = self._legs(self.id(), model)
+        leg.mark()
         missing = ("embedding_pending",) if pending.some(self.workspace, self.id(), model.name) else ()
-        return (*self._legs(self.id(), model).notices, *missing)
+        return (*leg.notices, *missing)
 
     def deep(self, options: SearchOptions) -> SearchOptions:
         """``options`` with as many candidates as the reranker is shown, when there is one."""
@@ -294,6 +298,8 @@ class Index:
         """Fused candidates as hits: the reranker's order, then everything else that ``options`` ask for."""
         if options.rerank is not False:
             found = await reranked(found, self.reranker)
+        if not (options.arranges or options.sentences):  # a cut is not worth a thread
+            return arrange.arranged(self.workspace, found, options, None)
         return await asyncio.to_thread(self._arranged, found, options)
 
     def _arranged(self, found: Found, options: SearchOptions) -> Found:

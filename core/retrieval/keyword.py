@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from core.retrieval import segments, split, tokens, vocabulary
 from core.retrieval.postings import TENTHS, hashed
-from core.retrieval.segments import Held, Live, View
+from core.retrieval.segments import Held, Live, Term, View
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,6 +56,12 @@ def remove(db: sqlite3.Connection, collection_id: int, number: int) -> None:
     segments.remove(db, collection_id, number)
 
 
+def settle(db: sqlite3.Connection, collection_id: int) -> None:
+    """After a batch of changes: put the index together where it has become many pieces."""
+    if segments.scattered(db, collection_id):
+        segments.optimize(db, collection_id)
+
+
 def search(
     db: sqlite3.Connection,
     collection_id: int,
@@ -63,22 +69,25 @@ def search(
     limit: int,
     *,
     allowed: Iterable[int] | np.ndarray | None = None,
+    view: View | None = None,
 ) -> list[tuple[int, float]]:
     """``(passage number, score)`` of the best ``limit`` passages that hold any of ``terms``, best first.
 
     Args:
         allowed: the only passage numbers that may be found; statistics are those of the whole collection.
+        view: the index as the transaction under way sees it (:func:`view`), where several things are asked of it.
     """
     import numpy as np
 
     numbers, scores = np.empty(0, np.int64), np.empty(0, np.float32)
     only = None if allowed is None else segments.numbers_of(allowed)
-    view, held = _held(db, collection_id, terms)
+    view, held = _held(db, collection_id, terms, view)
     if not held or limit < 1:
         return []
     weights = _weights(view, held)
-    for part, lists in zip(view.parts, held, strict=True):  # small segments first: they set the bar
+    for i, part in enumerate(view.parts):  # small segments first: they set the bar
         bar = float(scores[-1]) if len(scores) == limit else 0.0
+        lists = [term.parts[i] for term in held]
         found, values = _best(part, lists, weights, view.average, bar, limit, only)
         numbers, scores = np.concatenate([numbers, found]), np.concatenate([scores, values])
         order = np.lexsort((numbers, -scores))[:limit]
@@ -87,55 +96,67 @@ def search(
 
 
 def scores(
-    db: sqlite3.Connection, collection_id: int, terms: Sequence[str], numbers: Iterable[int]
+    db: sqlite3.Connection,
+    collection_id: int,
+    terms: Sequence[str],
+    numbers: Iterable[int],
+    *,
+    view: View | None = None,
 ) -> dict[int, float]:
     """The exact score of each passage of ``numbers``, on the scale of :func:`search`; 0.0 where no term occurs."""
     import numpy as np
 
     asked = list(dict.fromkeys(numbers))
     found = np.zeros(len(asked), np.float32)
-    view, held = _held(db, collection_id, terms) if asked else (None, [])
+    view, held = _held(db, collection_id, terms, view) if asked else (None, [])
     if view is not None and held:
         weights, wanted = _weights(view, held), segments.numbers_of(asked)
-        for part, lists in zip(view.parts, held, strict=True):
+        for i, part in enumerate(view.parts):
             where, ordinals = _living(part, wanted)
             norms, _ = part.segment.norms(view.average, K1, B)
-            for weight, postings in zip(weights, lists, strict=True):
-                if postings is not None and len(ordinals):
+            for weight, term in zip(weights, held, strict=True):
+                if (postings := term.parts[i]) is not None and len(ordinals):
                     at, hit = _positions(postings[0], ordinals)
                     found[where[hit]] += _parts(weight, postings[1][at], norms[ordinals[hit]])
     return dict(zip(asked, _rounded(found).tolist(), strict=True))
 
 
 def matched(
-    db: sqlite3.Connection, collection_id: int, terms: Sequence[str], numbers: Iterable[int]
+    db: sqlite3.Connection,
+    collection_id: int,
+    terms: Sequence[str],
+    numbers: Iterable[int],
+    *,
+    view: View | None = None,
 ) -> dict[int, tuple[str, ...]]:
     """Which of ``terms`` each passage of ``numbers`` holds, context included, in the order of ``terms``."""
     asked, distinct = list(dict.fromkeys(numbers)), list(dict.fromkeys(terms))
     found: dict[int, list[str]] = {number: [] for number in asked}
-    view, held = _held(db, collection_id, distinct) if asked else (None, [])
+    view, held = _held(db, collection_id, distinct, view) if asked else (None, [])
     if view is not None:
         wanted = segments.numbers_of(asked)
-        for part, lists in zip(view.parts, held, strict=False):
+        for i, part in enumerate(view.parts):
             where, ordinals = _living(part, wanted)
-            for term, postings in zip(distinct, lists, strict=True):
-                if postings is not None and len(ordinals):
-                    for i in where[_positions(postings[0], ordinals)[1]].tolist():
-                        found[asked[i]].append(term)
+            for name, term in zip(distinct, held, strict=True):
+                if (postings := term.parts[i]) is not None and len(ordinals):
+                    for at in where[_positions(postings[0], ordinals)[1]].tolist():
+                        found[asked[at]].append(name)
     order = {term: i for i, term in enumerate(distinct)}
     return {number: tuple(sorted(there, key=order.__getitem__)) for number, there in found.items()}
 
 
-def document_frequency(db: sqlite3.Connection, collection_id: int, terms: Iterable[str]) -> dict[str, int]:
+def document_frequency(
+    db: sqlite3.Connection, collection_id: int, terms: Iterable[str], *, view: View | None = None
+) -> dict[str, int]:
     """In how many passages each term occurs (context counts)."""
     distinct = list(dict.fromkeys(terms))
-    view, held = _held(db, collection_id, distinct)
-    return dict(zip(distinct, _frequencies(view, held, len(distinct)), strict=True))
+    _, held = _held(db, collection_id, distinct, view)
+    return {name: term.passages for name, term in zip(distinct, held, strict=True)}
 
 
 def passages(db: sqlite3.Connection, collection_id: int) -> int:
     """How many passages are indexed."""
-    _make_current(db, collection_id)
+    make_current(db, collection_id)
     with segments.snapshot(db):
         return segments.view(db, collection_id).passages
 
@@ -147,7 +168,7 @@ def collections(db: sqlite3.Connection) -> list[int]:
 
 def numbers(db: sqlite3.Connection, collection_id: int) -> list[int]:
     """The passages that are indexed, ascending: what a check of the store compares with the documents' own."""
-    _make_current(db, collection_id)
+    make_current(db, collection_id)
     with segments.snapshot(db):
         parts = segments.view(db, collection_id).parts
     return sorted(int(number) for part in parts for number in part.segment.numbers[part.lives()])
@@ -158,15 +179,21 @@ def idf(frequency: int, passages: int) -> float:
     return math.log(1 + (passages - frequency + 0.5) / (frequency + 0.5))
 
 
-def _held(db: sqlite3.Connection, collection_id: int, terms: Sequence[str]) -> tuple[View, list[list[Held | None]]]:
-    """The index, and for each of its parts the postings of each of ``terms``."""
-    import numpy as np
+def view(db: sqlite3.Connection, collection_id: int) -> View:
+    """The index as this transaction sees it; made anew first when it is of another format."""
+    make_current(db, collection_id)
+    return segments.view(db, collection_id)
 
-    _make_current(db, collection_id)
-    hashes = np.array([hashed(term) for term in dict.fromkeys(terms)], dtype=np.uint64)
+
+def _held(
+    db: sqlite3.Connection, collection_id: int, terms: Sequence[str], known: View | None
+) -> tuple[View, list[Term]]:
+    """The index, and each of the distinct ``terms`` in it."""
+    if known is None:
+        make_current(db, collection_id)
     with segments.snapshot(db):
-        view = segments.view(db, collection_id)
-        return view, [part.segment.lookup(db, hashes) for part in view.parts] if len(hashes) else []
+        known = known or segments.view(db, collection_id)
+        return known, known.terms(db, [hashed(term) for term in dict.fromkeys(terms)])
 
 
 def _living(part: Live, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -180,18 +207,8 @@ def _living(part: Live, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return where[lives], ordinals[lives]
 
 
-def _frequencies(view: View, held: Sequence[Sequence[Held | None]], terms: int) -> list[int]:
-    found = [0] * terms
-    for part, lists in zip(view.parts, held, strict=False):
-        for i, postings in enumerate(lists):
-            if postings is not None:
-                gone = int(_positions(postings[0], part.dead)[1].size) if len(part.dead) else 0
-                found[i] += len(postings[0]) - gone
-    return found
-
-
-def _weights(view: View, held: Sequence[Sequence[Held | None]]) -> list[float]:
-    return [idf(frequency, view.passages) * (K1 + 1) for frequency in _frequencies(view, held, len(held[0]))]
+def _weights(view: View, held: Sequence[Term]) -> list[float]:
+    return [idf(term.passages, view.passages) * (K1 + 1) for term in held]
 
 
 def _best(
@@ -208,14 +225,14 @@ def _best(
 
     norms, least = part.segment.norms(average, K1, B)
     there = [(w, *p) for w, p in zip(weights, lists, strict=True) if p is not None]
-    bounds = [_parts(w, f.max(), least) for w, _, f in there]
+    bounds = [w * peak / (peak + TENTHS * least) for w, _, _, peak in there]
     order = sorted(range(len(there)), key=lambda i: -bounds[i])
     rest = [0.0] * (len(order) + 1)  # what the terms from here on can add at most
     for i in range(len(order) - 1, -1, -1):
-        rest[i] = rest[i + 1] + float(bounds[order[i]])
+        rest[i] = rest[i + 1] + bounds[order[i]]
     sums, done = np.zeros(len(part.segment), np.float32), 0
     while done < len(order) and rest[done] >= bar - _SLACK:
-        weight, ordinals, frequencies = there[order[done]]
+        weight, ordinals, frequencies, _ = there[order[done]]
         sums[ordinals] += _parts(weight, frequencies, norms[ordinals])
         done += 1
     if only is not None:
@@ -225,7 +242,7 @@ def _best(
     sums[part.dead] = 0
     candidates = np.flatnonzero(sums > max(0.0, bar - rest[done] - _SLACK))
     for i in range(done, len(order)):
-        weight, ordinals, frequencies = there[order[i]]
+        weight, ordinals, frequencies, _ = there[order[i]]
         at, hit = _positions(ordinals, candidates)
         sums[candidates[hit]] += _parts(weight, frequencies[at], norms[candidates[hit]])
         candidates = candidates[sums[candidates] >= bar - rest[i + 1] - _SLACK]
@@ -236,12 +253,16 @@ def _best(
     return part.segment.numbers[candidates], found
 
 
-def _parts(weight: float, frequencies: np.ndarray, norms: np.ndarray | float) -> np.ndarray:
+def _parts(weight: float, frequencies: np.ndarray, norms: np.ndarray) -> np.ndarray:
     """What a term adds to passages that hold it so often."""
     import numpy as np
 
-    times = frequencies.astype(np.float32) * np.float32(1 / TENTHS)
-    return np.float32(weight) * times / (times + norms)
+    times = frequencies.astype(np.float32)
+    bottom = norms * np.float32(TENTHS)
+    bottom += times
+    times *= np.float32(weight)
+    times /= bottom
+    return times
 
 
 def _positions(ordinals: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -261,7 +282,7 @@ def _rounded(scores: np.ndarray) -> np.ndarray:
     return np.round(scores, 4)
 
 
-def _make_current(db: sqlite3.Connection, collection_id: int) -> None:
+def make_current(db: sqlite3.Connection, collection_id: int) -> None:
     """Make the index anew when it was made with other tokens or stands in an older format."""
     if segments.version(db, collection_id) in (VERSION, None):
         return

@@ -1,12 +1,9 @@
-"""Vectors in memory, found exactly while they are few and through sign bits when they are many.
+"""Vectors in memory as float16, every one of them compared with the question.
 
-Up to ``SKETCH_FROM`` vectors are one float32 matrix and one product. Beyond that they are kept as float16 with a
-sketch of one bit per dimension (the sign of the difference from the mean): the Hamming distance of sketches
-picks a few thousand candidates, whose cosines are then computed exactly. A hundred thousand vectors of 384
-dimensions take 154 MB exactly and 82 MB with sketches; recall and time stand in docs/decisions/0012-keyword-postings-and-sketches.md.
-
-Source: Charikar, "Similarity estimation techniques from rounding algorithms", STOC 2002, with the coordinate
-axes as hyperplanes.
+What limits a product over all is how much memory it reads. float16 is what the workspace stores, so nothing is lost
+by it, and simsimd multiplies it as it is. From ``COARSE_FROM`` vectors on, a copy in int8 (one scale for each vector)
+is read first, half as large: its best are then compared exactly. A cosine of int8 is off by some 0.0006, and the
+hundredth and the thousandth neighbor lie much further apart. Figures: docs/decisions/0025-vectors-are-scanned.md.
 """
 
 from __future__ import annotations
@@ -21,12 +18,11 @@ from core.errors import InputError
 if TYPE_CHECKING:
     import numpy as np
 
-SKETCH_FROM = 120_000  # vectors; below, a product over all is exact and fast enough: 100,000 take some 20 ms
-CANDIDATES = 3000  # whose cosines are computed, at least
-_SHARE = 200  # and one in so many of all
+COARSE_FROM = 10_000  # vectors
+CANDIDATES = 1000  # of the coarse look, whose cosines are computed, at least
 _LEAST = 30  # vectors that a spread is taken from
-_SAMPLE = 4096
-_FAR = 0xFFFF  # a distance no sketch has
+_STEPS = 127  # of int8, on each side of 0
+_AT_ONCE = 4096  # rows that are made coarse together
 
 
 @dataclass(frozen=True)
@@ -34,13 +30,12 @@ class _State:
     """What a search reads: rows up to ``size`` never change, so writers add behind them or make a new state."""
 
     numbers: np.ndarray  # (capacity,) passage numbers
-    vectors: np.ndarray  # (capacity, dim) float32 or, with sketches, float16
+    vectors: np.ndarray  # (capacity, dim) float16
     alive: np.ndarray  # (capacity,) bool, copied when it changes
     size: int = 0
     dead: int = 0
-    sketches: np.ndarray | None = None  # (words, capacity) uint64
-    mean: np.ndarray | None = None
-    moments: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)  # filled at the first search
+    coarse: np.ndarray | None = None  # (capacity, dim) int8
+    steps: np.ndarray | None = None  # (capacity,) float32: what one step of a row's int8 is worth
     sorted: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)  # numbers and rows, at the first lookup
 
 
@@ -50,7 +45,7 @@ class Memory:
     def __init__(self, dim: int) -> None:
         self.dim = dim
         self._lock = threading.Lock()
-        self._state = self._empty(256, sketched=False)
+        self._state = self._empty(256, coarse=False)
 
     def put(self, numbers: np.ndarray, vectors: np.ndarray) -> None:
         """Keep ``vectors`` of shape ``(len(numbers), dim)``, of norm 1; distinct numbers; known ones are replaced."""
@@ -59,13 +54,12 @@ class Memory:
         with self._lock:
             state = self._without(self._state, numbers)
             if state.size + len(numbers) > len(state.numbers):
-                state = self._grown(state, len(numbers), vectors)
+                state = self._grown(state, len(numbers))
             a, b = state.size, state.size + len(numbers)
             state.numbers[a:b] = numbers
             state.vectors[a:b] = vectors
             state.alive[a:b] = True
-            if state.sketches is not None:
-                state.sketches[:, a:b] = _sketched(state.vectors[a:b].astype("float32") - state.mean)
+            _coarsened(state, a, b)
             self._state = replace(state, size=b, sorted=[])
 
     def drop(self, numbers: np.ndarray) -> None:
@@ -73,12 +67,12 @@ class Memory:
         with self._lock:
             state = self._without(self._state, numbers)
             if state.dead * 4 > state.size:
-                state = self._grown(state, 0, None)
+                state = self._grown(state, 0)
             self._state = state
 
     def clear(self) -> None:
         with self._lock:
-            self._state = self._empty(256, sketched=False)
+            self._state = self._empty(256, coarse=False)
 
     def count(self) -> int:
         return self._state.size - self._state.dead
@@ -94,26 +88,20 @@ class Memory:
         import numpy as np
 
         state = self._state
-        everything = None
+        everything = self._everything(state, vector) if allowed is None or state.size - state.dead >= _LEAST else None
         if allowed is not None:
             rows = self._rows(state, allowed)[1]
-            scores = state.vectors[rows].astype(np.float32) @ vector
-        elif state.sketches is None:
-            everything = state.vectors[: state.size] @ vector
-            rows, scores = np.arange(state.size), everything
-            if state.dead:
-                rows = np.flatnonzero(state.alive[: state.size])
-                scores = everything = everything[rows]
+            scores = _products(state.vectors[rows], vector)
         else:
-            rows = self._candidates(state, vector, top_k)
-            scores = state.vectors[rows].astype(np.float32) @ vector
-        if len(scores) > top_k:
-            best = np.argpartition(-scores, top_k - 1)[:top_k]
-            rows, scores = rows[best], scores[best]
-        numbers = state.numbers[rows]
+            rows, scores = np.flatnonzero(state.alive[: state.size]), everything
+            if state.coarse is not None:
+                rows = rows[_best(scores, max(CANDIDATES, 4 * top_k))]
+                scores = _products(state.vectors[rows], vector)
+        best = _best(scores, top_k)
+        numbers, scores = state.numbers[rows[best]], scores[best]
         order = np.lexsort((numbers, -scores))
         found = list(zip(numbers[order].tolist(), scores[order].tolist(), strict=True))
-        return found, self._spread(state, vector, everything)
+        return found, self._spread(everything)
 
     def scores(self, vector: np.ndarray, numbers: Iterable[int]) -> dict[int, float]:
         """The cosines of ``vector`` with those of ``numbers`` that are here."""
@@ -122,37 +110,25 @@ class Memory:
         asked = np.fromiter(numbers, dtype=np.int64)
         state = self._state
         where, rows = self._rows(state, asked)
-        values = state.vectors[rows].astype(np.float32) @ vector
+        values = _products(state.vectors[rows], vector)
         return dict(zip(asked[where].tolist(), values.tolist(), strict=True))
 
-    def _candidates(self, state: _State, vector: np.ndarray, top_k: int) -> np.ndarray:
+    def _everything(self, state: _State, vector: np.ndarray) -> np.ndarray:
+        """The cosines of all that live, from the coarse copy where there is one."""
         import numpy as np
 
-        assert state.sketches is not None  # noqa: S101
-        asked = _sketched((vector - state.mean)[None])[:, 0]
-        distance = np.zeros(state.size, np.uint16)
-        for word, bits in zip(state.sketches, asked, strict=True):
-            distance += np.bitwise_count(word[: state.size] ^ bits)
-        if state.dead:
-            distance[~state.alive[: state.size]] = _FAR
-        wanted = max(CANDIDATES, state.size // _SHARE, 4 * top_k)
-        if wanted >= state.size - state.dead:
-            return np.flatnonzero(distance != _FAR)
-        limit = int(np.partition(distance, wanted)[wanted])
-        nearer = np.flatnonzero(distance < limit)
-        return np.concatenate([nearer, np.flatnonzero(distance == limit)[: wanted - len(nearer)]])
+        if state.coarse is None or state.steps is None:
+            found = _products(state.vectors[: state.size], vector)
+        else:
+            asked, step = _stepped(vector[None])
+            found = _products(state.coarse[: state.size], asked[0]) * state.steps[: state.size]
+            found *= step[0]
+        return found[np.flatnonzero(state.alive[: state.size])] if state.dead else found
 
-    def _spread(self, state: _State, vector: np.ndarray, everything: np.ndarray | None) -> tuple[float, float] | None:
-        """From all cosines when they are there, else from the moments of a sample."""
-        if state.size - state.dead < _LEAST:
+    def _spread(self, everything: np.ndarray | None) -> tuple[float, float] | None:
+        if everything is None or len(everything) < _LEAST:
             return None
-        if everything is not None:
-            return float(everything.mean()), float(everything.std())
-        if not state.moments:
-            state.moments.append(_moments(state))
-        mean, second = state.moments[0]
-        center = float(mean @ vector)
-        return center, max(0.0, float(vector @ second @ vector) - center * center) ** 0.5
+        return float(everything.mean()), float(everything.std())
 
     def _rows(self, state: _State, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """``(positions in numbers, rows)`` of those of ``numbers`` that are here."""
@@ -177,53 +153,63 @@ class Memory:
         alive[rows] = False
         return replace(state, alive=alive, dead=state.dead + len(rows), sorted=[])
 
-    def _grown(self, state: _State, more: int, coming: np.ndarray | None) -> _State:
-        """The living rows in new arrays with room for ``more``, with sketches when there are many."""
+    def _grown(self, state: _State, more: int) -> _State:
+        """The living rows in new arrays with room for ``more``, with a coarse copy when there are many."""
         import numpy as np
 
         rows = np.flatnonzero(state.alive[: state.size])
-        wanted = len(rows) + more
-        sketched = wanted > SKETCH_FROM
-        grown = self._empty(max(256, wanted + wanted // 2), sketched=sketched)
-        size = len(rows)
+        size, wanted = len(rows), len(rows) + more
+        grown = self._empty(max(256, wanted + wanted // 2), coarse=wanted > COARSE_FROM)
         grown.numbers[:size] = state.numbers[rows]
         grown.vectors[:size] = state.vectors[rows]
         grown.alive[:size] = True
-        if sketched:
-            known = grown.vectors[:size] if size >= _SAMPLE or coming is None else coming
-            mean = known[:: max(1, len(known) // _SAMPLE)].astype(np.float32).mean(axis=0)
-            assert grown.sketches is not None  # noqa: S101
-            for a in range(0, size, _SAMPLE):
-                b = min(size, a + _SAMPLE)
-                grown.sketches[:, a:b] = _sketched(grown.vectors[a:b].astype(np.float32) - mean)
-            grown = replace(grown, mean=mean)
+        _coarsened(grown, 0, size)
         return replace(grown, size=size)
 
-    def _empty(self, capacity: int, *, sketched: bool) -> _State:
+    def _empty(self, capacity: int, *, coarse: bool) -> _State:
         import numpy as np
 
-        words = -(-self.dim // 64)
         return _State(
             np.zeros(capacity, np.int64),
-            np.zeros((capacity, self.dim), np.float16 if sketched else np.float32),
+            np.zeros((capacity, self.dim), np.float16),
             np.zeros(capacity, bool),
-            sketches=np.zeros((words, capacity), np.uint64) if sketched else None,
+            coarse=np.zeros((capacity, self.dim), np.int8) if coarse else None,
+            steps=np.zeros(capacity, np.float32) if coarse else None,
         )
 
 
-def _moments(state: _State) -> tuple[np.ndarray, np.ndarray]:
+def _products(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """The product of every row with ``vector``, in the matrix's own number format. Shape: ``(rows,)`` float32."""
+    import numpy as np
+    import simsimd
+
+    if not len(matrix):
+        return np.empty(0, np.float32)
+    asked = np.ascontiguousarray(vector[None], dtype=matrix.dtype)
+    return np.asarray(simsimd.cdist(asked, matrix, "dot"))[0].astype(np.float32)
+
+
+def _best(scores: np.ndarray, count: int) -> np.ndarray:
+    """Where the ``count`` largest stand, in no order."""
     import numpy as np
 
-    rows = np.flatnonzero(state.alive[: state.size])
-    sample = state.vectors[rows[:: max(1, len(rows) // _SAMPLE)]].astype(np.float32)
-    return sample.mean(axis=0), sample.T @ sample / len(sample)
+    if len(scores) <= count:
+        return np.arange(len(scores))
+    return np.argpartition(scores, len(scores) - count)[-count:]
 
 
-def _sketched(differences: np.ndarray) -> np.ndarray:
-    """One bit per dimension. Shape: ``(n, dim)`` to ``(words, n)``."""
+def _coarsened(state: _State, a: int, b: int) -> None:
+    """Write the coarse copy of rows ``a`` to ``b``, where there is one."""
+    if state.coarse is None or state.steps is None:
+        return
+    for low in range(a, b, _AT_ONCE):
+        high = min(b, low + _AT_ONCE)
+        state.coarse[low:high], state.steps[low:high] = _stepped(state.vectors[low:high].astype("float32"))
+
+
+def _stepped(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each row in int8, and what one of its steps is worth."""
     import numpy as np
 
-    bits = np.packbits(differences > 0, axis=1)
-    padded = np.zeros((len(bits), -(-bits.shape[1] // 8) * 8), np.uint8)
-    padded[:, : bits.shape[1]] = bits
-    return padded.view(np.uint64).T
+    steps = np.maximum(np.abs(vectors).max(axis=1), 1e-9) / _STEPS
+    return np.round(vectors / steps[:, None]).astype(np.int8), steps.astype(np.float32)

@@ -46,6 +46,7 @@ class VectorLeg:
         self.notices: tuple[str, ...] = ()  # why Chroma was not asked: index_damaged, index_unreachable
         self._followed = Followed(collection_id, model, dim)  # everything, unless Chroma is used
         self._exact = vectors.ExactIndex(dim)  # the tail, when Chroma has the rest
+        self._damage: str | None = None  # found, and not yet marked for other processes
         self._gone: set[str] = set()  # in Chroma, but deleted since
         # Generation of the collection, and name and generation of the index, at the last refresh.
         self._seen: tuple[int, str | None, int | None] | None = None
@@ -154,7 +155,7 @@ class VectorLeg:
         else:
             _log.warning("%s", error)
             self.notices, self._retry_at = ("index_damaged",), float("inf")
-            self.applied.mark(str(error.params["detail"]))
+            self._damage = str(error.params["detail"])
 
     def _scores(self, db: sqlite3.Connection, vector: np.ndarray, ids: list[str]) -> dict[str, float]:
         scores = self._exact.scores(vector, ids)
@@ -181,13 +182,14 @@ class VectorLeg:
         if generations == self._seen and time.monotonic() < self._retry_at:
             return
         usable = row["id"] is not None and row["place"] == self.store.place and self._wanted(db)
-        use_chroma = self.mode != "exact" and usable and row["damage"] is None and not self._waits()
+        damaged = row["damage"] is not None or self._damage is not None
+        use_chroma = self.mode != "exact" and usable and not damaged and not self._waits()
         if use_chroma and self._index_seen != (row["name"], row["applied"]):
             self.store.reopen()
             self.applied.check(db, row["id"], row["name"])
         if use_chroma or not usable or self.mode == "exact":
             self.notices = ()
-        elif row["damage"] is not None:
+        elif damaged:
             self.notices = ("index_damaged",)
         if not use_chroma:
             self._gone, self._index_seen, self._seen = set(), None, generations
@@ -225,6 +227,13 @@ class VectorLeg:
         return keyword.passages(db, self.collection_id) >= EXACT_BELOW
 
     # --- writing ----------------------------------------------------------------------------------
+
+    def mark(self) -> None:
+        """Tell other processes of damage that a search has found; outside a transaction, for it writes."""
+        with self._lock:
+            damage, self._damage = self._damage, None
+        if damage is not None:
+            self.applied.mark(damage)
 
     def apply(self, told: Told | None = None) -> int:
         """Bring Chroma in step with SQLite where it is to be used; see :meth:`core.retrieval.applied.Applied.apply`."""

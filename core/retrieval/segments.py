@@ -18,7 +18,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from core.retrieval.postings import MOST, Postings, blocks, inverted, joined, merged, parsed
@@ -33,7 +33,8 @@ RESIDENT = 50_000  # passages of a collection whose postings are kept in memory,
 _SWEEP = 0.25  # share of deleted passages at which a segment is rewritten
 _CACHED_BYTES = 256 * 2**20
 
-Held = tuple["np.ndarray", "np.ndarray"]  # ordinals and frequencies of one term
+Held = tuple["np.ndarray", "np.ndarray", int]  # ordinals and frequencies of one term, and the largest of these
+_REMEMBERED = 8192  # terms of a resident collection whose postings need not be looked up again
 
 
 class Segment:
@@ -42,6 +43,7 @@ class Segment:
     __slots__ = (
         "__weakref__",
         "_ends",
+        "_names",
         "_norms",
         "_sorter",
         "first_block",
@@ -59,6 +61,7 @@ class Segment:
         self.firsts, self.first_block = firsts, first_block
         self.postings: Postings | None = None
         self._ends: np.ndarray | None = None  # of the postings of each term, when they are in memory
+        self._names: list[tuple[int, str, int]] | None = None
         self._norms: tuple[tuple[float, float, float], np.ndarray, float] | None = None
         self._sorter: np.ndarray | None = None
 
@@ -90,6 +93,20 @@ class Segment:
         ordinals = self._sorter[np.minimum(at, len(self.numbers) - 1)]
         where = np.flatnonzero(self.numbers[ordinals] == numbers)
         return where, ordinals[where]
+
+    def names(self, db: sqlite3.Connection, collection_id: int) -> list[tuple[int, str, int]]:
+        """``(number, id, characters)`` of its passages; those deleted before the first look are missing."""
+        if self._names is None:
+            asked, found = self.numbers.tolist(), []
+            for at in range(0, len(asked), 500):
+                chunk = asked[at : at + 500]
+                found += db.execute(
+                    'SELECT number, id, "end" - start FROM passages'
+                    f" WHERE +collection_id = ? AND number IN ({','.join('?' * len(chunk))})",
+                    (collection_id, *chunk),
+                ).fetchall()
+            self._names = [tuple(row) for row in found]
+        return self._names
 
     def lookup(self, db: sqlite3.Connection, terms: np.ndarray) -> list[Held | None]:
         """The postings of each of ``terms`` (hashes)."""
@@ -142,6 +159,38 @@ class Live:
         mask[self.dead] = False
         return mask
 
+    def living(self, ordinals: np.ndarray) -> int:
+        """How many of ``ordinals`` are not deleted."""
+        import numpy as np
+
+        gone = int(np.isin(self.dead, ordinals, assume_unique=True).sum()) if len(self.dead) else 0
+        return len(ordinals) - gone
+
+    def names(self, db: sqlite3.Connection, collection_id: int) -> list[tuple[int, str, int]]:
+        """``(number, id, characters)`` of those that are not deleted; a number may live on in another segment."""
+        found = self.segment.names(db, collection_id)
+        if not len(self.dead):
+            return found
+        gone = set(self.segment.numbers[self.dead].tolist())
+        return [row for row in found if row[0] not in gone]
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A term in one view: how many passages hold it, and its postings in each part."""
+
+    passages: int
+    parts: tuple[Held | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The living passages of a view."""
+
+    ids: dict[int, str]
+    numbers: dict[str, int]
+    lengths: dict[int, int]  # in characters
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -150,6 +199,45 @@ class View:
     parts: tuple[Live, ...]
     passages: int
     average: float  # length of a passage, in terms
+    resident: bool = False  # small enough that all of it is kept in memory
+    _terms: dict[int, Term] = field(default_factory=dict)
+    _table: list[Table] = field(default_factory=list)  # filled at the first look
+
+    def terms(self, db: sqlite3.Connection, hashes: Sequence[int]) -> list[Term]:
+        """Each of ``hashes``, which are distinct."""
+        known = self._terms
+        found = {hash_: known[hash_] for hash_ in hashes if hash_ in known}
+        if missing := [hash_ for hash_ in hashes if hash_ not in found]:
+            found.update(zip(missing, self._looked_up(db, missing), strict=True))
+            if self.resident:
+                if len(known) + len(missing) > _REMEMBERED:
+                    known.clear()
+                known.update((hash_, found[hash_]) for hash_ in missing)
+        return [found[hash_] for hash_ in hashes]
+
+    def _looked_up(self, db: sqlite3.Connection, hashes: Sequence[int]) -> list[Term]:
+        import numpy as np
+
+        asked = np.array(hashes, dtype=np.uint64)
+        held = [part.segment.lookup(db, asked) for part in self.parts]
+        return [
+            Term(
+                sum(part.living(postings[0]) for part, postings in zip(self.parts, lists, strict=True) if postings),
+                lists,
+            )
+            for lists in (zip(*held, strict=True) if held else ((),) * len(hashes))
+        ]
+
+    def table(self, db: sqlite3.Connection, collection_id: int) -> Table | None:
+        """The passages by name; ``None`` when they are too many to keep."""
+        if not self.resident:
+            return None
+        if not self._table:
+            rows = [row for part in self.parts for row in part.names(db, collection_id)]
+            ids = {number: id_ for number, id_, _ in rows}
+            lengths = {number: length for number, _, length in rows}
+            self._table.append(Table(ids, {id_: number for number, id_ in ids.items()}, lengths))
+        return self._table[0]
 
 
 _segments: weakref.WeakValueDictionary[int, Segment] = weakref.WeakValueDictionary()
@@ -205,7 +293,7 @@ def view(db: sqlite3.Connection, collection_id: int) -> View:
             _views.move_to_end(key)
             return known[1]
     parts = _stored(db, collection_id)
-    if sum(map(len, parts)) <= RESIDENT:
+    if resident := sum(map(len, parts)) <= RESIDENT:
         for part in parts:
             part.segment.postings = part.segment.load(db)
     fresh = _fresh(db, collection_id)
@@ -213,7 +301,8 @@ def view(db: sqlite3.Connection, collection_id: int) -> View:
         parts.append(Live(fresh, np.empty(0, dtype=np.uint16)))
     passages = sum(map(len, parts))
     terms = sum(float(p.segment.lengths.sum() - p.segment.lengths[p.dead].sum()) for p in parts)
-    found = View(tuple(sorted(parts, key=len)), passages, max(1.0, terms / passages) if passages else 1.0)
+    average = max(1.0, terms / passages) if passages else 1.0
+    found = View(tuple(sorted(parts, key=len)), passages, average, resident)
     _keep(key, stamp, found)
     return found
 
@@ -249,6 +338,17 @@ def remove(db: sqlite3.Connection, collection_id: int, number: int) -> None:
                 _merge(db, collection_id, [Live(part.segment, dead)])
             _changed(db, collection_id, 0)
             return
+
+
+def scattered(db: sqlite3.Connection, collection_id: int) -> bool:
+    """Whether what came since the last :func:`optimize` is so much that another one is worth it.
+
+    A query visits every segment, so that one large and one small are faster than seven. Half as much again as the
+    largest must have come: a passage is then rewritten a few times in all, however a collection grows.
+    """
+    rows = db.execute("SELECT passages FROM keyword_segments WHERE collection_id = ?", (collection_id,)).fetchall()
+    sizes = [row[0] for row in rows if row[0] <= MOST // 2]
+    return len(sizes) > 2 and 2 * (sum(sizes) - max(sizes)) >= max(sizes)
 
 
 def optimize(db: sqlite3.Connection, collection_id: int) -> None:
@@ -395,7 +495,8 @@ def _looked_up(postings: Postings, terms: np.ndarray, ends: np.ndarray) -> list[
     for i in there.tolist():
         high = int(ends[at[i]])
         low = high - int(postings.counts[at[i]])
-        found[i] = postings.ordinals[low:high], postings.frequencies[low:high]
+        frequencies = postings.frequencies[low:high]
+        found[i] = postings.ordinals[low:high], frequencies, int(frequencies.max())
     return found
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 
 from core.retrieval import numerals
 from core.retrieval.simplified import SIMPLIFIED
@@ -20,6 +21,7 @@ _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f\u3040-\u30f
 _PIECE = re.compile(rf"[{_HAN}]+|\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|[^\W_{_HAN}]+(?:[-_./'’][^\W_{_HAN}]+)*")
 _HAN_RUN = re.compile(f"[{_HAN}]")
 _INNER = re.compile(r"[-_./'’]")
+_DIGIT, _LETTER = re.compile(r"\d"), re.compile("[A-Za-z]")
 _LETTERS_DIGITS = re.compile(r"[a-z]+|\d+")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?$")
 _MARKS = re.compile(r"[\u0300-\u036f]")
@@ -70,11 +72,16 @@ def query_terms(text: str) -> list[str]:
     >>> query_terms("请问几天内可以退货？")
     ['几', '几天', '天', '天内', '内', '退', '退货', '货']
     """
+    return list(_query_terms(text))
+
+
+@lru_cache(maxsize=256)  # asked again for each collection and each leg
+def _query_terms(text: str) -> tuple[str, ...]:
     text = normalized(text)
     everything = dict.fromkeys(term for piece in pieces(text) for term in _terms(piece))
     everything.update(dict.fromkeys(m[1] + m[2] for m in _SPACED_LOWER.finditer(text)))  # kt 210 finds KT-210
     said = {term for piece in pieces(without_question_words(text)) for term in _terms(piece)}
-    return [t for t in everything if (t in said or t.isascii()) and not is_stop(t)] or list(everything)
+    return tuple(t for t in everything if (t in said or t.isascii()) and not is_stop(t)) or tuple(everything)
 
 
 def asking_terms(text: str) -> list[str]:
@@ -112,12 +119,12 @@ def content_terms(text: str) -> list[str]:
 
 
 def is_stop(term: str) -> bool:
-    return term in _STOP_STEMS or all(c in STOP_HAN for c in term)
+    return term in _STOP_STEMS or STOP_HAN.issuperset(term)
 
 
 def is_code(piece: str) -> bool:
     """A product code or model name: letters and digits in one piece, such as ``kt-210`` or ``ps600``."""
-    return any(c.isdigit() for c in piece) and any(c.isascii() and c.isalpha() for c in piece)
+    return not piece.isalpha() and _DIGIT.search(piece) is not None and _LETTER.search(piece) is not None
 
 
 def codes(text: str) -> set[str]:
@@ -140,21 +147,25 @@ _MEASURED = re.compile(
 )
 
 
-def _terms(piece: str) -> list[str]:
-    if _HAN_RUN.match(piece):
-        return _han_terms(piece)
+def _terms(piece: str) -> list[str] | tuple[str, ...]:
+    return _han_terms(piece) if _HAN_RUN.match(piece) else _spelled_terms(piece)
+
+
+@lru_cache(maxsize=16_384)
+def _spelled_terms(piece: str) -> tuple[str, ...]:
+    """Of a word, a number or a code: most of a text are few of these, again and again."""
     if _NUMBER.match(piece.replace(",", "")):
-        return [numerals.canonical(float(piece.replace(",", "")))]
+        return (numerals.canonical(float(piece.replace(",", ""))),)
     piece = _MARKS.sub("", unicodedata.normalize("NFD", piece))
     if is_code(piece):
         joined = _INNER.sub("", piece)
         parts = [part for part in _LETTERS_DIGITS.findall(piece) if part != piece]
-        return list(dict.fromkeys([piece, joined, *parts]))
+        return tuple(dict.fromkeys([piece, joined, *parts]))
     words = [word for word in _INNER.split(piece) if word and word != "s"]
     found = [_word(word) for word in words]
     if len(words) > 1 and "'" not in piece and "’" not in piece:
         found.insert(0, piece)
-    return found
+    return tuple(found)
 
 
 def _word(word: str) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import InputError, MissingPackage
-from core.retrieval import finding, keyword, load, meaning, pending, reading, split, tokens, vocabulary
+from core.retrieval import finding, keyword, load, meaning, pending, reading, segments, split, tokens, vocabulary
 from core.retrieval import journal as journals
 from core.retrieval.evidence import unit_text
 from core.retrieval.records import FileResult, Status
@@ -51,6 +51,14 @@ class Writer:
                     db, db.execute("SELECT id FROM collections WHERE tenant = ? AND name = ?", key).fetchone()[0]
                 )
         return self.id()
+
+    def settle(self) -> None:
+        """Put the keyword index together when a batch of documents has left it in many pieces."""
+        with self.workspace.read() as db:
+            scattered = segments.scattered(db, self.id())
+        if scattered:
+            with self.workspace.write() as db:
+                keyword.settle(db, self.id())
 
     def sync_file(
         self, path: Path, given: dict[str, Any] | None, log: journals.Journal, columns: Mapping[str, str] | None
