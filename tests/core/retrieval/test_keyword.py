@@ -265,3 +265,17 @@ def test_blocks_hold_what_was_put_in() -> None:
     for name in ("hashes", "counts", "ordinals", "frequencies"):
         assert np.array_equal(getattr(read, name), getattr(made, name))
     assert [int(postings.parsed(data).hashes[0]) for _, data in cut] == [first for first, _ in cut]
+
+
+def test_a_batch_leaves_few_segments_and_the_names_of_its_passages(workspace: Workspace, small: None) -> None:
+    with workspace.write() as db:
+        for number in range(1, 48):
+            keyword.add(db, COLLECTION, number, [], [f"w{number % 5}"])
+        before = segments.view(db, COLLECTION).parts
+        expected = keyword.search(db, COLLECTION, ["w3"], 50)
+        assert segments.scattered(db, COLLECTION)
+        keyword.settle(db, COLLECTION)
+        assert len(before) > 2
+        assert len(segments.view(db, COLLECTION).parts) == 1
+        assert keyword.search(db, COLLECTION, ["w3"], 50) == expected
+        assert not segments.scattered(db, COLLECTION)
