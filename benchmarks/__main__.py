@@ -23,7 +23,7 @@ BENCHES = (
     "pages",
     "durability",
 )
-LONG = ("retrieval", "growth", "search", "recommendation")  # when named: public data, a quarter of an hour
+LONG = ("retrieval", "growth", "search", "recommendation", "tau")  # when named: public data, a quarter of an hour
 
 
 def main() -> int:

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -63,7 +64,9 @@ def load(folder: Path) -> dict[str, dict[str, Record]]:
 
     def read(name: str) -> dict[str, Record]:
         path = folder / "data" / name
-        found: dict[str, Record] = json.loads(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
+        found: dict[str, Record] = json.loads(
+            gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        )
         return found
 
     users = {id_: {"user_id": id_, **user} for id_, user in read("users.json").items()}
@@ -82,7 +85,7 @@ def get_user_details(db: sqlite3.Connection, caller: Caller, user_id: Name) -> R
 @tool("read")
 def get_reservation_details(db: sqlite3.Connection, caller: Caller, reservation_id: ReservationId) -> Record:
     """One of the customer's own reservations."""
-    return _reservation(db, caller, reservation_id)
+    return _own(db, caller, reservation_id)
 
 
 @tool("read")
@@ -181,7 +184,7 @@ def cancel_reservation(
     ):
         raise ToolRefused(detail=f"{reservation_id} is older than a day, not business and not insured against this")
     _seats(db, reservation["flights"], reservation["cabin"], len(reservation["passengers"]))
-    back = [{"payment_id": method, "amount": -amount} for method, amount in paid(reservation).items()]
+    back = [{"payment_id": method, "amount": -net, "due": "5 to 7 days"} for method, net in paid(reservation).items()]
     reservation["payment_history"] += back
     reservation["status"] = "cancelled"
     return _stored(db, reservation)
@@ -236,7 +239,9 @@ def update_reservation_baggages(
     reservation = _reservation(db, caller, reservation_id)
     user = _profile(db, caller, reservation["user_id"])
     if total_baggages <= reservation["total_baggages"] or nonfree_baggages < reservation["nonfree_baggages"]:
-        raise ToolRefused(detail=f"{reservation_id} has {reservation['total_baggages']} bags; they can only become more")
+        raise ToolRefused(
+            detail=f"{reservation_id} has {reservation['total_baggages']} bags; they can only become more"
+        )
     _bags(user, reservation["cabin"], len(reservation["passengers"]), total_baggages, nonfree_baggages)
     price = BAG * (nonfree_baggages - reservation["nonfree_baggages"])
     method = _method(user, payment_id)
@@ -269,9 +274,7 @@ def send_certificate(
     about: Literal["cancelled", "delayed"],
 ) -> Record:
     """Send the customer a certificate for cancelled or delayed flights of a reservation."""
-    reservation = find(db, "reservations", reservation_id)
-    if reservation["user_id"] != caller.user:
-        raise ToolRefused(detail=f"{reservation_id} is not a reservation of the customer of this conversation")
+    reservation = _own(db, caller, reservation_id)
     user = _profile(db, caller, reservation["user_id"])
     if user["membership"] == "regular" and reservation["insurance"] == "no" and reservation["cabin"] != "business":
         raise ToolRefused(detail="only silver and gold members, the insured and business passengers are compensated")
@@ -325,10 +328,16 @@ def _profile(db: sqlite3.Connection, caller: Caller, user_id: str) -> Record:
     return user
 
 
-def _reservation(db: sqlite3.Connection, caller: Caller, reservation_id: str) -> Record:
+def _own(db: sqlite3.Connection, caller: Caller, reservation_id: str) -> Record:
     reservation = find(db, "reservations", reservation_id)
     if reservation["user_id"] != caller.user:
         raise ToolRefused(detail=f"{reservation_id} is not a reservation of the customer of this conversation")
+    return reservation
+
+
+def _reservation(db: sqlite3.Connection, caller: Caller, reservation_id: str) -> Record:
+    """One of the customer's that was not cancelled."""
+    reservation = _own(db, caller, reservation_id)
     if reservation.get("status") == "cancelled":
         raise ToolRefused(detail=f"{reservation_id} is cancelled")
     return reservation
@@ -436,7 +445,7 @@ def _seated(
 def _route(legs: Sequence[Mapping[str, Any]], origin: str, destination: str, flight_type: str) -> None:
     """From origin to destination without a gap, and back for a round trip, in the order of days."""
     stops = [leg["origin"] for leg in legs] + [leg["destination"] for leg in legs[-1:]]
-    whole = all(a["destination"] == b["origin"] and a["date"] <= b["date"] for a, b in zip(legs, legs[1:], strict=False))
+    whole = all(a["destination"] == b["origin"] and a["date"] <= b["date"] for a, b in pairwise(legs))
     end = origin if flight_type == "round_trip" else destination
     if not legs or not whole or stops[0] != origin or stops[-1] != end or destination not in stops:
         raise ToolRefused(detail=f"{'–'.join(stops)} is not {flight_type} from {origin} to {destination}")

@@ -59,7 +59,9 @@ def put(db: sqlite3.Connection, kind: str, id_: str, record: Record) -> None:
 
 def changes(db: sqlite3.Connection) -> list[Change]:
     rows = db.execute("SELECT kind, id, first, body FROM tau WHERE first IS NULL OR body<>first ORDER BY kind, id")
-    return [Change(kind, id_, json.loads(first) if first else None, json.loads(body)) for kind, id_, first, body in rows]
+    return [
+        Change(kind, id_, json.loads(first) if first else None, json.loads(body)) for kind, id_, first, body in rows
+    ]
 
 
 def restore(db: sqlite3.Connection) -> None:

@@ -313,7 +313,9 @@ def _pay(order: Record, user: Record, method_id: str, cents: int) -> None:
         method["balance"] -= cents
     if cents:
         kind = "payment" if cents > 0 else "refund"
-        order["payment_history"].append({"transaction_type": kind, "amount": abs(cents), "payment_method_id": method_id})
+        order["payment_history"].append(
+            {"transaction_type": kind, "amount": abs(cents), "payment_method_id": method_id}
+        )
 
 
 def _variant(db: sqlite3.Connection, item_id: str) -> tuple[Record, Record]:
