@@ -23,7 +23,14 @@ BENCHES = (
     "pages",
     "durability",
 )
-LONG = ("retrieval", "growth", "search", "recommendation")  # when named: public data, a quarter of an hour
+LONG = (
+    "retrieval",
+    "growth",
+    "search",
+    "recommendation",
+    "tau",
+    "conversations",
+)  # when named: public data, a quarter of an hour
 
 
 def main() -> int:
@@ -52,7 +59,7 @@ def main() -> int:
         parser.error(f"unknown: {', '.join(sorted(unknown))}; choose from {', '.join(everything)}")
     missed = 0
     for name in given.names or BENCHES:
-        if name in LONG and name != "recommendation" and not given.data.is_dir():
+        if name in LONG and name not in ("recommendation", "conversations") and not given.data.is_dir():
             parser.error(f"{name} needs public data in {given.data}; give another folder with --data")
         started = time.perf_counter()
         where = machine()

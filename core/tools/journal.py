@@ -10,7 +10,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any, Literal
 
 from core.errors import TouchstoneError
@@ -138,12 +138,12 @@ def ended(
 
 
 def written(value: Any) -> str:
-    """``value`` as JSON; a date as ISO text."""
-    return clean(json.dumps(value, ensure_ascii=False, default=_iso))
+    """``value`` as JSON; a date as ISO text, a dataclass as an object."""
+    return clean(json.dumps(value, ensure_ascii=False, default=_plain))
 
 
-def _iso(value: Any) -> str:
-    return value.isoformat()
+def _plain(value: Any) -> Any:
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value.isoformat()
 
 
 def _entry(row: sqlite3.Row) -> JournalEntry:

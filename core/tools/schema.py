@@ -2,7 +2,7 @@
 
 Both are read from the same :class:`Argument`, so a model is never promised what the check refuses. Types that may
 stand in a signature: ``str``, ``int``, ``float``, ``bool``, ``date``, ``datetime``, ``Literal``, :data:`Cents`,
-``list`` of one of these, and any of them ``| None``.
+a frozen dataclass whose fields are of these, ``list`` of one of these, and any of them ``| None``.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from datetime import date, datetime
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from core.errors import BadArguments
 
-Kind = Literal["string", "integer", "number", "boolean", "date", "datetime", "choice", "list"]
+Kind = Literal["string", "integer", "number", "boolean", "date", "datetime", "choice", "list", "object"]
 _PLAIN: dict[type, Kind] = {
     str: "string",
     bool: "boolean",
@@ -81,6 +81,8 @@ class Argument:
     pattern: str | None = None
     length: Length = Length()
     item: Argument | None = None  # of a list
+    parts: tuple[Argument, ...] = ()  # of an object
+    made: Callable[..., Any] | None = None  # what the parts of an object become
 
     def schema(self) -> dict[str, Any]:
         """The JSON Schema of the argument."""
@@ -90,6 +92,8 @@ class Argument:
             made = {"type": kinds.pop(), **made} if len(kinds) == 1 else made
         elif self.kind == "list" and self.item is not None:
             made = {"type": "array", "items": self.item.schema(), "maxItems": _ITEM_LIMIT}
+        elif self.kind == "object":
+            made = object_schema(self.parts)
         else:
             made = dict(_JSON[self.kind])
         if self.kind == "string":
@@ -146,7 +150,20 @@ class Argument:
             case "list":
                 if isinstance(value, list | tuple) and self.item is not None and len(value) <= _ITEM_LIMIT:
                     return [replace(self.item, name=f"{self.name}[{i}]").check(v) for i, v in enumerate(value)]
+            case "object":
+                if self.made is not None and isinstance(value, self.made):  # type: ignore[arg-type]  # a class
+                    return value
+                if isinstance(value, Mapping) and self.made is not None:
+                    return self._object(value)
         raise self._wrong(value, self.words())
+
+    def _object(self, value: Mapping[str, Any]) -> Any:
+        try:
+            found = checked(self.parts, value, tool=self.name)
+        except BadArguments as error:
+            inner = f"{self.name}.{error.params['name']}"
+            raise BadArguments(**{**error.params, "reason": error.reason, "name": inner}) from error
+        return self.made(**found) if self.made else found
 
     def _time(self, value: Any) -> date | datetime:
         if isinstance(value, str):
@@ -165,6 +182,8 @@ class Argument:
                 said = ", ".join(map(str, self.choices))
             case "list":
                 said = f"[{self.item.words()}, …]" if self.item else "[…]"
+            case "object":
+                said = f"{{{', '.join(part.name for part in self.parts)}}}"
             case "date":
                 said = "YYYY-MM-DD"
             case "datetime":
@@ -255,9 +274,25 @@ def _argument(name: str, hint: Any, where: str) -> Argument:
         return _marked(Argument(name, "choice", choices=choices), marks, where)
     if get_origin(hint) is list and get_args(hint):
         return _marked(Argument(name, "list", item=_argument(name, get_args(hint)[0], where)), marks, where)
+    if isinstance(hint, type) and is_dataclass(hint):
+        return _marked(Argument(name, "object", parts=_parts(hint, where), made=hint), marks, where)
     if hint not in _PLAIN:
         raise TypeError(f"{where} has a type that no JSON value becomes: {hint}")
     return _marked(Argument(name, _PLAIN[hint]), marks, where)
+
+
+def _parts(kind: type, where: str) -> tuple[Argument, ...]:
+    """The fields of a dataclass as arguments; one with a default may be left out."""
+    hints = get_type_hints(kind, include_extras=True)
+    found = []
+    for field in fields(kind):
+        part = _argument(field.name, hints[field.name], f"{where}, field '{field.name}'")
+        if field.default_factory is not MISSING:
+            raise TypeError(f"{where}, field '{field.name}': a default here is a value, not a factory")
+        if field.default is not MISSING:
+            part = replace(part, required=False, default=field.default)
+        found.append(part)
+    return tuple(found)
 
 
 def _marked(argument: Argument, marks: Sequence[Any], where: str) -> Argument:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
@@ -15,8 +16,15 @@ from hypothesis import strategies as st
 
 from core.errors import BadArguments, code_of
 from core.tools import Cents, Length, Matching, Within, tool
+from core.tools.journal import written
 from core.tools.schema import Argument, arguments_of, checked, object_schema
 from core.types import Caller
+
+
+@dataclass(frozen=True)
+class Parcel:
+    code: Annotated[str, Matching(r"P\d+"), "printed on it"]
+    grams: Annotated[int, Within(1, 90)] = 5
 
 
 def everything(
@@ -33,6 +41,8 @@ def everything(
     note: Annotated[str, Length(0, 20)] | None = None,
     tags: list[Annotated[str, Length(1, 5)]] = [],  # noqa: B006  never changed
     level: Literal[1, 2] = 1,
+    parcel: Parcel | None = None,
+    parcels: list[Parcel] = [],  # noqa: B006
 ) -> None:
     """Everything a signature may say."""
 
@@ -46,6 +56,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
     | st.integers(-5, 120)
     | st.floats(-5, 120)
     | st.text(max_size=25)
+    | st.sampled_from([{"code": "P1"}, {"code": "P1", "grams": 91}, {"grams": 1}, {"code": "P1", "more": 1}])
     | st.sampled_from(["PW12345678", "PW1234567", "broken", "2026-02-30", "2026-11-26", "2026-11-26T10:00:00", "1"]),
     lambda inner: st.lists(inner, max_size=3),
     max_leaves=5,
@@ -118,6 +129,20 @@ def test_an_error_names_the_place_in_a_list() -> None:
     assert "tags[1]" in refused.value.text("zh")
 
 
+def test_an_object_becomes_a_dataclass_and_an_error_names_the_field() -> None:
+    offered = {**VALID, "parcel": {"code": "P7"}, "parcels": [{"code": "P8", "grams": 9}]}
+    values = checked(ARGUMENTS, offered, tool="t")
+    assert values["parcel"] == Parcel("P7")
+    assert values["parcels"] == [Parcel("P8", 9)]
+    assert json.loads(written(values["parcels"])) == [{"code": "P8", "grams": 9}]
+    with pytest.raises(BadArguments) as refused:
+        checked(ARGUMENTS, {**VALID, "parcels": [{"code": "P8"}, {"code": "8"}]}, tool="t")
+    assert "parcels[1].code" in refused.value.text("en")
+    with pytest.raises(BadArguments) as refused:
+        checked(ARGUMENTS, {**VALID, "parcel": {"grams": 3}}, tool="t")
+    assert code_of(refused.value) == "bad_arguments.missing"
+
+
 def test_descriptions_come_from_the_docstring_where_the_signature_has_none() -> None:
     @tool("read")
     def stock(sku: str, shop: Annotated[str, "in which shop"] = "") -> int:
@@ -151,6 +176,15 @@ def mapping(x: dict[str, int]) -> None:
     """d"""
 
 
+@dataclass(frozen=True)
+class Loose:
+    rows: dict[str, int]
+
+
+def loose_field(x: Loose) -> None:
+    """d"""
+
+
 def pattern_on_a_number(x: Annotated[int, Matching("a")]) -> None:
     """d"""
 
@@ -158,7 +192,7 @@ def pattern_on_a_number(x: Annotated[int, Matching("a")]) -> None:
 def undescribed(x: int) -> None: ...
 
 
-@pytest.mark.parametrize("wrong", [untyped, several, union, mapping, pattern_on_a_number, undescribed])
+@pytest.mark.parametrize("wrong", [untyped, several, union, mapping, loose_field, pattern_on_a_number, undescribed])
 def test_a_mistake_in_a_signature_shows_when_the_program_starts(wrong: Callable[..., Any]) -> None:
     with pytest.raises(TypeError, match=wrong.__name__):
         tool("read")(wrong)
