@@ -127,9 +127,11 @@ def archive(days: int = 120, bursts: int = 60, *, copies: float = 0.15, serial: 
     count = sum(d.kind == "background" for d in drawn)
     for picked in rng.choice(len(drawn), int(copies * count), replace=False):
         drawn.append(_copy(rng, drawn[picked]))
+    fixed: set[str] = set()  # companies that had the headline without a figure: the same again within a week is a copy
     for _ in range(int(serial * count)):
-        at = START + rng.random() * days * DAY
-        drawn.append(_serial(rng, known[rng.integers(len(known))], at))
+        company = known[rng.integers(len(known))]
+        drawn.append(_serial(rng, company, START + rng.random() * days * DAY, plain=company.id not in fixed))
+        fixed.add(company.id)
     named = [replace(d, item=replace(d.item, external_id=d.item.external_id or f"n{i}")) for i, d in enumerate(drawn)]
     return Archive(tuple(known), tuple(sorted(named, key=lambda d: d.item.seen_at or 0.0)), tuple(planted), days)
 
@@ -181,9 +183,10 @@ def _copy(rng: np.random.Generator, first: Drawn) -> Drawn:
     return Drawn(made, first.company, "copy", item.external_id)
 
 
-def _serial(rng: np.random.Generator, company: Company, at: float) -> Drawn:
+def _serial(rng: np.random.Generator, company: Company, at: float, *, plain: bool) -> Drawn:
     language = ("en", "zh")[rng.integers(2)]
-    title = _picked(rng, _SERIAL[language]).format(
+    form = _SERIAL[language][-1] if plain else _picked(rng, _SERIAL[language][:-1])
+    title = form.format(
         c=company.name(language), x=f"{rng.uniform(2, 90):.2f}", n=rng.integers(2, 30),
         w=_picked(rng, {"en": ("up", "down"), "zh": ("上涨", "下跌")}[language]),
     )  # fmt: skip

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -24,6 +24,7 @@ TEXT_LIMIT = 1_000_000  # characters of an item that are kept
 COPY_WINDOW_S = 7 * 86_400  # syndicated copies come within a week
 SLACK_S = 300  # clocks differ: so much later than seen is not the future
 _AT_ONCE = 500
+_MOST_LIKE = 64  # of items that may say the same so many are compared, those with most in common
 Dated = Literal["source", "missing", "future"]
 
 
@@ -99,8 +100,16 @@ class Added:
 class Items:
     """The items of a tenant."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(
+        self, workspace: Workspace, names: Callable[[Caller, str], Iterable[str]] = lambda caller, text: ()
+    ) -> None:
+        """
+        Args:
+            names: the companies of a text; two texts alike that name different ones are no copies.
+        """
         self.workspace = workspace
+        self._names = names
+        self._sketched: set[str] = set()  # tenants whose news of the last week is known to have sketches
 
     def add(self, caller: Caller, items: Iterable[NewsItem], now: float) -> Added:
         """Store ``items`` in the order in which they were seen.
@@ -110,13 +119,30 @@ class Items:
         """
         ready = sorted((checked(item, now) for item in items), key=lambda item: item.seen_at or now)
         counts = dict.fromkeys(("new", "updated", "copies", "known", "undated", "future"), 0)
+        self._sketch(caller)
         for start in range(0, len(ready), _AT_ONCE):  # other writers get their turn in between
             with self.workspace.write() as db:
                 for item in ready[start : start + _AT_ONCE]:
-                    self._one(db, caller.tenant, item, counts)
+                    self._one(db, caller, item, counts)
         return Added(**counts)
 
-    def _one(self, db: sqlite3.Connection, tenant: str, item: NewsItem, counts: dict[str, int]) -> None:
+    def _sketch(self, caller: Caller) -> None:
+        """Sketch items of the last week that have no sketch, as those of an earlier version's workspace."""
+        if caller.tenant in self._sketched:
+            return
+        with self.workspace.write() as db:
+            rows = db.execute(
+                "SELECT id, title, text, seen_at FROM news_items i WHERE tenant = :tenant AND copy_of IS NULL AND seen_at >"
+                " (SELECT max(seen_at) FROM news_items WHERE tenant = :tenant) - :window"
+                " AND NOT EXISTS (SELECT 1 FROM news_sketches WHERE item_id = i.id)",
+                {"tenant": caller.tenant, "window": COPY_WINDOW_S},
+            ).fetchall()
+            for row in rows:
+                _sketched(db, caller.tenant, row["id"], row["seen_at"], sketches.bands(f"{row['title']}\n{row['text']}"))
+        self._sketched.add(caller.tenant)
+
+    def _one(self, db: sqlite3.Connection, caller: Caller, item: NewsItem, counts: dict[str, int]) -> None:
+        tenant = caller.tenant
         seen = item.seen_at or 0.0
         before = db.execute(
             "SELECT id, title, text, seen_at FROM news_items WHERE tenant = ? AND source = ? AND external_id = ?"
@@ -141,7 +167,7 @@ class Items:
             dated, published = "future", seen
             counts["future"] += 1
         keys = sketches.bands(f"{item.title}\n{item.text}")
-        copy_of = None if before else self._original(db, tenant, item, keys)
+        copy_of = None if before else self._original(db, caller, item, keys)
         row = db.execute(
             "INSERT INTO news_items (tenant, source, external_id, language, title, text, url, published_at, dated,"
             " seen_at, copy_of) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
@@ -149,10 +175,7 @@ class Items:
              min(published, seen), dated, seen, copy_of),
         ).fetchone()  # fmt: skip
         if copy_of is None:
-            db.executemany(
-                "INSERT OR IGNORE INTO news_bands (tenant, band, item_id) VALUES (?, ?, ?)",
-                [(tenant, key, row["id"]) for key in keys],
-            )
+            _sketched(db, tenant, row["id"], seen, keys)
         if before:
             db.execute("UPDATE news_items SET superseded_at = ? WHERE id = ?", (seen, before["id"]))
         counts["updated" if before else "copies" if copy_of else "new"] += 1
@@ -166,23 +189,31 @@ class Items:
         )
         return found.fetchone() is not None
 
-    def _original(self, db: sqlite3.Connection, tenant: str, item: NewsItem, keys: Sequence[str]) -> int | None:
+    def _original(self, db: sqlite3.Connection, caller: Caller, item: NewsItem, keys: Sequence[int]) -> int | None:
         """The earliest item seen within the window that says the same."""
         if not keys:
             return None
         seen = item.seen_at or 0.0
         marks = ", ".join("?" * len(keys))
         rows = db.execute(
-            "SELECT DISTINCT i.id, i.title, i.text FROM news_bands b JOIN news_items i ON i.id = b.item_id"
-            f" WHERE b.tenant = ? AND b.band IN ({marks}) AND i.seen_at BETWEEN ? AND ? AND i.copy_of IS NULL"
-            " AND i.superseded_at IS NULL ORDER BY i.seen_at, i.id",
-            (tenant, *keys, seen - COPY_WINDOW_S, seen),
+            "SELECT i.id, i.title, i.text FROM (SELECT item_id, count(*) AS shared FROM news_sketches WHERE tenant = ?"
+            f" AND band IN ({marks}) AND seen_at BETWEEN ? AND ? GROUP BY item_id"
+            " ORDER BY shared DESC, item_id LIMIT ?) JOIN news_items i ON i.id = item_id"
+            " WHERE i.superseded_at IS NULL ORDER BY i.seen_at, i.id",
+            (caller.tenant, *keys, seen - COPY_WINDOW_S, seen, _MOST_LIKE),
         )
         body = f"{item.title}\n{item.text}"
         for row in rows:
-            if sketches.likeness(body, f"{row['title']}\n{row['text']}") >= sketches.LIKE:
+            if self._same(caller, body, f"{row['title']}\n{row['text']}"):
                 return int(row["id"])
         return None
+
+    def _same(self, caller: Caller, a: str, b: str) -> bool:
+        return (
+            sketches.likeness(a, b) >= sketches.LIKE
+            and not sketches.contradict(sketches.figures(a), sketches.figures(b))
+            and not sketches.contradict(self._names(caller, a), self._names(caller, b))
+        )
 
     def pending(self, caller: Caller, judged_by: str, limit: int) -> list[Stored]:
         """Items that the head ``judged_by`` has not judged yet, oldest first; copies are never judged."""
@@ -318,6 +349,12 @@ class Items:
                 (caller.tenant,),
             ).fetchall()
         return [(_stored(row).body, row["company"], row["label"]) for row in rows]
+
+
+def _sketched(db: sqlite3.Connection, tenant: str, item_id: int, seen: float, keys: Sequence[int]) -> None:
+    db.executemany(
+        "INSERT OR IGNORE INTO news_sketches VALUES (?, ?, ?, ?)", [(tenant, key, seen, item_id) for key in keys]
+    )
 
 
 def checked(item: NewsItem, now: float) -> NewsItem:

@@ -79,7 +79,7 @@ class Desk:
 
     def __init__(self, runtime: Runtime, head: Head | None = None) -> None:
         self.runtime = runtime
-        self.items = Items(runtime.workspace)
+        self.items = Items(runtime.workspace, self._named)
         self.choices = Choices(runtime.workspace)
         self._portfolios = Portfolios(runtime.workspace)
         self._given = head
@@ -119,6 +119,9 @@ class Desk:
         self._dictionaries.pop(caller.tenant, None)
         self.items.forget_judgments(caller)
         self.judge(caller)
+
+    def _named(self, caller: Caller, text: str) -> list[str]:
+        return [mention.company.id for mention in self.dictionary(caller).find(text)]
 
     def company(self, id_: str, caller: Caller = LOCAL) -> Company:
         """
