@@ -21,6 +21,7 @@ from core.types import Caller
 from core.workspace import Workspace
 
 TEXT_LIMIT = 1_000_000  # characters of an item that are kept
+TITLE_LIMIT = 300  # of a title; the rest of a longer one begins the text
 COPY_WINDOW_S = 7 * 86_400  # syndicated copies come within a week
 SLACK_S = 300  # clocks differ: so much later than seen is not the future
 _AT_ONCE = 500
@@ -138,7 +139,9 @@ class Items:
                 {"tenant": caller.tenant, "window": COPY_WINDOW_S},
             ).fetchall()
             for row in rows:
-                _sketched(db, caller.tenant, row["id"], row["seen_at"], sketches.bands(f"{row['title']}\n{row['text']}"))
+                _sketched(
+                    db, caller.tenant, row["id"], row["seen_at"], sketches.bands(f"{row['title']}\n{row['text']}")
+                )
         self._sketched.add(caller.tenant)
 
     def _one(self, db: sqlite3.Connection, caller: Caller, item: NewsItem, counts: dict[str, int]) -> None:
@@ -309,12 +312,14 @@ class Items:
             return db.execute("SELECT max(seen_at) FROM news_items WHERE tenant = ?", (caller.tenant,)).fetchone()[0]
 
     def sources(self, caller: Caller) -> list[dict[str, Any]]:
-        """Of each source: items, copies, undated, future-dated, and when the last was seen."""
+        """Of each source: items, copies, undated, future-dated, replaced by newer versions, naming no company that is
+        known, and when the last was seen."""
         with self.workspace.read() as db:
             rows = db.execute(
                 "SELECT source, count(*) AS items, sum(copy_of IS NOT NULL) AS copies, sum(dated = 'missing') AS undated,"
-                " sum(dated = 'future') AS future, max(seen_at) AS last_seen_at FROM news_items WHERE tenant = ?"
-                " GROUP BY source ORDER BY items DESC, source",
+                " sum(dated = 'future') AS future, sum(superseded_at IS NOT NULL) AS replaced, sum(copy_of IS NULL"
+                " AND judged_by IS NOT NULL AND NOT EXISTS (SELECT 1 FROM news_moods m WHERE m.item_id = i.id)) AS unnamed,"
+                " max(seen_at) AS last_seen_at FROM news_items i WHERE tenant = ? GROUP BY source ORDER BY items DESC, source",
                 (caller.tenant,),
             ).fetchall()
         return [dict(row) for row in rows]
@@ -369,6 +374,10 @@ def checked(item: NewsItem, now: float) -> NewsItem:
         title, text = title.strip(), text.strip()
     if not title:
         raise InputError(reason="bad_value", name="title", value="", allowed="title, text")
+    if len(title) > TITLE_LIMIT:
+        end = title.rfind(" ", TITLE_LIMIT // 2, TITLE_LIMIT)
+        end = TITLE_LIMIT if end < 0 else end
+        title, text = title[:end], f"{title[end:].strip()}\n{text}".strip()
     name = item.external_id or hashlib.sha256(f"{title}\n{text}".encode()).hexdigest()[:24]
     return NewsItem(
         title, text, item.source, name, item.url, item.published_at, now if item.seen_at is None else item.seen_at,

@@ -62,7 +62,11 @@ class Vocabulary:
     idf: np.ndarray
 
     @cached_property
-    def index(self) -> Mapping[str, Mapping[str, int]]:
+    def index(self) -> Mapping[str, int]:
+        return {term: i for i, term in enumerate(self.terms)}
+
+    @cached_property
+    def _places(self) -> Mapping[str, Mapping[str, int]]:
         """The place of each n-gram, by kind."""
         found: dict[str, dict[str, int]] = {kind: {} for kind in KINDS}
         for i, term in enumerate(self.terms):
@@ -80,7 +84,7 @@ class Vocabulary:
         starts, columns, counts, ends = [0], list[int](), list[int](), list[int]()
         for text in texts:
             for kind, found in grams(text).items():
-                place = self.index[kind].get
+                place = self._places[kind].get
                 known = [(i, count) for gram, count in found.items() if (i := place(gram)) is not None]
                 if known:
                     columns += [i for i, _ in known]
