@@ -34,6 +34,7 @@ from apps.financial_sentiment.series import DAY, Day
 from apps.financial_sentiment.sources import COLUMNS, Columns, Reading, Refused
 from apps.financial_sentiment.standings import GroupStanding, Standing, group_standing, standing
 from apps.financial_sentiment.troubles import Troubles
+from apps.financial_sentiment.vectors import Vectors
 from core.errors import InputError, NotFound
 from core.providers.sync import run
 from core.runtime import Runtime, open_runtime
@@ -224,6 +225,7 @@ class Desk:
     def judge(self, caller: Caller = LOCAL, *, progress: Callable[[int], None] | None = None) -> int:
         """Judge what is stored and not judged; a killed run goes on here. Returns how many items were judged."""
         analyzer, done = self.analyzer(caller), 0
+        analyzer.store = Vectors(self.runtime.workspace)
         version = str(analyzer.head.about.get("version", "own"))
         while waiting := self.items.pending(caller, version, _BATCH):
             opinions = run(analyzer.analyze([item.body for item in waiting]))

@@ -20,3 +20,11 @@ CREATE TABLE news_troubles (         -- a row for each kind of trouble of a sour
     told TEXT NOT NULL,              -- JSON of the last one: where, code, en, zh
     PRIMARY KEY (tenant, source, code)
 ) WITHOUT ROWID;
+
+CREATE TABLE news_vectors (          -- of sentences that were judged, so that judging again costs no embedding
+    id INTEGER PRIMARY KEY,          -- the newest have the highest; the oldest are forgotten
+    model TEXT NOT NULL,
+    key TEXT NOT NULL,               -- of the sentence: see apps/financial_sentiment/vectors.py
+    vector BLOB NOT NULL,            -- float16
+    UNIQUE (model, key)
+);
