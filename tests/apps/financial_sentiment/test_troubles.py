@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from apps.financial_sentiment import Desk, NewsItem, adapters, sources
-from apps.financial_sentiment.items import TEXT_LIMIT, TITLE_LIMIT, Items
+from apps.financial_sentiment.items import TEXT_LIMIT, TITLE_LIMIT, Items, Mood
 from apps.financial_sentiment.push import Endpoint
+from apps.financial_sentiment.series import volume
 from apps.financial_sentiment.sketches import BANDS, bands, contradict, figures
+from apps.financial_sentiment.vectors import Vectors, embedded
 from apps.financial_sentiment.watch import Watch
 from core.errors import InputError
+from core.providers.sync import run
 from core.types import LOCAL, Caller
 from tests.apps.financial_sentiment.conftest import NOW
 from tests.apps.financial_sentiment.test_sources import EMPTY, HERE, RSS, serving
@@ -175,3 +180,38 @@ def test_bands_are_integers_that_a_database_keeps() -> None:
 def test_what_is_kept_of_an_item_without_words_is_an_error(desk: Desk) -> None:
     with pytest.raises(InputError, match="title"):
         desk.add([NewsItem("  ", "\n")])
+
+
+def test_vectors_are_kept_looked_up_and_the_oldest_forgotten(desk: Desk) -> None:
+    import numpy as np
+
+    class Counting:
+        name, dim = "counting", 2
+        asked: ClassVar[list[str]] = []
+
+        async def embed(self, texts: Sequence[str], *, kind: str) -> np.ndarray:
+            self.asked.extend(texts)
+            return np.array([[len(text), 1.0] for text in texts], np.float32)
+
+    model, store = Counting(), Vectors(desk.runtime.workspace, most=3)
+    first = run(embedded(["a", "bb", "a"], model, store=store))
+    assert first.tolist() == [[1, 1], [2, 1], [1, 1]]
+    assert run(embedded(["bb", "ccc"], model, store=store)).tolist() == [[2, 1], [3, 1]]
+    assert model.asked == ["a", "bb", "ccc"]
+    run(embedded(["dddd"], model, store=store))
+    run(embedded(["a"], model, store=store))
+    assert model.asked == ["a", "bb", "ccc", "dddd", "a"], "of four the oldest was forgotten"
+
+
+def test_what_was_not_read_yet_is_no_silence() -> None:
+    def news(hours: list[float]) -> list[Mood]:
+        return [
+            Mood(i, "x", "neutral", 1.0, 0.0, (0, 1), (), (), NOW - h * 3600, NOW - h * 3600)
+            for i, h in enumerate(hours)
+        ]
+
+    ten_days = news([24.5 + 12 * n for n in range(20)])
+    assert volume(ten_days, NOW).expected == pytest.approx(20 / 9.5 + 0.15, rel=0.05)
+    assert volume(news([30.0]), NOW).expected == pytest.approx(1 / 7 + 0.15), "one item yesterday is no rate"
+    assert volume(news([600.0, 2.0]), NOW).expected == pytest.approx(1 / 24 + 0.15, rel=0.01)
+    assert volume([], NOW).expected == pytest.approx(0.15)
