@@ -222,8 +222,9 @@ def _troubles() -> None:
         )  # fmt: skip
     for trouble in found[:_TROUBLES]:
         often = f" · {trouble.count} ×" if trouble.count > 1 else ""
+        where = trouble.told["where"] if trouble.told["where"].startswith(trouble.source) else trouble.source
         st.markdown(
-            f":material/error: **{inert(trouble.source)}** :small[:gray[{when(trouble.last_at)}{often}]]  \n"
+            f":material/error: **{inert(where)}** :small[:gray[{when(trouble.last_at)}{often}]]  \n"
             f":small[{inert(trouble.told[session.language()])}]"
         )
     if len(found) > _TROUBLES:
