@@ -23,14 +23,8 @@ BENCHES = (
     "pages",
     "durability",
 )
-LONG = (
-    "retrieval",
-    "growth",
-    "search",
-    "recommendation",
-    "tau",
-    "conversations",
-)  # when named: public data, a quarter of an hour
+LONG = ("retrieval", "growth", "search", "recommendation", "sentiment", "tau", "conversations")  # when named: minutes
+OWN_DATA = ("recommendation", "sentiment", "conversations")  # of them: they draw what they measure on
 
 
 def main() -> int:
@@ -49,6 +43,9 @@ def main() -> int:
         "--real", type=int, default=1000, help="sentences that growth and search embed; the others are mixed of them"
     )
     parser.add_argument("--events", default="10000,100000,1000000", help="of recommendation: sizes of the logs")
+    parser.add_argument(
+        "--backlog", type=int, default=50_000, help="of sentiment: items added by processes that are killed"
+    )
     parser.add_argument("--passages", type=int, default=20_000, help="of retrieval")
     parser.add_argument("--unchanged", type=int, default=10_000, help="files that retrieval syncs twice")
     parser.add_argument("--embedding", default="embedded:e5", help="model of retrieval")
@@ -59,7 +56,7 @@ def main() -> int:
         parser.error(f"unknown: {', '.join(sorted(unknown))}; choose from {', '.join(everything)}")
     missed = 0
     for name in given.names or BENCHES:
-        if name in LONG and name not in ("recommendation", "conversations") and not given.data.is_dir():
+        if name in LONG and name not in OWN_DATA and not given.data.is_dir():
             parser.error(f"{name} needs public data in {given.data}; give another folder with --data")
         started = time.perf_counter()
         where = machine()

@@ -108,8 +108,9 @@ def _mapped(rows: Iterable[Mapping[str, Any]], where: str, item: Callable[[Mappi
                 raise InputError(reason="data_row", where=where, detail=repr(dict(row))[:80])
             items.append(made)
         except TouchstoneError as error:
-            refused.append(Refused(f"{where}:{number}", error))
-    return Reading(tuple(items), tuple(refused))
+            refused.append(Refused(f"{where}:{number}", error, where))
+    empty = Refused(where, InputError(reason="empty_feed", name=where))  # as of a code that the source does not know
+    return Reading(tuple(items), tuple(refused), () if items or refused else (empty,))
 
 
 def _package(name: str) -> Any:

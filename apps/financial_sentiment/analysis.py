@@ -18,6 +18,7 @@ from apps.financial_sentiment.companies import Company, Dictionary, Mention
 from apps.financial_sentiment.events import Event, events
 from apps.financial_sentiment.head import Head, Judged, load
 from apps.financial_sentiment.masking import Masked, mask
+from apps.financial_sentiment.vectors import Vectors, embedded
 from core.contracts import EmbeddingModel
 from core.retrieval import sentences
 
@@ -68,10 +69,16 @@ def shipped(name: str = "words") -> Head:
 
 
 class Analyzer:
-    """A dictionary, a head and, when the head wants one, an embedding model."""
+    """A dictionary, a head and, when the head wants one, an embedding model; ``store`` keeps what that made."""
 
-    def __init__(self, dictionary: Dictionary, head: Head, embedding: EmbeddingModel | None = None) -> None:
-        self.dictionary, self.head, self.embedding = dictionary, head, embedding
+    def __init__(
+        self,
+        dictionary: Dictionary,
+        head: Head,
+        embedding: EmbeddingModel | None = None,
+        store: Vectors | None = None,
+    ) -> None:
+        self.dictionary, self.head, self.embedding, self.store = dictionary, head, embedding, store
 
     async def analyze(self, texts: Sequence[str]) -> list[list[Opinion]]:
         """The opinions of each text, in the order in which it names the companies.
@@ -99,9 +106,7 @@ class Analyzer:
 
         if not self.head.embedding or self.embedding is None:
             return np.empty((len(texts), 0), np.float32)
-        from apps.financial_sentiment.vectors import embedded
-
-        return await embedded([text.spoken for text in texts], self.embedding)
+        return await embedded([text.spoken for text in texts], self.embedding, store=self.store)
 
 
 def parts(text: str, mention: Mention, mentions: Sequence[Mention]) -> list[_Part]:

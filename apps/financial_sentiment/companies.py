@@ -13,7 +13,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from core.errors import InputError, MissingFile
@@ -109,8 +109,9 @@ class Dictionary:
         places: dict[str, list[tuple[int, int]]] = {}
         doubtful: dict[str, list[tuple[int, int]]] = {}
         at = 0
+        begins = self._root.next
         while at < len(folded):
-            found = self._at(folded, text, at)
+            found = self._at(folded, text, at) if folded[at] in begins else None
             if found is None:
                 at += 1
                 continue
@@ -145,9 +146,13 @@ class Dictionary:
 
 
 def _folded(text: str) -> str:
-    return "".join(
-        wide if len(wide := unicodedata.normalize("NFKC", character).lower()) == 1 else character for character in text
-    )
+    return text.lower() if text.isascii() else "".join(map(_fold, text))
+
+
+@lru_cache(maxsize=10_000)
+def _fold(character: str) -> str:
+    wide = unicodedata.normalize("NFKC", character).lower()
+    return wide if len(wide) == 1 else character
 
 
 def _written(name: str, said: str) -> bool:

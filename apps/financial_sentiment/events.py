@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 
 _FILE = Path(__file__).parent / "data" / "events.yaml"
+_LETTERS = {"zh": re.compile(r"[\u3400-\u9fff]"), "en": re.compile(r"[A-Za-z]")}
 _DENIED = {  # just before an event, they say that it did not happen or has ended
     "zh": re.compile(r"(?:否认|澄清|不存在|没有|并非|并未|未被|撤销|解除|免于|和解|摆脱|避免|化解|无)[^，。；]{0,6}$"),
     "en": re.compile(
@@ -38,8 +39,10 @@ def events(text: str) -> list[Event]:
     ['investigation']
     """
     found = []
+    there = [language for language, letters in _LETTERS.items() if letters.search(text)]
     for kind, patterns in _patterns().items():
-        for language, pattern in patterns.items():
+        for language in there:
+            pattern = patterns[language]
             places = (m for m in pattern.finditer(text) if not _DENIED[language].search(text, 0, m.start()))
             if place := next(places, None):
                 found.append(Event(kind, *place.span()))

@@ -82,9 +82,10 @@ class Head:
         offset = 0
         for number, vocabulary in enumerate(self.vocabularies):
             indptr, indices, values = vocabulary.rows([text.views[number] for text in texts])
-            for i in range(len(texts)):
-                a, b = indptr[i], indptr[i + 1]
-                found[i] += values[a:b] * self.weights[number] @ self.ngrams[indices[a:b] + offset].astype(np.float32)
+            told = self.ngrams[indices + offset].astype(np.float32) * (values * self.weights[number])[:, None]
+            row = np.repeat(np.arange(len(texts)), np.diff(indptr))
+            for k in range(len(self.labels)):
+                found[:, k] += np.bincount(row, told[:, k], len(texts))
             offset += len(vocabulary.terms)
         return found
 

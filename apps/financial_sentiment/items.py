@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,9 +21,11 @@ from core.types import Caller
 from core.workspace import Workspace
 
 TEXT_LIMIT = 1_000_000  # characters of an item that are kept
+TITLE_LIMIT = 300  # of a title; the rest of a longer one begins the text
 COPY_WINDOW_S = 7 * 86_400  # syndicated copies come within a week
 SLACK_S = 300  # clocks differ: so much later than seen is not the future
 _AT_ONCE = 500
+_MOST_LIKE = 64  # of items that may say the same so many are compared, those with most in common
 Dated = Literal["source", "missing", "future"]
 
 
@@ -99,8 +101,16 @@ class Added:
 class Items:
     """The items of a tenant."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(
+        self, workspace: Workspace, names: Callable[[Caller, str], Iterable[str]] = lambda caller, text: ()
+    ) -> None:
+        """
+        Args:
+            names: the companies of a text; two texts alike that name different ones are no copies.
+        """
         self.workspace = workspace
+        self._names = names
+        self._sketched: set[str] = set()  # tenants whose news of the last week is known to have sketches
 
     def add(self, caller: Caller, items: Iterable[NewsItem], now: float) -> Added:
         """Store ``items`` in the order in which they were seen.
@@ -110,13 +120,32 @@ class Items:
         """
         ready = sorted((checked(item, now) for item in items), key=lambda item: item.seen_at or now)
         counts = dict.fromkeys(("new", "updated", "copies", "known", "undated", "future"), 0)
+        self._sketch(caller)
         for start in range(0, len(ready), _AT_ONCE):  # other writers get their turn in between
             with self.workspace.write() as db:
                 for item in ready[start : start + _AT_ONCE]:
-                    self._one(db, caller.tenant, item, counts)
+                    self._one(db, caller, item, counts)
         return Added(**counts)
 
-    def _one(self, db: sqlite3.Connection, tenant: str, item: NewsItem, counts: dict[str, int]) -> None:
+    def _sketch(self, caller: Caller) -> None:
+        """Sketch items of the last week that have no sketch, as those of an earlier version's workspace."""
+        if caller.tenant in self._sketched:
+            return
+        with self.workspace.write() as db:
+            rows = db.execute(
+                "SELECT id, title, text, seen_at FROM news_items i WHERE tenant = :tenant AND copy_of IS NULL AND seen_at >"
+                " (SELECT max(seen_at) FROM news_items WHERE tenant = :tenant) - :window"
+                " AND NOT EXISTS (SELECT 1 FROM news_sketches WHERE item_id = i.id)",
+                {"tenant": caller.tenant, "window": COPY_WINDOW_S},
+            ).fetchall()
+            for row in rows:
+                _sketched(
+                    db, caller.tenant, row["id"], row["seen_at"], sketches.bands(f"{row['title']}\n{row['text']}")
+                )
+        self._sketched.add(caller.tenant)
+
+    def _one(self, db: sqlite3.Connection, caller: Caller, item: NewsItem, counts: dict[str, int]) -> None:
+        tenant = caller.tenant
         seen = item.seen_at or 0.0
         before = db.execute(
             "SELECT id, title, text, seen_at FROM news_items WHERE tenant = ? AND source = ? AND external_id = ?"
@@ -141,7 +170,7 @@ class Items:
             dated, published = "future", seen
             counts["future"] += 1
         keys = sketches.bands(f"{item.title}\n{item.text}")
-        copy_of = None if before else self._original(db, tenant, item, keys)
+        copy_of = None if before else self._original(db, caller, item, keys)
         row = db.execute(
             "INSERT INTO news_items (tenant, source, external_id, language, title, text, url, published_at, dated,"
             " seen_at, copy_of) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
@@ -149,10 +178,7 @@ class Items:
              min(published, seen), dated, seen, copy_of),
         ).fetchone()  # fmt: skip
         if copy_of is None:
-            db.executemany(
-                "INSERT OR IGNORE INTO news_bands (tenant, band, item_id) VALUES (?, ?, ?)",
-                [(tenant, key, row["id"]) for key in keys],
-            )
+            _sketched(db, tenant, row["id"], seen, keys)
         if before:
             db.execute("UPDATE news_items SET superseded_at = ? WHERE id = ?", (seen, before["id"]))
         counts["updated" if before else "copies" if copy_of else "new"] += 1
@@ -166,23 +192,31 @@ class Items:
         )
         return found.fetchone() is not None
 
-    def _original(self, db: sqlite3.Connection, tenant: str, item: NewsItem, keys: Sequence[str]) -> int | None:
+    def _original(self, db: sqlite3.Connection, caller: Caller, item: NewsItem, keys: Sequence[int]) -> int | None:
         """The earliest item seen within the window that says the same."""
         if not keys:
             return None
         seen = item.seen_at or 0.0
         marks = ", ".join("?" * len(keys))
         rows = db.execute(
-            "SELECT DISTINCT i.id, i.title, i.text FROM news_bands b JOIN news_items i ON i.id = b.item_id"
-            f" WHERE b.tenant = ? AND b.band IN ({marks}) AND i.seen_at BETWEEN ? AND ? AND i.copy_of IS NULL"
-            " AND i.superseded_at IS NULL ORDER BY i.seen_at, i.id",
-            (tenant, *keys, seen - COPY_WINDOW_S, seen),
+            "SELECT i.id, i.title, i.text FROM (SELECT item_id, count(*) AS shared FROM news_sketches WHERE tenant = ?"
+            f" AND band IN ({marks}) AND seen_at BETWEEN ? AND ? GROUP BY item_id"
+            " ORDER BY shared DESC, item_id LIMIT ?) JOIN news_items i ON i.id = item_id"
+            " WHERE i.superseded_at IS NULL ORDER BY i.seen_at, i.id",
+            (caller.tenant, *keys, seen - COPY_WINDOW_S, seen, _MOST_LIKE),
         )
         body = f"{item.title}\n{item.text}"
         for row in rows:
-            if sketches.likeness(body, f"{row['title']}\n{row['text']}") >= sketches.LIKE:
+            if self._same(caller, body, f"{row['title']}\n{row['text']}"):
                 return int(row["id"])
         return None
+
+    def _same(self, caller: Caller, a: str, b: str) -> bool:
+        return (
+            sketches.likeness(a, b) >= sketches.LIKE
+            and not sketches.contradict(sketches.figures(a), sketches.figures(b))
+            and not sketches.contradict(self._names(caller, a), self._names(caller, b))
+        )
 
     def pending(self, caller: Caller, judged_by: str, limit: int) -> list[Stored]:
         """Items that the head ``judged_by`` has not judged yet, oldest first; copies are never judged."""
@@ -278,12 +312,14 @@ class Items:
             return db.execute("SELECT max(seen_at) FROM news_items WHERE tenant = ?", (caller.tenant,)).fetchone()[0]
 
     def sources(self, caller: Caller) -> list[dict[str, Any]]:
-        """Of each source: items, copies, undated, future-dated, and when the last was seen."""
+        """Of each source: items, copies, undated, future-dated, replaced by newer versions, naming no company that is
+        known, and when the last was seen."""
         with self.workspace.read() as db:
             rows = db.execute(
                 "SELECT source, count(*) AS items, sum(copy_of IS NOT NULL) AS copies, sum(dated = 'missing') AS undated,"
-                " sum(dated = 'future') AS future, max(seen_at) AS last_seen_at FROM news_items WHERE tenant = ?"
-                " GROUP BY source ORDER BY items DESC, source",
+                " sum(dated = 'future') AS future, sum(superseded_at IS NOT NULL) AS replaced, sum(copy_of IS NULL"
+                " AND judged_by IS NOT NULL AND NOT EXISTS (SELECT 1 FROM news_moods m WHERE m.item_id = i.id)) AS unnamed,"
+                " max(seen_at) AS last_seen_at FROM news_items i WHERE tenant = ? GROUP BY source ORDER BY items DESC, source",
                 (caller.tenant,),
             ).fetchall()
         return [dict(row) for row in rows]
@@ -320,6 +356,12 @@ class Items:
         return [(_stored(row).body, row["company"], row["label"]) for row in rows]
 
 
+def _sketched(db: sqlite3.Connection, tenant: str, item_id: int, seen: float, keys: Sequence[int]) -> None:
+    db.executemany(
+        "INSERT OR IGNORE INTO news_sketches VALUES (?, ?, ?, ?)", [(tenant, key, seen, item_id) for key in keys]
+    )
+
+
 def checked(item: NewsItem, now: float) -> NewsItem:
     """``item`` with everything filled in.
 
@@ -332,6 +374,10 @@ def checked(item: NewsItem, now: float) -> NewsItem:
         title, text = title.strip(), text.strip()
     if not title:
         raise InputError(reason="bad_value", name="title", value="", allowed="title, text")
+    if len(title) > TITLE_LIMIT:
+        end = title.rfind(" ", TITLE_LIMIT // 2, TITLE_LIMIT)
+        end = TITLE_LIMIT if end < 0 else end
+        title, text = title[:end], f"{title[end:].strip()}\n{text}".strip()
     name = item.external_id or hashlib.sha256(f"{title}\n{text}".encode()).hexdigest()[:24]
     return NewsItem(
         title, text, item.source, name, item.url, item.published_at, now if item.seen_at is None else item.seen_at,

@@ -62,9 +62,13 @@ def _english(text: str) -> Iterator[Mark]:
 
 def _chinese(text: str) -> Iterator[Mark]:
     signs, negations = _tables()["zh"]
+    begins = _beginnings()
     for run in _HAN.finditer(text):
         said, at = run.group(), 0
         while at < len(said):
+            if said[at] not in begins:
+                at += 1
+                continue
             for size in range(min(_LONGEST, len(said) - at), 0, -1):
                 if sign := signs.get(said[at : at + size]):
                     near = said[max(0, at - _REACH_CHARACTERS) : at]
@@ -74,6 +78,12 @@ def _chinese(text: str) -> Iterator[Mark]:
                     break
             else:
                 at += 1
+
+
+@cache
+def _beginnings() -> frozenset[str]:
+    """The first characters of the Chinese words."""
+    return frozenset(word[0] for word in _tables()["zh"][0])
 
 
 @cache

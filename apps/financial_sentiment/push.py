@@ -24,13 +24,14 @@ from typing import Any
 
 from apps.financial_sentiment.items import NewsItem
 from apps.financial_sentiment.service import Desk
-from apps.financial_sentiment.sources import moment, plain
+from apps.financial_sentiment.sources import Refused, moment, plain
 from core.errors import InputError, TouchstoneError
 from core.job_run import described
 from core.types import Caller
 
 BODY_LIMIT_BYTES = 2_000_000
 MOST_ITEMS = 500
+SOURCE = "push"  # of items that name none
 LEAST_TOKEN = 16  # characters
 FIELDS = ("title", "text", "source", "id", "url", "published", "language")
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -76,12 +77,13 @@ class Endpoint:
             try:
                 items.append(_item(row))
             except InputError as error:
-                refused.append({"where": f"items[{number}]", **described(error)})
+                refused.append(Refused(f"items[{number}]", error, SOURCE))
         try:
+            self.desk.troubles.note(caller, refused)
             added = self.desk.add(items, caller)
         except TouchstoneError as error:
             return _refusal(503, error)
-        told = {"added": asdict(added), "refused": refused}
+        told = {"added": asdict(added), "refused": [{"where": r.where, **described(r.error)} for r in refused]}
         return Answer(200 if items or not refused else 422, told)
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
@@ -153,7 +155,7 @@ def _item(row: Any) -> NewsItem:
     if not title and not text:
         raise InputError(reason="data_row", where="item", detail="title, text")
     return NewsItem(
-        title, text, row.get("source", "").strip() or "push", row.get("id", "").strip(), row.get("url", "").strip(),
+        title, text, row.get("source", "").strip() or SOURCE, row.get("id", "").strip(), row.get("url", "").strip(),
         moment(row.get("published")), time.time(), row.get("language", "").strip(),
     )  # fmt: skip
 

@@ -19,6 +19,7 @@ HALF_LIFE_S = 3 * DAY
 PRIOR = 1.0  # neutral items that every index begins with
 PRIOR_VARIANCE = 0.2  # of their moods
 BASELINE_DAYS = 28
+LEAST_DAYS = 7  # of the baseline that count at least, however short the past is
 RATE_PRIOR = 0.15  # items a day that nobody is surprised by
 _FORGOTTEN = 30  # half-lives after which an item weighs nothing
 
@@ -93,12 +94,16 @@ class Volume:
 
 
 def volume(moods: Sequence[Mood], at: float) -> Volume:
-    """News of the last 24 hours beside the ``BASELINE_DAYS`` before them. Counts when items were seen, each once."""
-    seen = {mood.item_id: mood.seen_at for mood in moods if mood.seen_at <= at}.values()
-    count = sum(moment > at - DAY for moment in seen)
-    begin = at - DAY * (BASELINE_DAYS + 1)
-    before = sum(begin < moment <= at - DAY for moment in seen)
-    expected = before / BASELINE_DAYS + RATE_PRIOR
+    """News of the last 24 hours beside the ``BASELINE_DAYS`` before them. Counts when items were seen, each once.
+
+    The past begins with the first item of those weeks: what was not read yet is no silence.
+    """
+    begin, today = at - DAY * (BASELINE_DAYS + 1), at - DAY
+    seen = {mood.item_id: mood.seen_at for mood in moods if begin < mood.seen_at <= at}.values()
+    before = [moment for moment in seen if moment <= today]
+    count = len(seen) - len(before)
+    days = max(LEAST_DAYS, (today - min(before)) / DAY) if before else BASELINE_DAYS
+    expected = len(before) / days + RATE_PRIOR
     return Volume(count, expected, at_least(count, expected))
 
 

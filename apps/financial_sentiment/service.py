@@ -26,13 +26,15 @@ from apps.financial_sentiment.choices import Choices
 from apps.financial_sentiment.companies import Company, Dictionary
 from apps.financial_sentiment.groups import Group, Portfolios
 from apps.financial_sentiment.head import Head
-from apps.financial_sentiment.items import Added, Items, Mood, NewsItem, Stored
+from apps.financial_sentiment.items import TEXT_LIMIT, Added, Items, Mood, NewsItem, Stored
 from apps.financial_sentiment.notices import Notice, Quiet, notices
 from apps.financial_sentiment.own import Trained
 from apps.financial_sentiment.public import LABELS
 from apps.financial_sentiment.series import DAY, Day
 from apps.financial_sentiment.sources import COLUMNS, Columns, Reading, Refused
 from apps.financial_sentiment.standings import GroupStanding, Standing, group_standing, standing
+from apps.financial_sentiment.troubles import Troubles
+from apps.financial_sentiment.vectors import Vectors
 from core.errors import InputError, NotFound
 from core.providers.sync import run
 from core.runtime import Runtime, open_runtime
@@ -46,10 +48,11 @@ _BATCH = 200
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """What came of reading and adding: counts, and each thing that was refused with its reason."""
+    """What came of reading and adding: counts, and each thing that was refused, or noticed, with its reason."""
 
     added: Added
     refused: tuple[Refused, ...] = ()
+    noticed: tuple[Refused, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +82,9 @@ class Desk:
 
     def __init__(self, runtime: Runtime, head: Head | None = None) -> None:
         self.runtime = runtime
-        self.items = Items(runtime.workspace)
+        self.items = Items(runtime.workspace, self._named)
         self.choices = Choices(runtime.workspace)
+        self.troubles = Troubles(runtime.workspace)
         self._portfolios = Portfolios(runtime.workspace)
         self._given = head
         self.heads = runtime.workspace.folder / "heads" / "sentiment"
@@ -119,6 +123,9 @@ class Desk:
         self._dictionaries.pop(caller.tenant, None)
         self.items.forget_judgments(caller)
         self.judge(caller)
+
+    def _named(self, caller: Caller, text: str) -> list[str]:
+        return [mention.company.id for mention in self.dictionary(caller).find(text)]
 
     def company(self, id_: str, caller: Caller = LOCAL) -> Company:
         """
@@ -205,14 +212,20 @@ class Desk:
     def add(
         self, items: Iterable[NewsItem], caller: Caller = LOCAL, *, progress: Callable[[int], None] | None = None
     ) -> Added:
-        """Store and judge items; what is stored already is left alone, so that adding twice changes nothing."""
+        """Store and judge items; what is stored already is left alone, so that adding twice changes nothing.
+
+        Of a longer text the first ``TEXT_LIMIT`` characters are kept, and its source has a record of it.
+        """
+        items = list(items)
         added = self.items.add(caller, items, time.time())
+        self.troubles.note(caller, (_cut(item) for item in items if len(item.text) > TEXT_LIMIT))
         self.judge(caller, progress=progress)
         return added
 
     def judge(self, caller: Caller = LOCAL, *, progress: Callable[[int], None] | None = None) -> int:
         """Judge what is stored and not judged; a killed run goes on here. Returns how many items were judged."""
         analyzer, done = self.analyzer(caller), 0
+        analyzer.store = Vectors(self.runtime.workspace)
         version = str(analyzer.head.about.get("version", "own"))
         while waiting := self.items.pending(caller, version, _BATCH):
             opinions = run(analyzer.analyze([item.body for item in waiting]))
@@ -229,7 +242,8 @@ class Desk:
             archive: items count as seen when they were published, for a replay of the past.
         """
         reading = sources.as_if_live(reading) if archive else reading
-        return Import(self.add(reading.items, caller), reading.refused)
+        self.troubles.note(caller, (*reading.refused, *reading.noticed))
+        return Import(self.add(reading.items, caller), reading.refused, reading.noticed)
 
     def add_path(
         self, path: Path, caller: Caller = LOCAL, *, columns: Columns = COLUMNS, archive: bool = False
@@ -444,3 +458,8 @@ class Desk:
         for mood in self.items.moods(caller, at, since=at - back_s):
             found[mood.company].append(mood)
         return found
+
+
+def _cut(item: NewsItem) -> Refused:
+    name = item.title or item.external_id or item.text[:60]
+    return Refused(name, InputError(reason="text_cut", name=name, size=len(item.text), limit=TEXT_LIMIT), item.source)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 LIKE = 0.6  # Jaccard index from which two texts count as one
-ROWS, BANDS = 2, 24  # two texts of likeness .6 share a band with a chance of 1 - (1 - .36)^24 > .9999
+ROWS, BANDS = 3, 24  # two texts share a band with a chance of 1 - (1 - likeness³)²⁴: .6 → .997, .2 → .18, .1 → .02
+_FIGURE = re.compile(r"\d+(?:[.,]\d+)*")
 _PRIME = (1 << 31) - 1
 _TOKEN = re.compile(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+")
 
@@ -45,31 +47,49 @@ def likeness(a: str, b: str) -> float:
     return both / (len(left) + len(right) - both) if left and right else 0.0
 
 
-def bands(text: str) -> tuple[str, ...]:
+def contradict(a: Iterable[str], b: Iterable[str]) -> bool:
+    """Whether two texts alike are about different things, by the figures (or names) in each: both have some that the
+    other lacks, and not fewer of these than they share. An edit that drops or adds some contradicts nothing.
+
+    >>> contradict(["43.97", "3"], ["55.93", "5"]), contradict(["43.97", "3"], ["43.97"])
+    (True, False)
+    """
+    left, right = set(a), set(b)
+    both = len(left & right)
+    own = min(len(left), len(right)) - both
+    return own > 0 and own >= both
+
+
+def figures(text: str) -> list[str]:
+    """The numbers of a text, as written."""
+    return _FIGURE.findall(unicodedata.normalize("NFKC", text))
+
+
+def bands(text: str) -> tuple[int, ...]:
     """The keys under which texts like this one are found; two alike share at least one of ``BANDS`` nearly always."""
     import numpy as np
 
     found = pieces(text)
     if not found:
         return ()
-    codes = np.array([int.from_bytes(hashlib.blake2b(p.encode(), digest_size=4).digest()) for p in found], np.uint64)
-    scale, shift = _permutations()
-    signature = ((codes[:, None] % _PRIME * scale + shift) % _PRIME).min(axis=0).astype(np.uint32)
-    return tuple(
-        f"{number:02d}{signature[number * ROWS : (number + 1) * ROWS].tobytes().hex()}" for number in range(BANDS)
-    )
+    codes = np.array([zlib.crc32(piece.encode()) for piece in found], np.uint64)
+    scale, shift, mix = _permutations()
+    signature = ((codes[:, None] % _PRIME * scale + shift) % _PRIME).min(axis=0).reshape(BANDS, ROWS)
+    keys = (signature * mix).sum(axis=1) + np.arange(BANDS, dtype=np.uint64)  # modulo 2^64
+    return tuple(keys.view(np.int64).tolist())
 
 
 @cache
-def _permutations() -> tuple[np.ndarray, np.ndarray]:
-    """Of the form (a · x + b) mod p; fixed, because signatures are kept."""
+def _permutations() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of the form (a · x + b) mod p, and odd numbers to mix a band with; fixed, because bands are kept."""
     import numpy as np
 
     def numbers(name: str) -> np.ndarray:
         made = [hashlib.blake2b(f"{name}{i}".encode(), digest_size=4).digest() for i in range(ROWS * BANDS)]
         return np.array([1 + int.from_bytes(m) % (_PRIME - 1) for m in made], np.uint64)
 
-    return numbers("scale"), numbers("shift")
+    digests = (hashlib.blake2b(f"mix{i}".encode(), digest_size=8).digest() for i in range(ROWS))
+    return numbers("scale"), numbers("shift"), np.array([int.from_bytes(d) | 1 for d in digests], np.uint64)
 
 
 def groups(texts: Sequence[str], *, like: float = LIKE) -> list[int]:
@@ -91,7 +111,7 @@ def groups(texts: Sequence[str], *, like: float = LIKE) -> list[int]:
 
 
 def _shared(texts: Sequence[str]) -> Iterable[list[int]]:
-    tables: dict[str, list[int]] = defaultdict(list)
+    tables: dict[int, list[int]] = defaultdict(list)
     for i, text in enumerate(texts):
         for key in bands(text):
             tables[key].append(i)

@@ -53,19 +53,23 @@ COLUMNS = Columns()
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """What was not read: where, and why."""
+    """What was not read: where, and why; ``source`` is the file or address as a whole, where that is another."""
 
     where: str
     error: TouchstoneError
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
+    """``noticed`` is what was read and is odd all the same, as a feed that is empty."""
+
     items: tuple[NewsItem, ...] = ()
     refused: tuple[Refused, ...] = ()
+    noticed: tuple[Refused, ...] = ()
 
     def __add__(self, other: Reading) -> Reading:
-        return Reading(self.items + other.items, self.refused + other.refused)
+        return Reading(self.items + other.items, self.refused + other.refused, self.noticed + other.noticed)
 
 
 def moment(value: str | float | None) -> float | None:
@@ -148,7 +152,7 @@ def parse(name: str, data: bytes, columns: Columns = COLUMNS) -> Reading:
 def feed(data: bytes | str, name: str) -> Reading:
     """RSS or Atom from its text.
 
-    An empty feed is a reading without items; what is no feed at all is refused.
+    An empty feed is a reading without items, which is noticed; what is no feed at all is refused.
     """
     import feedparser
 
@@ -167,7 +171,7 @@ def feed(data: bytes | str, name: str) -> Reading:
         )  # fmt: skip
         if item.title or item.text:
             items.append(item)
-    return Reading(tuple(items))
+    return Reading(tuple(items), noticed=() if items else (Refused(name, InputError(reason="empty_feed", name=name)),))
 
 
 def fetch(url: str, *, limits: Limits = FEED_LIMITS) -> Reading:
@@ -228,7 +232,7 @@ def _table(rows: Iterator[Any], name: str, columns: Columns) -> Reading:
                 raise row
             items.append(_item(row, name, columns))
         except TouchstoneError as error:
-            refused.append(Refused(f"{name}:{number}", error))
+            refused.append(Refused(f"{name}:{number}", error, name))
     return Reading(tuple(items), tuple(refused))
 
 

@@ -183,6 +183,9 @@ class Watch:
             return None  # only its date has changed
         seen = met["seen_at"]
         items = tuple(replace(item, seen_at=item.seen_at or seen) for item in reading.items)
+        self.desk.troubles.note(
+            caller, (replace(one, source=f"{folder.name}/{name}") for one in (*reading.refused, *reading.noticed))
+        )
         added = self.desk.add(items, caller)
         counts = {"new": added.new, "updated": added.updated, "copies": added.copies, "known": added.known,
                   "refused": len(reading.refused)}  # fmt: skip

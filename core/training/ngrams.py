@@ -12,7 +12,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,24 +30,28 @@ def grams(text: str) -> dict[str, Counter[str]]:
     >>> sorted(grams("退货 ok")["w"])
     ['ok', '退', '货', '退货']
     """
-    words: Counter[str] = Counter()
-    pieces: Counter[str] = Counter()
+    words: list[str] = []
+    pieces: list[str] = []
     before = ""
     for piece in _PIECE.findall(unicodedata.normalize("NFKC", text).lower()):
         if _IS_HAN.match(piece):
-            words.update(piece)
-            words.update(piece[i : i + 2] for i in range(len(piece) - 1))
-            padded = f" {piece} "
-            pieces.update(padded[i : i + n] for n in (2, 3, 4) for i in range(len(padded) - n + 1))
+            words += piece
+            words += [piece[i : i + 2] for i in range(len(piece) - 1)]
+            pieces += _inner(piece, (2, 3, 4))
             before = ""
             continue
-        words[piece] += 1
+        words.append(piece)
         if before:
-            words[f"{before} {piece}"] += 1
+            words.append(f"{before} {piece}")
         before = piece
-        padded = f" {piece} "
-        pieces.update(padded[i : i + n] for n in (2, 3, 4, 5) for i in range(len(padded) - n + 1))
-    return {"w": words, "c": pieces}
+        pieces += _inner(piece, (2, 3, 4, 5))
+    return {"w": Counter(words), "c": Counter(pieces)}
+
+
+@lru_cache(maxsize=20_000)  # most words come again and again
+def _inner(piece: str, sizes: tuple[int, ...]) -> tuple[str, ...]:
+    padded = f" {piece} "
+    return tuple(padded[i : i + n] for n in sizes for i in range(len(padded) - n + 1))
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,15 @@ class Vocabulary:
     def index(self) -> Mapping[str, int]:
         return {term: i for i, term in enumerate(self.terms)}
 
+    @cached_property
+    def _places(self) -> Mapping[str, Mapping[str, int]]:
+        """The place of each n-gram, by kind."""
+        found: dict[str, dict[str, int]] = {kind: {} for kind in KINDS}
+        for i, term in enumerate(self.terms):
+            kind, _, gram = term.partition(":")
+            found[kind][gram] = i
+        return found
+
     def rows(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """``texts`` as a sparse matrix in CSR form: ``(indptr, indices, values)``, int32, int32 and float32.
 
@@ -68,17 +81,23 @@ class Vocabulary:
         """
         import numpy as np
 
-        starts, columns, values = [0], list[int](), list[float]()
+        starts, columns, counts, ends = [0], list[int](), list[int](), list[int]()
         for text in texts:
-            for kind, counts in grams(text).items():
-                known = [(i, c) for g, c in counts.items() if (i := self.index.get(f"{kind}:{g}")) is not None]
+            for kind, found in grams(text).items():
+                place = self._places[kind].get
+                known = [(i, count) for gram, count in found.items() if (i := place(gram)) is not None]
                 if known:
-                    ids, tf = np.array(known).T
-                    weights = (1 + np.log(tf)) * self.idf[ids]
-                    columns.extend(ids.tolist())
-                    values.extend((weights / np.linalg.norm(weights)).tolist())
+                    columns += [i for i, _ in known]
+                    counts += [count for _, count in known]
+                    ends.append(len(columns))
             starts.append(len(columns))
-        return np.array(starts, np.int32), np.array(columns, np.int32), np.array(values, np.float32)
+        ids = np.array(columns, np.int32)
+        values = (1 + np.log(np.array(counts, np.float32))) * self.idf[ids]
+        if ends:
+            begins = np.array([0, *ends[:-1]])
+            lengths = np.sqrt(np.add.reduceat(values.astype(np.float64) ** 2, begins))
+            values = values / np.repeat(lengths, np.diff([0, *ends]))
+        return np.array(starts, np.int32), ids, values.astype(np.float32)
 
 
 def learn(texts: Iterable[str], *, most: int = 30_000) -> Vocabulary:

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import growth, report
+from apps.financial_sentiment.alerts import Alert
+from benchmarks import growth, news, report, sentiment
 from benchmarks.growing import Writer
 from benchmarks.measure import interleaved, interleaved_async
 from benchmarks.peers import ENGINE, LITELLM, OPENAI, RAW, STACK, Peer, close, peers
@@ -124,3 +125,36 @@ def test_recommendation_grows_on_a_drawn_log() -> None:
     assert found["events"] == 2000
     assert found["items"] == item.max() + 1
     assert 0 < found["p50_ms"] <= found["p95_ms"]
+
+
+def test_sentiment_is_replayed_and_counted(tmp_path: Path) -> None:
+    archive = news.archive(days=25, bursts=4)
+    assert {d.kind for d in archive.items} == {"background", "burst", "serial", "copy"}
+    assert len({d.item.external_id for d in archive.items}) == len(archive.items)
+    found = sentiment.replayed(archive, tmp_path / "replay", cuts=2)
+    assert (found["planted"], found["told_early"], found["lost"]) == (4, 0, 0)
+    assert found["found"] >= 3
+    assert found["dropped"] >= 0.9 * found["copies"]
+
+
+def test_figures_of_a_replay_are_worked_by_hand() -> None:
+    archive = news.archive(days=15, bursts=1)
+    (burst,) = archive.bursts
+    right = Alert("burst", "burst", burst.company, burst.begin + 3600)
+    false = Alert("burst", "burst", burst.company, burst.begin - 3 * 86_400)
+    counted = sentiment.bursts(archive, [right, false])
+    assert (counted["found"], counted["false"], counted["delay_h"]) == (1, 1, 1.0)
+    assert counted["false_per_100"] == pytest.approx(100 / (15 * 40))
+    copy = next(d for d in archive.items if d.kind == "copy")
+    kept: dict[str, str | None] = {d.item.external_id: None for d in archive.items}
+    assert sentiment.copies(archive, kept)["dropped"] == 0
+    kept[copy.item.external_id] = copy.of
+    kept[copy.of] = "another"
+    counted = sentiment.copies(archive, kept)
+    assert (counted["dropped"], counted["lost"]) == (1, 1)
+
+
+def test_a_backlog_killed_and_resumed_is_whole(tmp_path: Path) -> None:
+    found = sentiment.resumed(300, tmp_path, kills=1)
+    assert found["same"]
+    assert (found["items"], found["expected"]) == (300, 300)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -50,4 +51,46 @@ def test_from_an_alert_to_its_evidence_and_a_file_of_news(tmp_path: Path) -> Non
         page.goto(f"{address}/sentiment?lang=zh&company=zijin")
         switch.get_by_text("公司", exact=True).click()
         page.get_by_text("金矿发生").first.wait_for()
+        assert not problems
+
+
+def test_a_rule_is_made_and_fires_on_the_past(tmp_path: Path) -> None:
+    variables = {"TOUCHSTONE_CHAT": "scripted:demo", "TOUCHSTONE_EMBEDDING": "scripted:hash"}
+    with served(tmp_path / "home", tmp_path, **variables) as address, chromium() as browser:
+        page = browser.new_page(viewport={"width": 1280, "height": 900}, locale="en-US")
+        page.set_default_timeout(30_000)
+        problems: list[str] = []
+        page.on("pageerror", lambda error: problems.append(str(error)))
+
+        page.goto(f"{address}/sentiment?lang=en")
+        page.get_by_test_id("stDataFrame").first.wait_for()
+        switch = page.get_by_test_id("stButtonGroup")
+        switch.get_by_text("Alerts", exact=True).click()
+        heading = page.get_by_role("heading", name=re.compile(r"Alerts of 30 days \(\d+\)"))
+        heading.wait_for()
+        before = int(heading.inner_text().rpartition("(")[2].rstrip(")"))
+
+        switch.get_by_text("Rules", exact=True).click()
+        page.locator(".st-key-sentiment_rule input").first.click()
+        page.get_by_role("option", name="A new one").first.click()
+        name = page.get_by_label("Name of the rule")
+        name.fill("lively")
+        name.press("Enter")
+        least = page.get_by_label("At least so many items in 24 hours")
+        least.fill("3")
+        least.press("Enter")
+        page.get_by_text(re.compile(r"It would have fired [1-9]\d* times")).wait_for()
+        page.wait_for_timeout(1500)
+        page.locator(".st-key-sentiment_rule_save button").click()
+        page.locator(".st-key-sentiment_rule_delete").wait_for()  # there for rules that are kept
+
+        switch.get_by_text("Alerts", exact=True).click()
+        heading.wait_for()
+        page.wait_for_function(
+            "before => [...document.querySelectorAll('h4')].some(h => Number((h.innerText.match(/\\((\\d+)\\)/) || [0, 0])[1]) > before)",
+            arg=before,
+        )
+        page.get_by_role("button", name="Look").first.click()
+        page.wait_for_url("**company=**")
+        page.get_by_text("Mood, with its uncertainty").first.wait_for()
         assert not problems

@@ -19,6 +19,7 @@ from apps.ui.session import t
 from core.errors import TouchstoneError
 
 _DONE, _TAKEN = "sentiment_imported", "sentiment_companies_taken"
+_TROUBLES = 8  # shown
 
 
 def draw() -> None:
@@ -30,6 +31,7 @@ def draw() -> None:
         _companies()
     with right:
         _sources()
+        _troubles()
         _second()
         _try()
         _corrections()
@@ -179,6 +181,8 @@ def _told(made: Import) -> None:
         st.success(text, icon=":material/check_circle:")
     for refused in made.refused[:5]:
         states.failed(refused.error)
+    for noticed in made.noticed[:5]:
+        st.caption(inert(noticed.error.text(session.language())))
     if len(made.refused) > 5:
         st.caption(t("financial_sentiment.refused_more", count=len(made.refused) - 5))
 
@@ -194,12 +198,37 @@ def _sources() -> None:
             t("financial_sentiment.source"): [r["source"] for r in rows],
             t("financial_sentiment.items"): [r["items"] for r in rows],
             t("financial_sentiment.copied"): [r["copies"] for r in rows],
+            t("financial_sentiment.replaced"): [r["replaced"] for r in rows],
             t("financial_sentiment.dateless"): [r["undated"] + r["future"] for r in rows],
+            t("financial_sentiment.unnamed"): [r["unnamed"] for r in rows],
             t("financial_sentiment.last"): [when(r["last_seen_at"]) for r in rows],
         },
         hide_index=True,
         height="content",
     )
+
+
+def _troubles() -> None:
+    """What sources had wrong, the newest first."""
+    caller = session.caller()
+    found = desk().troubles.all(caller)
+    if not found:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"#### {t('financial_sentiment.troubles')}", anchors=False, width="stretch")
+        st.button(
+            t("financial_sentiment.troubles_clear"), key="sentiment_troubles_clear", type="tertiary",
+            icon=":material/done_all:", on_click=desk().troubles.clear, args=(caller,),
+        )  # fmt: skip
+    for trouble in found[:_TROUBLES]:
+        often = f" · {trouble.count} ×" if trouble.count > 1 else ""
+        where = trouble.told["where"] if trouble.told["where"].startswith(trouble.source) else trouble.source
+        st.markdown(
+            f":material/error: **{inert(where)}** :small[:gray[{when(trouble.last_at)}{often}]]  \n"
+            f":small[{inert(trouble.told[session.language()])}]"
+        )
+    if len(found) > _TROUBLES:
+        st.caption(t("financial_sentiment.troubles_more", count=len(found) - _TROUBLES))
 
 
 def _try() -> None:

@@ -37,7 +37,9 @@ def test_rss_and_atom() -> None:
     assert second.published_at is None
     (atom,) = sources.feed(ATOM, "feed").items
     assert (atom.title, atom.text, atom.published_at) == ("京东盈利", "大增", MARCH)
-    assert sources.feed(EMPTY, "feed") == sources.Reading(), "an empty feed is no failure"
+    empty = sources.feed(EMPTY, "feed")
+    assert (empty.items, empty.refused) == ((), ()), "an empty feed is no failure"
+    assert [code_of(n.error) for n in empty.noticed] == ["input.empty_feed"]
 
 
 @pytest.mark.parametrize("text", ["", "<html><body>404</body></html>", "{}", "\x00\x01"])

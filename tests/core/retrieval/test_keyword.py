@@ -269,7 +269,7 @@ def test_blocks_hold_what_was_put_in() -> None:
 
 def test_a_batch_leaves_few_segments_and_the_names_of_its_passages(workspace: Workspace, small: None) -> None:
     with workspace.write() as db:
-        for number in range(1, 48):
+        for number in range(1, 32):
             keyword.add(db, COLLECTION, number, [], [f"w{number % 5}"])
         before = segments.view(db, COLLECTION).parts
         expected = keyword.search(db, COLLECTION, ["w3"], 50)
