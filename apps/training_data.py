@@ -39,14 +39,18 @@ class Gathered:
     masked: Mapping[str, int]
 
     def save(self, path: Path) -> None:
-        """Write one JSON object a line.
+        """Write :meth:`lines`.
 
         Raises:
             InputError: (``no_rows``) there is nothing to learn from.
         """
         if not self.rows:
             raise InputError(reason="no_rows", name=path.name)
-        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in self.rows), "utf-8")
+        path.write_text(self.lines(), "utf-8")
+
+    def lines(self) -> str:
+        """One JSON object a line."""
+        return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in self.rows)
 
 
 def gather(workspace: Workspace, caller: Caller, source: str, *, name: str = "") -> Gathered:
