@@ -73,7 +73,8 @@ def begin(path: Path, chosen: str, name: str, base: str) -> None:
         return work.train(runtime, prepared, caller=who)
 
     background().start(name, learn)
-    st.session_state["training_name"] = name
+    st.session_state["training_name"] = st.session_state["training_model"] = name
+    st.session_state[f"training_version_{name}"] = prepared.version.run.version
     st.session_state["training_folder"] = str(prepared.version.folder)
 
 
