@@ -45,7 +45,7 @@ def test_from_an_upload_to_a_model_that_serves_and_back(tmp_path: Path) -> None:
         page.get_by_label("The text to classify.").fill("Acme stock soars")
         page.keyboard.press("Enter")
         page.get_by_role("button", name="Keep as correction").click()
-        page.get_by_text("1 corrections to learn from").wait_for()
+        page.get_by_text("Corrections to learn from: 1").wait_for()
         page.screenshot(path=tmp_path / "corrected.png", full_page=True)
         page.goto(f"{address}/training?lang=zh")
         page.get_by_text("比较并投入使用").wait_for()
