@@ -27,7 +27,7 @@ from core.training.loop import Log, newest
 from core.training.work import Prepared
 from core.types import LOCAL
 
-SETTINGS = {"epochs": "6", "evaluations": "4", "batch_size": "8", "patience": "1000", "max_tokens": "32"}
+SETTINGS = {"evaluations": "4", "batch_size": "8", "patience": "1000", "max_tokens": "32"}
 WORDS = {"good": ("rises", "gains", "soars"), "bad": ("falls", "drops", "sinks"), "flat": ("stays", "rests", "waits")}
 
 
@@ -82,21 +82,23 @@ def kill_once(runtime: Runtime, ready: Prepared, draw: random.Random) -> dict[st
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training_kills", description=__doc__)
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=6)
     given = parser.parse_args()
+    settings = {**SETTINGS, "epochs": str(given.epochs)}
     draw = random.Random(1)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["TOUCHSTONE_HOME"] = str(Path(folder) / "home")
         data = headlines(Path(folder) / "headlines.csv")
         with open_runtime() as runtime:
-            first = work.prepare(runtime, "full", data, out="whole", base=minilm(), settings=SETTINGS)
+            first = work.prepare(runtime, "full", data, out="whole", base=minilm(), settings=settings)
             whole = asyncio.run(work.train(runtime, first))
-            ready = work.prepare(runtime, "full", data, out="killed", base=minilm(), settings=SETTINGS)
+            ready = work.prepare(runtime, "full", data, out="killed", base=minilm(), settings=settings)
             kills = []
             while len(kills) < given.kills and (told := kill_once(runtime, ready, draw)):
                 kills.append(told)
                 sys.stdout.write(f"{len(kills)} {json.dumps(told)}\n")
                 sys.stdout.flush()
-            ready = work.prepare(runtime, "full", data, out="killed", base=minilm(), settings=SETTINGS)
+            ready = work.prepare(runtime, "full", data, out="killed", base=minilm(), settings=settings)
             made = asyncio.run(work.train(runtime, ready)) if not ready.version.finished else ready.version
             one, other = (results.load(v.report).evaluations[0] for v in (whole, made))
             lost = sum(k["kept"] < k["whole_before"] for k in kills)
