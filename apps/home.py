@@ -18,6 +18,12 @@ pages = [
     st.Page(HERE / "views/home.py", title=session.t("home.title"), icon=look.ICONS["home"], default=True),
     *(st.Page(app.path, title=session.t(app.title), icon=app.icon, url_path=app.id) for app in catalog.installed()),
     st.Page(HERE / "views/models.py", title=session.t("models.title"), icon=look.ICONS["models"], url_path="models"),
+    st.Page(
+        HERE / "views/training.py",
+        title=session.t("training_page.title"),
+        icon=look.ICONS["training"],
+        url_path="training",
+    ),
 ]
 if session.allowed("agent"):  # reached from the side of the customer-service page
     desk = HERE / "customer_service/views/desk.py"

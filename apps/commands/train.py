@@ -104,6 +104,63 @@ for _recipe in RECIPES:
     _add(_recipe)
 
 
+@app.command("data", cls=Command, help="cli.train.gather.about")
+def gather_data(
+    source: Annotated[str, typer.Argument(help="cli.train.gather.source", metavar="SOURCE")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="cli.train.gather.out", metavar="FILE")],
+    name: Annotated[str, typer.Option("--name", help="cli.train.gather.name", metavar="NAME")] = "",
+    json: Json = False,
+) -> None:
+    from apps.training_data import gather
+    from core.runtime import open_runtime
+    from core.types import LOCAL
+
+    with open_runtime() as runtime:
+        told = out_of(runtime.settings, json)
+        found = gather(runtime.workspace, LOCAL, source, name=name)
+        if out.exists():
+            raise InputError(reason="file_exists", name=str(out))
+        found.save(out)
+        masked = sum(found.masked.values())
+        told.say(told.t("train.gather.done", rows=len(found.rows), path=str(out), refused=found.without_consent, masked=masked))  # fmt: skip
+        told.document({"source": source, "rows": len(found.rows), "file": str(out), "without_consent": found.without_consent, "masked": dict(found.masked)})  # fmt: skip
+
+
+@app.command("correct", cls=Command, help="cli.train.correct.about")
+def correct(
+    name: Name,
+    text: Annotated[str, typer.Argument(help="cli.train.correct.text", metavar="TEXT")],
+    label: Annotated[str, typer.Argument(help="cli.train.correct.label", metavar="LABEL")],
+    json: Json = False,
+) -> None:
+    from core.runtime import open_runtime
+    from core.training.corrections import Corrections
+    from core.types import LOCAL
+
+    with open_runtime() as runtime:
+        out = out_of(runtime.settings, json)
+        made = Corrections(runtime.workspace).add(LOCAL, name, text, label)
+        count = len(Corrections(runtime.workspace).all(LOCAL, name))
+        out.say(out.t("train.correct.done", name=name, count=count))
+        out.document({"name": name, "text": made.text, "label": made.label, "corrections": count})
+
+
+@app.command("consent", cls=Command, help="cli.train.consent.about")
+def consent(
+    yes: Annotated[bool, typer.Option("--yes/--no", help="cli.train.consent.option")],
+    json: Json = False,
+) -> None:
+    from apps.training_data import agree
+    from core.runtime import open_runtime
+    from core.types import LOCAL
+
+    with open_runtime() as runtime:
+        out = out_of(runtime.settings, json)
+        agree(runtime.workspace, LOCAL, yes)
+        out.say(out.t(f"train.consent.{'given' if yes else 'withdrawn'}"))
+        out.document({"consent": yes})
+
+
 @app.command("list", cls=Command, help="cli.train.list.about")
 def list_models(json: Json = False) -> None:
     from core.settings import load_settings

@@ -24,14 +24,16 @@ HERE = Path(__file__).parent
 MODEL = HERE / "model"
 DATA = HERE / "sample" / "intents"
 EMBEDDING = "embedded:e5"
+INTENTS = "support-intents"  # a trained head of this name takes the shipped one's place
 
 
 class Intents:
-    """Opens the head at its first use."""
+    """Opens the head at its first use, and another one when ``trained:support-intents`` is promoted or rolled back."""
 
     def __init__(self, runtime: Runtime, folder: Path = MODEL) -> None:
         self._runtime = runtime
         self._folder = folder
+        self._opened: Path | None = None
         self._head: Head | None = None
 
     @property
@@ -40,11 +42,21 @@ class Intents:
         Raises:
             MissingFile: the head is not there.
         """
-        if self._head is None:
+        folder = self._serving()
+        if self._head is None or folder != self._opened:
             from core.training.heads import load
 
-            self._head = load(self._folder)
+            self._head, self._opened = load(folder), folder
         return self._head
+
+    def _serving(self) -> Path:
+        """One's own head comes first; a head of other files than the sample's is never replaced."""
+        from core.training.store import Trained
+
+        store = Trained(self._runtime.settings.home)
+        number = store.serving(INTENTS) if self._folder == MODEL else None
+        version = None if number is None else store.version(INTENTS, number)
+        return version.model if version is not None and version.run.recipe == "head" else self._folder
 
     async def predict(self, text: str) -> Prediction:
         """The intent of ``text``."""

@@ -20,6 +20,7 @@ LOGO = Path(__file__).parent / "logo.svg"
 ICONS = {
     "home": ":material/home:",
     "models": ":material/tune:",
+    "training": ":material/model_training:",
     "support": ":material/support_agent:",
     "sources": ":material/menu_book:",
     "weak": ":material/help:",
