@@ -48,6 +48,7 @@ BASELINE = "lexical"  # sentences chosen by shared words alone, beside every ans
 PUBLISHED = {  # of each task, in the scoreboard
     "retrieval": ("ndcg@10", "success@1", "recall@100"),
     "answers": ("answered", "supported", "unsupported_at_60%", "refused", "refused_at_10%", "ece"),
+    "recommendation": ("hr@10", "ndcg@10"),
     "intents": ("accuracy", "in_scope_accuracy", "oos_recall", "oos_precision", "ece"),
 }
 
@@ -370,6 +371,7 @@ def _measure(
     for path in files.write(made, verdict, out.language):
         out.note(out.t("evaluate.written", path=path))
     told: dict[str, Any] = {e.system: {name: f.value for name, f in e.figures.items()} for e in evaluations}
+    told["intervals"] = {e.system: {name: [f.low, f.high] for name, f in e.figures.items()} for e in evaluations}
     out.document({**told, **({"gate": verdict.as_dict()} if verdict else {})})
     if files.gate and verdict:
         raise typer.Exit(verdict.exit_code)
