@@ -344,8 +344,10 @@ def _measure(
     files: Files,
     json: bool,
     beside: Callable[[Report, Out], None] | None = None,
+    *,
+    intervals: bool = False,
 ) -> None:
-    """Run, tell, write the files, compare with the baseline."""
+    """Run, tell, write the files, compare with the baseline. ``intervals``: whether ``--json`` tells them too."""
     from core.evaluation.gate import compare
     from core.evaluation.reports import gate_table, tables
     from core.evaluation.tasks import report
@@ -371,7 +373,8 @@ def _measure(
     for path in files.write(made, verdict, out.language):
         out.note(out.t("evaluate.written", path=path))
     told: dict[str, Any] = {e.system: {name: f.value for name, f in e.figures.items()} for e in evaluations}
-    told["intervals"] = {e.system: {name: [f.low, f.high] for name, f in e.figures.items()} for e in evaluations}
+    if intervals:
+        told["intervals"] = {e.system: {name: [f.low, f.high] for name, f in e.figures.items()} for e in evaluations}
     out.document({**told, **({"gate": verdict.as_dict()} if verdict else {})})
     if files.gate and verdict:
         raise typer.Exit(verdict.exit_code)

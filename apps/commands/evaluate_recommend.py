@@ -45,7 +45,8 @@ def recommend(
     data = split_off(log, listed, name, split=split, protocol=protocol, users=users)  # type: ignore[arg-type]
     files = Files(baseline, gate, save, html, publish)
     as_text = text and items is not None
-    _measure(lambda runtime, out: _measured(runtime, out, data, f"{split}, {protocol}", as_text), files, json, _against)
+    of = f"{split}, {protocol}"
+    _measure(lambda runtime, out: _measured(runtime, out, data, of, as_text), files, json, _against, intervals=True)
 
 
 async def _measured(runtime: Runtime, out: Out, data: Data, split: str, text: bool) -> list[Evaluation]:
