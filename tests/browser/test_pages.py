@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from apps.ui.launch import THEME
-from tests.browser.screenshots import PATHS, SEARCHES, SIZES, settle
+from tests.browser.screenshots import PATHS, SIZES, settle
 from tests.browser.serving import CHROMIUM, chromium, served
 
 if TYPE_CHECKING:
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")]
 TITLES = {
-    "home": {"zh": "试金石", "en": "Touchstone"},
-    "models": {"zh": "模型", "en": "Models"},
-    "recommendation": {"zh": "个性化推荐", "en": "Recommendations"},
-    "customer-service": {"zh": "智能客服", "en": "Customer service"},
-    "sentiment": {"zh": "金融舆情", "en": "Financial sentiment"},
-    **{name: {"zh": "搜索", "en": "Search"} for name in SEARCHES},
+    "/": {"zh": "试金石", "en": "Touchstone"},
+    "/models": {"zh": "模型", "en": "Models"},
+    "/recommend": {"zh": "个性化推荐", "en": "Recommendations"},
+    "/support": {"zh": "智能客服", "en": "Customer service"},
+    "/sentiment": {"zh": "金融舆情", "en": "Financial sentiment"},
+    "/search": {"zh": "搜索", "en": "Search"},
 }
 
 
@@ -44,9 +44,9 @@ def rgb(color: str) -> str:
     return f"rgb({red}, {green}, {blue})"
 
 
-@pytest.mark.parametrize("name", PATHS)
+@pytest.mark.parametrize("path", TITLES)
 @pytest.mark.parametrize(("size", "scheme"), [("desk", "dark"), ("phone", "light")])
-def test_a_page_as_people_see_it(browser: Browser, address: str, name: str, size: str, scheme: str) -> None:
+def test_a_page_as_people_see_it(browser: Browser, address: str, path: str, size: str, scheme: str) -> None:
     width, height = SIZES[size]
     context = browser.new_context(
         viewport={"width": width, "height": height},
@@ -56,20 +56,24 @@ def test_a_page_as_people_see_it(browser: Browser, address: str, name: str, size
     page = context.new_page()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    page.goto(f"{address}{PATHS[name]}?lang=zh")
+    page.goto(f"{address}{path}?lang=zh")
     title = page.get_by_role("heading", level=1)
     title.wait_for(timeout=60_000)
     settle(page)
-    assert title.inner_text() == TITLES[name]["zh"]
-    assert page.title() == f"{'首页' if name == 'home' else TITLES[name]['zh']} · 试金石"
+    assert title.inner_text() == TITLES[path]["zh"]
+    assert page.title() == f"{'首页' if path == '/' else TITLES[path]['zh']} · 试金石"
     assert page.evaluate("document.scrollingElement.scrollWidth") <= width
     ground = page.get_by_test_id("stApp").evaluate("node => getComputedStyle(node).backgroundColor")
     theme = tomllib.loads(THEME.read_text("utf-8"))["theme"]
     assert ground == rgb(theme[scheme]["backgroundColor"])
     assert "PingFang SC" in title.evaluate("node => getComputedStyle(node).fontFamily")
     page.get_by_test_id("stButtonGroup").get_by_text("English").first.click()
-    page.get_by_role("heading", level=1, name=TITLES[name]["en"], exact=True).wait_for(timeout=30_000)
+    page.get_by_role("heading", level=1, name=TITLES[path]["en"], exact=True).wait_for(timeout=30_000)
     assert "lang=en" in page.url
     assert not page.get_by_test_id("stException").count()
     assert not [url for url in asked if not url.startswith((address, "data:", "blob:", address.replace("http", "ws")))]
     context.close()
+
+
+def test_every_page_is_looked_at() -> None:
+    assert set(PATHS.values()) == set(TITLES)

@@ -53,5 +53,6 @@ def test_every_engine_is_a_subject() -> None:
     from core.providers.registry import ENGINES
 
     opened = {s.open("http://127.0.0.1:9/v1").name.partition(":")[0] for s in SUBJECTS}
-    assert {name for name, row in ENGINES.items() if row.chat} <= opened
+    # what was trained is opened by the transformers engine: tests/core/training
+    assert {name for name, row in ENGINES.items() if row.chat} - {"trained"} <= opened
     assert Path(__file__).with_name("echo.yaml").is_file()

@@ -73,4 +73,6 @@ class TestEmbeddingModels(EmbeddingModelContract):
 
 
 def test_every_engine_that_embeds_is_a_subject() -> None:
-    assert {name for name, row in ENGINES.items() if row.embedding} <= {name.partition(":")[0] for name in MODELS}
+    engines = {name for name, row in ENGINES.items() if row.embedding}
+    # what was trained is opened by sentence-transformers: tests/core/training
+    assert engines - {"trained"} <= {name.partition(":")[0] for name in MODELS}
