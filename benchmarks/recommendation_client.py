@@ -35,7 +35,7 @@ def _matrix(user: np.ndarray, item: np.ndarray) -> Any:
 
 
 def implicit_item_item(user: np.ndarray, item: np.ndarray, at: np.ndarray) -> Fitted:
-    from implicit.nearest_neighbours import CosineRecommender  # type: ignore[import-not-found]
+    from implicit.nearest_neighbours import CosineRecommender
 
     seen = _matrix(user, item)
     model = CosineRecommender(K=NEIGHBORS, num_threads=THREADS)
@@ -103,7 +103,11 @@ def main(system: str, file: str) -> None:
         began = time.process_time()
         everybody(count)
         rates.append(count / (time.process_time() - began))
-    found = {**fitted, "p50_ms": float(np.percentile(waits, 50)), "p95_ms": float(np.percentile(waits, 95))}
+    found: dict[str, float | None] = {
+        **fitted,
+        "p50_ms": float(np.percentile(waits, 50)),
+        "p95_ms": float(np.percentile(waits, 95)),
+    }
     found |= {"users_s": max(rates), "memory_mb": peak_mb()}
     sys.stdout.write(json.dumps(found) + "\n")
 

@@ -57,15 +57,22 @@ def nearest(method: ItemToItem, kept: int) -> ItemToItem:
     from scipy import sparse
 
     matrix = sparse.csr_matrix(method.matrix)
+    blocks = (matrix[begin : begin + BLOCK] for begin in range(0, matrix.shape[0], BLOCK))
+    return replace(method, matrix=sparse.vstack([_largest(block, kept) for block in blocks], format="csr"))
+
+
+def _largest(matrix: csr_matrix, kept: int) -> csr_matrix:
+    from scipy import sparse
+
     place, values = _left(matrix)
     if values.shape[1] <= kept:
-        return replace(method, matrix=matrix)
+        return matrix
     first = np.argpartition(-values, kept - 1, axis=1)[:, :kept]
     chosen = np.take_along_axis(values, first, axis=1)
     there = np.isfinite(chosen)
     rows = np.repeat(np.arange(matrix.shape[0]), there.sum(axis=1))
     columns = np.take_along_axis(place, first, axis=1)[there]
-    return replace(method, matrix=sparse.csr_matrix((chosen[there], (rows, columns)), shape=matrix.shape))
+    return sparse.csr_matrix((chosen[there], (rows, columns)), shape=matrix.shape)
 
 
 def _best(found: csr_matrix, n: int) -> tuple[Array, Array]:

@@ -140,7 +140,7 @@ def evaluation(data: Data, system: str, rank: Sequence[float], split: str, confi
         "people with few events": [len(case.seen) < FEW_EVENTS for case in data.cases],
         "rare items": [counts[case.target] < RARE for case in data.cases],
     }
-    measures = MEASURES
+    measures: tuple[Measure, ...] = MEASURES
     for group, members in apart.items():
         if any(members) and not all(members):
             name = f"ndcg@10, {group}"
