@@ -1,8 +1,14 @@
-"""Recommendation as a shop grows: import, fit, memory and the time of a list, on drawn logs of some sizes.
+"""Recommendation as a shop grows, and its item-item method beside ``implicit``'s.
+
+Growth: import, fit, memory and the time of a list, on drawn logs of some sizes.
 
 A log of ``n`` events has ``n / 50`` people and ``n / 50`` items, at most 20,000 of these. An item's chance falls with
 its rank by Zipf's law, and everybody keeps to one of 20 worlds four times out of five, so that there is something to
 learn. Item texts are left out: embedding is measured elsewhere. Each size runs in a process of its own.
+
+Peers: :mod:`benchmarks.recommendation_client`, with 20 neighbors an item on either side, on ml-latest-small (when the
+public data are there) and on a drawn log of a million events and 20,000 items. ``--peers`` is a Python with
+``implicit``.
 """
 
 from __future__ import annotations
@@ -27,6 +33,22 @@ PER_PERSON, PER_ITEM, MOST_ITEMS = 50, 50, 20_000
 WORLDS, FAITH = 20, 0.8
 LISTS = 300
 P95_MS, SMALL = 20.0, 100_000  # the limit, and the size of ml-latest-small
+PEERS_EVENTS = 1_000_000
+ML = "ml-latest-small/ratings_useridplus1000.csv"
+CLIENT = "benchmarks.recommendation_client"
+SYSTEMS = ("Touchstone item-item", "implicit item-item", "implicit ALS")
+OURS, THEIRS = SYSTEMS[:2]
+PEER_COLUMNS = ("log", "system", "fit_cpu_s", "fit_s", "memory_mb", "p50_ms", "p95_ms", "users_s")
+PEER_HEADS = (
+    ("log", "日志"),
+    ("system", "系统"),
+    ("fit, CPU s", "学习 CPU 秒"),
+    ("fit, s", "学习秒"),
+    ("memory, peak MB", "内存峰值 MB"),
+    ("list p50 ms", "列表 p50 ms"),
+    ("list p95 ms", "列表 p95 ms"),
+    ("lists a CPU s, all people", "每 CPU 秒列表数，全部用户"),
+)
 
 
 def drawn(events: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -78,18 +100,49 @@ def measured(events: int) -> dict[str, float]:
     }
 
 
+def side_by_side(given: argparse.Namespace) -> list[dict[str, Any]]:
+    """A row for each log and system; a system that is not installed has no figures."""
+    logs = {"1M × 20,000": drawn(PEERS_EVENTS)}
+    ratings = given.data / ML
+    if ratings.exists():
+        from apps.recommendation.protocol import read
+
+        log, _ = read(ratings, None, 5)
+        order = np.argsort(log.at, kind="stable")
+        logs = {"ml-latest-small": (log.user[order], log.item[order], log.at[order]), **logs}
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name, (user, item, at) in logs.items():
+            file = Path(folder) / "log.npz"
+            np.savez(file, user=user, item=item, at=at)
+            for system in SYSTEMS:
+                python = sys.executable if system.startswith("Touchstone") else str(given.peers)
+                rows.append({"log": name, "system": system, **_child(python, CLIENT, system, str(file))})
+    return rows
+
+
+def _child(python: str, module: str, *arguments: str) -> dict[str, Any]:
+    """The figures that a process of its own prints, or none when it lacks a package."""
+    done = subprocess.run(
+        [python, "-m", module, *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[1],
+        env={**os.environ, "OMP_NUM_THREADS": "2"},
+    )
+    if done.returncode and "ModuleNotFoundError" in done.stderr:
+        return {}
+    if done.returncode:
+        raise RuntimeError(f"{module} {' '.join(arguments)}: {done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def run(given: argparse.Namespace) -> Result:
+    beside = side_by_side(given)
     rows: list[dict[str, Any]] = []
     for events in (int(size) for size in given.events.split(",")):
-        child = subprocess.run(
-            [sys.executable, "-m", "benchmarks.recommendation", str(events)],
-            check=True,
-            capture_output=True,
-            text=True,
-            cwd=Path(__file__).parents[1],
-            env={**os.environ, "OMP_NUM_THREADS": "2"},
-        )
-        rows.append(json.loads(child.stdout.splitlines()[-1]))
+        rows.append(_child(sys.executable, "benchmarks.recommendation", str(events)))
     small = [row["p95_ms"] for row in rows if row["events"] <= SMALL]
     columns = ("events", "items", "import_s", "fit_s", "memory_mb", "p50_ms", "p95_ms")
     heads = (
@@ -101,13 +154,25 @@ def run(given: argparse.Namespace) -> Result:
         ("list p50 ms", "列表 p50 ms"),
         ("list p95 ms", "列表 p95 ms"),
     )
+    rates = {(row["log"], row["system"]): row["users_s"] for row in beside if "users_s" in row}
+    ratios = [rates[log, OURS] / rates[log, THEIRS] for log in {row["log"] for row in beside} if (log, THEIRS) in rates]
     return Result(
         "recommendation",
-        ("Recommendation as a shop grows", "个性化推荐：随规模增长"),
-        [Table(("Drawn logs, without item texts", "抽取生成的日志，不含物品文本"), heads, [[row[c] for c in columns] for row in rows])],
-        [Target(("p95 of a list with reasons, 100,000 events", "带理由的列表 p95，10 万条行为"), max(small, default=None), P95_MS, "ms")],
+        ("Recommendation: as a shop grows, and beside implicit", "个性化推荐：随规模增长，并与 implicit 对比"),
+        [
+            Table(("Drawn logs, without item texts", "抽取生成的日志，不含物品文本"), heads, [[row[c] for c in columns] for row in rows]),
+            Table(
+                ("Beside implicit 0.7.3: 20 neighbors an item; two threads", "与 implicit 0.7.3 对比：每个物品 20 个近邻；两个线程"),
+                PEER_HEADS,
+                [[row.get(c) for c in PEER_COLUMNS] for row in beside],
+            ),
+        ],
+        [
+            Target(("p95 of a list with reasons, 100,000 events", "带理由的列表 p95，10 万条行为"), max(small, default=None), P95_MS, "ms"),
+            Target(("item-item lists a CPU second, against implicit's", "item-item 每 CPU 秒列表数，对 implicit"), min(ratios, default=None), 1.0, at_least=True),
+        ],
         [],
-        {"sizes": rows},
+        {"sizes": rows, "peers": beside},
     )  # fmt: skip
 
 

@@ -48,6 +48,7 @@ BASELINE = "lexical"  # sentences chosen by shared words alone, beside every ans
 PUBLISHED = {  # of each task, in the scoreboard
     "retrieval": ("ndcg@10", "success@1", "recall@100"),
     "answers": ("answered", "supported", "unsupported_at_60%", "refused", "refused_at_10%", "ece"),
+    "recommendation": ("hr@10", "ndcg@10"),
     "intents": ("accuracy", "in_scope_accuracy", "oos_recall", "oos_precision", "ece"),
 }
 
@@ -343,8 +344,10 @@ def _measure(
     files: Files,
     json: bool,
     beside: Callable[[Report, Out], None] | None = None,
+    *,
+    intervals: bool = False,
 ) -> None:
-    """Run, tell, write the files, compare with the baseline."""
+    """Run, tell, write the files, compare with the baseline. ``intervals``: whether ``--json`` tells them too."""
     from core.evaluation.gate import compare
     from core.evaluation.reports import gate_table, tables
     from core.evaluation.tasks import report
@@ -370,6 +373,8 @@ def _measure(
     for path in files.write(made, verdict, out.language):
         out.note(out.t("evaluate.written", path=path))
     told: dict[str, Any] = {e.system: {name: f.value for name, f in e.figures.items()} for e in evaluations}
+    if intervals:
+        told["intervals"] = {e.system: {name: [f.low, f.high] for name, f in e.figures.items()} for e in evaluations}
     out.document({**told, **({"gate": verdict.as_dict()} if verdict else {})})
     if files.gate and verdict:
         raise typer.Exit(verdict.exit_code)

@@ -43,6 +43,7 @@ ITEM_COLUMNS: Mapping[str, tuple[str, ...]] = {
 AMAZON = ("user", "item", "value", "at")  # the columns of its files that have no head
 _TAG_MARKS = re.compile(r"[|;]")
 _YEAR = re.compile(r"\((\d{4})(?:[-–]\d{0,4})?\)\s*$")
+_LARGEST = 1e6  # a rating or weight beyond it, either way, is a slip that would drown all others
 _SHOWN = 5  # examples of what is wrong
 _MILLISECONDS = 1e11  # a time above this is no time in seconds before the year 5138
 
@@ -97,7 +98,7 @@ class Findings:
     rows: int
     kept: int
     duplicates: int = 0
-    incomplete: int = 0  # no user, item, title or a value that is no number
+    incomplete: int = 0  # no user, item or title, or a value that is no number or beyond a million
     unknown_items: int = 0  # events whose item is not in the catalogue
     future: int = 0  # times after now
     undated: bool = False  # no column of times: the order of a person's rows counts, and ``at`` is their number
@@ -163,7 +164,9 @@ def read_events(
     undated = "at" not in table
     table["at"] = table.groupby("user").cumcount().astype(float) if undated else _seconds(table["at"])
     table["value"] = pd.to_numeric(table["value"], errors="coerce") if "value" in table else 1.0
-    sound = table["user"].notna() & table["item"].notna() & np.isfinite(table["at"]) & np.isfinite(table["value"])
+    sound = (
+        table["user"].notna() & table["item"].notna() & np.isfinite(table["at"]) & (table["value"].abs() <= _LARGEST)
+    )
     table["user"], table["item"] = table["user"].map(_id), table["item"].map(_id)
     strange = sound & ~table["item"].isin(known) if known is not None else ~sound & False
     late = sound & ~strange & (table["at"] > (now if now is not None else time.time())) & (not undated)

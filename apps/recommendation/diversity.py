@@ -3,7 +3,8 @@
 Maximal marginal relevance over the best candidates (Carbonell and Goldstein 1998,
 https://doi.org/10.1145/290941.291025): the next item is the one whose score, less its likeness to those chosen
 already, is greatest. Likeness is by text and by tags, and it is the mean over the chosen ones: their nearest alone
-forbids a second item of any kind, and costs more hits for less difference (docs/decisions/0019). The more diversity is
+forbids a second item of any kind, and costs more hits for less difference (docs/decisions/0019). Those chosen are then
+listed by their scores: a list is as diverse in any order, and the best belong first (docs/decisions/0023). The more diversity is
 asked for, the less it helps an item to be well known, so that a list reaches further into the catalogue. Exploration
 adds noise drawn with a seed, so that a list stays the same until it is asked anew.
 """
@@ -82,7 +83,8 @@ def arranged(
         gain[chosen] = -np.inf
         chosen.append(int(np.argmax(gain)))
         alike = alike + likeness.to(best[chosen[-1]], best)
-    return best[chosen]
+    listed = best[chosen]
+    return listed[np.argsort(-scores[listed], kind="stable")]
 
 
 def fame(counts: Array) -> Array:

@@ -1,22 +1,20 @@
-"""How good recommendations are: leave one out, full ranking, every method beside the fused one.
+"""How good recommendations are: full ranking, every method beside the fused one; see :mod:`.protocol`.
 
     python -m apps.recommendation.evaluate --data FOLDER [--split validation] [--core 5] [--json]
     python -m apps.recommendation.evaluate --data FOLDER --candidates FILE     # rerank given lists
 
 ``FOLDER`` holds interactions and items in a layout that ``touchstone recommend import`` reads (MovieLens' ratings
-and movies, RecBole's ``.inter`` and ``.item``). The last event of each person is the test item, the one before the
-validation item; events of one person with the same time are in an order drawn with a fixed seed. Items that a
-person had before are not ranked, all others are; a tie counts half. Methods and weights see earlier events only.
+and movies, RecBole's ``.inter`` and ``.item``). Methods and weights see only what lies before the items held out.
+``touchstone evaluate recommend`` does the same for any files.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,120 +22,23 @@ from typing import Any
 import numpy as np
 
 from apps.recommendation import fusion
-from apps.recommendation.data import Event, Item, read_events, read_items, with_years
+from apps.recommendation.data import Item
 from apps.recommendation.diversity import DEFAULT as DIVERSITY
 from apps.recommendation.diversity import Likeness, arranged, fame
 from apps.recommendation.fusion import Fused, leveled
 from apps.recommendation.generators import History, centered
-from apps.recommendation.log import SEED, Array, Log, core
-from core.errors import InputError
+from apps.recommendation.log import SEED, Array
+from apps.recommendation.protocol import SPLITS, TOP, Data, gains, load, ranks
 from core.evaluation import results, scoreboard
 from core.evaluation.results import Evaluation, Measure
 from core.evaluation.significance import paired_bootstrap
 from core.evaluation.tasks import report
 
-TOP = 10
 MEASURES = (Measure("hr@10"), Measure("ndcg@10"))
-SPLITS = {"test": 0, "validation": 1}
+FEW_EVENTS, RARE = 10, 10  # events of a person, and of an item, below which they are measured apart too
 CLICKS = 3  # titles that a new person has chosen
 HIDDEN = 0.1  # of the items, in the measurement of new items
 FUSED, DIVERSE, NEW_PERSON, NEW_ITEM = "fused", "fused, diverse", "fused, 3 clicks", "fused, new items"
-
-
-@dataclass(frozen=True)
-class Case:
-    """One person: what they did before, what came next, and what is ranked (``None``: all items)."""
-
-    user: str
-    seen: Array
-    target: int
-    at: float
-    candidates: Array | None = None
-
-
-@dataclass(frozen=True)
-class Data:
-    """A data set, split."""
-
-    name: str
-    items: list[Item]
-    train: Log
-    cases: list[Case]
-    checksum: str
-
-
-def load(folder: Path, *, split: str, least: int, candidates: Path | None = None, users: int | None = None) -> Data:
-    """Read and split ``folder``.
-
-    Args:
-        least: people and items with fewer events are dropped, repeatedly; 0 keeps all.
-        users: look only at so many people, drawn with a fixed seed; methods are fitted on everybody.
-
-    Raises:
-        InputError, MissingFile: see :mod:`apps.recommendation.data`.
-    """
-    of_events = _one(folder, "*.inter", "ratings*.csv", "interactions.*")
-    of_items = _one(folder, "*.item", "movies.csv", "items.*")
-    items, _ = read_items(of_items)
-    events, _ = read_events(of_events, known=frozenset(item.id for item in items))
-    log, listed = logged(events, with_years(items), least)
-    from_last = log.from_last()
-    held = from_last == SPLITS[split]
-    train = log.kept(from_last > SPLITS[split])
-    bounds = train.bounds()
-    cases = [
-        Case(log.users[user], train.item[bounds[user] : bounds[user + 1]], int(item), float(at))
-        for user, item, at in zip(log.user[held], log.item[held], log.at[held], strict=True)
-    ]
-    if candidates is not None:
-        cases = _reranked(cases, log, candidates)
-    elif users is not None and users < len(cases):
-        drawn = np.sort(np.random.default_rng(SEED).choice(len(cases), users, replace=False))
-        cases = [cases[i] for i in drawn]
-    told = "".join(f"{case.user}\t{log.items[case.target]}\t{_ids(case, log)}\n" for case in cases)
-    return Data(folder.name, listed, train, cases, hashlib.sha256(told.encode()).hexdigest())
-
-
-def logged(events: Sequence[Event], items: Sequence[Item], least: int = 0) -> tuple[Log, list[Item]]:
-    """Events as arrays, with the items in the order of their numbers."""
-    users = sorted({event.user for event in events})
-    of_user = {user: i for i, user in enumerate(users)}
-    of_item = {item.id: i for i, item in enumerate(items)}
-    log = Log.of(
-        users,
-        [item.id for item in items],
-        [of_user[e.user] for e in events],
-        [of_item[e.item] for e in events],
-        [e.at for e in events],
-        [e.value for e in events],
-    )
-    if not least:
-        return log, list(items)
-    log = core(log, least)
-    return log, [items[of_item[id_]] for id_ in log.items]
-
-
-def ranks(case: Case, scores: Mapping[str, Array]) -> dict[str, float]:
-    """How many items each method puts before the target; a tie counts half."""
-    found = {}
-    for name, given in scores.items():
-        if case.candidates is not None:
-            ranked = given[case.candidates]
-        else:
-            ranked = np.delete(given, np.setdiff1d(case.seen, case.target))
-        target = given[case.target]
-        found[name] = float((ranked > target).sum() + ((ranked == target).sum() - 1) / 2)
-    return found
-
-
-def gains(rank: Array) -> dict[str, list[float]]:
-    """``hr@10`` and ``ndcg@10`` by case, for ranks that begin at 0.
-
-    >>> gains(np.array([0.0, 1.0, 10.0]))["ndcg@10"]
-    [1.0, 0.6309297535714575, 0.0]
-    """
-    hit = rank < TOP
-    return {"hr@10": hit.astype(float).tolist(), "ndcg@10": np.where(hit, 1 / np.log2(rank + 2), 0.0).tolist()}
 
 
 @dataclass
@@ -181,10 +82,10 @@ def likeness_of(data: Data, vectors: Array | None) -> Likeness:
     return Likeness.of(centered(vectors) if vectors is not None else None, (item.tags for item in data.items))
 
 
-def new_items(data: Data, vectors: Array, numbers: Array) -> dict[str, list[float]]:
+def new_items(data: Data, vectors: Array) -> dict[str, list[float]]:
     """Ranks of items of which nobody's events are known, only the text: a tenth of the items is hidden."""
     hidden = np.random.default_rng(SEED).random(len(data.items)) < HIDDEN
-    fused = fusion.fit(data.train.kept(~hidden[data.train.item]), vectors=vectors, numbers=numbers)
+    fused = fusion.fit(data.train.kept(~hidden[data.train.item]), vectors=vectors, numbers=years(data.items))
     found: dict[str, list[float]] = {NEW_ITEM: [], "popularity": [], "text": []}
     for case in data.cases:
         if not hidden[case.target]:
@@ -202,13 +103,16 @@ def beyond(lists: Sequence[Array], likeness: Likeness, counts: Array) -> dict[st
     """Coverage, diversity and popularity of top-10 lists.
 
     ``coverage@10``: share of the items that stand in any list. ``popularity@10``: mean share of the items that are
-    taken less often than a listed one. ``diversity by …@10``: mean distance within a list, by centered texts
+    taken less often than a listed one. ``novelty@10``: mean of -log2 of the share of all events that a listed item
+    has. ``diversity by …@10``: mean distance within a list, by centered texts
     (1 - cosine) and by tags (1 - Jaccard), with the same for ten items drawn at random: few lists can be more diverse.
     """
+    rarity = -np.log2((counts + 1) / (counts + 1).sum())
     position = np.argsort(np.argsort(counts, kind="stable")) / max(1, len(counts) - 1)
     found = {
         "coverage@10": len(np.unique(np.concatenate(lists))) / len(counts),
         "popularity@10": float(np.mean([position[chosen].mean() for chosen in lists])),
+        "novelty@10": float(np.mean([rarity[chosen].mean() for chosen in lists])),
     }
     rng = np.random.default_rng(SEED)
     drawn = [rng.choice(len(counts), min(TOP, len(counts)), replace=False) for _ in lists]
@@ -229,7 +133,19 @@ def _apart(lists: Sequence[Array], likeness: Likeness) -> float:
 
 
 def evaluation(data: Data, system: str, rank: Sequence[float], split: str, config: Mapping[str, Any]) -> Evaluation:
-    columns = gains(np.array(rank))
+    """Figures of a method; people with few events and targets that are rare also by themselves, where there are any."""
+    columns: dict[str, list[float | None]] = dict(gains(np.array(rank)))  # type: ignore[arg-type]
+    counts = data.train.counts()
+    apart = {
+        "people with few events": [len(case.seen) < FEW_EVENTS for case in data.cases],
+        "rare items": [counts[case.target] < RARE for case in data.cases],
+    }
+    measures: tuple[Measure, ...] = MEASURES
+    for group, members in apart.items():
+        if any(members) and not all(members):
+            name = f"ndcg@10, {group}"
+            columns[name] = [v if inside else None for v, inside in zip(columns["ndcg@10"], members, strict=True)]
+            measures = (*measures, Measure(name, gated=False))
     return Evaluation(
         task="recommendation",
         system=system,
@@ -238,10 +154,31 @@ def evaluation(data: Data, system: str, rank: Sequence[float], split: str, confi
         checksum=data.checksum,
         ids=tuple(case.user for case in data.cases),
         columns=columns,
-        measures=MEASURES,
-        figures=results.figures(MEASURES, columns),
+        measures=measures,
+        figures=results.figures(measures, columns),
         config=dict(config),
     )
+
+
+def measured(
+    data: Data, vectors: Array | None, split: str, progress: Callable[[str], None] = lambda _: None
+) -> tuple[dict[str, Evaluation], dict[str, float]]:
+    """Fit, rank, and judge: figures by method, and those beyond accuracy (:func:`beyond`) by kind of list."""
+    fused = fusion.fit(data.train, vectors=vectors, numbers=years(data.items), progress=progress)
+    outcome = run(data, fused, vectors)
+    config = {"weights": {k: round(v, 4) for k, v in fused.weights.items()}, "text": vectors is not None}
+    made = {name: evaluation(data, name, rank, split, config) for name, rank in outcome.ranks.items()}
+    extra: dict[str, float] = {}
+    for name, lists in outcome.lists.items():
+        if lists:
+            found = beyond(lists, likeness_of(data, vectors), data.train.counts())
+            extra.update({f"{name}: {measure}": value for measure, value in found.items()})
+    return made, extra
+
+
+def years(items: Sequence[Item]) -> Array:
+    """Shape: ``(items,)``, NaN where unknown."""
+    return np.array([np.nan if item.year is None else item.year for item in items], dtype=float)
 
 
 def publish(made: Mapping[str, Evaluation], folder: Path, command: str, extra: Mapping[str, float]) -> Path:
@@ -275,29 +212,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args(arguments)
     data = load(given.data, split=given.split, least=given.core, candidates=given.candidates, users=given.users)
-    numbers = np.array([np.nan if item.year is None else item.year for item in data.items], dtype=float)
     with tempfile.TemporaryDirectory() as folder:
         vectors = None if given.no_text else embedded(data.items, given.home or Path(folder))
-    told = _note if not given.json else (lambda _: None)
-    fused = fusion.fit(data.train, vectors=vectors, numbers=numbers, progress=told)
-    outcome = run(data, fused, vectors)
     split = given.split + ("-rerank" if given.candidates else "")
-    config = {"weights": {k: round(v, 4) for k, v in fused.weights.items()}, "text": vectors is not None}
-    made = {name: evaluation(data, name, rank, split, config) for name, rank in outcome.ranks.items()}
-    extra: dict[str, float] = {}
-    for name, lists in outcome.lists.items():
-        if lists:
-            found = beyond(lists, likeness_of(data, vectors), data.train.counts())
-            extra.update({f"{name}: {measure}": value for measure, value in found.items()})
+    made, extra = measured(data, vectors, split, (lambda _: None) if given.json else _note)
     against = {
         name: paired_bootstrap(np.array(made[FUSED].columns["ndcg@10"]), np.array(made[name].columns["ndcg@10"]))
         for name in made
         if name != FUSED
     }
-    hidden = new_items(data, vectors, numbers) if given.new_items and vectors is not None else {}
+    hidden = new_items(data, vectors) if given.new_items and vectors is not None else {}
     cold = {name: results.figures(MEASURES, gains(np.array(rank))) for name, rank in hidden.items()}
     if given.publish:
-        command = " ".join(["python -m apps.recommendation.evaluate", *_spoken(arguments)])
+        command = " ".join(["python -m apps.recommendation.evaluate", *spoken(arguments)])
         sys.stdout.write(f"{publish(made, given.publish, command, extra)}\n")
     if given.json:
         sys.stdout.write(json.dumps(_as_json(data, made, against, extra, cold), indent=2) + "\n")
@@ -317,33 +244,7 @@ def embedded(items: Sequence[Item], home: Path) -> Array:
         return wait(Meaning(runtime.workspace, runtime.embedding()).vectors([item.text() for item in items]))
 
 
-def _reranked(cases: Sequence[Case], log: Log, path: Path) -> list[Case]:
-    """The people of ``path`` with their first 19 candidates and the item that came next."""
-    of_user = {case.user: case for case in cases}
-    of_item = {id_: i for i, id_ in enumerate(log.items)}
-    found = []
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
-        user, _, listed = line.partition("\t")
-        if user not in of_user or any(id_ not in of_item for id_ in listed.split()):
-            raise InputError(reason="data_row", where=f"{path.name}:{number}", detail=line[:80])
-        case = of_user[user]
-        others = [of_item[id_] for id_ in listed.split() if of_item[id_] != case.target][:19]
-        found.append(replace(case, candidates=np.array([*others, case.target])))
-    return found
-
-
-def _one(folder: Path, *patterns: str) -> Path:
-    for pattern in patterns:
-        if found := sorted(folder.glob(pattern)):
-            return found[0]
-    raise InputError(reason="unreadable_file", name=str(folder), detail=f"no {' / '.join(patterns)}")
-
-
-def _ids(case: Case, log: Log) -> str:
-    return "" if case.candidates is None else " ".join(log.items[i] for i in case.candidates)
-
-
-def _spoken(arguments: Sequence[str] | None) -> list[str]:
+def spoken(arguments: Sequence[str] | None) -> list[str]:
     """The arguments without those that only this machine knows."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     kept, skip = [], False
@@ -385,12 +286,15 @@ def _as_text(
     lines = [f"{data.name}: {len(data.cases)} people, {len(data.items)} items, {len(data.train)} events before"]
     lines.append(f"{'':18}{'HR@10':>24}{'NDCG@10':>24}   fused minus it (NDCG@10)")
     for name, found in made.items():
-        spans = "".join(f"{f.value:>10.4f} [{f.low:.3f}, {f.high:.3f}]" for f in found.figures.values())
+        figures = (found.figures[measure.name] for measure in MEASURES)
+        spans = "".join(f"{f.value:>10.4f} [{f.low:.3f}, {f.high:.3f}]" for f in figures)
         beside = f"   {c.difference:+.4f} [{c.low:+.4f}, {c.high:+.4f}]" if (c := against.get(name)) else ""
         lines.append(f"{name:18}{spans}{beside}")
-    lines += [f"{name:32}{value:.4f}" for name, value in extra.items()]
-    for name, figures in cold.items():
-        spans = "".join(f"{f.value:>10.4f} [{f.low:.3f}, {f.high:.3f}]" for f in figures.values())
+    for name, figure in list(made[FUSED].figures.items())[len(MEASURES) :]:
+        lines.append(f"fused: {name:34}{figure.value:.4f} [{figure.low:.3f}, {figure.high:.3f}] of {figure.records}")
+    lines += [f"{name:46}{value:.4f}" for name, value in extra.items()]
+    for name, of_hidden in cold.items():
+        spans = "".join(f"{f.value:>10.4f} [{f.low:.3f}, {f.high:.3f}]" for f in of_hidden.values())
         lines.append(f"hidden items, {name:18}{spans}")
     lines.append("weights " + json.dumps(made[FUSED].config["weights"]))
     return "\n".join(lines) + "\n"

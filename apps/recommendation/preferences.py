@@ -162,9 +162,20 @@ def wanted(sentence: str, start: int, end: int) -> bool:
 
 def _names(title: str) -> Iterator[str]:
     """A title as people write it: without its year, with its article in front."""
-    bare = _YEAR.sub("", title).strip().casefold()
+    yield from dict.fromkeys(
+        [title.casefold(), _YEAR.sub("", title).strip().casefold(), spoken_title(title).casefold()]
+    )
+
+
+def spoken_title(title: str) -> str:
+    """A title as people say it.
+
+    >>> spoken_title("Matrix, The (1999)")
+    'The Matrix'
+    """
+    bare = _YEAR.sub("", title).strip()
     moved = _ARTICLE.match(bare)
-    yield from dict.fromkeys([title.casefold(), bare, f"{moved[2]} {moved[1]}" if moved else bare])
+    return f"{moved[2]} {moved[1]}" if moved else bare
 
 
 def _alone(text: str, start: int, end: int) -> bool:

@@ -191,10 +191,10 @@ class Recommender:
 
     def prepare(self) -> None:
         """Load the sample into this workspace unless its catalogue is there, and fit what is not fitted yet."""
-        self._catalogue()
+        self.catalogue()
 
     def items(self) -> list[Item]:
-        return self._catalogue().items
+        return self.catalogue().items
 
     def item(self, id_: str) -> Item:
         """An item of the catalogue in use. A page asks dozens of times in a run, so only an unknown id looks further.
@@ -204,12 +204,12 @@ class Recommender:
         """
         found = self._fitted
         if found is None or id_ not in found.number:
-            found = self._catalogue()
+            found = self.catalogue()
         return found.items[self._number(found, id_)]
 
     def taken(self, id_: str) -> int:
         """Events with an item at the time of the fit. Raises NotFound."""
-        found = self._catalogue()
+        found = self.catalogue()
         return int(found.counts[self._number(found, id_)])
 
     def history(self, user: str) -> list[Event]:
@@ -228,7 +228,7 @@ class Recommender:
         """
         if kind not in FEEDBACK:
             raise InputError(reason="bad_value", name="feedback", value=kind, allowed=", ".join(FEEDBACK))
-        self._number(self._catalogue(), item)
+        self._number(self.catalogue(), item)
         self.store.withdraw(user, item)
         self.store.add(Event(user, item, time.time(), 1.0, kind))
         self._told += 1
@@ -237,7 +237,7 @@ class Recommender:
 
     def starters(self, n: int = 9) -> list[Item]:
         """Well-known items that are not alike, for somebody new to choose from; all kinds in turn."""
-        return self._catalogue().starters[:n]
+        return self.catalogue().starters[:n]
 
     def people(self, limit: int = 50) -> list[str]:
         """People with a history, those with most events first; of the sample, one for each of six tastes."""
@@ -247,7 +247,7 @@ class Recommender:
 
     def taste(self, user: str, n: int = 2) -> list[str]:
         """The tags that stand out in the history of ``user``, against the whole catalogue."""
-        found = self._catalogue()
+        found = self.catalogue()
         if user not in found.tastes:  # a page names people by it, so it stays what it was at the fit
             mine = Counter(
                 tag
@@ -317,7 +317,7 @@ class Recommender:
             NotFound: an item of ``likes``.
         """
         _check(n, diversity, exploration, says)
-        found = self._catalogue()
+        found = self.catalogue()
         now = time.time() if now is None else now
         events = [e for e in self.store.events(user) if e.item in found.number] if user is not None else []
         helped = Help(self, found, language) if assisted else None
@@ -335,9 +335,11 @@ class Recommender:
         added = boosted(found.items, boosts)
         allowed, left_out = allowed_items(found, filters, seen, said, now)
         ranked = explored(scores + added, exploration, zlib.crc32(f"{user}{int(now // DAY_S)}".encode()))
-        count = max(n, assistant.CANDIDATES) if helped else n
-        order = arranged(ranked, allowed, found.likeness, count=count, diversity=diversity, fame=found.fame)
-        if helped:
+        order = arranged(ranked, allowed, found.likeness, count=n, diversity=diversity, fame=found.fame)
+        if helped:  # the list as it is without the model, then the next candidates: so it stays when the model fails
+            wider = max(n, assistant.CANDIDATES)
+            more = arranged(ranked, allowed, found.likeness, count=wider, diversity=diversity, fame=found.fame)
+            order = np.concatenate([order, more[~np.isin(more, order)]])
             order = helped.reordered(order, history, says)[:n]
         cited = from_history(found.fused, history, features, order)
         plain = set(allowed[np.argsort(-scores[allowed], kind="stable")[: 2 * n]].tolist()) if exploration else None
@@ -378,7 +380,7 @@ class Recommender:
             NotFound: no such item.
         """
         shelf = self.recommend(likes=[id_], n=n, diversity=0.0)
-        found = self._catalogue()
+        found = self.catalogue()
         mine, log_ = self._number(found, id_), found.fused.log
         people = np.unique(log_.user[log_.item == mine])
         pairs = np.unique(np.stack([log_.user, log_.item], axis=1)[np.isin(log_.user, people)], axis=0)
@@ -397,7 +399,7 @@ class Recommender:
         Raises:
             NotFound: no such item.
         """
-        found, now = self._catalogue(), time.time()
+        found, now = self.catalogue(), time.time()
         events = [event for event in self.store.events(user) if event.item in found.number]
         history, _, _ = _histories(found, events, (), (), now)
         item = np.array([self._number(found, id_)])
@@ -421,7 +423,7 @@ class Recommender:
         Raises:
             InputError: no item or tag of this name, or an amount out of its range.
         """
-        found = self._catalogue()
+        found = self.catalogue()
         if name not in found.number and name not in found.tags:
             raise InputError(reason="bad_value", name="boost", value=name, allowed=", ".join([*found.tags][:20]))
         if not abs(amount) <= MOST_BOOST:
@@ -433,7 +435,7 @@ class Recommender:
 
         It costs as many lists, so it is made once for a fit and its boosts.
         """
-        found = self._catalogue()
+        found = self.catalogue()
         asked = people, n, tuple(self.store.boosts().items())
         if asked in found.shown:
             return found.shown[asked]
@@ -455,7 +457,7 @@ class Recommender:
 
     # --- inside -----------------------------------------------------------------------------------
 
-    def _catalogue(self) -> Catalogue:
+    def catalogue(self) -> Catalogue:
         """The catalogue in use; fitted anew when files were imported since, or the models have changed."""
         with self._lock:
             if self._fitted is None or self._fitted.source != self._source():

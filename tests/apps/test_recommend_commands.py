@@ -41,6 +41,21 @@ def test_three_commands(files: tuple[str, str]) -> None:
     assert "taken by 4 people" in stranger.stdout
 
 
+def test_methods_are_measured_on_own_files(files: tuple[str, str]) -> None:
+    events = ("--interactions", files[1].replace("events", "known"))
+    Path(events[1]).write_text(Path(files[1]).read_text("utf-8").replace("buyer", "user"), "utf-8")
+    found = data(touchstone("evaluate", "recommend", *events, "--core", "0", "--json"))
+    assert {"fused", "ease", "popularity", "intervals"} <= set(found)
+    low, high = found["intervals"]["fused"]["hr@10"]
+    assert low <= found["fused"]["hr@10"] <= high
+    told = touchstone("evaluate", "recommend", *events, "--core", "0", "--protocol", "time")
+    assert "fused minus popularity" in told.stdout
+    for wrong, allowed in (("--protocol", "leave-one-out, time"), ("--split", "test, validation")):
+        refused = touchstone("evaluate", "recommend", *events, wrong, "tomorrow")
+        assert refused.exit_code
+        assert allowed in refused.output
+
+
 def test_a_person_is_forgotten(files: tuple[str, str]) -> None:
     touchstone("recommend", "import", *files, *COLUMNS)
     assert data(touchstone("recommend", "forget", "u3", "--json")) == {"user": "u3", "deleted": 4}

@@ -78,12 +78,12 @@ def test_other_names_of_columns(tmp_path: Path) -> None:
 def test_what_is_wrong_is_counted_with_examples(tmp_path: Path) -> None:
     text = (
         "user,item,rating,timestamp\nu,1,5,10\nu,1,5,10\nu,9,5,11\n,1,5,12\nu,2,much,13\nu,2,1e400,14\n"
-        "u,2,-3,15\nu,B00X,4,99999999999\n"
+        "u,2,-3,15\nu,B00X,4,99999999999\nu,2,1e30,16\n"
     )
     events, found = read_events(write(tmp_path, "e.csv", text), known=KNOWN, now=1e9)
     assert [(event.item, event.value) for event in events] == [("1", 5.0), ("2", -3.0)]
-    assert (found.rows, found.kept, found.duplicates) == (8, 2, 1)
-    assert (found.incomplete, found.unknown_items, found.future) == (3, 1, 1)
+    assert (found.rows, found.kept, found.duplicates) == (9, 2, 1)
+    assert (found.incomplete, found.unknown_items, found.future) == (4, 1, 1)
     assert any("'9'" in example for example in found.examples)
 
 

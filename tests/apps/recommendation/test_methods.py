@@ -179,6 +179,13 @@ def test_diversity_avoids_likeness_and_reaches_less_known_items() -> None:
     assert arranged(scores, every[:0], likeness, count=2, diversity=0.5).tolist() == []
 
 
+def test_what_was_chosen_for_diversity_is_listed_by_its_score() -> None:
+    likeness = Likeness.of(None, ["x", "x", "y", "z"])
+    scores = np.array([3.0, 2.9, 2.0, 1.9])
+    assert arranged(scores, np.arange(4), likeness, count=4, diversity=0.5).tolist() == [0, 1, 2, 3]
+    assert arranged(scores, np.arange(4), likeness, count=3, diversity=0.5).tolist() == [0, 2, 3]
+
+
 def test_one_more_of_a_kind_is_not_forbidden() -> None:
     """Likeness is the mean over those chosen: after two that differ, a strong third may resemble one of them."""
     likeness = Likeness.of(None, ["x", "y", "x", "z"])
