@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,7 +38,14 @@ def page(open_page: Open, small_sample: Path) -> Open:
 
 
 def typed(at: AppTest, query: str) -> AppTest:
-    return at.text_input(key="q").set_value(query).run()
+    """The page with the results of ``query`` and the answer, for which the browser would look again and again."""
+    at.text_input(key="q").set_value(query).run()
+    end = time.monotonic() + 20
+    while any(message("search.answering", language) in words(at) for language in ("zh", "en")):
+        assert time.monotonic() < end, "no answer"
+        time.sleep(0.05)
+        at.run()
+    return at
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
