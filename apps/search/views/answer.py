@@ -44,9 +44,10 @@ def draw(query: Query) -> None:
             answer = _streamed(query)
             _draw_whole(answer)
         else:
-            answer = _ready(query)
-            if answer is None:
+            ready = _ready(query)
+            if ready is None:
                 return
+            answer = ready
             _draw_whole(answer)
             if service().able():
                 st.button(
