@@ -79,7 +79,7 @@ class SavedSearches:
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     *(caller.tenant, caller.user, name, json.dumps(query.as_data(), ensure_ascii=False)),
-                    *(now, now, now, self._generations(caller)),
+                    *(now, now, now, self._desk.generations(caller)),
                 ),
             ).lastrowid
             assert id_ is not None  # an INSERT has a row id  # noqa: S101
@@ -143,7 +143,7 @@ class SavedSearches:
 
     def check_all(self, caller: Caller = LOCAL) -> int:
         """Look for new matches where the collections have changed since the last look; how many searches were asked."""
-        generations = self._generations(caller)
+        generations = self._desk.generations(caller)
         with self._desk.runtime.workspace.read() as db:
             rows = db.execute(
                 "SELECT id, query, checked_at FROM search_saved WHERE tenant = ? AND user = ? AND generations <> ?",
@@ -175,16 +175,6 @@ class SavedSearches:
                 "UPDATE search_saved SET generations = ?, checked_at = ? WHERE id = ?",
                 (generations, checked_at if unsure else began, id_),
             )
-
-    def _generations(self, caller: Caller) -> str:
-        """Where the caller's collections stand: it changes with every document and with every batch of vectors."""
-        ids = [place.index.id() for place in self._desk.places(caller)]
-        marks = ",".join("?" * len(ids))
-        with self._desk.runtime.workspace.read() as db:
-            rows = db.execute(
-                f"SELECT id, generation FROM collections WHERE id IN ({marks}) ORDER BY id", ids
-            ).fetchall()
-        return json.dumps([list(row) for row in rows])
 
 
 def matching(found: Found) -> list[str]:

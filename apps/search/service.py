@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -124,21 +125,34 @@ class Search:
 
     # --- finding ------------------------------------------------------------------------------
 
-    def find(self, query: Query | str, caller: Caller = LOCAL) -> Found:
+    def find(self, query: Query | str, caller: Caller = LOCAL, *, sentences: bool = True) -> Found:
         """The best ``DEPTH`` passages, near-duplicates folded into the better one.
+
+        Args:
+            sentences: whether each hit carries its best sentence; a page looks for those of the hits that it shows.
 
         Raises:
             InputError: the query is empty or too long, or a filter is none.
         """
-        return run(self.found(query, caller))
+        return run(self.found(query, caller, sentences=sentences))
 
-    async def found(self, query: Query | str, caller: Caller = LOCAL) -> Found:
+    async def found(self, query: Query | str, caller: Caller = LOCAL, *, sentences: bool = True) -> Found:
         """:meth:`find` for asynchronous code."""
         asked = query if isinstance(query, Query) else Query(query)
-        text, options = checked_question(asked.text), asked.options(DEPTH)
+        text, options = checked_question(asked.text), replace(asked.options(DEPTH), sentences=sentences)
         indexes = await self.ready(asked, caller)
         vector = await indexes[0].query_vector(text, options)
         return await Several(indexes).find(text, options=options, vector=vector)
+
+    def generations(self, caller: Caller = LOCAL) -> str:
+        """Where the caller's collections stand: it changes with every document and with every batch of vectors."""
+        ids = [place.index.id() for place in self.places(caller)]
+        marks = ",".join("?" * len(ids))
+        with self.runtime.workspace.read() as db:
+            rows = db.execute(
+                f"SELECT id, generation FROM collections WHERE id IN ({marks}) ORDER BY id", ids
+            ).fetchall()
+        return json.dumps([list(row) for row in rows])
 
     def understood(self, query: Query, caller: Caller = LOCAL, *, wait_s: float | None = None) -> Understood:
         """The query as it was meant, by the words of the collections it searches, and what else is searched.

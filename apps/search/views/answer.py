@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import streamlit as st
 
@@ -14,13 +15,17 @@ from apps.ui import chat, sources, states
 from apps.ui.inert import inert
 from apps.ui.look import seconds
 from apps.ui.session import caller, language, t
+from core.errors import TouchstoneError
 from core.providers.sync import iterate
 from core.retrieval import tokens
-from core.retrieval.answer import AnswerDone, SentenceReady
+from core.retrieval.answer import AnswerDone, AnswerEvent, SentenceReady
 from core.types import Answer, Citation, Message
 
 WEAK = 0.5  # an answer of less confidence is marked as resting on weak evidence
 EXCERPT = 120
+LOOK_S = 0.25  # between two looks for an answer that is being made
+STILL_S = 0.4  # without a key, and a query is answered
+_QUOTED = "search_quoted"
 _TALK, _FOLLOW = "search_talk", "search_follow"
 _WRITTEN = "search_written"  # the query whose answer a model was asked to write
 
@@ -39,7 +44,10 @@ def draw(query: Query) -> None:
             answer = _streamed(query)
             _draw_whole(answer)
         else:
-            answer = service().answer(query, caller(), written=False)
+            ready = _ready(query)
+            if ready is None:
+                return
+            answer = ready
             _draw_whole(answer)
             if service().able():
                 st.button(
@@ -47,6 +55,59 @@ def draw(query: Query) -> None:
                 )
         if answer.mode != "refused":
             _conversation(query, answer)
+
+
+def _ready(query: Query) -> Answer | None:
+    """The answer in quotes. While it is being made, a sign of life that looks for it.
+
+    An answer costs many times what a search does, and a run of the page that waits for it would keep the results of
+    the next key waiting, too.
+    """
+    asked = (query, service().generations(caller()))
+    kept: _Quoted | None = st.session_state.get(_QUOTED)
+    if kept is None or kept.asked != asked:
+        if kept is not None and kept.events is not None:
+            kept.events.close()
+        kept = st.session_state[_QUOTED] = _Quoted(asked)
+    if kept.error is not None:
+        states.failed(kept.error)
+    elif kept.answer is None:
+        st.fragment(_waiting, run_every=LOOK_S)(kept)
+    return kept.answer
+
+
+def _waiting(quoted: _Quoted) -> None:
+    """Begin the answer once nobody has typed for a moment, and draw the page anew when it is there."""
+    quoted.look()
+    if quoted.answer is not None or quoted.error is not None:
+        st.rerun()
+    st.markdown(f":shimmer[{t('search.answering')}]")
+
+
+@dataclass
+class _Quoted:
+    """An answer in quotes to what was ``asked`` of the collections as they were; dropping it ends its making."""
+
+    asked: tuple[Query, str]
+    since: float = field(default_factory=time.monotonic)
+    events: Generator[AnswerEvent | None, None, None] | None = None
+    answer: Answer | None = None
+    error: TouchstoneError | None = None
+
+    def look(self) -> None:
+        """Take what has come, without waiting."""
+        if self.events is None:
+            if time.monotonic() - self.since < STILL_S:
+                return
+            self.events = iterate(service().stream(self.asked[0], caller(), written=False), tick_s=0.0)
+        try:
+            for event in self.events:
+                if event is None:
+                    return
+                if isinstance(event, AnswerDone):
+                    self.answer = event.answer
+        except TouchstoneError as error:
+            self.error = error
 
 
 def _conversation(query: Query, answer: Answer) -> None:

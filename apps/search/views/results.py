@@ -15,6 +15,7 @@ from apps.search.views.state import service
 from apps.ui import sources, states
 from apps.ui.inert import inert, inert_lines
 from apps.ui.session import caller, language, t
+from core.retrieval.arrange import with_sentence
 from core.retrieval.beside import Beside
 from core.retrieval.explain import Explanation, PassageReason
 from core.retrieval.records import Found
@@ -31,7 +32,7 @@ def draw(found: Found, query: Query, typed: str) -> None:
     page = min(max(1, st.session_state.get("page") or 1), pages)
     first = (page - 1) * PAGE
     for rank, hit in enumerate(found.hits[first : first + PAGE], first + 1):
-        card(rank, hit, query, typed, judged.get(hit.passage.document_id))
+        card(rank, with_sentence(hit, found.weights), query, typed, judged.get(hit.passage.document_id))
     if pages > 1:
         with st.container(horizontal_alignment="center"):
             st.pagination(pages, key="page", bind="query-params")

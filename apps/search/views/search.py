@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterable
 
 import streamlit as st
@@ -24,9 +23,9 @@ from apps.search.views.state import (
     remember,
     restore,
     service,
-    understood,
     view,
 )
+from apps.search.views.state import found as searched
 from apps.ui import look, session, states
 from apps.ui.inert import inert
 from apps.ui.session import caller, t
@@ -92,11 +91,7 @@ def desk() -> None:
         welcome()
         return
     with states.guarded():
-        began = time.perf_counter()
-        meant = understood(asked)
-        found = service().find(meant.query, caller())
-        took_s = time.perf_counter() - began
-        service().history.add(asked, len(found.hits), caller())
+        meant, found, took_s = searched(asked)
         controls(bar, found, asked, meant)
         help_line(asked, meant)
         notices(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date
@@ -13,6 +14,7 @@ from apps.search.service import Search, Understood
 from apps.ui import session
 from apps.ui.shared import Shared
 from core.i18n import LANGUAGES
+from core.retrieval.records import Found
 from core.runtime import Runtime
 
 NOTHING = "none"  # in the address: every choice is switched off
@@ -26,6 +28,7 @@ _CHOICES: tuple[tuple[str, tuple[str, ...]], ...] = (  # key and codes
 WAIT_S = 0.5  # for help with a query; without it results come at once
 _AS_TYPED = "search_as_typed"  # the text for which no correction is wanted
 _TYPED = "typed"  # in the address
+_FOUND = "search_found"
 
 
 def _opened(runtime: Runtime) -> Search:
@@ -165,6 +168,27 @@ def understood(asked: Query) -> Understood:
     if st.session_state.get(_AS_TYPED) == asked.text:
         asked = replace(asked, help=tuple(kind for kind in asked.help if kind not in asked.slips))
     return service().understood(asked, session.caller(), wait_s=WAIT_S)
+
+
+def found(asked: Query) -> tuple[Understood, Found, float]:
+    """What is searched for ``asked``, what it finds, and the seconds that took.
+
+    The last of a session is kept until a collection changes: a click on the page searches nothing again.
+    """
+    desk, who, state = service(), session.caller(), st.session_state
+    key = (asked, who, state.get(_AS_TYPED) == asked.text, desk.generations(who))
+    if (kept := state.get(_FOUND)) and kept[0] == key:
+        return kept[1]
+    began = time.perf_counter()
+    meant = understood(asked)
+    there = desk.find(meant.query, who, sentences=False)
+    result = (meant, there, time.perf_counter() - began)
+    if there.notices:  # something was missing that may be there at the next click
+        state.pop(_FOUND, None)
+    else:
+        state[_FOUND] = (key, result)
+    desk.history.add(asked, len(there.hits), who)
+    return result
 
 
 def as_typed(text: str) -> None:

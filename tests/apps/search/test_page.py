@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from apps.search.views import place, state
+from apps.search.service import Search
+from apps.search.views import answer, place, state
 from apps.ui.inert import JOINER
 from core.i18n import message
+from core.providers.sync import iterate
 from core.retrieval import beside
 from tests.apps.conftest import Open, words
 from tests.apps.search.conftest import embedded
@@ -37,7 +41,14 @@ def page(open_page: Open, small_sample: Path) -> Open:
 
 
 def typed(at: AppTest, query: str) -> AppTest:
-    return at.text_input(key="q").set_value(query).run()
+    """The page with the results of ``query`` and the answer, for which the browser would look again and again."""
+    at.text_input(key="q").set_value(query).run()
+    end = time.monotonic() + 20
+    while any(message("search.answering", language) in words(at) for language in ("zh", "en")):
+        assert time.monotonic() < end, "no answer"
+        time.sleep(0.05)
+        at.run()
+    return at
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
@@ -219,3 +230,43 @@ def test_without_an_embedding_model_the_page_goes_on_to_its_end(open_page: Open,
     whole(at)
     assert not at.error
     assert text("why_not", "en") in words(at), "what is drawn last"
+
+
+def test_a_click_searches_nothing_again_until_a_document_changes(page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    find = Search.find
+    monkeypatch.setattr(
+        Search, "find", lambda self, query, *a, **k: asked.append(query.text) or find(self, query, *a, **k)
+    )
+    at = typed(page("en"), "annual leave in Leeds")
+    at.button(key="open_1").click().run()
+    assert asked == ["annual leave in Leeds"]
+    state.service().upload("dogs.md", b"# Dogs\n\nDogs take annual leave in Leeds, too.\n")
+    typed(at, "annual leave in Leeds")
+    whole(at)
+    assert len(asked) == 2
+    assert "Dogs" in words(at)
+
+
+def test_results_stand_before_the_answer_and_another_query_ends_its_making(
+    page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answer, "STILL_S", 60.0)
+    at = page("en")
+    at.text_input(key="q").set_value("annual leave in Leeds").run()
+    assert text("rank.keyword", "en", rank=1) in words(at)
+    assert text("answering", "en") in words(at)
+    first = at.session_state["search_quoted"]
+    assert first.events is None, "somebody may still be typing"
+    monkeypatch.setattr(answer, "STILL_S", 0.0)
+    first.events = iterate(_never())
+    assert next(first.events) is None
+    typed(at, QUERIES["en"])
+    whole(at)
+    assert first.events.gi_frame is None, "closed"
+    assert SAID["en"] in words(at)
+
+
+async def _never() -> AsyncGenerator[None, None]:
+    yield None
+    await asyncio.Event().wait()

@@ -220,6 +220,24 @@ def test_a_query_does_not_wait_behind_a_pile_of_documents(settings: Settings) ->
     asyncio.run(scene())
 
 
+def test_a_query_is_computed_once(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "QUERIES_KEPT", 2)
+    model = embedded.open_embedding("e5", engine="embedded", settings=settings)
+    computed: list[str] = []
+    compute = model._compute
+    monkeypatch.setattr(model, "_compute", lambda texts, *rest: computed.extend(texts) or compute(texts, *rest))
+    first = asyncio.run(model.embed(["a"], kind="query"))
+    first[:] = 0.0  # what a caller does with it is no matter
+    again = asyncio.run(model.embed(["a"], kind="query"))
+    assert np.linalg.norm(again) == pytest.approx(1.0, abs=1e-3)
+    asyncio.run(model.embed(["a"], kind="document"))
+    assert computed == ["a", "a"], "a document is embedded otherwise"
+    for text in ("b", "a", "c", "a", "b"):
+        asyncio.run(model.embed([text], kind="query"))
+    assert computed == ["a", "a", "b", "c", "b"], "the one asked for longest ago is forgotten"
+    asyncio.run(model.aclose())
+
+
 def test_long_lists_are_cut_into_short_pieces() -> None:
     assert list(pieces([])) == []
     assert [len(piece) for piece in pieces(["x"] * 20)] == [8, 8, 4]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import Any
 
 import numpy as np
 import pytest
 
 from core.errors import InputError, NotFound
-from core.retrieval import arrange, filters
+from core.retrieval import arrange, filters, tokens
 from core.retrieval.library import Library
 from core.retrieval.options import Recency, SearchOptions
 from core.retrieval.records import Found
@@ -201,11 +202,43 @@ def test_folding_makes_room_for_what_is_below_the_cut(library: Library) -> None:
     assert len(result.hits[0].similar) == 8
 
 
-def test_jaccard_is_exact() -> None:
-    a, b = arrange._shingles("one two three four five"), arrange._shingles("one two three four six")
-    assert arrange._jaccard(a, b, 0.1) == pytest.approx(2 / 4)
-    assert arrange._jaccard(a, a, 1.0) == 1.0
-    assert arrange._jaccard(frozenset(), frozenset(), 0.5) == 0.0
+def hit_of(number: int, text: str) -> Hit:
+    return Hit(Passage(f"p{number}", f"d{number}", text, "", f"{number}.txt", 0, 0, len(text)), 1.0)
+
+
+def test_the_likeness_of_two_passages_is_exact() -> None:
+    pair = [hit_of(0, "ant bee cow dog elk"), hit_of(1, "ant bee cow dog fox")]  # two of four triples are shared
+    assert len(arrange.collapsed(pair, 0.5, 2)) == 1
+    assert len(arrange.collapsed(pair, 0.51, 2)) == 2
+    assert len(arrange.collapsed([hit_of(0, "!"), hit_of(1, "?")], 1.0, 2)) == 1, "neither says anything"
+
+
+@pytest.mark.parametrize("likeness", [0.3, 0.5, 0.8, 1.0])
+def test_folding_finds_what_comparing_all_pairs_finds(likeness: float) -> None:
+    rng = random.Random(7)
+    base = [rng.choice(["ant", "bee", "cow", "dog", "elk", "fox", "gnu", "hen"]) for _ in range(40)]
+    texts = []
+    for _ in range(120):
+        words = list(base)
+        for _ in range(rng.randrange(12)):
+            words[rng.randrange(len(words))] = rng.choice(
+                ["ant", "bee", "cow", "dog", "elk", "fox", "gnu", "hen", "yak"]
+            )
+        texts.append(" ".join(words[: rng.randrange(4, 41)]))
+    sets = [{tuple(terms[i : i + 3]) for i in range(max(1, len(terms) - 2))} for terms in map(tokens.tokens, texts)]
+    kept: list[int] = []
+    folded: dict[int, list[int]] = {}
+    for i, here in enumerate(sets):
+        like = [k for k in kept if len(here & sets[k]) >= likeness * len(here | sets[k])]
+        if like:
+            folded.setdefault(like[0], []).append(i)
+        elif len(kept) < 60:
+            kept.append(i)
+    found = arrange.collapsed([hit_of(i, text) for i, text in enumerate(texts)], likeness, 60)
+    assert [hit.passage.id for hit in found] == [f"p{i}" for i in kept]
+    assert {h.passage.id: [s.passage.id for s in h.similar] for h in found if h.similar} == {
+        f"p{k}": [f"p{i}" for i in others] for k, others in folded.items()
+    }
 
 
 # --- sentence and section -----------------------------------------------------------------------
