@@ -88,7 +88,7 @@ class Memory:
         import numpy as np
 
         state = self._state
-        everything = self._everything(state, vector) if allowed is None or state.size - state.dead >= _LEAST else None
+        everything = self._everything(state, vector)
         if allowed is not None:
             rows = self._rows(state, allowed)[1]
             scores = _products(state.vectors[rows], vector)
@@ -125,8 +125,8 @@ class Memory:
             found *= step[0]
         return found[np.flatnonzero(state.alive[: state.size])] if state.dead else found
 
-    def _spread(self, everything: np.ndarray | None) -> tuple[float, float] | None:
-        if everything is None or len(everything) < _LEAST:
+    def _spread(self, everything: np.ndarray) -> tuple[float, float] | None:
+        if len(everything) < _LEAST:
             return None
         return float(everything.mean()), float(everything.std())
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 from core.retrieval import segments
 from core.retrieval.vectors import chunks
 
-T = TypeVar("T", int, str)
+T = TypeVar("T", bound=int | str)
 
 
 class Names:
