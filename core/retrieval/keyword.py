@@ -15,7 +15,8 @@ import json
 import math
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core.retrieval import segments, split, tokens, vocabulary
@@ -29,6 +30,14 @@ CONTEXT_WEIGHT = 0.7  # of title and headings against the passage's own text; ch
 K1, B = 1.2, 0.75
 VERSION = f"{tokens.VERSION}.{segments.FORMAT}.{CONTEXT_WEIGHT}"
 _SLACK = 1e-3  # of float32 sums, when a bound is compared with a score
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What passages are scored by where it is not that of their own collection: idf by term, length of a passage."""
+
+    idf: Mapping[str, float]
+    average: float
 
 
 def create(db: sqlite3.Connection, collection_id: int) -> None:
@@ -102,18 +111,27 @@ def scores(
     numbers: Iterable[int],
     *,
     view: View | None = None,
+    statistics: Statistics | None = None,
 ) -> dict[int, float]:
-    """The exact score of each passage of ``numbers``, on the scale of :func:`search`; 0.0 where no term occurs."""
+    """The exact score of each passage of ``numbers``, on the scale of :func:`search`; 0.0 where no term occurs.
+
+    Args:
+        statistics: those of several collections together, in place of this one's.
+    """
     import numpy as np
 
     asked = list(dict.fromkeys(numbers))
     found = np.zeros(len(asked), np.float32)
     view, held = _held(db, collection_id, terms, view) if asked else (None, [])
     if view is not None and held:
-        weights, wanted = _weights(view, held), segments.numbers_of(asked)
+        weights, average = _weights(view, held), view.average
+        if statistics is not None:
+            weights = [statistics.idf[term] * (K1 + 1) for term in dict.fromkeys(terms)]
+            average = statistics.average
+        wanted = segments.numbers_of(asked)
         for i, part in enumerate(view.parts):
             where, ordinals = _living(part, wanted)
-            norms, _ = part.segment.norms(view.average, K1, B)
+            norms, _ = part.segment.norms(average, K1, B)
             for weight, term in zip(weights, held, strict=True):
                 if (postings := term.parts[i]) is not None and len(ordinals):
                     at, hit = _positions(postings[0], ordinals)

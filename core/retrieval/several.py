@@ -9,22 +9,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
 
-from core.retrieval import fuse, keyword, split, tokens
+from core.retrieval import fuse, keyword, tokens
 from core.retrieval.candidates import ranks, terms_of
 from core.retrieval.finding import QueryVector
 from core.retrieval.index import Index
 from core.retrieval.meaning import Meaning
+from core.retrieval.names import Names
 from core.retrieval.options import SearchOptions
 from core.retrieval.records import Found
-from core.retrieval.vocabulary import Vocabulary
-from core.types import Hit, Passage
+from core.types import Hit
 
 CANDIDATES = 30  # taken from each collection
-_K1, _B = 1.2, 0.75  # as FTS5 has them
 
 
 class Several:
@@ -93,15 +91,21 @@ def _merged(query: str, terms_from: str, options: SearchOptions, filled: Sequenc
     added = [term for w in words for term in w.added_terms(query, synonyms=options.synonyms)]
     content = tokens.content_terms(terms_from)
     asked = dict.fromkeys([*tokens.tokens(query), *tokens.query_terms(query), *added, *content])
-    frequency: Counter[str] = Counter()
-    with filled[0][0].workspace.read() as db:
-        for index, _ in filled:
-            frequency.update(keyword.document_frequency(db, index.id(), asked))
-    terms = [*terms_of(query, lambda asking: frequency, total), *added] if options.mode != "vector" else []
-    weights = {term: keyword.idf(frequency[term], total) for term in dict.fromkeys([*terms, *content])}
     hits = {hit.passage.id: hit for part in parts for hit in part.hits}
-    own = {index.name: w for (index, _), w in zip(filled, words, strict=True)}
-    by_word = _scores([(hit.passage, own[hit.collection]) for hit in hits.values()], {t: weights[t] for t in terms})
+    with filled[0][0].workspace.snapshot() as db:
+        views = {index.id(): keyword.view(db, index.id()) for index, _ in filled}
+        frequency: Counter[str] = Counter()
+        for id_, view in views.items():
+            frequency.update(keyword.document_frequency(db, id_, asked, view=view))
+        terms = [*terms_of(query, lambda asking: frequency, total), *added] if options.mode != "vector" else []
+        weights = {term: keyword.idf(frequency[term], total) for term in dict.fromkeys([*terms, *content])}
+        together = keyword.Statistics(weights, sum(v.average * v.passages for v in views.values()) / max(1, total))
+        by_word: dict[str, float] = {}
+        for index, part in filled:
+            view = views[index.id()]
+            numbers = Names(db, index.id(), view).numbers(hit.passage.id for hit in part.hits)
+            scores = keyword.scores(db, index.id(), terms, numbers.values(), view=view, statistics=together)
+            by_word |= {id_: scores[number] for id_, number in numbers.items()}
     by_meaning = {id_: hit.vector_score for id_, hit in hits.items() if hit.vector_score is not None}
     weight = fuse.keyword_weight([len(hit.passage.text) for hit in hits.values()])
     fused = fuse.mix(by_word if terms else {}, by_meaning, weight)
@@ -122,39 +126,6 @@ def _merged(query: str, terms_from: str, options: SearchOptions, filled: Sequenc
     )
     notices = tuple(dict.fromkeys(code for part in parts for code in part.notices))
     return Found(query, best, {t: weights[t] for t in content}, total, parts[0].vector, _spread(parts), notices)
-
-
-def _scores(passages: Sequence[tuple[Passage, Vocabulary]], weights: Mapping[str, float]) -> dict[str, float]:
-    """BM25 of ``passages`` with the given weights of the query's terms; title and headings count a little less.
-
-    Source: Robertson, Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009, with the fields
-    summed as FTS5 does; the average length is that of the candidates.
-    """
-    counted: dict[str, tuple[Mapping[str, float], int]] = {}
-    for passage, own in passages:
-        counts: dict[str, float] = {}
-        context = _terms(split.context(passage.title, passage.heading, dict(passage.metadata)))
-        body = _terms(passage.text)
-        context, body = (*context, *own.kept_in(context)), (*body, *own.kept_in(body))
-        for words, weight in ((context, keyword.CONTEXT_WEIGHT), (body, 1.0)):
-            for term in words:
-                if term in weights:
-                    counts[term] = counts.get(term, 0.0) + weight
-        counted[passage.id] = counts, len(context) + len(body)
-    average = sum(length for _, length in counted.values()) / max(1, len(counted)) or 1.0
-    return {
-        id_: sum(
-            weights[term] * count * (_K1 + 1) / (count + _K1 * (1 - _B + _B * length / average))
-            for term, count in counts.items()
-        )
-        for id_, (counts, length) in counted.items()
-    }
-
-
-@lru_cache(maxsize=4096)
-def _terms(text: str) -> tuple[str, ...]:
-    """Terms of a passage; the same passages are candidates again and again."""
-    return tuple(tokens.tokens(text))
 
 
 def _spread(parts: Sequence[Found]) -> tuple[float, float] | None:
