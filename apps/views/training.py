@@ -97,9 +97,7 @@ def new_run() -> None:
         with st.form("training_form", border=True):
             name = st.text_input(t("training_page.name"), key="training_out", placeholder="tickets").strip()
             base = st.text_input(t("training_page.base"), key="training_base", help=t("cli.train.base")).strip()
-            if st.form_submit_button(
-                t("training_page.start"), key="training_start", type="primary", disabled=not found.ok
-            ):
+            if st.form_submit_button(t("training_page.start"), key="training_start", disabled=not found.ok):
                 begin(path, chosen, name, base)
 
 
@@ -178,7 +176,7 @@ def act(version: Version, store: Trained) -> None:
     name, number = version.run.name, version.run.version
     serving = store.serving(name)
     with st.container(horizontal=True):
-        promote = st.button(t("training_page.promote"), key="training_promote", type="primary", disabled=number == serving, icon=":material/publish:")  # fmt: skip
+        promote = st.button(t("training_page.promote"), key="training_promote", disabled=number == serving, icon=":material/publish:")  # fmt: skip
         force = st.button(t("training_page.force"), key="training_force", disabled=number == serving, help=t("cli.train.promote.force"))  # fmt: skip
         back = st.button(t("training_page.rollback"), key="training_rollback", disabled=serving is None, icon=":material/undo:")  # fmt: skip
     with guarded():
