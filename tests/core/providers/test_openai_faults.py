@@ -614,6 +614,7 @@ def test_many_loops_may_use_one_model() -> None:
 # --- for long ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_hundreds_of_calls_with_faults_in_between_leave_nothing_open() -> None:
     """One model for all calls, twenty at a time, every tenth meets a fault: all are answered, sockets stay few."""
     chance = random.Random(7)
