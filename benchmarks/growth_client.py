@@ -102,7 +102,7 @@ def p95(values: list[float]) -> float:
 
 
 def _recall(leg: Any, asked: np.ndarray) -> float:
-    """Of the ten nearest by a product with every vector, the share that the leg finds. Ties count as found, to float16."""
+    """Of the ten nearest by a product with every vector, the share that the leg finds. Ties count as found."""
     state = leg._followed.memory._state
     best = np.full((len(asked), 10), -2.0, np.float32)
     for a in range(0, state.size, 20_000):
@@ -111,7 +111,7 @@ def _recall(leg: Any, asked: np.ndarray) -> float:
     hits = 0
     for vector, limit in zip(asked, best[:, 0], strict=True):
         found, _ = leg._followed.memory.search(vector, 10)
-        hits += sum(score >= limit - 2e-4 for _, score in found)
+        hits += sum(score >= limit - 1e-5 for _, score in found)
     return hits / (10 * len(asked))
 
 

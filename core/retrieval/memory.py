@@ -2,8 +2,8 @@
 
 What limits a product over all is how much memory it reads. float16 is what the workspace stores, so nothing is lost
 by it, and simsimd multiplies it as it is. From ``COARSE_FROM`` vectors on, a copy in int8 (one scale for each vector)
-is read first, half as large: its best are then compared exactly. A cosine of int8 is off by some 0.0006, and the
-hundredth and the thousandth neighbor lie much further apart. Figures: docs/decisions/0025-vectors-are-scanned.md.
+is read in its place, half as large. The best of either look are then compared in float32. A cosine of int8 is off by
+some 0.0006, and the hundredth and the thousandth neighbor lie much further apart. Figures: docs/decisions/0025-vectors-are-scanned.md.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 COARSE_FROM = 10_000  # vectors
-CANDIDATES = 1000  # of the coarse look, whose cosines are computed, at least
+CANDIDATES = 1000  # of the first look, whose cosines are computed in float32, at least
 _LEAST = 30  # vectors that a spread is taken from
 _STEPS = 127  # of int8, on each side of 0
 _AT_ONCE = 4096  # rows that are made coarse together
@@ -91,12 +91,11 @@ class Memory:
         everything = self._everything(state, vector)
         if allowed is not None:
             rows = self._rows(state, allowed)[1]
-            scores = _products(state.vectors[rows], vector)
+            rough = _products(state.vectors[rows], vector)
         else:
-            rows, scores = np.flatnonzero(state.alive[: state.size]), everything
-            if state.coarse is not None:
-                rows = rows[_best(scores, max(CANDIDATES, 4 * top_k))]
-                scores = _products(state.vectors[rows], vector)
+            rows, rough = np.flatnonzero(state.alive[: state.size]), everything
+        rows = rows[_best(rough, max(CANDIDATES, 4 * top_k))]
+        scores = _exact(state.vectors[rows], vector)
         best = _best(scores, top_k)
         numbers, scores = state.numbers[rows[best]], scores[best]
         order = np.lexsort((numbers, -scores))
@@ -110,7 +109,7 @@ class Memory:
         asked = np.fromiter(numbers, dtype=np.int64)
         state = self._state
         where, rows = self._rows(state, asked)
-        values = _products(state.vectors[rows], vector)
+        values = _exact(state.vectors[rows], vector)
         return dict(zip(asked[where].tolist(), values.tolist(), strict=True))
 
     def _everything(self, state: _State, vector: np.ndarray) -> np.ndarray:
@@ -187,6 +186,13 @@ def _products(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
         return np.empty(0, np.float32)
     asked = np.ascontiguousarray(vector[None], dtype=matrix.dtype)
     return np.asarray(simsimd.cdist(asked, matrix, "dot"))[0].astype(np.float32)
+
+
+def _exact(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """The same in float32, for few rows: the question is not rounded."""
+    import numpy as np
+
+    return matrix.astype(np.float32) @ np.asarray(vector, dtype=np.float32)
 
 
 def _best(scores: np.ndarray, count: int) -> np.ndarray:
