@@ -177,16 +177,19 @@ class Connection(asyncio.Protocol):
 
     async def send(self, data: bytes) -> httpx2.Response:
         """Send a whole request; return once the head of the response is there."""
-        self._head = self._loop.create_future()
+        head = self._head = self._loop.create_future()
         self._until_close = False
         try:
             self._transport.write(data)
-            return await self._head
+            return await head
         except BaseException:
-            self.abort()
+            if self._head is head:
+                self.abort()
             raise
         finally:
-            self._head = None
+            # A response that comes whole frees the connection before its caller wakes: by now it may be another's.
+            if self._head is head:
+                self._head = None
 
     @property
     def in_use(self) -> bool:

@@ -614,7 +614,6 @@ def test_many_loops_may_use_one_model() -> None:
 # --- for long ---------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_hundreds_of_calls_with_faults_in_between_leave_nothing_open() -> None:
     """One model for all calls, twenty at a time, every tenth meets a fault: all are answered, sockets stay few."""
     chance = random.Random(7)
@@ -645,7 +644,9 @@ def test_hundreds_of_calls_with_faults_in_between_leave_nothing_open() -> None:
         await model.aclose()
         return texts
 
+    began = time.monotonic()
     with Misbehaving([answer]) as server:
         assert asyncio.run(calls(server.url)) == ["Hello."] * 200
+        assert time.monotonic() - began < 30, "a call waited for an answer that another call's connection had taken"
         assert len(server.requests) > 200
         assert server.wait_until_closed()
