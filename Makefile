@@ -6,16 +6,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 .DEFAULT_GOAL := help
-.PHONY: run test test-slow check format eval bench bench-gpu docs constraints clean help
+.PHONY: run test check format eval bench bench-gpu docs constraints clean help
 
 run: $(VENV)/base  ## install what is needed and open the apps in the browser
 	@$(BIN)/touchstone ui --port $(PORT)
 
-test: $(VENV)/all  ## install everything and run the tests
-	@$(BIN)/python -m pytest -n 2 -m "not slow" $(ARGS)
-
-test-slow: $(VENV)/all  ## run the tests that make test leaves out for their time
-	@$(BIN)/python -m pytest -n 0 -m slow $(ARGS)
+test: $(VENV)/all  ## install everything and run all tests
+	@$(BIN)/python -m pytest -n 2 $(ARGS)
 
 check: $(VENV)/all  ## format, lint and type checks
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy

@@ -132,7 +132,6 @@ def test_an_agent_calls_two_tools_and_answers(chat: ChatTouchstone) -> None:
     assert found[1].usage_metadata["total_tokens"] > 0
 
 
-@pytest.mark.slow
 def test_a_small_model_calls_each_of_two_tools_with_arguments_of_their_form(small: ChatTouchstone) -> None:
     """By schema, because SmolLM2's template has no tools: the form is certain, the choice is left to the test."""
     for name, wanted in (("look_up", {"number"}), ("refund", {"number", "days"})):
