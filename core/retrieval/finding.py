@@ -16,7 +16,7 @@ from core.retrieval.candidates import LEAST, gather, terms_of
 from core.retrieval.names import Names
 from core.retrieval.options import SearchOptions
 from core.retrieval.records import Found
-from core.retrieval.search import VectorLeg
+from core.retrieval.search import IndexFailed, VectorLeg
 from core.retrieval.segments import View
 from core.types import Hit, Passage
 from core.workspace import Workspace
@@ -75,6 +75,22 @@ def find(
     A filter restricts both legs before each takes its best: what it lets through competes as if nothing else were
     there, with the scores it has in the whole collection. ``name`` is the collection's, for the hits.
     """
+    try:
+        return _find(workspace, collection, legs, asked, cache, name)
+    except IndexFailed as failed:
+        assert asked.vector.model is not None  # there was a leg to fail  # noqa: S101
+        legs(collection, asked.vector.model).without_index(failed.error)
+        return _find(workspace, collection, legs, asked, cache, name)
+
+
+def _find(
+    workspace: Workspace,
+    collection: int,
+    legs: Callable[[int, EmbeddingModel], VectorLeg],
+    asked: Asked,
+    cache: AllowedCache,
+    name: str,
+) -> Found:
     options, given = asked.options, asked.vector
     with workspace.read() as db:
         keyword.make_current(db, collection)  # which may write, and so stands before the snapshot

@@ -284,7 +284,6 @@ class Index:
         if model is None:
             return ()
         leg = self._legs(self.id(), model)
-        leg.mark()
         missing = ("embedding_pending",) if pending.some(self.workspace, self.id(), model.name) else ()
         return (*leg.notices, *missing)
 

@@ -33,6 +33,14 @@ _MOVING_S = 0.5  # until an index that another process is writing is looked at a
 _log = logging.getLogger(__name__)
 
 
+class IndexFailed(Exception):
+    """The vector index cannot be asked. Why (is another process just writing it?) is not seen from within a snapshot."""
+
+    def __init__(self, error: StoreDamaged | StoreUnreachable) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 class VectorLeg:
     """Vectors of one collection and one embedding model, in step with SQLite by its generation."""
 
@@ -46,7 +54,6 @@ class VectorLeg:
         self.notices: tuple[str, ...] = ()  # why Chroma was not asked: index_damaged, index_unreachable
         self._followed = Followed(collection_id, model, dim)  # everything, unless Chroma is used
         self._exact = vectors.ExactIndex(dim)  # the tail, when Chroma has the rest
-        self._damage: str | None = None  # found, and not yet marked for other processes
         self._gone: set[str] = set()  # in Chroma, but deleted since
         # Generation of the collection, and name and generation of the index, at the last refresh.
         self._seen: tuple[int, str | None, int | None] | None = None
@@ -70,12 +77,16 @@ class VectorLeg:
 
         Args:
             allowed: the only passages that may be among the nearest.
+
+        Raises:
+            IndexFailed: inside a transaction; ask again after :meth:`without_index`, outside.
         """
         try:
             return self._search(vector, top_k, also, allowed)
         except (StoreDamaged, StoreUnreachable) as error:
-            with self._lock:
-                self._without_index(error)
+            if self.workspace.connection().in_transaction:
+                raise IndexFailed(error) from error
+            self.without_index(error)
             return self._search(vector, top_k, also, allowed)
 
     def _search(
@@ -142,20 +153,21 @@ class VectorLeg:
                 scores = dict(sorted(scores.items(), key=lambda item: -item[1])[:top_k])
         return sorted(scores.items(), key=lambda item: -item[1])[:top_k]
 
-    def _without_index(self, error: StoreDamaged | StoreUnreachable) -> None:
+    def without_index(self, error: StoreDamaged | StoreUnreachable) -> None:
         """Search everything exactly from here on: slower, and nothing is missing.
 
         While another process writes, what it has not yet entered or sealed looks like damage: that passes.
         """
-        self._seen = self._index_seen = None
-        if isinstance(error, StoreUnreachable):
-            self.notices, self._retry_at = ("index_unreachable",), time.monotonic() + _RETRY_S
-        elif self.applied.moves(self._index_row):
-            self.notices, self._retry_at = (), time.monotonic() + _MOVING_S
-        else:
-            _log.warning("%s", error)
-            self.notices, self._retry_at = ("index_damaged",), float("inf")
-            self._damage = str(error.params["detail"])
+        with self._lock:
+            self._seen = self._index_seen = None
+            if isinstance(error, StoreUnreachable):
+                self.notices, self._retry_at = ("index_unreachable",), time.monotonic() + _RETRY_S
+            elif self.applied.moves(self._index_row):
+                self.notices, self._retry_at = (), time.monotonic() + _MOVING_S
+            else:
+                _log.warning("%s", error)
+                self.notices, self._retry_at = ("index_damaged",), float("inf")
+                self.applied.mark(str(error.params["detail"]))
 
     def _scores(self, db: sqlite3.Connection, vector: np.ndarray, ids: list[str]) -> dict[str, float]:
         scores = self._exact.scores(vector, ids)
@@ -182,14 +194,13 @@ class VectorLeg:
         if generations == self._seen and time.monotonic() < self._retry_at:
             return
         usable = row["id"] is not None and row["place"] == self.store.place and self._wanted(db)
-        damaged = row["damage"] is not None or self._damage is not None
-        use_chroma = self.mode != "exact" and usable and not damaged and not self._waits()
+        use_chroma = self.mode != "exact" and usable and row["damage"] is None and not self._waits()
         if use_chroma and self._index_seen != (row["name"], row["applied"]):
             self.store.reopen()
             self.applied.check(db, row["id"], row["name"])
         if use_chroma or not usable or self.mode == "exact":
             self.notices = ()
-        elif damaged:
+        elif row["damage"] is not None:
             self.notices = ("index_damaged",)
         if not use_chroma:
             self._gone, self._index_seen, self._seen = set(), None, generations
@@ -227,13 +238,6 @@ class VectorLeg:
         return keyword.passages(db, self.collection_id) >= EXACT_BELOW
 
     # --- writing ----------------------------------------------------------------------------------
-
-    def mark(self) -> None:
-        """Tell other processes of damage that a search has found; outside a transaction, for it writes."""
-        with self._lock:
-            damage, self._damage = self._damage, None
-        if damage is not None:
-            self.applied.mark(damage)
 
     def apply(self, told: Told | None = None) -> int:
         """Bring Chroma in step with SQLite where it is to be used; see :meth:`core.retrieval.applied.Applied.apply`."""
