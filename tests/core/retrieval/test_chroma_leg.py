@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from core.errors import StoreBusy
+from core.errors import StoreBusy, StoreDamaged
 from core.retrieval import applied, lease, search
 from core.retrieval.applied import Applied
 from core.retrieval.library import Library
@@ -181,3 +183,31 @@ def test_the_writer_waits_for_another_and_names_it(chroma: Library, tmp_path: Pa
     assert found(chroma, "code word of item 1")[0] == "Item 1"  # vectors are in SQLite and searched exactly
     asyncio.run(chroma.collection().embed_pending())
     assert written(chroma) == 3
+
+
+@pytest.mark.parametrize("writing", [True, False])
+def test_what_another_process_is_writing_is_no_damage(
+    chroma: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writing: bool
+) -> None:
+    """A search finds the index out of step; whether its generation moved meanwhile decides what is made of it."""
+    sync(chroma, documents(tmp_path / "docs", 12))
+    vector_ids(chroma, "code word of item 3")
+    nearest, failed = VectorLeg._nearest, []
+
+    def fails_once(self: VectorLeg, *given: Any) -> Any:
+        if failed:
+            return nearest(self, *given)
+        failed.append(True)
+        if writing:
+            other = sqlite3.connect(chroma.workspace.path)
+            other.execute("UPDATE vector_indexes SET generation = generation + 1")
+            other.commit()
+            other.close()
+        raise StoreDamaged(path="chroma", detail="fewer vectors than the manifest lists")
+
+    monkeypatch.setattr(VectorLeg, "_nearest", fails_once)
+    assert len(vector_ids(chroma, "code word of item 3")) == 10  # exactly, without the index
+    with chroma.workspace.read() as db:
+        marked = db.execute("SELECT damage FROM vector_indexes").fetchone()[0]
+    assert (marked is None) == writing
+    assert leg(chroma).notices == (() if writing else ("index_damaged",))
