@@ -7,7 +7,6 @@ found cannot be boosted into the result.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 _SHINGLE = 3  # terms in a row that likeness is counted over
+_MIXER = 0x9E3779B97F4A7C15  # odd, so that no bit of the terms before is lost
 _DAY = 86_400.0
 
 
@@ -120,37 +120,47 @@ def _moments(workspace: Workspace, hits: Sequence[Hit], recency: Recency) -> dic
 def collapsed(hits: Sequence[Hit], likeness: float, top_k: int) -> list[Hit]:
     """The first ``top_k`` hits that do not repeat a better one; what is folded stands in ``Hit.similar``.
 
-    Likeness is the Jaccard index of the passages' term triples, exact; compared are only those that share one of
-    their first triples in a fixed order, as two that are alike enough must.
-
-    Source: Chaudhuri, Ganti, Kaushik, "A primitive operator for similarity joins in data cleaning", ICDE 2006
-    (prefix filter).
+    Likeness is the Jaccard index of the passages' term triples, exact.
     """
-    kept: list[tuple[Hit, frozenset[int], list[Hit]]] = []
-    having: dict[int, list[int]] = {}  # places in ``kept`` by triple of their beginnings
-    for hit in hits:
-        ordered, shingles = _shingles(hit.passage.text)
-        beginning = ordered[: len(ordered) - math.ceil(likeness * len(ordered) - 1e-9) + 1]
-        for place in sorted({place for shingle in beginning for place in having.get(shingle, ())}):
-            _, there, folded = kept[place]
-            both = len(shingles & there)
-            if both >= likeness * (len(shingles) + len(there) - both):
-                folded.append(hit)
-                break
-        else:
-            if len(kept) < top_k:  # go on: a later one may repeat one of these
-                for shingle in beginning:
-                    having.setdefault(shingle, []).append(len(kept))
-                kept.append((hit, shingles, []))
-    return [replace(hit, similar=tuple(folded)) if folded else hit for hit, _, folded in kept]
+    import numpy as np
+
+    alike = _alike([_shingles(hit.passage.text) for hit in hits], likeness)
+    kept: list[int] = []
+    folded: dict[int, list[Hit]] = {}
+    for place, hit in enumerate(hits):
+        better = np.flatnonzero(alike[place, kept])
+        if len(better):
+            folded.setdefault(kept[better[0]], []).append(hit)
+        elif len(kept) < top_k:  # go on: a later one may repeat one of these
+            kept.append(place)
+    return [replace(hits[i], similar=tuple(folded[i])) if i in folded else hits[i] for i in kept]
+
+
+def _alike(sets: Sequence[np.ndarray], likeness: float) -> np.ndarray:
+    """Which of the ``sets`` of numbers have a Jaccard index of ``likeness`` and more. Shape: ``(len(sets),) * 2``."""
+    import numpy as np
+    from scipy.sparse import csr_array
+
+    sizes = np.array([len(numbers) for numbers in sets])
+    distinct, columns = np.unique(np.concatenate([*sets, np.empty(0, np.uint64)]), return_inverse=True)
+    ends = np.concatenate([[0], np.cumsum(sizes)])
+    holds = csr_array((np.ones(len(columns), np.int32), columns, ends), shape=(len(sets), len(distinct)))
+    both = (holds @ holds.T).toarray()
+    found: np.ndarray = both >= likeness * (sizes[:, None] + sizes - both)
+    return found
 
 
 @lru_cache(maxsize=4096)
-def _shingles(text: str) -> tuple[tuple[int, ...], frozenset[int]]:
-    """The term triples of a text as hashes of this process, in order and as a set."""
+def _shingles(text: str) -> np.ndarray:
+    """The distinct term triples of a text as hashes of this process; a text of fewer terms is one of them."""
+    import numpy as np
+
     terms = _terms(text)
-    found = frozenset(hash(terms[i : i + _SHINGLE]) for i in range(max(1, len(terms) - _SHINGLE + 1)))
-    return tuple(sorted(found)), found
+    hashes = np.array([hash(term) for term in terms], np.int64).view(np.uint64)
+    mixed = np.zeros(max(1, len(terms) - _SHINGLE + 1), np.uint64)
+    for at in range(min(_SHINGLE, len(terms))):
+        mixed = mixed * np.uint64(_MIXER) + hashes[at : at + len(mixed)]
+    return np.unique(mixed)
 
 
 # --- diversity ----------------------------------------------------------------------------------
