@@ -59,17 +59,13 @@ def mapping(path: Path, kind: Kind) -> dict[str, str]:
     missing = [ours for ours in wanted if ours not in there]
     if not there or not missing or (kind == "conversations" and len(missing) < len(wanted)):
         return {}
-    found = {}
+    labels = {"": t("training_page.as_named"), **{name: name for name in there}}
     st.caption(t("training_page.mapping"))
     with st.container(horizontal=True):
-        for ours in missing:
-            options = ["", *there]
-            found[ours] = st.selectbox(
-                ours,
-                options,
-                key=f"training_column_{ours}",
-                format_func=lambda name: name or t("training_page.as_named"),
-            )
+        found = {
+            ours: st.selectbox(ours, list(labels), key=f"training_column_{ours}", format_func=labels.__getitem__)
+            for ours in missing
+        }
     return {ours: theirs for ours, theirs in found.items() if theirs}
 
 

@@ -120,7 +120,7 @@ def _written(version: Version, settings: Settings, text: str, tokens: int, seed:
 
 
 def _ids(tokenizer: Any, records: Sequence[Record]) -> list[list[int]]:
-    found: list[list[int]] = tokenizer([r.input for r in records], add_special_tokens=False)["input_ids"]
+    found: list[list[int]] = tokenizer([r.input for r in records], add_special_tokens=False, verbose=False)["input_ids"]
     return found
 
 

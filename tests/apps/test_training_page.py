@@ -60,6 +60,28 @@ def test_from_a_file_to_a_model_that_serves_and_back(open_page: Open, tmp_path: 
     assert [c.label for c in Corrections(session.runtime().workspace).all(LOCAL, "stock")] == ["bad"]
 
 
+def test_own_columns_and_settings_are_taken_and_nothing_of_the_upload_stays(open_page: Open, tmp_path: Path) -> None:
+    at = open_page(PAGE)
+    content = table(tmp_path / "rows.csv", rows(), head="headline,mood").read_bytes()
+    at.file_uploader(key="training_file").set_value(("rows.csv", content, "text/csv")).run()
+    at.selectbox(key="training_column_text").set_value("headline")
+    at.selectbox(key="training_column_label").set_value("mood").run()
+    assert not at.error
+    at.text_input(key="training_out").set_value("own")
+    at.number_input(key="training_set_head_kept").set_value(0.9)
+    at.button(key="training_start").click().run()
+    assert not at.exception
+    home = session.runtime().settings.home
+    (version,) = Trained(home).versions("own")
+    assert version.run.settings == {"kept": 0.9}
+    assert sum(version.run.rows.values()) == len(rows())
+    assert list(home.rglob("rows.csv")) == []
+    end = time.monotonic() + 60
+    while not version.finished:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
 def test_broken_data_are_told_in_chinese_and_cannot_be_trained_on(open_page: Open, tmp_path: Path) -> None:
     at = open_page(PAGE, "zh")
     assert "还没有训练过模型" in words(at)

@@ -36,6 +36,8 @@ def train(plan: Plan) -> dict[str, Any]:
         model = blank(method, settings, tokenizer)
     learned, held = (rows(tokenizer, part, int(settings["max_tokens"])) for part in parts)
     collate = padded(tokenizer)
+    if plan.base is None:
+        tokenizer.model_max_length = int(settings["max_tokens"])  # what learns from this base may read no more
     if method == "masked":
         import torch
 
@@ -163,7 +165,7 @@ def rows(tokenizer: Any, records: Sequence[Record], length: int) -> list[Row]:
     """The texts one after the other, each between its ends, cut into rows that share one token with the next."""
     start, end = ends(tokenizer)
     stream: list[int] = []
-    for ids in tokenizer([r.input for r in records], add_special_tokens=False)["input_ids"]:
+    for ids in tokenizer([r.input for r in records], add_special_tokens=False, verbose=False)["input_ids"]:
         stream += [start, *ids, end]
     cut = [stream[place : place + length] for place in range(0, max(1, len(stream) - 1), length - 1)]
     return [{"input_ids": row, "labels": row} for row in cut if len(row) > 1]
