@@ -114,8 +114,8 @@ def _figures(listed: Sequence[Checked]) -> None:
         {
             t("financial_sentiment.model.sure"): [f"{b.low:.0%} – {ends[b.low]:.0%}" for b in found],
             t("financial_sentiment.items"): [b.count for b in found],
-            t("financial_sentiment.model.mean"): [b.probability for b in found],
-            t("financial_sentiment.model.was_right"): [b.right for b in found],
+            t("financial_sentiment.model.mean"): [round(b.probability, 2) for b in found],
+            t("financial_sentiment.model.was_right"): [round(b.right, 2) for b in found],
         },
         column_config={
             t("financial_sentiment.model.mean"): st.column_config.NumberColumn(format="percent"),

@@ -65,6 +65,16 @@ def test_every_part_of_the_page(open_page: Open, language: str) -> None:
     whole(at)
     assert text("preview_count", language, count=7, now=7, days=60) in words(at)
 
+    at = look_at(at, "live")
+    whole(at)
+    at.button_group(key="sentiment_feed_labels").set_value(["negative"]).run()
+    whole(at)
+    said = words(at)
+    assert text("label.negative", language) in said
+    at.multiselect(key="sentiment_feed_companies").set_value(["x-tianshu"]).run()
+    whole(at)
+    assert text("feed_none", language) in words(at), "nothing bad of it in fourteen days"
+
     at = look_at(at, "model")
     whole(at)
     assert text("model.unchecked", language) in words(at)
