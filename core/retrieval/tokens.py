@@ -49,6 +49,8 @@ QUESTION_HAN = (
 
 def normalized(text: str) -> str:
     """NFKC, lower case, Traditional to Simplified. Lengths may change: never use it for offsets."""
+    if text.isascii():  # which has nothing else to normalize
+        return text.lower()
     return unicodedata.normalize("NFKC", text).lower().translate(SIMPLIFIED)
 
 
