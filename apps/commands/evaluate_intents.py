@@ -47,7 +47,11 @@ def intents(
     data = load_labeled(test, "test", name=name)
     files = Files(baseline, gate, save, html, publish)
     _measure(
-        lambda runtime, out: _measured(runtime, out, learned, checked, data, kept, seed), files, json, _against, note=_note
+        lambda runtime, out: _measured(runtime, out, learned, checked, data, kept, seed),
+        files,
+        json,
+        _against,
+        note=_note,
     )
 
 

@@ -66,7 +66,9 @@ EMBEDDING = {
 }
 PIECE_TEXTS = 8
 PIECE_BYTES = 2_000
-BULK_BYTES = 12_000  # texts of this size and more, together, go to onnxruntime, which takes seconds to load and is faster then
+BULK_BYTES = (
+    12_000  # texts of this size and more, together, go to onnxruntime, which takes seconds to load and is faster then
+)
 QUERIES_KEPT = 512  # vectors of single queries: a search, its answer and a click on its page ask for the same one
 BULK_FACTOR = 3  # how much more it computes in the same time
 TEXT_BYTES = 2_560

@@ -59,9 +59,7 @@ def test_several_files_are_one_part_and_its_ids_are_counted_on(tmp_path: Path) -
     assert data.checksum == load_labeled([known, unknown], "test", name="banking").checksum
 
 
-@pytest.mark.parametrize(
-    ("texts", "labels", "where"), [("a\nb\n", "x\n", "few/label"), ("a\nb\n", "x\n\n", "label:2")]
-)
+@pytest.mark.parametrize(("texts", "labels", "where"), [("a\nb\n", "x\n", "few/label"), ("a\nb\n", "x\n\n", "label:2")])
 def test_lines_that_do_not_belong_together_are_named(tmp_path: Path, texts: str, labels: str, where: str) -> None:
     with pytest.raises(InputError) as caught:
         load_labeled([folder(tmp_path / "few", texts, labels)], "train")
@@ -70,7 +68,12 @@ def test_lines_that_do_not_belong_together_are_named(tmp_path: Path, texts: str,
 
 @pytest.mark.parametrize(
     ("tree", "words"),
-    [({"dev": []}, "dev"), ({"test": [["a"]]}, "test[0]"), ({"test": [["a", 3]]}, "test[0]"), ({"test": []}, "all.json")],
+    [
+        ({"dev": []}, "dev"),
+        ({"test": [["a"]]}, "test[0]"),
+        ({"test": [["a", 3]]}, "test[0]"),
+        ({"test": []}, "all.json"),
+    ],
 )
 def test_a_json_without_the_part_or_with_other_rows_is_named(tmp_path: Path, tree: object, words: str) -> None:
     (tmp_path / "all.json").write_text(json.dumps(tree), "utf-8")
@@ -81,7 +84,11 @@ def test_a_json_without_the_part_or_with_other_rows_is_named(tmp_path: Path, tre
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    for path, name in ((tmp_path / "no.csv", "no.csv"), (tmp_path / "no.json", "no.json"), (tmp_path / "empty", "seq.in")):
+    for path, name in (
+        (tmp_path / "no.csv", "no.csv"),
+        (tmp_path / "no.json", "no.json"),
+        (tmp_path / "empty", "seq.in"),
+    ):
         with pytest.raises(MissingFile) as caught:
             load_labeled([path], "test")
         assert name in str(caught.value)
