@@ -66,9 +66,8 @@ EMBEDDING = {
 }
 PIECE_TEXTS = 8
 PIECE_BYTES = 2_000
-BULK_BYTES = (
-    12_000  # texts of this size and more, together, go to onnxruntime, which takes seconds to load and is faster then
-)
+BULK_BYTES = 12_000  # texts of this size together go to onnxruntime, which takes seconds to load and is faster then
+BULK_TEXTS = 64  # and so do as many queries, however short: the examples of a classifier
 QUERIES_KEPT = 512  # vectors of single queries: a search, its answer and a click on its page ask for the same one
 BULK_FACTOR = 3  # how much more it computes in the same time
 TEXT_BYTES = 2_560
@@ -205,6 +204,8 @@ class E5Embedding:
 
     def _in_bulk(self, texts: Sequence[str], kind: EmbeddingKind) -> bool:
         """Whether onnxruntime computes them: never a single query, whose vector must not depend on what came before."""
+        if kind == "query" and len(texts) >= BULK_TEXTS:
+            return True
         if sum(len(text) for text in texts) >= BULK_BYTES:
             return len(texts) > 1 or kind == "document"
         return self._bulk is not None and (kind == "document" or len(texts) > PIECE_TEXTS)
