@@ -57,12 +57,13 @@ def falls(fused: Fused, history: History, features: Features, items: Array) -> t
     kept = history.items[None] != events[:, None]  # (events taken away, events)
     after = np.cumsum(kept[:, ::-1], axis=1)[:, ::-1] - kept  # events that remain later than each
     before = np.arange(len(history.items) - 1, -1, -1)
+    later = (after - before).astype(float)
+    moved = {decay: np.where(kept, decay**later, 0.0) for decay in {g.decay for g in fused.generators}}
     fallen = np.zeros((len(events), len(items)))
     for place, (generator, weight) in enumerate(zip(fused.generators, fused.vector().tolist(), strict=True)):
-        parts = generator.parts(history, items)
-        if not weight or not parts.any():
+        if not weight or not (parts := generator.parts(history, items)).any():
             continue
-        again = np.where(kept, generator.decay ** (after - before).astype(float), 0.0) @ parts
+        again = moved[generator.decay] @ parts
         drawn = drawn_in(again, generator.power)
         values = (drawn - features.centers[place]) / features.spreads[place]
         fallen += weight * (features.values[place, items] - values)
