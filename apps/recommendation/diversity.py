@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from apps.recommendation.log import Array
+from apps.recommendation.log import Array, dots
 
 DEFAULT = 0.5  # of the slider from 0 to 1, chosen on validation: see docs/en/recommendation.md
 POOL = 100  # best candidates the list is chosen from
@@ -59,7 +59,7 @@ class Likeness:
 
     def to(self, item: int) -> Array:
         """Of each item to one of them. Shape: ``(items,)``."""
-        near = None if self.vectors is None else np.einsum("ij,j->i", self.vectors, self.vectors[item])
+        near = None if self.vectors is None else dots(self.vectors, self.vectors[item])
         if self.tags is None:
             return near if near is not None else np.zeros(0)
         sizes, mine = np.diff(self.tags.indptr), np.zeros(self.tags.shape[1], np.float32)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from apps.recommendation.log import Array, Log, weighed
+from apps.recommendation.log import Array, Log, dots, product, weighed
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -95,14 +95,15 @@ class ItemToItem:
         if isinstance(self.matrix, np.ndarray):
             return weights * self.matrix[np.ix_(history.items, items)]
         rows = self.matrix[history.items]
-        place = np.full(rows.shape[1], -1)  # scipy's own choice of columns takes ten times as long
-        place[items] = np.arange(len(items))
+        wanted, back = np.unique(items, return_inverse=True)
+        place = np.full(rows.shape[1], -1)  # scipy's own choice of columns takes longer
+        place[wanted] = np.arange(len(wanted))
         column = place[rows.indices]
         there = column >= 0
         row = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
-        chosen = np.zeros((rows.shape[0], len(items)))
+        chosen = np.zeros((rows.shape[0], len(wanted)))
         chosen[row[there], column[there]] = rows.data[there]
-        return weights * chosen
+        return weights * chosen[:, back]
 
 
 @dataclass(frozen=True)
@@ -116,10 +117,10 @@ class Text:
 
     def scores(self, history: History) -> Array:
         taste = weighed(history.decayed(self.decay).astype(np.float32), self.vectors[history.items])
-        return np.einsum("ij,j->i", self.vectors, taste)
+        return dots(self.vectors, taste)
 
     def parts(self, history: History, items: Array) -> Array:
-        near = self.vectors[history.items] @ self.vectors[items].T
+        near = product(self.vectors[history.items], self.vectors[items].T)
         return history.decayed(self.decay)[:, None] * near
 
 

@@ -28,7 +28,7 @@ from apps.recommendation.diversity import DEFAULT, Likeness, arranged, explored,
 from apps.recommendation.fusion import evened, fit, leveled
 from apps.recommendation.generators import DAY_S, History, centered
 from apps.recommendation.helped import Help
-from apps.recommendation.log import Array, Log
+from apps.recommendation.log import Array, Log, dots
 from apps.recommendation.preferences import Said
 from apps.recommendation.reasons import Reason, falls, from_history
 from apps.recommendation.store import Store
@@ -543,7 +543,8 @@ class Recommender:
         added = np.zeros(len(found.items), np.float32)
         if found.vectors is not None:
             meaning = Meaning(self.runtime.workspace, self.runtime.embedding())
-            added += SAID * evened(found.vectors @ run(meaning.vectors([says.strip()], kind="query"))[0], 1.0)[0]
+            wish = run(meaning.vectors([says.strip()], kind="query"))[0]
+            added += SAID * evened(dots(found.vectors, wish), 1.0)[0]
         for one in said:
             if one.kind != "concept":
                 continue

@@ -76,7 +76,7 @@ def test_a_matrix_says_the_same_in_either_form() -> None:
     cells = rng.random((12, 12)).astype(np.float32) * (rng.random((12, 12)) < 0.3)
     dense = generators.ItemToItem("m", cells, 0.8)
     thin = generators.ItemToItem("m", sparse.csr_matrix(cells), 0.8)
-    history, items = History.of([4, 1, 4, 7], 0.0, np.array([1.0, 2.0, 0.5, 1.0])), np.array([11, 0, 4])
+    history, items = History.of([4, 1, 4, 7], 0.0, np.array([1.0, 2.0, 0.5, 1.0])), np.array([11, 0, 4, 11])
     assert thin.scores(history) == pytest.approx(dense.scores(history), abs=1e-6)
     assert thin.parts(history, items) == pytest.approx(dense.parts(history, items), abs=1e-6)
     assert dense.parts(history, items).sum(axis=0) == pytest.approx(dense.scores(history)[items], abs=1e-5)

@@ -84,7 +84,7 @@ def test_a_lighter_one_like_it(sample: Recommender) -> None:
     lighter = sample.recommend(says="像《星环信使》但轻松一点", n=50, diversity=0.0)
     assert "film-01" not in ids(plain)
     assert rank(lighter, "film-03") < rank(plain, "film-03") or rank(lighter, "film-03") == 0
-    assert rank(lighter, "music-11") <= 2, "its score stays near"
+    assert rank(lighter, "music-11") <= 5, "its score stays near"
     quote = next(r for p in lighter.picks for r in p.reasons if p.item.id == "film-03" and r.kind == "quote")
     assert quote.text[quote.start : quote.end].lower() in ("warm", "温馨")
 
@@ -154,7 +154,7 @@ def test_the_last_word_about_an_item_counts(sample: Recommender) -> None:
 
 def test_reasons_cite_what_is_there_and_the_rank_falls_without_it(sample: Recommender) -> None:
     fell, cited = 0, 0
-    for user in sample.people():
+    for user in (f"s{number:03d}" for number in range(1, 21)):
         mine = {event.item for event in sample.history(user)}
         whole = sample.recommend(user, n=100, diversity=0.0)
         for place, pick in enumerate(whole.picks[:10]):
@@ -169,7 +169,7 @@ def test_reasons_cite_what_is_there_and_the_rank_falls_without_it(sample: Recomm
             cited += 1
             left = [id_ for id_ in ids(without) if id_ != because]
             fell += pick.item.id not in left or left.index(pick.item.id) > place
-    assert cited >= 50
+    assert cited >= 150
     assert fell / cited >= 0.8, (fell, cited)
 
 
@@ -216,8 +216,8 @@ def test_boosts_and_exploration_are_told(sample: Recommender) -> None:
 
 
 def test_rules_leave_out_and_say_so(sample: Recommender) -> None:
-    shelf = sample.recommend("s001", n=100, filters=Filters(kinds=("book", "film"), age=11))
-    assert {pick.item.kind for pick in shelf.picks} == {"book", "film"}
+    shelf = sample.recommend("s001", n=100, filters=Filters(kinds=("book",), age=11))
+    assert {pick.item.kind for pick in shelf.picks} == {"book"}
     assert all(pick.item.age <= 11 and pick.item.stock for pick in shelf.picks)
     assert set(shelf.left_out) == {"seen", "stock", "age", "kind"}
     assert len(shelf.picks) + sum(shelf.left_out.values()) == len(sample.items())
@@ -371,11 +371,11 @@ def test_things_like_one_say_what_that_rests_on(sample: Recommender) -> None:
 def test_why_names_events_that_are_there(sample: Recommender) -> None:
     mine = {event.item for event in sample.history("s001")}
     for pick in sample.recommend("s001", n=5).picks:
-        rows = sample.why("s001", pick.item.id)
+        rows = sample.why("s001", pick.item.id, n=50)
         assert {event.item for event, _ in rows} <= mine
         assert sum(share for _, share in rows) <= 1 + 1e-9
         cited = [reason.item for reason in pick.reasons if reason.kind == "history"]
-        assert [rows[0][0].item] == cited if cited else True
+        assert set(cited) <= {event.item for event, _ in rows}
     assert sample.why("nobody", "film-01") == []
 
 
@@ -465,7 +465,7 @@ def test_the_sample_is_what_its_script_draws() -> None:
     from apps.recommendation.sample.__main__ import drawn
 
     items, found = read_items(sample.ITEMS)
-    assert found.kept == found.rows >= 150
+    assert found.kept == found.rows >= 300
     assert all(set(item.titles) == set(item.abouts) == {"zh", "en"} for item in items)
     with sample.INTERACTIONS.open(encoding="utf-8", newline="") as file:
         kept = list(csv.reader(file))[1:]
