@@ -31,9 +31,10 @@ from apps.recommendation import preferences
 from apps.recommendation.data import Event, Item
 from apps.recommendation.evaluate import MEASURES, evaluation, spoken
 from apps.recommendation.generators import History
+from apps.recommendation.lists import Shelf
 from apps.recommendation.log import SEED, Array
 from apps.recommendation.protocol import SPLITS, TOP, Case, Data, load, ranks
-from apps.recommendation.service import Recommender, Shelf
+from apps.recommendation.service import Recommender
 from core.evaluation import scoreboard
 from core.evaluation.results import Evaluation, Measure, figures
 from core.evaluation.tasks import report

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from apps.recommendation.data import Event
+from apps.recommendation.catalogue import Filters
+from apps.recommendation.data import SAMPLE, Event
 from apps.recommendation.diversity import DEFAULT
+from apps.recommendation.lists import SENTENCE_LIMIT, Shelf
 from apps.recommendation.preferences import Said
-from apps.recommendation.service import SAMPLE, SENTENCE_LIMIT, Filters, Shelf
 from apps.recommendation.views import cards, one, shop, taste
 from apps.recommendation.views.state import (
     CATALOGUE,

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from apps.recommendation import preferences, sample
-from apps.recommendation.catalogue import Catalogue
+from apps.recommendation.catalogue import Catalogue, Filters
 from apps.recommendation.data import Event
+from apps.recommendation.lists import FEEDBACK, Shelf
 from apps.recommendation.preferences import Titles, understood
-from apps.recommendation.service import FEEDBACK, Filters, Recommender, Shelf
+from apps.recommendation.service import Recommender
 from core.errors import InputError, NotFound, code_of
 from core.i18n import LANGUAGES
 
