@@ -21,8 +21,8 @@ from apps.recommendation.log import Array, dots
 
 DEFAULT = 0.5  # of the slider from 0 to 1, chosen on validation: see docs/en/recommendation.md
 POOL = 100  # best candidates the list is chosen from
-TEXT = 0.7  # of likeness; tags are the rest
-_LIKENESS, _FAME = 7.8, 0.39  # deviations of the score that full likeness, and a deviation of fame, cost at diversity 1
+TEXT = 0.3  # of likeness; tags are the rest
+_LIKENESS, _FAME = 7.2, 0.48  # deviations of the score that full likeness, and a deviation of fame, cost at diversity 1
 
 
 @dataclass(frozen=True, slots=True)
