@@ -14,6 +14,7 @@ import numpy as np
 from apps.recommendation import preferences
 from apps.recommendation.data import Item
 from apps.recommendation.diversity import Likeness, arranged
+from apps.recommendation.finding import Words
 from apps.recommendation.fusion import Fused
 from apps.recommendation.generators import DAY_S, History
 from apps.recommendation.log import Array, dots
@@ -43,6 +44,12 @@ class Catalogue:
     likeness: Likeness
     tastes: dict[str, list[str]] = field(default_factory=dict)  # tags that stand out, by person, as they are asked for
     shown: dict[tuple[Any, ...], Any] = field(default_factory=dict)  # see Recommender.shown
+
+    kept: dict[str, Any] = field(default_factory=dict)  # see Recommender.quality
+
+    @cached_property
+    def words(self) -> Words:
+        return Words(self.items)
 
     @cached_property
     def starters(self) -> list[Item]:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 import apps.i18n  # noqa: F401  (its import registers the catalogue)
-from apps.recommendation import assistant, closer, preferences, sample
+from apps.recommendation import assistant, closer, finding, preferences, sample
 from apps.recommendation.catalogue import EVERYTHING, Catalogue, Filters, boost_name, boosted, like_it
 from apps.recommendation.catalogue import allowed as allowed_items
 from apps.recommendation.closer import Shown, Similar
@@ -27,6 +27,7 @@ from apps.recommendation.data import SAMPLE, Event, Findings, Item, read_events,
 from apps.recommendation.diversity import DEFAULT, arranged, explored
 from apps.recommendation.fusion import leveled
 from apps.recommendation.generators import DAY_S
+from apps.recommendation.health import Health, health
 from apps.recommendation.helped import Help
 from apps.recommendation.learning import learnt
 from apps.recommendation.lists import (
@@ -40,10 +41,13 @@ from apps.recommendation.lists import (
     otherwise,
     spoken_for,
 )
+from apps.recommendation.quality import Quality, measured
 from apps.recommendation.reasons import Reason, from_history
 from apps.recommendation.store import Store
 from core.errors import InputError, NotFound
 from core.i18n import message
+from core.providers.sync import run
+from core.retrieval.meaning import Meaning
 from core.runtime import Runtime, open_runtime
 from core.settings import Settings
 from core.types import LOCAL, Caller
@@ -341,6 +345,56 @@ class Recommender:
         found = self.catalogue()
         events = [event for event in self.store.events(user) if event.item in found.number]
         return closer.why(found, events, self._number(found, id_), time.time())[:n]
+
+    def search(self, text: str, n: int = 10) -> list[Item]:
+        """Items by a text in Chinese or English: by their words and, where a model can read them, by meaning.
+
+        Raises:
+            InputError: the text is too long, or ``n`` is out of its range.
+        """
+        check(n, 0.0, 0.0, text)
+        found = self.catalogue()
+        if not text.strip():
+            return []
+        question = None
+        if found.vectors is not None:
+            meaning = Meaning(self.runtime.workspace, self.runtime.embedding())
+            question = run(meaning.vectors([text.strip()], kind="query"))[0]
+        numbers = finding.found(found.words, text, found.vectors, question)
+        return [found.items[number] for number in numbers[:n]]
+
+    def side_by_side(self, user: str, n: int = 5) -> dict[str, list[Item]]:
+        """The best unseen items in stock for ``user`` by every method alone and by all together (``fused``)."""
+        found, now = self.catalogue(), time.time()
+        events = [event for event in self.store.events(user) if event.item in found.number]
+        history, _, seen = histories(found, events, (), (), now)
+        allowed, _ = allowed_items(found, EVERYTHING, seen, (), now)
+        features = found.fused.features(history)
+        scores = {"fused": found.fused.scores(history, features)}
+        scores |= dict(zip((g.name for g in found.fused.generators), features.values, strict=True))
+        return {
+            name: [found.items[i] for i in allowed[np.argsort(-of[allowed], kind="stable")[:n]].tolist() if of.any()]
+            for name, of in scores.items()
+        }
+
+    def health(self) -> Health:
+        """What the data of this catalogue have and lack."""
+        return health(self.catalogue())
+
+    def quality(self) -> Quality:
+        """How good lists would have been, measured once for a fit; see :mod:`apps.recommendation.quality`.
+
+        Raises:
+            InputError: nobody has two events.
+        """
+        found = self.catalogue()
+        if "quality" not in found.kept:
+            found.kept["quality"] = measured(found, self._name)
+        return found.kept["quality"]
+
+    def measured_already(self) -> bool:
+        """Whether :meth:`quality` of this fit is there without a wait."""
+        return "quality" in self.catalogue().kept
 
     # --- the shop ---------------------------------------------------------------------------------
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from apps.recommendation import preferences, sample
+from apps.recommendation import finding, preferences, sample
 from apps.recommendation.catalogue import Catalogue, Filters
-from apps.recommendation.data import Event
+from apps.recommendation.data import Event, Item
 from apps.recommendation.lists import FEEDBACK, Shelf
 from apps.recommendation.preferences import Titles, understood
 from apps.recommendation.service import Recommender
@@ -56,8 +56,6 @@ def test_what_a_sentence_says(sample: Recommender, sentence: str, wanted: set[tu
 
 
 def test_titles_are_found_as_people_write_them() -> None:
-    from apps.recommendation.data import Item
-
     titles = Titles([Item("1", {"": "Matrix, The (1999)"}), Item("2", {"": "Up (2009)"}), Item("3", {"": "Matrix"})])
     assert [id_ for _, _, id_ in titles.find("I loved the matrix")] == ["1"]
     assert [id_ for _, _, id_ in titles.find('I give "Up" a ten')] == ["2"]
@@ -471,3 +469,59 @@ def test_the_sample_is_what_its_script_draws() -> None:
     with sample.INTERACTIONS.open(encoding="utf-8", newline="") as file:
         kept = list(csv.reader(file))[1:]
     assert kept == [[str(cell) for cell in row] for row in drawn(items)]
+
+
+# --- the catalogue, its data, its methods ---------------------------------------------------------
+
+
+def test_the_catalogue_is_searched_by_words_and_by_meaning(sample: Recommender) -> None:
+    assert sample.search("detective cat", 3)[0].id == "film-17"
+    assert "game-09" in [item.id for item in sample.search("frogs and water lilies", 5)], (
+        "only the Chinese text says so"
+    )
+    assert sample.search("   ") == []
+    words = finding.Words([Item("a", {"": "Green tea"}), Item("b", {"": "Black tea, strong tea"})])
+    assert list(words.scores("green")) == [0]
+    assert words.scores("tea")[1] > words.scores("tea")[0] > 0
+    assert finding.found(words, "coffee", None, None) == []
+    assert finding.found(words, "绿茶 tea", None, None) == [1, 0]
+
+
+def test_methods_stand_side_by_side(sample: Recommender) -> None:
+    lists = sample.side_by_side("s001", 5)
+    assert set(lists) == {"fused", *(g.name for g in sample.catalogue().fused.generators)}
+    mine = {event.item for event in sample.history("s001")}
+    assert all(not mine & {item.id for item in items} for items in lists.values())
+    assert all(item.stock for items in lists.values() for item in items)
+    plain = sample.recommend("s001", n=5, diversity=0.0)
+    assert [item.id for item in lists["fused"]] == ids(plain)
+    nobody = sample.side_by_side("nobody", 3)
+    assert nobody["ease"] == []
+    assert len(nobody["recent"]) == 3
+
+
+def test_health_counts_what_is_missing(own: Recommender, tmp_path: Path) -> None:
+    (tmp_path / "items.csv").write_text(
+        "id,title,tags,year,kind,stock\na,A,x,2001,book,1\nb,B,,,book,0\nc,C,x,2002,film,1\nd,D,x,2003,film,1\n"
+    )
+    rows = [f"u{n},{item},{n * 100_000}" for n, item in enumerate("aaabba", 1)] + ["u1,a,900000", "u1,c,900001"]
+    (tmp_path / "events.csv").write_text("user,item,timestamp\n" + "\n".join(rows) + "\n")
+    own.import_files(tmp_path / "items.csv", tmp_path / "events.csv")
+    found = own.health()
+    assert (found.items, found.people, found.events) == (4, 6, 8)
+    assert (found.untold, found.untagged, found.undated, found.out_of_stock) == (4, 1, 1, 1)
+    assert (found.untaken, found.rare, found.repeated, found.newcomers) == (1, 2, 1, 6)
+    assert (found.first, found.last) == (100_000.0, 900_001.0)
+    assert found.top_share == pytest.approx(5 / 8)
+    assert not found.rated
+    assert not found.reads_text
+    assert found.kinds == {"book": (2, 7), "film": (2, 1)}
+
+
+def test_quality_needs_somebody_with_two_events(own: Recommender, tmp_path: Path) -> None:
+    (tmp_path / "items.csv").write_text("id,title\na,A\n")
+    (tmp_path / "events.csv").write_text("user,item\nu,a\n")
+    own.import_files(tmp_path / "items.csv", tmp_path / "events.csv")
+    assert not own.measured_already()
+    with pytest.raises(InputError):
+        own.quality()
