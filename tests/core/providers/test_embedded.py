@@ -21,6 +21,8 @@ from core.providers import embedded, verified
 from core.providers.embedded import CHAT, EMBEDDING, TEXT_BYTES, clipped, find_file, memory_needed, pieces, verify
 from core.providers.gguf import GgufChat
 from core.providers.registry import open_model
+from core.providers.sync import run
+from core.runtime import Runtime
 from core.settings import Settings
 from core.types import Done, Options, TextDelta, user
 from tests.core.providers.tiny_gguf import write_gguf
@@ -236,6 +238,27 @@ def test_a_query_is_computed_once(settings: Settings, monkeypatch: pytest.Monkey
         asyncio.run(model.embed([text], kind="query"))
     assert computed == ["a", "a", "b", "c", "b"], "the one asked for longest ago is forgotten"
     asyncio.run(model.aclose())
+
+
+def test_a_process_that_stays_answers_queries_by_the_fast_engine(settings: Settings) -> None:
+    def asked(runtime: Runtime, text: str) -> np.ndarray:
+        vector: np.ndarray = run(runtime.embedding().embed([text], kind="query"))[0]
+        return vector
+
+    with Runtime(settings) as runtime, Runtime(settings) as other:
+        run(runtime.embedding().embed(["A long document. " * 20] * 60, kind="document"))
+        for text in ("保修多久？", "How long is the guarantee?"):
+            assert np.array_equal(asked(runtime, text), asked(other, text)), "documents before change no query's vector"
+        runtime.warm().join()
+        for text in ("保修多久呢？", "Is there a guarantee?"):
+            assert 0.99 < float(asked(runtime, text) @ asked(other, text)) < 0.99999, "two engines, one meaning"
+        with Runtime(settings) as again:
+            again.warm().join()
+            assert np.array_equal(asked(runtime, "Is there a guarantee?"), asked(again, "Is there a guarantee?"))
+        runtime.reload(settings)
+        deadline = time.monotonic() + 30
+        while np.array_equal(asked(runtime, f"waited {(now := time.monotonic())}"), asked(other, f"waited {now}")):
+            assert now < deadline, "a runtime that was reloaded is not warm again"
 
 
 def test_long_lists_are_cut_into_short_pieces() -> None:
