@@ -86,7 +86,9 @@ def _three(into: Path, head: Sequence[str], parts: Iterable[Sequence[Sequence[st
     return paths[0], paths[1], paths[2]
 
 
-def run(runtime: Runtime, recipe: str, out: str, files: Sequence[Path | None], base: str, settings: dict[str, str]) -> Version:
+def run(
+    runtime: Runtime, recipe: str, out: str, files: Sequence[Path | None], base: str, settings: dict[str, str]
+) -> Version:
     """One run, gone on with where it was."""
     train, validation, test = files
     if train is None:
@@ -157,7 +159,9 @@ def main() -> int:
             from benchmarks.training_texts import file as own_text
 
             text = own_text(into)
-            made = [run(runtime, r, f"own-{r}", (text, None, None), "", {**SIZE[r], **settings}) for r in ("causal", "lstm")]
+            made = [
+                run(runtime, r, f"own-{r}", (text, None, None), "", {**SIZE[r], **settings}) for r in ("causal", "lstm")
+            ]
         else:
             from benchmarks.training_talks import files as talks
 

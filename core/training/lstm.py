@@ -21,10 +21,10 @@ class LstmConfig(PretrainedConfig):
         self.vocab_size, self.width, self.layers, self.dropout = vocab_size, width, layers, dropout
 
 
-class LstmLanguageModel(PreTrainedModel):  # type: ignore[misc]
+class LstmLanguageModel(PreTrainedModel):
     config_class = LstmConfig
-    _tied_weights_keys: ClassVar[dict[str, str]] = {"out.weight": "embedding.weight"}
-    all_tied_weights_keys: ClassVar[dict[str, str]] = {"out.weight": "embedding.weight"}
+    _tied_weights_keys: ClassVar[dict[str, str]] = {"out.weight": "embedding.weight"}  # type: ignore[misc]
+    all_tied_weights_keys: ClassVar[dict[str, str]] = {"out.weight": "embedding.weight"}  # type: ignore[misc]
 
     def __init__(self, config: LstmConfig) -> None:
         super().__init__(config)

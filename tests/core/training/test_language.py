@@ -49,7 +49,7 @@ def story(path: Path, sentences: int = 160) -> Path:
 
 def circle(path: Path) -> Path:
     """Paragraphs in which each word follows from the one before."""
-    said = "red lamp on the blue tent by a green kettle".split()
+    said = ["red", "lamp", "on", "the", "blue", "tent", "by", "a", "green", "kettle"]
     made = [" ".join(said[(at + n) % len(said)] for n in range(length)) for at in range(10) for length in range(4, 24)]
     random.Random(5).shuffle(made)
     path.write_text("\n\n".join(made), "utf-8")
