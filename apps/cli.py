@@ -15,6 +15,7 @@ from apps.commands import (
     documents,
     evaluate,
     models,
+    new,
     pages,
     recommend,
     search,
@@ -87,6 +88,7 @@ app.add_typer(words.dictionary)
 app.add_typer(recommend.app)
 app.add_typer(evaluate.app)
 app.add_typer(train.app)
+app.add_typer(new.app)
 
 
 def main() -> None:

@@ -233,7 +233,10 @@ def test_a_second_opinion_is_asked_for_and_shown(open_page: Open, tmp_path: Path
     assert text("second.title", "en") in words(at)
 
 
-def test_a_folder_is_watched_in_the_background(open_page: Open, tmp_path: Path) -> None:
+def test_a_folder_is_watched_in_the_background(
+    open_page: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "WATCH_EVERY_S", 0.2)
     incoming = tmp_path / "incoming"
     incoming.mkdir()
     (incoming / "bad.csv").write_text("name\nx\n", "utf-8")
