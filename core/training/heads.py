@@ -162,11 +162,10 @@ class Head:
 
         if embedding.name != self.embedding:
             raise InputError(reason="bad_value", name="embedding", value=embedding.name, allowed=self.embedding)
+        vectors = np.asarray(await embedding.embed(list(texts), kind="query"), np.float32)
         found: list[Prediction] = []
         for start in range(0, len(texts), _BATCH):
-            part = list(texts[start : start + _BATCH])
-            vectors = np.asarray(await embedding.embed(part, kind="query"), np.float32)
-            found += self.judge(part, vectors)
+            found += self.judge(texts[start : start + _BATCH], vectors[start : start + _BATCH])
         return found
 
     def judge(self, texts: Sequence[str], vectors: np.ndarray) -> list[Prediction]:
