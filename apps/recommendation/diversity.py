@@ -19,7 +19,7 @@ import numpy as np
 
 from apps.recommendation.log import Array, dots
 
-DEFAULT = 0.5  # of the slider from 0 to 1, chosen on validation: see docs/en/recommendation.md
+DEFAULT = 0.5  # of the slider from 0 to 1, chosen on validation: docs/decisions/0027
 POOL = 100  # best candidates the list is chosen from
 TEXT = 0.3  # of likeness; tags are the rest
 _LIKENESS, _FAME = 7.2, 0.48  # deviations of the score that full likeness, and a deviation of fame, cost at diversity 1
