@@ -1,7 +1,7 @@
 """Talk with this shop's assistant in the terminal.
 
-    python -m apps.customer_service.starter                       # a conversation; an empty line ends it
-    python -m apps.customer_service.starter "几天内可以退货？"      # one question
+python -m apps.customer_service.starter                       # a conversation; an empty line ends it
+python -m apps.customer_service.starter "几天内可以退货？"      # one question
 """
 
 from __future__ import annotations

@@ -111,7 +111,8 @@ def test_it_learns_its_own_intent_and_its_own_refusal_is_said(own: Settings, mon
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("nowhere", "touchstone new support"), ("json", "TOOLS, POLICY"), ("teahouse.nowhere", "new support")]
+    ("name", "words"),
+    [("nowhere", "touchstone new support"), ("json", "TOOLS, POLICY"), ("teahouse.nowhere", "new support")],
 )
 def test_a_setting_that_names_no_shop_is_told(own: Settings, name: str, words: str) -> None:
     with pytest.raises(InvalidSetting) as caught:

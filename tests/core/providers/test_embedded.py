@@ -280,7 +280,9 @@ async def test_many_short_queries_are_computed_in_bulk_and_one_is_not(
     model = embedded.open_embedding("e5", engine="embedded", settings=settings)
     used: list[tuple[str, bool]] = []
     monkeypatch.setattr(
-        model, "_compute", lambda texts, kind, bulk: used.append((kind, bulk)) or np.zeros((len(texts), 384), np.float32)
+        model,
+        "_compute",
+        lambda texts, kind, bulk: used.append((kind, bulk)) or np.zeros((len(texts), 384), np.float32),
     )
     for texts in (["one"], ["two"] * 8, ["many"] * embedded.BULK_TEXTS, ["long " * 3000]):
         await model.embed(texts, kind="query")
