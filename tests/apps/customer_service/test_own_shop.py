@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from streamlit.testing.v1 import AppTest
 from typer.testing import CliRunner
 
 from apps.cli import app
@@ -21,7 +20,6 @@ from core.settings import Settings, load_settings, override
 from core.types import LOCAL
 
 NAME = "teahouse"
-VIEW = Path(__file__).parents[3] / "apps/customer_service/views/chat_page.py"
 
 
 @pytest.fixture
