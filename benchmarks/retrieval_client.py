@@ -9,7 +9,6 @@ peers' own environment.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import sys
@@ -43,6 +42,7 @@ class Corpus:
 
 
 def touchstone(corpus: Corpus) -> System:
+    from core.providers.sync import run
     from core.retrieval.library import Library
     from core.workspace import Workspace
 
@@ -63,11 +63,10 @@ def touchstone(corpus: Corpus) -> System:
             await index.add_text(text, f"{id_}.txt", title=title, embed=False)
         await index.embed_pending()
 
-    asyncio.run(write())
-    runner = asyncio.Runner()
+    run(write())
 
     def find(question: str) -> list[str]:
-        found = runner.run(index.find(question, TOP_K))
+        found = run(index.find(question, TOP_K))
         return [hit.passage.source.removesuffix(".txt") for hit in found.hits]
 
     return find

@@ -3,6 +3,7 @@
     classification   SEntFiN, a subset: head, frozen, lora, full on all-MiniLM-L6-v2, TF-IDF with SVM beside
     embedding        AFQMC pairs (Chinese customer questions): all-MiniLM-L6-v2 before and after
     chat             SmolLM2-135M on conversations about the sample shop, before and after
+    language         causal and LSTM from nothing on the project's own text, n-grams of bytes beside; bits per byte
 
 ``--test`` judges on the published test rows, once; without it on rows of the training part, to choose settings.
 A run that was stopped goes on when the command is given again, so a long one can be run in pieces.
@@ -28,6 +29,10 @@ from core.training import work
 from core.training.store import Trained, Version
 
 ROWS = {"classification": 1000, "embedding": 3000}
+SIZE = {
+    "causal": {"vocabulary": "2000", "width": "192", "layers": "3", "epochs": "12", "learning_rate": "0.002"},
+    "lstm": {"vocabulary": "2000", "epochs": "12"},
+}  # for some 300 kB of text and minutes of two processors
 
 
 def minilm() -> str:
@@ -81,9 +86,13 @@ def _three(into: Path, head: Sequence[str], parts: Iterable[Sequence[Sequence[st
     return paths[0], paths[1], paths[2]
 
 
-def run(runtime: Runtime, recipe: str, out: str, files: Sequence[Path], base: str, settings: dict[str, str]) -> Version:
+def run(
+    runtime: Runtime, recipe: str, out: str, files: Sequence[Path | None], base: str, settings: dict[str, str]
+) -> Version:
     """One run, gone on with where it was."""
     train, validation, test = files
+    if train is None:
+        raise ValueError("nothing to learn from")
     prepared = work.prepare(
         runtime, recipe, train, out=out, base=base, settings=settings, validation=validation, test=test
     )
@@ -120,7 +129,7 @@ def show(versions: Sequence[Version]) -> None:
                     f"    {row.measure}: {row.difference:+.4f} ({row.low:+.4f} to {row.high:+.4f}), p {row.p:.4f}: {row.verdict}\n"
                 )
     for one, version in zip(made[1:], versions[1:], strict=True):
-        gate = compare(report("", [one.evaluations[0]]), report("", [made[0].evaluations[0]]), measures=["accuracy", "macro_f1"])  # fmt: skip
+        gate = compare(report("", [one.evaluations[0]]), report("", [made[0].evaluations[0]]), measures=[n for n in ("accuracy", "macro_f1", "bits_per_byte") if n in one.evaluations[0].figures])  # fmt: skip
         for row in gate.rows:
             sys.stdout.write(
                 f"{version.run.recipe} against {versions[0].run.recipe}, {row.measure}: {row.difference:+.4f} ({row.low:+.4f} to {row.high:+.4f}), p {row.p:.4f}\n"
@@ -129,7 +138,7 @@ def show(versions: Sequence[Version]) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
-    parser.add_argument("part", choices=("classification", "embedding", "chat"))
+    parser.add_argument("part", choices=("classification", "embedding", "chat", "language"))
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of public data")
     parser.add_argument("--only", help="these recipes, with commas between")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
@@ -146,6 +155,13 @@ def main() -> int:
         elif given.part == "embedding":
             files = embedding(given.data, into, given.test)
             made = [run(runtime, "embedding", f"afqmc-{kind}", files, minilm(), settings)]
+        elif given.part == "language":
+            from benchmarks.training_texts import file as own_text
+
+            text = own_text(into)
+            made = [
+                run(runtime, r, f"own-{r}", (text, None, None), "", {**SIZE[r], **settings}) for r in ("causal", "lstm")
+            ]
         else:
             from benchmarks.training_talks import files as talks
 

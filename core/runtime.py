@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from core.contracts import ChatModel, DecisionModel, EmbeddingModel, Reranker
+from core.errors import TouchstoneError
 from core.providers.openmp import be_polite
 from core.providers.registry import open_model
 from core.settings import Settings, load_settings
 from core.telemetry.ledger import Ledger, Recorded, RecordedEmbedding, RecordedReranker
 from core.types import Example
 from core.workspace import Workspace
+
+log = logging.getLogger(__name__)
 
 _TRAINED = "trained:"
 
@@ -28,6 +32,7 @@ class Runtime:
         self.ledger = Ledger(self.workspace)
         self._models: dict[tuple[str, str], Any] = {}
         self._served: dict[str, str] = {}  # trained:NAME -> trained:NAME@VERSION, as last asked for
+        self._is_warm = False  # and stays so when the models are opened anew
         self._lock = threading.RLock()
 
     def chat(self, name: str | None = None) -> ChatModel:
@@ -39,6 +44,24 @@ class Runtime:
 
     def embedding(self, name: str | None = None) -> EmbeddingModel:
         return self._model("embedding", name or self.settings.model("embedding"))
+
+    def warm(self) -> threading.Thread:
+        """Get ready for many questions, in a thread: the embedded model answers each in a fifth of the time then.
+
+        Pages do so; a server of yours should. It takes memory (400 MB) and a second of computing.
+        """
+        self._is_warm = True
+        thread = threading.Thread(target=self._warm, name="touchstone-warm", daemon=True)
+        thread.start()
+        return thread
+
+    def _warm(self) -> None:
+        from core.providers.sync import run
+
+        try:
+            run(self.embedding().warm())  # type: ignore[attr-defined]  # RecordedEmbedding
+        except TouchstoneError as error:  # whoever asks the model is told
+            log.warning("the embedding model is not warm: %s", error)
 
     def decision(
         self,
@@ -76,13 +99,15 @@ class Runtime:
         fresh = settings or load_settings(self.settings.folder).with_values(**self.settings.this_run)
         workspace = self.workspace if fresh.home == self.settings.home else Workspace.open(fresh.home)
         with self._lock:
-            old, self._models = self._models, {}
+            old, self._models, warm = self._models, {}, self._is_warm
             self.settings = fresh
             if workspace is not self.workspace:
                 self.ledger.close()
                 self.workspace.close()
                 self.workspace, self.ledger = workspace, Ledger(workspace)
         _close_models(old)
+        if warm:
+            self.warm()
 
     def close(self) -> None:
         with self._lock:

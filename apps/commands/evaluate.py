@@ -49,6 +49,7 @@ PUBLISHED = {  # of each task, in the scoreboard
     "retrieval": ("ndcg@10", "success@1", "recall@100"),
     "answers": ("answered", "supported", "unsupported_at_60%", "refused", "refused_at_10%", "ece"),
     "recommendation": ("hr@10", "ndcg@10"),
+    "financial sentiment": ("accuracy", "weighted_f1", "macro_f1", "ece", "accuracy_at_80"),
     "intents": ("accuracy", "in_scope_accuracy", "oos_recall", "oos_precision", "ece"),
 }
 
@@ -337,7 +338,7 @@ class Files:
                 if name in main.figures
             ]
             figures = [replace(f, note=note) for f in scoreboard.published(main.task, made, main, wanted)]
-            yield scoreboard.save(self.publish, f"{main.task}-{main.data}", figures)
+            yield scoreboard.save(self.publish, f"{main.task}-{main.data}".replace(" ", "-"), figures)
 
 
 def _measure(

@@ -17,7 +17,8 @@ from core.i18n import message
 
 if TYPE_CHECKING:
     from apps.recommendation.data import Findings
-    from apps.recommendation.service import Recommender, Shelf
+    from apps.recommendation.lists import Shelf
+    from apps.recommendation.service import Recommender
 
 app = typer.Typer(
     name="recommend", cls=Group, help="cli.recommend.about", no_args_is_help=True, rich_markup_mode=None, add_completion=False
@@ -69,8 +70,8 @@ def top(
     catalogue: Catalogue = "own",
     json: Json = False,
 ) -> None:
+    from apps.recommendation.catalogue import Filters
     from apps.recommendation.diversity import DEFAULT
-    from apps.recommendation.service import Filters
 
     with _opened(catalogue, json) as (service, out):
         if user is None and not says and not likes:

@@ -22,7 +22,17 @@ if TYPE_CHECKING:
     from core.training.store import Version
     from core.training.work import Prepared
 
-RECIPES = ("head", "frozen", "lora", "full", "embedding", "chat")  # the files of core/training/recipes
+RECIPES = (
+    "head",
+    "frozen",
+    "lora",
+    "full",
+    "embedding",
+    "chat",
+    "causal",
+    "masked",
+    "lstm",
+)  # the files of core/training/recipes
 
 app = typer.Typer(
     name="train", cls=Group, help="cli.train.about", no_args_is_help=True, rich_markup_mode=None, add_completion=False
@@ -210,13 +220,15 @@ def promote(
 
 @app.command("rollback", cls=Command, help="cli.train.rollback.about")
 def rollback(name: Name, json: Json = False) -> None:
+    from apps.customer_service.intents import SHIPPED
     from core.settings import load_settings
     from core.training.store import Trained
 
     settings = load_settings()
     out = out_of(settings, json)
-    step = Trained(settings.home).rollback(name, by="local")
-    out.say(out.t("train.rollback.done", name=name, version=step.version))
+    step = Trained(settings.home).rollback(name, by="local", shipped=name in SHIPPED)
+    key = "done" if step.version else "shipped"
+    out.say(out.t(f"train.rollback.{key}", name=name, version=step.version))
     out.document({"name": name, "version": step.version})
 
 
@@ -258,6 +270,27 @@ def explain(
         near.add_row(plain(row.text)[:100], plain(row.label), f"{row.similarity:.2f}")
     out.show(near)
     out.document(asdict(found))
+
+
+@app.command("write", cls=Command, help="cli.train.write.about")
+def write(
+    name: Name,
+    text: Annotated[str, typer.Argument(help="cli.train.write.text", metavar="TEXT")],
+    version: Number = None,
+    tokens: Annotated[int, typer.Option("--tokens", min=1, max=2000, help="cli.train.write.tokens")] = 60,
+    seed: Annotated[int | None, typer.Option("--seed", help="cli.train.write.seed")] = None,
+    json: Json = False,
+) -> None:
+    from core.runtime import open_runtime
+    from core.training.store import Trained
+    from core.training.texts import written
+
+    with open_runtime() as runtime:
+        out, store = out_of(runtime.settings, json), Trained(runtime.settings.home)
+        chosen = store.version(name, version if version is not None else store.serving(name))
+        made = asyncio.run(written(chosen, runtime.settings, text, tokens=tokens, seed=seed))
+    out.say(made)
+    out.document({"model": chosen.served_as, "text": made})
 
 
 @app.command("export", cls=Command, help="cli.train.export.about")
@@ -304,7 +337,14 @@ def _tell_start(out: Out, prepared: Prepared) -> None:
             )
         )
     key = "train.resumes" if prepared.resumed else "train.begins"
-    out.say(out.t(key, name=prepared.version.served_as, recipe=run.recipe, base=run.base or run.embedding))
+    out.say(
+        out.t(
+            key,
+            name=prepared.version.served_as,
+            recipe=run.recipe,
+            base=run.base or run.embedding or out.t("train.scratch"),
+        )
+    )
 
 
 def _tell_made(out: Out, made: Version) -> None:

@@ -27,6 +27,9 @@ EMBEDDING = "embedded:e5"
 INTENTS = "support-intents"  # a trained head of this name takes the shipped one's place
 
 
+SHIPPED = frozenset({INTENTS})  # names under which the program brings a model: those have a way back to it
+
+
 class Intents:
     """Opens the head at its first use, and another one when ``trained:support-intents`` is promoted or rolled back."""
 

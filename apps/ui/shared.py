@@ -11,6 +11,8 @@ import streamlit as st
 from apps.ui import session
 from core.runtime import Runtime
 
+WARM_AFTER = 8  # runs of a page's script: whoever stays as long goes on asking
+
 
 class Service(Protocol):
     @property
@@ -32,16 +34,20 @@ class Shared(Generic[T]):
         self._opened, self._preparing = opened, preparing
         self._service: T | None = None
         self._lock = threading.Lock()
+        self._uses = 0
 
     def __call__(self) -> T:
         runtime = session.runtime()
         found = self._service
         if found is not None and found.runtime is runtime:
+            self._uses += 1
+            if self._uses == WARM_AFTER:
+                runtime.warm()
             return found
         with self._lock:
             if self._service is None or self._service.runtime is not runtime:
                 with st.spinner(session.t(self._preparing)):
-                    self._service = self._opened(runtime)
+                    self._service, self._uses = self._opened(runtime), 0
             return self._service
 
     def forget(self) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Coroutine
+import tempfile
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import streamlit as st
 
 from apps import training_data
 from apps.background import Background
+from apps.customer_service.intents import SHIPPED
 from apps.ui import look, session, states
 from apps.ui.inert import inert
 from apps.ui.session import t
@@ -23,12 +25,13 @@ from core.training import promotion, work
 from core.training.checks import DataReport, examine
 from core.training.classifiers import open_classifier
 from core.training.corrections import Corrections
+from core.training.data import COLUMNS, PAIR_OF_TURNS, Kind, columns_of
 from core.training.explain import Explanation, explain
 from core.training.loop import Log
-from core.training.recipes import recipe, recipes
+from core.training.recipes import LIMITS, Recipe, recipe, recipes
 from core.training.store import Trained, Version
 
-ORDER = ("head", "frozen", "lora", "full", "embedding", "chat")
+ORDER = ("head", "frozen", "lora", "full", "embedding", "chat", "causal", "masked", "lstm")
 COLORS = {"error": "red", "warning": "orange", "note": "gray"}
 SIGNS = {"better": ":green-badge[{}]", "worse": ":red-badge[{}]"}
 LIMIT_MB = 50
@@ -40,14 +43,48 @@ def background() -> Background:
     return Background()
 
 
-def kept(name: str, content: bytes) -> Path:
-    """The uploaded file in the workspace, under a name that its content decides: the same file resumes the same run."""
-    folder = session.runtime().settings.home / "training_files" / hashlib.sha256(content).hexdigest()[:16]
-    path = folder / (Path(name).name or "data.csv")
-    if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
+@contextmanager
+def as_file(name: str, content: bytes) -> Iterator[Path]:
+    """The uploaded file on disk while it is read; a run keeps rows of its own, so nothing of it stays."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / (Path(name).name or "data.csv")
         path.write_bytes(content)
-    return path
+        yield path
+
+
+def mapping(path: Path, kind: Kind) -> dict[str, str]:
+    """The user's columns for ours, asked for where the table does not name them as we do."""
+    there = columns_of(path)
+    wanted = [*COLUMNS[kind], *(PAIR_OF_TURNS if kind == "conversations" else ())]
+    missing = [ours for ours in wanted if ours not in there]
+    if not there or not missing or (kind == "conversations" and len(missing) < len(wanted)):
+        return {}
+    found = {}
+    st.caption(t("training_page.mapping"))
+    with st.container(horizontal=True):
+        for ours in missing:
+            options = ["", *there]
+            found[ours] = st.selectbox(
+                ours,
+                options,
+                key=f"training_column_{ours}",
+                format_func=lambda name: name or t("training_page.as_named"),
+            )
+    return {ours: theirs for ours, theirs in found.items() if theirs}
+
+
+def settings_of(chosen: Recipe) -> dict[str, str]:
+    """What was changed of the recipe's settings."""
+    changed = {}
+    with st.expander(t("training_page.settings"), icon=":material/tune:"), st.grid("auto", min_column_width=130):
+        for name, value in chosen.settings.items():
+            kind = type(value)
+            low, high = (kind(limit) for limit in LIMITS[name])
+            options: dict[str, Any] = {"step": 1} if kind is int else {"step": value / 10 or 0.01, "format": "%g"}
+            given = st.number_input(name, low, high, value, key=f"training_set_{chosen.name}_{name}", **options)
+            if given != value:
+                changed[name] = str(kind(given))
+    return changed
 
 
 def draw_check(found: DataReport) -> None:
@@ -63,11 +100,13 @@ def draw_check(found: DataReport) -> None:
         st.caption(f"{look.ICONS['ok']} {t('training_page.clean')}")
 
 
-def begin(path: Path, chosen: str, name: str, base: str) -> None:
+def begin(
+    path: Path, chosen: str, name: str, base: str, columns: Mapping[str, str], settings: Mapping[str, str]
+) -> None:
     """Check everything in this run of the page, then learn in the background."""
     runtime = session.runtime()
     who = session.caller()
-    prepared = work.prepare(runtime, chosen, path, out=name, base=base, caller=who)
+    prepared = work.prepare(runtime, chosen, path, out=name, base=base, settings=settings, columns=columns, caller=who)
 
     def learn(_: Callable[[Progress], None]) -> Coroutine[Any, Any, Version]:
         return work.train(runtime, prepared, caller=who)
@@ -84,21 +123,22 @@ def new_run() -> None:
     labels = {name: f"{name} · {t(f'cli.train.recipe.{name}')}" for name in names}
     chosen = st.selectbox(t("training_page.recipe"), names, key="training_recipe", format_func=labels.__getitem__)
     file = st.file_uploader(
-        t("training_page.file"), type=["csv", "tsv", "jsonl"], key="training_file", max_upload_size=LIMIT_MB,
+        t("training_page.file"), type=["csv", "tsv", "jsonl", "txt", "md"], key="training_file", max_upload_size=LIMIT_MB,
         help=t("cli.train.data"),
     )  # fmt: skip
     if file is None:
         st.caption(t(f"training_page.columns.{recipe(chosen).kind}"))
         return
-    path = kept(file.name, file.getvalue())
-    with guarded():
-        found = examine(path, recipe(chosen).kind)
+    with as_file(file.name, file.getvalue()) as path, guarded():
+        columns = mapping(path, recipe(chosen).kind)
+        found = examine(path, recipe(chosen).kind, columns=columns)
         draw_check(found)
         with st.form("training_form", border=True):
             name = st.text_input(t("training_page.name"), key="training_out", placeholder="tickets").strip()
             base = st.text_input(t("training_page.base"), key="training_base", help=t("cli.train.base")).strip()
+            settings = settings_of(recipe(chosen))
             if st.form_submit_button(t("training_page.start"), key="training_start", disabled=not found.ok):
-                begin(path, chosen, name, base)
+                begin(path, chosen, name, base, columns, settings)
 
 
 @st.fragment(run_every=1.0)
@@ -189,8 +229,9 @@ def act(version: Version, store: Trained) -> None:
             st.session_state["training_note"] = (key, {"name": name, "version": number, "against": against}, gate.rows)
             st.rerun()
         if back:
-            step = store.rollback(name, by=session.caller().user)
-            st.session_state["training_note"] = ("rolled_back", {"name": name, "version": step.version}, ())
+            step = store.rollback(name, by=session.caller().user, shipped=name in SHIPPED)
+            said = "rolled_back" if step.version else "shipped"
+            st.session_state["training_note"] = (said, {"name": name, "version": step.version}, ())
             st.rerun()
     if note := st.session_state.pop("training_note", None):
         key, params, found = note

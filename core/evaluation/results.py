@@ -34,9 +34,13 @@ STATISTICS: dict[str, Callable[..., float]] = {
     "aupr": labels.aupr,
     "ece": labels.ece,
     "perplexity": lambda nll, tokens: float(np.exp(nll.sum() / tokens.sum())),
+    "bits": lambda nll, units: float(nll.sum() / units.sum() / np.log(2)),
     "aurc": selective.aurc,
     "coverage_at_risk": selective.coverage_at_risk,
     "risk_at_coverage": selective.risk_at_coverage,
+    "accuracy_at_coverage": lambda confidence, right, share: (
+        1.0 - selective.risk_at_coverage(confidence, 1.0 - right, share)
+    ),
     "refusals_at": lambda answerable, confidence, share: (
         selective.refusal_at(confidence[answerable > 0], confidence[answerable <= 0], share).refusals
     ),

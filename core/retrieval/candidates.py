@@ -11,7 +11,7 @@ from core.retrieval import fuse, keyword, tokens
 from core.retrieval.allowed import Allowed
 from core.retrieval.names import Names
 from core.retrieval.search import VectorLeg
-from core.retrieval.segments import View
+from core.retrieval.segment_views import View
 
 if TYPE_CHECKING:
     import numpy as np

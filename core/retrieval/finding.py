@@ -17,7 +17,7 @@ from core.retrieval.names import Names
 from core.retrieval.options import SearchOptions
 from core.retrieval.records import Found
 from core.retrieval.search import IndexFailed, VectorLeg
-from core.retrieval.segments import View
+from core.retrieval.segment_views import View
 from core.types import Hit, Passage
 from core.workspace import Workspace
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from core.retrieval import segments, split, tokens, vocabulary
 from core.retrieval.postings import TENTHS, hashed
-from core.retrieval.segments import Held, Live, Term, View
+from core.retrieval.segment_views import Held, Live, Term, View
 
 if TYPE_CHECKING:
     import numpy as np
@@ -159,8 +159,7 @@ def matched(
                 if (postings := term.parts[i]) is not None and len(ordinals):
                     for at in where[_positions(postings[0], ordinals)[1]].tolist():
                         found[asked[at]].append(name)
-    order = {term: i for i, term in enumerate(distinct)}
-    return {number: tuple(sorted(there, key=order.__getitem__)) for number, there in found.items()}
+    return {number: tuple(there) for number, there in found.items()}
 
 
 def document_frequency(

@@ -18,10 +18,10 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from core.retrieval.postings import MOST, Postings, blocks, inverted, joined, merged, parsed
+from core.retrieval.postings import MOST, Postings, blocks, inverted, merged
+from core.retrieval.segment_views import Live, Segment, View
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,216 +29,9 @@ if TYPE_CHECKING:
 FORMAT = 1
 FRESH = 128  # passages that wait for a segment
 FANOUT = 4
-RESIDENT = 50_000  # passages of a collection whose postings are kept in memory, about 1 KB each
+RESIDENT = 150_000  # passages of a collection whose postings and names are kept in memory, about 1.5 KB each
 _SWEEP = 0.25  # share of deleted passages at which a segment is rewritten
 _CACHED_BYTES = 256 * 2**20
-
-Held = tuple["np.ndarray", "np.ndarray", int]  # ordinals and frequencies of one term, and the largest of these
-_REMEMBERED = 8192  # terms of a resident collection whose postings need not be looked up again
-
-
-class Segment:
-    """A segment as it is in memory: what is needed at every query, and its postings when the collection is small."""
-
-    __slots__ = (
-        "__weakref__",
-        "_ends",
-        "_names",
-        "_norms",
-        "_sorter",
-        "first_block",
-        "firsts",
-        "id",
-        "lengths",
-        "numbers",
-        "postings",
-    )
-
-    def __init__(
-        self, id_: int, numbers: np.ndarray, lengths: np.ndarray, firsts: np.ndarray, first_block: int
-    ) -> None:
-        self.id, self.numbers, self.lengths = id_, numbers, lengths
-        self.firsts, self.first_block = firsts, first_block
-        self.postings: Postings | None = None
-        self._ends: np.ndarray | None = None  # of the postings of each term, when they are in memory
-        self._names: list[tuple[int, str, int]] | None = None
-        self._norms: tuple[tuple[float, float, float], np.ndarray, float] | None = None
-        self._sorter: np.ndarray | None = None
-
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-    @property
-    def bytes(self) -> int:
-        held = self.postings.bytes if self.postings is not None else 0
-        ends = 8 * len(self.postings.hashes) if self.postings is not None else 0
-        return held + ends + 20 * len(self.numbers) + 8 * len(self.firsts)
-
-    def norms(self, average: float, k1: float, b: float) -> tuple[np.ndarray, float]:
-        """BM25's length term of every passage, and the smallest of them."""
-        key = (average, k1, b)
-        known = self._norms
-        if known is None or known[0] != key:
-            values = (k1 * (1 - b) + (k1 * b / average) * self.lengths).astype("float32")
-            known = self._norms = (key, values, float(values.min()))
-        return known[1], known[2]
-
-    def ordinals(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """``(positions in numbers, ordinals)`` of those passages of ``numbers`` that are in this segment."""
-        import numpy as np
-
-        if self._sorter is None:
-            self._sorter = np.argsort(self.numbers, kind="stable")
-        at = np.searchsorted(self.numbers, numbers, sorter=self._sorter)
-        ordinals = self._sorter[np.minimum(at, len(self.numbers) - 1)]
-        where = np.flatnonzero(self.numbers[ordinals] == numbers)
-        return where, ordinals[where]
-
-    def names(self, db: sqlite3.Connection, collection_id: int) -> list[tuple[int, str, int]]:
-        """``(number, id, characters)`` of its passages; those deleted before the first look are missing."""
-        if self._names is None:
-            asked, found = self.numbers.tolist(), []
-            for at in range(0, len(asked), 500):
-                chunk = asked[at : at + 500]
-                found += db.execute(
-                    'SELECT number, id, "end" - start FROM passages'
-                    f" WHERE +collection_id = ? AND number IN ({','.join('?' * len(chunk))})",
-                    (collection_id, *chunk),
-                ).fetchall()
-            self._names = [tuple(row) for row in found]
-        return self._names
-
-    def lookup(self, db: sqlite3.Connection, terms: np.ndarray) -> list[Held | None]:
-        """The postings of each of ``terms`` (hashes)."""
-        import numpy as np
-
-        if self.postings is not None:
-            if self._ends is None:
-                self._ends = np.cumsum(self.postings.counts, dtype=np.int64)
-            return _looked_up(self.postings, terms, self._ends)
-        found: list[Held | None] = [None] * len(terms)
-        if not len(self.firsts):
-            return found
-        at = np.searchsorted(self.firsts, terms, side="right") - 1
-        wanted = sorted({int(i) for i in at if i >= 0})
-        marks = ",".join("?" * len(wanted))
-        rows = db.execute(
-            f"SELECT number, data FROM keyword_blocks WHERE number IN ({marks})", [self.first_block + i for i in wanted]
-        )
-        for number, data in rows:
-            block, mine = parsed(data), np.flatnonzero(at == number - self.first_block)
-            for i, held in zip(mine, _looked_up(block, terms[mine], np.cumsum(block.counts)), strict=True):
-                found[i] = held
-        return found
-
-    def load(self, db: sqlite3.Connection) -> Postings:
-        """All its postings."""
-        if self.postings is not None:
-            return self.postings
-        last = self.first_block + len(self.firsts)
-        rows = db.execute(
-            "SELECT data FROM keyword_blocks WHERE number >= ? AND number < ? ORDER BY number", (self.first_block, last)
-        )
-        return joined([parsed(row[0]) for row in rows])
-
-
-@dataclass(frozen=True, slots=True)
-class Live:
-    """A segment with its deleted ordinals at one moment, ascending."""
-
-    segment: Segment
-    dead: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.segment) - len(self.dead)
-
-    def lives(self) -> np.ndarray:
-        import numpy as np
-
-        mask = np.ones(len(self.segment), dtype=bool)
-        mask[self.dead] = False
-        return mask
-
-    def living(self, ordinals: np.ndarray) -> int:
-        """How many of ``ordinals`` are not deleted."""
-        import numpy as np
-
-        gone = int(np.isin(self.dead, ordinals, assume_unique=True).sum()) if len(self.dead) else 0
-        return len(ordinals) - gone
-
-    def names(self, db: sqlite3.Connection, collection_id: int) -> list[tuple[int, str, int]]:
-        """``(number, id, characters)`` of those that are not deleted; a number may live on in another segment."""
-        found = self.segment.names(db, collection_id)
-        if not len(self.dead):
-            return found
-        gone = set(self.segment.numbers[self.dead].tolist())
-        return [row for row in found if row[0] not in gone]
-
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """A term in one view: how many passages hold it, and its postings in each part."""
-
-    passages: int
-    parts: tuple[Held | None, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """The living passages of a view."""
-
-    ids: dict[int, str]
-    numbers: dict[str, int]
-    lengths: dict[int, int]  # in characters
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """A collection's keyword index at one moment: the segments, the fresh passages as one more, and the statistics."""
-
-    parts: tuple[Live, ...]
-    passages: int
-    average: float  # length of a passage, in terms
-    resident: bool = False  # small enough that all of it is kept in memory
-    _terms: dict[int, Term] = field(default_factory=dict)
-    _table: list[Table] = field(default_factory=list)  # filled at the first look
-
-    def terms(self, db: sqlite3.Connection, hashes: Sequence[int]) -> list[Term]:
-        """Each of ``hashes``, which are distinct."""
-        known = self._terms
-        found = {hash_: known[hash_] for hash_ in hashes if hash_ in known}
-        if missing := [hash_ for hash_ in hashes if hash_ not in found]:
-            found.update(zip(missing, self._looked_up(db, missing), strict=True))
-            if self.resident:
-                if len(known) + len(missing) > _REMEMBERED:
-                    known.clear()
-                known.update((hash_, found[hash_]) for hash_ in missing)
-        return [found[hash_] for hash_ in hashes]
-
-    def _looked_up(self, db: sqlite3.Connection, hashes: Sequence[int]) -> list[Term]:
-        import numpy as np
-
-        asked = np.array(hashes, dtype=np.uint64)
-        held = [part.segment.lookup(db, asked) for part in self.parts]
-        return [
-            Term(
-                sum(part.living(postings[0]) for part, postings in zip(self.parts, lists, strict=True) if postings),
-                lists,
-            )
-            for lists in (zip(*held, strict=True) if held else ((),) * len(hashes))
-        ]
-
-    def table(self, db: sqlite3.Connection, collection_id: int) -> Table | None:
-        """The passages by name; ``None`` when they are too many to keep."""
-        if not self.resident:
-            return None
-        if not self._table:
-            rows = [row for part in self.parts for row in part.names(db, collection_id)]
-            ids = {number: id_ for number, id_, _ in rows}
-            lengths = {number: length for number, _, length in rows}
-            self._table.append(Table(ids, {id_: number for number, id_ in ids.items()}, lengths))
-        return self._table[0]
-
 
 _segments: weakref.WeakValueDictionary[int, Segment] = weakref.WeakValueDictionary()
 _views: OrderedDict[int, tuple[int, View]] = OrderedDict()
@@ -480,24 +273,6 @@ def _fresh(db: sqlite3.Connection, collection_id: int) -> Segment | None:
     segment = Segment(0, numbers, lengths, postings.hashes[:0], 0)
     segment.postings = postings
     return segment
-
-
-def _looked_up(postings: Postings, terms: np.ndarray, ends: np.ndarray) -> list[Held | None]:
-    import numpy as np
-
-    found: list[Held | None] = [None] * len(terms)
-    if not len(postings.hashes):
-        return found
-    at = np.minimum(np.searchsorted(postings.hashes, terms), len(postings.hashes) - 1)
-    there = np.flatnonzero(postings.hashes[at] == terms)
-    if not len(there):
-        return found
-    for i in there.tolist():
-        high = int(ends[at[i]])
-        low = high - int(postings.counts[at[i]])
-        frequencies = postings.frequencies[low:high]
-        found[i] = postings.ordinals[low:high], frequencies, int(frequencies.max())
-    return found
 
 
 def _keep(key: int, stamp: int, found: View) -> None:

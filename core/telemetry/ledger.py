@@ -235,6 +235,12 @@ class RecordedEmbedding:
     async def embed(self, texts: Sequence[str], *, kind: EmbeddingKind) -> Any:
         return await _recorded(self.model.embed(texts, kind=kind), self._ledger, "embeddings", self.name)
 
+    async def warm(self) -> None:
+        """Load what makes single queries fast, where the model has such a thing; see :meth:`Runtime.warm`."""
+        warm = getattr(self.model, "warm", None)
+        if warm is not None:
+            await warm()
+
     async def embed_images(self, images: Sequence[Image]) -> Any:
         """As ``core.contracts.ImageEmbeddingModel``; ``Unsupported`` where the model knows texts only."""
         if not isinstance(self.model, ImageEmbeddingModel):

@@ -17,7 +17,9 @@ from core.i18n import Phrase
 from core.settings import Settings
 
 INSTALL = 'pip install "touchstone-llm[local]"'
-Needs = Literal["embedding", "encoder", "chat"]  # what kind of base a recipe begins with
+Needs = Literal[
+    "embedding", "encoder", "chat", "text"
+]  # what kind of base a recipe begins with; of text it may be none
 _PREFIXES = ("transformers:", "sentence-transformers:", "gguf:")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _PROCESS = 400 << 20  # bytes of torch itself and its scratch memory
@@ -92,6 +94,8 @@ def resolve(name: str, settings: Settings) -> Base:
 
 def _source(name: str, settings: Settings) -> str:
     """A path made absolute, or a hub id as it is."""
+    if name.startswith("trained:"):
+        return _trained(name, settings)
     if name.startswith("embedded:"):
         from core.providers.embedded import CHAT, _row, find_file
 
@@ -104,18 +108,34 @@ def _source(name: str, settings: Settings) -> str:
     return name
 
 
+def _trained(name: str, settings: Settings) -> str:
+    """The folder of a version that is a whole model; ``trained:NAME`` is the one that serves, else the newest."""
+    from core.training.store import Trained, named
+
+    store = Trained(settings.home)
+    model, number = named(name.removeprefix("trained:"))
+    version = store.version(model, store.serving(model) if number is None else number)
+    if not (version.model / "config.json").is_file():
+        raise InputError(reason="wrong_kind", name=version.served_as, kind=version.run.recipe, wanted="full, embedding, causal, masked")  # fmt: skip
+    return str(version.model)
+
+
 def memory_needed(
-    base: Base, needs: Needs, method: str, settings: Mapping[str, Any], *, labels: int = 2
+    base: Base | None, needs: Needs, method: str, settings: Mapping[str, Any], *, labels: int = 2
 ) -> tuple[int, int, int]:
     """``(bytes, weights, trained weights)`` of a run, from the model's configuration alone.
 
     Weights in float32; a gradient and two moments of Adam for each that is trained; the activations kept for the
-    backward pass, and for a chat model the scores of the whole vocabulary. Source of the activations: Korthikanti et
+    backward pass, and for a model of words the scores of the whole vocabulary. Source of the activations: Korthikanti et
     al. 2022, https://arxiv.org/abs/2205.05198, equation 2, twice as large because the numbers are.
     """
     import torch
     from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification
 
+    if needs == "text":
+        return _memory_of_text(base, method, settings)
+    if base is None:
+        raise ValueError(f"{needs} begins with a base")
     config = AutoConfig.from_pretrained(base.folder, local_files_only=True)
     text = config.get_text_config()
     with torch.device("meta"):
@@ -135,15 +155,41 @@ def memory_needed(
         trained = weights - sum(p.numel() for p in model.base_model.parameters()) + text.hidden_size**2
     batch, length = settings["batch_size"], min(settings["max_tokens"], _context(text))
     batch *= 2 if method == "pairs" else 1
-    heads = text.num_attention_heads
-    activations = 2 * batch * length * (34 * text.hidden_size + 5 * heads * length) * text.num_hidden_layers
+    activations = _activations(text, batch, length)
     if method == "frozen":
         activations //= text.num_hidden_layers  # nothing is kept below what is trained
     scores = 3 * _FLOAT * batch * length * text.vocab_size if needs == "chat" else 0
     return _PROCESS + weights * _FLOAT + trained * _OPTIMIZER + activations + scores, weights, trained
 
 
-def require_memory(needed: int, base: Base, settings: Settings) -> None:
+def _memory_of_text(base: Base | None, method: str, settings: Mapping[str, Any]) -> tuple[int, int, int]:
+    """Of a language model, all of whose weights are trained; without a base with the largest vocabulary allowed."""
+    import torch
+    from transformers import AutoConfig
+
+    from core.training.recipes.language import configured, model_class
+
+    if base is None:
+        config = configured(method, settings, int(settings["vocabulary"]))
+    else:
+        config = AutoConfig.from_pretrained(base.folder, local_files_only=True)
+    text, made = config.get_text_config(), model_class(method)
+    with torch.device("meta"):
+        model = made(config) if method == "lstm" else made.from_config(config)
+    weights = sum(p.numel() for p in model.parameters())
+    batch, length = settings["batch_size"], min(settings["max_tokens"], _context(text))
+    # Of an LSTM the states and gates of each place are kept.
+    kept = 2 * batch * length * 34 * text.width * text.layers if method == "lstm" else _activations(text, batch, length)
+    scores = 3 * _FLOAT * batch * length * text.vocab_size
+    return _PROCESS + weights * (_FLOAT + _OPTIMIZER) + kept + scores, weights, weights
+
+
+def _activations(text: Any, batch: int, length: int) -> int:
+    inner = 34 * text.hidden_size + 5 * text.num_attention_heads * length
+    return int(2 * batch * length * inner * text.num_hidden_layers)
+
+
+def require_memory(needed: int, name: str, settings: Settings) -> None:
     """Refuse a run that does not fit.
 
     Raises:
@@ -156,7 +202,7 @@ def require_memory(needed: int, base: Base, settings: Settings) -> None:
     free = free_bytes(device)
     if free is not None and needed > free:
         raise OutOfMemory(
-            reason="training", provider="training", model=base.name, device=device.name,
+            reason="training", provider="training", model=name, device=device.name,
             needed_mib=-(-needed // MIB), free_mib=free // MIB,
         )  # fmt: skip
 

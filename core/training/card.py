@@ -115,6 +115,10 @@ def _example(version: Version) -> str:
     name = version.run.name
     if version.run.kind == "pairs":
         return f'runtime.embedding("trained:{name}")'
+    if version.run.recipe == "masked":
+        return f'work.prepare(runtime, "full", path, out="tickets", base="{version.served_as}")'
+    if version.run.kind == "text":
+        return f'await texts.written(Trained(home).version("{name}"), runtime.settings, "…")'
     if version.run.kind == "conversations":
         return f'runtime.chat("trained:{name}")'
     return f'runtime.decision("trained:{name}")'

@@ -13,6 +13,7 @@ whole file useless (wrong columns, no rows, no text encoding) is an error.
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
@@ -94,6 +95,18 @@ def read(path: Path, kind: Kind, *, columns: Mapping[str, str] | None = None, sp
     if not rows or (not records and not notes.places):
         raise InputError(reason="no_rows", name=path.name)
     return Reading(kind, len(rows), Dataset(path.stem, split, tuple(records)), notes.findings())
+
+
+def columns_of(path: Path) -> list[str]:
+    """The names of the columns of a table, none for plain text.
+
+    Raises:
+        InputError: as :func:`read`.
+    """
+    if path.suffix.lower() in _PLAIN:
+        return []
+    first = (row for _, row in itertools.islice(read_rows(path), 100))
+    return list(dict.fromkeys(name for row in first for name in row if name))
 
 
 def fold(text: str) -> str:

@@ -4,6 +4,8 @@ kind             figures                                                        
 classification   accuracy, F1, calibration error, AURC, accuracy with typos       TF-IDF and a linear SVM
 pairs            nDCG, MRR, recall: the partner among all partners                the base model
 conversations    perplexity of the reference, overlap with it, expected words     the base model
+text             bits per byte; masked: perplexity and hits on hidden tokens      n-grams of bytes, or the base;
+                                                                                 masked: the tokens' frequencies
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from core.contracts import ChatModel, EmbeddingModel
+from core.errors import InputError
 from core.evaluation import spans
 from core.evaluation.datasets import Dataset, Document, Record
 from core.evaluation.judges import label_task, retrieval_task
@@ -28,6 +31,7 @@ RANKED = ("ndcg@10", "mrr@10", "recall@10")
 DOCUMENTS = 2_000  # partners of other parts that stand beside those of the test part
 GENERATED = 100  # answers written for a judgment; each costs seconds on a CPU
 ANSWER_TOKENS = 64
+MASKED = "masked text"
 
 
 def task_of(version: Version) -> Task:
@@ -38,6 +42,8 @@ def task_of(version: Version) -> Task:
     if version.run.kind == "pairs":
         others = [r.answers[0] for part in (splits.train, splits.validation) for r in part.records]
         return retrieval_task(_search(splits.test, others), RANKED)
+    if version.run.kind == "text":
+        return _text(splits.test, masked=version.run.recipe == "masked")
     return _talks(replace(splits.test, records=splits.test.records[:GENERATED], checksum=""))
 
 
@@ -61,6 +67,8 @@ async def baseline(version: Version, task: Task, settings: Settings) -> Evaluati
         typed = [label for label, _ in svm.predict([with_typos(r.input) for r in records])]
         found = {r.id: {"label": label, "typos": t} for r, label, t in zip(records, plain, typed, strict=True)}
         return judged(task, found, name="tfidf+svm", config={"seed": version.run.seed})
+    if version.run.kind == "text" and not version.run.base:
+        return _counted(version, task, settings)
     outputs = await _outputs(version, task, settings, base=True)
     return judged(task, outputs, name=f"base {version.origin}", config={"base": version.origin})
 
@@ -76,6 +84,8 @@ async def _outputs(version: Version, task: Task, settings: Settings, *, base: bo
             return await _ranked(task.data, embedding)
         finally:
             await embedding.aclose()
+    if version.run.kind == "text":
+        return _foreseen(version, task, settings, base=base)
     losses = serving.losses_of(version, task.data.records, settings, base=base)
     chat = serving.chat_of(version, settings, base=base)
     try:
@@ -190,3 +200,60 @@ async def _answered(
         return record.id, {"text": said.text, "nll": nll, "tokens": tokens}
 
     return dict(await asyncio.gather(*(one(record) for record in records)))
+
+
+# --- text -----------------------------------------------------------------------------------------
+
+
+def _text(data: Dataset, *, masked: bool) -> Task:
+    names = ("nll", "tokens", "right") if masked else ("nll", "bytes")
+
+    def judge(records: Sequence[Record], outputs: Sequence[Any]) -> Mapping[str, Sequence[Cell]]:
+        return {name: [(output or {}).get(name) for output in outputs] for name in names}
+
+    if masked:
+        perplexity = Measure("masked_perplexity", ("nll", "tokens"), "perplexity", higher_is_better=False)
+        return Task(MASKED, data, judge, (perplexity, Measure("masked_accuracy", ("right",))))
+    bits = Measure("bits_per_byte", ("nll", "bytes"), "bits", higher_is_better=False)
+    return Task("text", data, judge, (bits,))
+
+
+def _foreseen(version: Version, task: Task, settings: Settings, *, base: bool) -> dict[str, dict[str, float]]:
+    from core.training import texts
+
+    masked = _same_sort(version, task)
+    tokenizer, model = texts.opened(version, settings, base=base)
+    most = int(version.run.settings["max_tokens"])
+    if masked:
+        return texts.guesses(tokenizer, model, task.data.records, most=most, seed=version.run.seed)
+    return texts.losses(tokenizer, model, task.data.records, most=most)
+
+
+def _counted(version: Version, task: Task, settings: Settings) -> Evaluation:
+    """What counting alone foresees: n-grams of bytes; for hidden tokens, how often each token occurs."""
+    learned, records = version.splits().train.records, task.data.records
+    if not _same_sort(version, task):
+        from core.training.byte_ngrams import ORDER, ByteNgrams
+
+        model = ByteNgrams(r.input for r in learned)
+        found = {r.id: {"nll": model.loss(r.input), "bytes": float(len(r.input.encode()) + 1)} for r in records}
+        return judged(task, found, name=f"{ORDER}-gram of bytes", config={"order": ORDER})
+    from core.training import texts
+
+    tokenizer, _ = texts.opened(version, settings)
+    most = int(version.run.settings["max_tokens"])
+    return judged(
+        task, texts.by_frequency(tokenizer, learned, records, most=most, seed=version.run.seed), name="frequency"
+    )
+
+
+def _same_sort(version: Version, task: Task) -> bool:
+    """Whether hidden tokens are guessed.
+
+    Raises:
+        InputError: (reason ``wrong_kind``) the version writes on where the task hides, or the other way round.
+    """
+    masked = version.run.recipe == "masked"
+    if masked != (task.name == MASKED):
+        raise InputError(reason="wrong_kind", name=version.served_as, kind=version.run.recipe, wanted=task.name)
+    return masked

@@ -187,13 +187,19 @@ class Trained:
         """Let ``version`` serve from now on. The gate is :func:`core.training.promotion.promote`."""
         return self._append(version.run.name, Step(version.run.version, what, time.time(), by, compared))
 
-    def rollback(self, name: str, *, by: str) -> Step:
+    def rollback(self, name: str, *, by: str, shipped: bool = False) -> Step:
         """Let the version serve that served before.
+
+        Args:
+            shipped: where no version of this name serves, a model that the program brings does; so there is a way back
+                from the first version too, told as version 0.
 
         Raises:
             InputError: (reason ``no_version_before``) there is none.
         """
         standing = _standing(self.history(name))
+        if shipped and len(standing) == 1:
+            return self._append(name, Step(0, "rolled_back", time.time(), by))
         if len(standing) < 2:
             raise InputError(reason="no_version_before", name=name)
         return self._append(name, Step(standing[-2], "rolled_back", time.time(), by))

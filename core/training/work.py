@@ -28,7 +28,7 @@ from core.evaluation.tasks import report
 from core.jobs import Job, Jobs, job
 from core.runtime import Runtime
 from core.settings import Settings, load_settings
-from core.training.bases import memory_needed, require_memory, resolve
+from core.training.bases import memory_needed, need_torch, require_memory, resolve
 from core.training.checks import DataReport, examine
 from core.training.loop import Log, Progress, Session
 from core.training.recipes import Plan, Recipe, recipe, trainer
@@ -205,10 +205,11 @@ def _described(
         runtime.embedding(embedding)
     elif chosen.needs is not None:
         base = base or (DEFAULT_CHAT_BASE if chosen.needs == "chat" else "")
-        found = resolve(base, runtime.settings)
-        source = found.source
+        need_torch()
+        found = None if chosen.needs == "text" and not base else resolve(base, runtime.settings)
+        source = found.source if found else ""
         memory = memory_needed(found, chosen.needs, chosen.method, chosen.settings, labels=max(2, len(data.labels)))
-        require_memory(memory[0] or 0, found, runtime.settings)
+        require_memory(memory[0] or 0, base or chosen.name, runtime.settings)
     told = data.as_dict("en")
     about = {name: told[name] for name in ("labels", "languages", "characters", "findings")}
     run = Run(
