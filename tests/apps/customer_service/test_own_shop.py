@@ -20,7 +20,6 @@ from core.settings import Settings, load_settings, override
 from core.types import LOCAL
 
 NAME = "teahouse"
-VIEW = Path(__file__).parents[3] / "apps/customer_service/views/chat_page.py"
 
 
 @pytest.fixture
