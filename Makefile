@@ -12,7 +12,7 @@ run: $(VENV)/base  ## install what is needed and open the apps in the browser
 	@$(BIN)/touchstone ui --port $(PORT)
 
 test: $(VENV)/all  ## install everything and run all tests
-	@$(BIN)/python -m pytest -n 2 $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 check: $(VENV)/all  ## format, lint and type checks
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy

@@ -15,6 +15,7 @@ from apps.commands import (
     documents,
     evaluate,
     models,
+    new,
     pages,
     recommend,
     search,
@@ -27,6 +28,7 @@ from apps.commands import (
 )
 from apps.commands import evaluate_intents as evaluate_intents  # its import adds the command
 from apps.commands import evaluate_recommend as evaluate_recommend  # so does this one's
+from apps.commands import evaluate_sentiment as evaluate_sentiment  # and this one's
 from apps.commands.shell import Command, Group
 from core import __version__
 
@@ -86,6 +88,7 @@ app.add_typer(words.dictionary)
 app.add_typer(recommend.app)
 app.add_typer(evaluate.app)
 app.add_typer(train.app)
+app.add_typer(new.app)
 
 
 def main() -> None:

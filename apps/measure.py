@@ -45,8 +45,13 @@ def _answers(name: str, data: str, *more: str) -> Row:
     return Row(name, (*TOUCHSTONE, "answers", "--data", "{data}", "--sample", "1000", "--resume", *more), data)
 
 
+def _intents(name: str, title: str, data: str, *more: str) -> Row:
+    return Row(name, (*TOUCHSTONE, "intents", "--name", title, *more), data)
+
+
 ROWS = (
     Row("shop", ("-m", "apps.customer_service.evaluate")),
+    Row("guidelines", ("-m", "apps.customer_service.evaluate_answers", "--data", "{data}"), "abcd"),
     Row("search", ("-m", "apps.search.evaluate")),
     _retrieval("scifact", "scifact"),
     _retrieval("cmrc2018", "cmrc2018/cmrc2018_dev.json"),
@@ -82,6 +87,30 @@ ROWS = (
             "{root}/amazon-games/candidates200/Games.random",
         ),
         "amazon-games",
+    ),
+    _intents("banking77", "Banking77", "banking77", "--train", "{data}/train.csv", "--test", "{data}/test.csv"),
+    *(
+        _intents(
+            f"banking77-{shots}-shot",
+            f"Banking77-{shots}-shot",
+            "fewshot-intent/BANKING77",
+            *("--train", f"{{data}}/train_{shots}", "--test", "{data}/test"),
+        )
+        for shots in (5, 10)
+    ),
+    _intents(
+        "clinc150",
+        "CLINC150",
+        "clinc150/data_full.json",
+        *("--train", "{data}", "--validation", "{data}", "--test", "{data}", "--kept", "0.955"),
+    ),
+    _intents(
+        "banking77-oos",
+        "Banking77-OOS",
+        "fewshot-intent/BANKING77-OOS",
+        *("--train", "{data}/train"),
+        *(word for part in ("valid", "id-oos/valid", "ood-oos/valid") for word in ("--validation", f"{{data}}/{part}")),
+        *(word for part in ("test", "id-oos/test") for word in ("--test", f"{{data}}/{part}")),
     ),
     _answers("answers-cmrc2018", "cmrc2018/cmrc2018_dev.json", "--unanswerable", "{root}/cmrc2018/cmrc2018_trial.json"),
     _answers("answers-cmrc2018-paragraphs", "cmrc2018/cmrc2018_dev.json", "--remove", "paragraphs"),

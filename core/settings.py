@@ -101,6 +101,7 @@ FIELDS: tuple[Field, ...] = (
     Field("local.quantization", "TOUCHSTONE_LOCAL_QUANTIZATION", "", str, "Weights of transformers models in 8 or 4 bits (CUDA, needs bitsandbytes)", "transformers 模型的权重用 8 位或 4 位（CUDA，需要 bitsandbytes）", allowed=("", "int8", "int4")),
     Field("retrieval.synonyms", "TOUCHSTONE_SYNONYMS", "", str, "YAML file of synonyms for all collections; empty for none", "所有集合通用的同义词 YAML 文件，空则不用"),
     Field("retrieval.folders", "TOUCHSTONE_FOLDERS", "", str, "Folders that the pages may index, separated as in PATH; empty: any, for an administrator at this machine", "页面可以索引的文件夹，分隔方式同 PATH；空则本机的管理员可索引任意文件夹"),
+    Field("support.shop", "TOUCHSTONE_SUPPORT_SHOP", "", str, "Python package of your own shop for customer service (touchstone new support); empty for the sample shop", "智能客服所用的您自己商店的 Python 包（touchstone new support），空则为示例商店"),
     Field("server", "TOUCHSTONE_SERVER", "", str, "URL of a Touchstone service; empty runs in this process", "Touchstone 服务的 URL，空则在本进程运行"),
 )  # fmt: skip
 OTHER_VARIABLES: Mapping[str, tuple[str, str]] = {

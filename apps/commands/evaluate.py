@@ -49,6 +49,7 @@ PUBLISHED = {  # of each task, in the scoreboard
     "retrieval": ("ndcg@10", "success@1", "recall@100"),
     "answers": ("answered", "supported", "unsupported_at_60%", "refused", "refused_at_10%", "ece"),
     "recommendation": ("hr@10", "ndcg@10"),
+    "financial sentiment": ("accuracy", "weighted_f1", "macro_f1", "ece", "accuracy_at_80"),
     "intents": ("accuracy", "in_scope_accuracy", "oos_recall", "oos_precision", "ece"),
 }
 
@@ -318,7 +319,8 @@ class Files:
             raise InputError(reason="bad_value", name="--gate", value="", allowed="--baseline FILE")
         return load(self.baseline) if self.baseline else None
 
-    def write(self, made: Report, verdict: GateResult | None, language: str) -> Iterator[Path]:
+    def write(self, made: Report, verdict: GateResult | None, language: str, note: str = "") -> Iterator[Path]:
+        """Write what was asked for; ``note`` stands beside the published figures."""
         from core.evaluation import results, scoreboard
         from core.evaluation.reports import save_html
 
@@ -335,8 +337,8 @@ class Files:
                 for name in PUBLISHED[main.task]
                 if name in main.figures
             ]
-            figures = scoreboard.published(main.task, made, main, wanted)
-            yield scoreboard.save(self.publish, f"{main.task}-{main.data}", figures)
+            figures = [replace(f, note=note) for f in scoreboard.published(main.task, made, main, wanted)]
+            yield scoreboard.save(self.publish, f"{main.task}-{main.data}".replace(" ", "-"), figures)
 
 
 def _measure(
@@ -346,6 +348,7 @@ def _measure(
     beside: Callable[[Report, Out], None] | None = None,
     *,
     intervals: bool = False,
+    note: Callable[[Report], str] = lambda made: "",
 ) -> None:
     """Run, tell, write the files, compare with the baseline. ``intervals``: whether ``--json`` tells them too."""
     from core.evaluation.gate import compare
@@ -370,7 +373,7 @@ def _measure(
         beside(made, out)
     if verdict:
         out.show(gate_table(verdict, out.language))
-    for path in files.write(made, verdict, out.language):
+    for path in files.write(made, verdict, out.language, note(made)):
         out.note(out.t("evaluate.written", path=path))
     told: dict[str, Any] = {e.system: {name: f.value for name, f in e.figures.items()} for e in evaluations}
     if intervals:

@@ -17,13 +17,15 @@ from core.i18n import message
 
 if TYPE_CHECKING:
     from apps.recommendation.data import Findings
-    from apps.recommendation.service import Recommender, Shelf
+    from apps.recommendation.lists import Shelf
+    from apps.recommendation.service import Recommender
 
 app = typer.Typer(
     name="recommend", cls=Group, help="cli.recommend.about", no_args_is_help=True, rich_markup_mode=None, add_completion=False
 )  # fmt: skip
 Catalogue = Annotated[str, typer.Option("--catalogue", "-c", help="cli.recommend.catalogue")]
 SAMPLE = "sample"  # any catalogue will do: a person is erased from all of them
+EXPORTED = ("user", "rank", "item", "title", "score", "reasons")
 COUNTED = ("duplicates", "incomplete", "unknown_items", "future")
 
 
@@ -69,8 +71,8 @@ def top(
     catalogue: Catalogue = "own",
     json: Json = False,
 ) -> None:
+    from apps.recommendation.catalogue import Filters
     from apps.recommendation.diversity import DEFAULT
-    from apps.recommendation.service import Filters
 
     with _opened(catalogue, json) as (service, out):
         if user is None and not says and not likes:
@@ -90,6 +92,35 @@ def top(
         if user is not None and not shelf.known_events and not says and not likes:
             out.note(out.t("recommend.top.unknown", user=user))
         _show(out, service, shelf)
+
+
+@app.command("export", cls=Command, help="cli.recommend.export.about")
+def export(
+    file: Annotated[Path, typer.Argument(help="cli.recommend.export.file", metavar="FILE")],
+    number: Annotated[int, typer.Option("--number", "-n", help="cli.recommend.top.number")] = 10,
+    people: Annotated[int, typer.Option("--people", min=1, help="cli.recommend.export.people")] = 1000,
+    catalogue: Catalogue = "own",
+    json: Json = False,
+) -> None:
+    import csv
+
+    with _opened(catalogue, json) as (service, out):
+        users = [user for user, _ in service.store.users(people)]
+        shelves = ((user, service.recommend(user, n=number, language=out.language)) for user in users)
+        rows = 0
+        service.catalogue()  # fails before the file is there
+        with file.open("w", encoding="utf-8", newline="") as opened:
+            writer = csv.writer(opened, lineterminator="\n")
+            writer.writerow(EXPORTED)
+            for user, shelf in shelves:
+                for place, pick in enumerate(shelf.picks, 1):
+                    why = "; ".join(service.in_words(reason, out.language) for reason in pick.reasons)
+                    writer.writerow(
+                        (user, place, pick.item.id, pick.item.title(out.language), f"{pick.score:.4f}", why)
+                    )
+                    rows += 1
+        out.say(out.t("recommend.export.done", people=len(users), rows=rows, file=str(file)))
+        out.document({"people": len(users), "rows": rows, "file": str(file)})
 
 
 @app.command("forget", cls=Command, help="cli.recommend.forget.about")

@@ -21,6 +21,7 @@ from apps.customer_service.desk import Desk
 from apps.customer_service.dialog import language_in, small_talk
 from apps.customer_service.events import Added, Begun, Carded, Event, joined
 from apps.customer_service.knowledge import Knowledge
+from apps.customer_service.own import own_shop
 from apps.customer_service.pace import Bursts
 from core.conversations import Conversations, Draft
 from core.errors import InputError, TouchstoneError
@@ -62,8 +63,15 @@ class CustomerService:
 
     @classmethod
     def open(cls, settings: Settings | None = None, **own: Any) -> CustomerService:
-        """Open with ``settings``, or with those of the current folder and the environment; ``own`` as above."""
-        return cls(open_runtime(settings), **own)
+        """Open with ``settings``, or with those of the current folder and the environment; ``own`` as above.
+
+        Without ``own`` it is the shop that ``support.shop`` of the settings names.
+
+        Raises:
+            InvalidSetting: ``support.shop`` names no package with a shop.
+        """
+        runtime = open_runtime(settings)
+        return cls(runtime, **(own or own_shop(runtime.settings)))
 
     def close(self) -> None:
         """Close the service and its runtime."""
@@ -132,7 +140,7 @@ class CustomerService:
         Args:
             conversation_id: the conversation to continue; without one nothing is kept.
             language: of the frame text and of a generated answer; by default that of the question.
-            sample: whether the sample shop is searched and acted on too.
+            sample: whether the sample shop is searched and acted on too; with a shop of your own it never is.
             pressed: the id of a confirmation's card, and whether it was agreed to; ``question`` is what the button says.
 
         Raises:
@@ -250,6 +258,7 @@ class CustomerService:
         pressed: tuple[str, bool] | None = None,
         repeated: bool = False,
     ) -> AsyncGenerator[Event, None]:
+        sample = sample and self.assistant.is_sample
         asked_before = [turn.text for turn in earlier if turn.role == "user"]
         language = language or language_in(question, asked_before, self.runtime.settings.language)
         if conversation_id is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from html import escape
 from typing import TYPE_CHECKING
 
 from apps.financial_sentiment.alerts import Alert
@@ -11,6 +12,21 @@ from core.i18n import message
 
 if TYPE_CHECKING:
     from apps.financial_sentiment.service import Digest
+
+
+_PAGE = """<!doctype html>
+<html lang="{language}"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>
+<style>
+body {{ font: 16px/1.6 system-ui, "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", sans-serif; max-width: 46rem; margin: 2rem auto;
+  padding: 0 1rem; color: #1c2733; }}
+h1 {{ font-size: 1.5rem; border-bottom: 2px solid #b8892b; }} h2 {{ font-size: 1.05rem; margin-top: 1.6rem; }}
+small, footer, .at {{ color: #5b6875; }} q {{ quotes: none; }} li {{ margin: .3rem 0; }} footer {{ margin-top: 2rem; font-size: .85rem; }}
+h2, li {{ break-inside: avoid; }}
+</style>
+<body>
+{body}
+</body></html>
+"""
 
 
 def alert_text(alert: Alert, language: str) -> str:
@@ -46,6 +62,39 @@ def subject_name(alert: Alert, dictionary: Dictionary, language: str) -> str:
         return group_name(alert.subject, language)
     company = dictionary.companies.get(alert.subject)
     return company.name(language) if company else alert.subject
+
+
+def page(digest: Digest, names: dict[str, str], language: str) -> str:
+    """The whole brief as a page of HTML to keep or to print: every quote with its source, its time and, where there is one,
+    its address. Nothing of the news acts in it."""
+    head = message("financial_sentiment.brief", language)
+    lines = [f"<h1>{escape(head)}</h1><p class=at>{_when(digest.at)} UTC</p>"]
+    for standing, reported in digest.standings:
+        told = message(
+            "financial_sentiment.brief_head", language, name=standing.company.name(language),
+            mood=f"{standing.index.mood:+.2f}", change=f"{standing.change:+.2f}", count=standing.last[-1].count,
+        )  # fmt: skip
+        lines.append(f"<h2>{escape(told)}</h2><ul>")
+        for r in reported:
+            label = message(f"financial_sentiment.label.{r.mood.label}", language)
+            source = escape(f"{r.item.source}, {_when(r.item.published_at)}")
+            if r.item.url.startswith(("https://", "http://")):
+                source = f'<a href="{escape(r.item.url)}" rel="noreferrer">{source}</a>'
+            quote = escape(r.evidence)
+            lines.append(f"<li><q>{quote}</q> <small>{escape(label)} {r.mood.probability:.0%} · {source}</small></li>")
+        lines.append("</ul>")
+    if digest.alerts:
+        listed = "".join(
+            f"<li>{escape(names.get(a.subject, a.subject))}: {escape(alert_text(a, language))}</li>"
+            for a in digest.alerts
+        )
+        lines.append(f"<h2>{escape(message('financial_sentiment.brief_alerts', language))}</h2><ul>{listed}</ul>")
+    lines.append(f"<footer>{escape(message('financial_sentiment.no_advice', language))}</footer>")
+    return _PAGE.format(language=language, title=escape(head), body="\n".join(lines))
+
+
+def _when(moment: float) -> str:
+    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M}"
 
 
 def plain(digest: Digest, names: dict[str, str], language: str) -> str:

@@ -40,7 +40,7 @@ MEASURES = (
     Measure("weighted_f1", ("expected", "predicted"), "weighted_f1"),
     Measure("macro_f1", ("expected", "predicted"), "macro_f1"),
     Measure("ece", ("confidence", "accuracy"), "ece", higher_is_better=False),
-    Measure("risk_at_80", ("confidence", "loss"), "risk_at_coverage@0.8", higher_is_better=False),
+    Measure("accuracy_at_80", ("confidence", "accuracy"), "accuracy_at_coverage@0.8"),
 )
 
 
@@ -95,10 +95,10 @@ def measure(name: str, data: Path, split: str, *, heads: Sequence[str], vectors:
     if not rows:
         raise InputError(reason="no_rows", name=f"{name} ({split})")
     learned = parts.train if split == "validation" else (*parts.train, *parts.validation)
-    outputs = {"majority": _majority(learned, rows)}
+    outputs = {"majority": majority(learned, rows)}
     if chosen.labels:
-        outputs["lexicon"] = _among(chosen.labels, _lexicon(rows))
-    outputs["tfidf+svm"] = _tfidf(learned, rows)
+        outputs["lexicon"] = _among(chosen.labels, lexicon_says(rows))
+    outputs["tfidf+svm"] = tfidf(learned, rows)
     if chosen.labels and not chosen.shipped:
         outputs["as shipped"] = _among(chosen.labels, _head("words", learned, rows, shipped=True, vectors=None))
     for kind in (kind for kind in chosen.heads if kind in heads):
@@ -110,7 +110,6 @@ def evaluation(title: str, system: str, rows: Sequence[Row], outputs: Sequence[O
     right = [float(o.label == row.label) for o, row in zip(outputs, rows, strict=True)]
     columns: dict[str, list[float | str | None]] = {
         "accuracy": list(right),
-        "loss": [1 - value for value in right],
         "expected": [row.label for row in rows],
         "predicted": [o.label for o in outputs],
         "confidence": [o.confidence for o in outputs],
@@ -126,7 +125,7 @@ def evaluation(title: str, system: str, rows: Sequence[Row], outputs: Sequence[O
     )  # fmt: skip
 
 
-def _majority(learned: Sequence[Row], rows: Sequence[Row]) -> list[Output]:
+def majority(learned: Sequence[Row], rows: Sequence[Row]) -> list[Output]:
     labels = [row.label for row in learned]
     return [Output(max(sorted(set(labels)), key=labels.count))] * len(rows)
 
@@ -138,7 +137,7 @@ def _among(labels: Sequence[str], outputs: Sequence[Output]) -> list[Output]:
     return [Output(o.label if o.label in labels else "neutral") for o in outputs]
 
 
-def _lexicon(rows: Sequence[Row]) -> list[Output]:
+def lexicon_says(rows: Sequence[Row]) -> list[Output]:
     def said(row: Row) -> str:
         score = lexicon.score(row.masked.clause)
         return "positive" if score > 0 else "negative" if score < 0 else "neutral"
@@ -146,7 +145,7 @@ def _lexicon(rows: Sequence[Row]) -> list[Output]:
     return [Output(said(row)) for row in rows]
 
 
-def _tfidf(learned: Sequence[Row], rows: Sequence[Row]) -> list[Output]:
+def tfidf(learned: Sequence[Row], rows: Sequence[Row]) -> list[Output]:
     """On the text with the target hidden, as the published baseline has it."""
     model = fit_tfidf_svm([Example(row.masked.whole, row.label) for row in learned])
     return [Output(label) for label, _ in model.predict([row.masked.whole for row in rows])]

@@ -345,6 +345,16 @@ class Items:
                 (caller.tenant, caller.user, item_id, company, label, at),
             )
 
+    def corrected(self, caller: Caller, at: float) -> dict[tuple[int, str], str]:
+        """The last word of people by ``at`` on each item and company, in the order in which it was said."""
+        with self.workspace.read() as db:
+            rows = db.execute(
+                "SELECT item_id, company, label FROM news_labels WHERE id IN (SELECT max(id) FROM news_labels"
+                " WHERE tenant = ? AND at <= ? GROUP BY item_id, company) ORDER BY id",
+                (caller.tenant, at),
+            ).fetchall()
+        return {(row["item_id"], row["company"]): row["label"] for row in rows}
+
     def labels(self, caller: Caller) -> list[tuple[str, str, str]]:
         """``(text, company, label)`` of everything people corrected, the last word on each."""
         with self.workspace.read() as db:

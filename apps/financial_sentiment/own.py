@@ -69,12 +69,10 @@ def read(path: Path, dictionary: Dictionary) -> list[Row]:
     if len(told) < LEAST or len({label for _, _, label in told}) < 2:
         raise InputError(reason="bad_value", name=path.name, value=len(told), allowed=f"{LEAST} …")
     numbers = groups([text for text, _, _ in told])
-    return [
-        _row(number, *row, group, dictionary) for number, (row, group) in enumerate(zip(told, numbers, strict=True))
-    ]
+    return [row(number, *one, group, dictionary) for number, (one, group) in enumerate(zip(told, numbers, strict=True))]
 
 
-def _row(number: int, text: str, entity: str, label: str, group: int, dictionary: Dictionary) -> Row:
+def row(number: int, text: str, entity: str, label: str, group: int, dictionary: Dictionary) -> Row:
     mentions = dictionary.find(text)
     own = next((list(m.spans) for m in mentions if m.company.id == entity), None)
     if own is None:

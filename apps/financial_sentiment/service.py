@@ -324,6 +324,37 @@ class Desk:
         items = self.items.get(caller, [m.item_id for m in moods])
         return [Reported(items[m.item_id], m, tuple(self.items.copies(caller, m.item_id, at))) for m in moods]
 
+    def feed(
+        self,
+        caller: Caller = LOCAL,
+        *,
+        at: float | None = None,
+        labels: Iterable[str] = (),
+        companies: Iterable[str] = (),
+        events_only: bool = False,
+        limit: int = 50,
+        back_s: float = 14 * DAY,
+    ) -> list[tuple[Stored, tuple[Mood, ...]]]:
+        """The items of all companies, newest first, each with what it says of them; without ``labels`` or ``companies`` any.
+
+        An item is in it when one of its moods is asked for; the moods given are those that are.
+        """
+        at = time.time() if at is None else at
+        wanted, named = set(labels), set(companies)
+        found: dict[int, list[Mood]] = {}
+        for mood in reversed(self.items.moods(caller, at, since=at - back_s)):
+            if (
+                (wanted and mood.label not in wanted)
+                or (named and mood.company not in named)
+                or (events_only and not mood.events)
+            ):
+                continue
+            if mood.item_id not in found and len(found) == limit:
+                break
+            found.setdefault(mood.item_id, []).append(mood)
+        items = self.items.get(caller, found)
+        return [(items[id_], tuple(moods)) for id_, moods in found.items()]
+
     def alerts(
         self,
         caller: Caller = LOCAL,

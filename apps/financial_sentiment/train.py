@@ -20,7 +20,7 @@ from apps.financial_sentiment.public import Row
 from apps.financial_sentiment.training import Labeled, Recipe, fit
 from core.providers.sync import run
 
-RELEASE = "1"
+RELEASE = "2"
 WORDS = Recipe(weights=(1.0, 0.7, 0.5, 0.5, 1.0, 0.0))
 FULL = Recipe()
 RECIPES = {"words": WORDS, "full": FULL}
@@ -29,8 +29,8 @@ RECIPES = {"words": WORDS, "full": FULL}
 def train(name: str, data: Path, *, vectors: Path | None = None) -> Head:
     """The head ``words`` or ``full``."""
     split = public.sentfin(data)
-    chinese = zh_rows.rows()
-    rows = [*split.train, *split.validation, *chinese]
+    chinese, forum = zh_rows.rows(), zh_rows.forum_rows()
+    rows = [*split.train, *split.validation, *chinese, *forum]
     embedding = ""
     found = None
     if name == "full":
@@ -43,8 +43,9 @@ def train(name: str, data: Path, *, vectors: Path | None = None) -> Head:
     about = {
         "version": f"{name}-{RELEASE}",
         "data": {
-            "SEntFiN train and validation (MIT, Sinha, Kedas, Kumar, Malo 2021)": len(rows) - len(chinese),
+            "SEntFiN train and validation (MIT, Sinha, Kedas, Kumar, Malo 2021)": len(rows) - len(chinese) - len(forum),
             "Chinese rows of this project": len(chinese),
+            "Chinese posts and notices of this project": len(forum),
         },
         "recipe": asdict(RECIPES[name]),
         "test_checksum": public.checksum(split.test),

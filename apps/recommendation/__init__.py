@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from apps.recommendation.service import Filters, Recommender
+from apps.recommendation.catalogue import Filters
+from apps.recommendation.service import Recommender
 
 __all__ = ["Filters", "Recommender"]

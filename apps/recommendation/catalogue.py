@@ -14,9 +14,10 @@ import numpy as np
 from apps.recommendation import preferences
 from apps.recommendation.data import Item
 from apps.recommendation.diversity import Likeness, arranged
+from apps.recommendation.finding import Words
 from apps.recommendation.fusion import Fused
 from apps.recommendation.generators import DAY_S, History
-from apps.recommendation.log import Array
+from apps.recommendation.log import Array, dots
 from apps.recommendation.preferences import Said
 
 STARTERS = 20  # of each kind, for somebody new to choose from
@@ -43,6 +44,12 @@ class Catalogue:
     likeness: Likeness
     tastes: dict[str, list[str]] = field(default_factory=dict)  # tags that stand out, by person, as they are asked for
     shown: dict[tuple[Any, ...], Any] = field(default_factory=dict)  # see Recommender.shown
+
+    kept: dict[str, Any] = field(default_factory=dict)  # see Recommender.quality
+
+    @cached_property
+    def words(self) -> Words:
+        return Words(self.items)
 
     @cached_property
     def starters(self) -> list[Item]:
@@ -101,7 +108,7 @@ def like_it(found: Catalogue, number: int) -> Array:
     Shape: ``(items,)``; 1 is the most alike there is, whatever the model's cosines are.
     """
     if found.near is not None:
-        alike = np.maximum(found.near @ found.near[number], 0)
+        alike = np.maximum(dots(found.near, found.near[number]), 0)
     else:
         alike = found.fused.generator("item_item").scores(History.of([number], 0.0)).copy()
     alike[number] = 0

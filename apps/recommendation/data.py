@@ -19,6 +19,7 @@ from core.errors import InputError, MissingFile
 if TYPE_CHECKING:
     import pandas as pd
 
+SAMPLE = "sample"  # the name of the catalogue that comes with the install
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet", ".inter", ".item")
 EVENT_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "user": ("user", "user_id", "userId", "reviewerID", "uid"),
@@ -82,7 +83,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """``kind`` is ``event`` for what a file says, or one of :data:`apps.recommendation.service.FEEDBACK`."""
+    """``kind`` is ``event`` for what a file says, or one of :data:`apps.recommendation.lists.FEEDBACK`."""
 
     user: str
     item: str

@@ -13,46 +13,60 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from apps.recommendation.log import Array, weighed
+from apps.recommendation.log import Array, dots
 
-DEFAULT = 0.5  # of the slider from 0 to 1, chosen on validation: see docs/en/recommendation.md
+DEFAULT = 0.5  # of the slider from 0 to 1, chosen on validation: docs/decisions/0027
 POOL = 100  # best candidates the list is chosen from
-TEXT = 0.7  # of likeness; tags are the rest
-_LIKENESS, _FAME = 7.8, 0.39  # deviations of the score that full likeness, and a deviation of fame, cost at diversity 1
+TEXT = 0.3  # of likeness; tags are the rest
+_LIKENESS, _FAME = 7.2, 0.48  # deviations of the score that full likeness, and a deviation of fame, cost at diversity 1
 
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
     """How alike items are: the cosine of their texts and the Jaccard index of their tags, or the one there is.
 
-    Shape: ``vectors`` ``(items, dim)`` centered and of norm 1, ``tags`` a set for each item; ``None``: not known.
+    Shape: ``vectors`` ``(items, dim)`` centered and of norm 1; ``tags`` a ``csr_matrix`` ``(items, tags)``, 1 where an
+    item has the tag; ``None``: not known.
     """
 
     vectors: Array | None
-    tags: tuple[frozenset[str], ...] | None
+    tags: Any
 
     @classmethod
     def of(cls, vectors: Array | None, tags: Iterable[Iterable[str]]) -> Likeness:
-        sets = tuple(frozenset(of_one) for of_one in tags)
-        return cls(vectors, sets if any(sets) else None)
+        from scipy import sparse
+
+        number: dict[str, int] = {}
+        rows = [sorted({number.setdefault(tag, len(number)) for tag in of_one}) for of_one in tags]
+        if not number:
+            return cls(vectors, None)
+        ends = np.cumsum([0, *map(len, rows)])
+        ones, columns = np.ones(ends[-1], np.float32), np.array([n for row in rows for n in row], np.int32)
+        return cls(vectors, sparse.csr_matrix((ones, columns, ends), shape=(len(rows), len(number))))
 
     def __bool__(self) -> bool:
         return self.vectors is not None or self.tags is not None
 
-    def to(self, item: int, others: Array) -> Array:
-        """Shape: ``(len(others),)``."""
-        parts = []
-        if self.vectors is not None:
-            parts.append((TEXT, weighed(self.vectors[item], self.vectors[others].T)))
-        if self.tags is not None:
-            mine, sets = self.tags[item], self.tags
-            shared = [len(mine & sets[other]) / (len(mine | sets[other]) or 1) for other in others.tolist()]
-            parts.append((1 - TEXT, np.array(shared)))
-        whole = sum(weight for weight, _ in parts)
-        return np.sum([weight / whole * values for weight, values in parts], axis=0)
+    def among(self, items: Array) -> Likeness:
+        """That of ``items`` alone, numbered in their order."""
+        return Likeness(
+            None if self.vectors is None else self.vectors[items], None if self.tags is None else self.tags[items]
+        )
+
+    def to(self, item: int) -> Array:
+        """Of each item to one of them. Shape: ``(items,)``."""
+        near = None if self.vectors is None else dots(self.vectors, self.vectors[item])
+        if self.tags is None:
+            return near if near is not None else np.zeros(0)
+        sizes, mine = np.diff(self.tags.indptr), np.zeros(self.tags.shape[1], np.float32)
+        mine[self.tags.indices[self.tags.indptr[item] : self.tags.indptr[item + 1]]] = 1
+        shared = self.tags @ mine
+        jaccard = shared / np.maximum(sizes + sizes[item] - shared, 1)
+        return jaccard if near is None else TEXT * near + (1 - TEXT) * jaccard
 
 
 def arranged(
@@ -72,19 +86,30 @@ def arranged(
     worth = scores[allowed].astype(float)
     if fame is not None:
         worth = worth - diversity * _FAME * fame[allowed]
-    first = np.argsort(-worth, kind="stable")[: max(pool, count)]
+    first = _best(worth, max(pool, count))
     best, worth = allowed[first], worth[first]
     if not likeness or diversity <= 0 or len(best) <= 1:
         return best[:count]
-    chosen = [0]
-    alike = likeness.to(best[0], best)
+    chosen, those = [0], likeness.among(best)
+    alike = those.to(0)
     while len(chosen) < min(count, len(best)):
         gain = worth - diversity * _LIKENESS * np.maximum(alike / len(chosen), 0)
         gain[chosen] = -np.inf
         chosen.append(int(np.argmax(gain)))
-        alike = alike + likeness.to(best[chosen[-1]], best)
+        alike = alike + those.to(chosen[-1])
     listed = best[chosen]
     return listed[np.argsort(-scores[listed], kind="stable")]
+
+
+def _best(worth: Array, count: int) -> Array:
+    """Places of the ``count`` greatest, the greatest first; of equal ones the earlier first."""
+    if count < len(worth):
+        least = np.partition(worth, len(worth) - count)[len(worth) - count]
+        above, equal = np.flatnonzero(worth > least), np.flatnonzero(worth == least)
+        first = np.concatenate([above, equal[: count - len(above)]])
+    else:
+        first = np.arange(len(worth))
+    return first[np.argsort(-worth[first], kind="stable")]
 
 
 def fame(counts: Array) -> Array:

@@ -127,7 +127,8 @@ def _apart(lists: Sequence[Array], likeness: Likeness) -> float:
     inner = []
     for chosen in lists:
         if len(chosen) > 1:
-            alike = np.stack([likeness.to(item, chosen) for item in chosen])
+            those = likeness.among(chosen)
+            alike = np.stack([those.to(place) for place in range(len(chosen))])
             inner.append(1 - float(alike[~np.eye(len(chosen), dtype=bool)].mean()))
     return float(np.mean(inner))
 

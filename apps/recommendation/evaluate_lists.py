@@ -31,9 +31,10 @@ from apps.recommendation import preferences
 from apps.recommendation.data import Event, Item
 from apps.recommendation.evaluate import MEASURES, evaluation, spoken
 from apps.recommendation.generators import History
+from apps.recommendation.lists import Shelf
 from apps.recommendation.log import SEED, Array
 from apps.recommendation.protocol import SPLITS, TOP, Case, Data, load, ranks
-from apps.recommendation.service import Recommender, Shelf
+from apps.recommendation.service import Recommender
 from core.evaluation import scoreboard
 from core.evaluation.results import Evaluation, Measure, figures
 from core.evaluation.tasks import report
@@ -114,6 +115,7 @@ class Reasons:
     falls: tuple[float | None, ...]
     kinds: Mapping[str, int]
     waits_ms: tuple[float, ...]
+    cpu_ms: tuple[float, ...]  # of the whole process, the same lists; a busy machine does not lengthen it
 
 
 def reasons(service: Recommender, data: Data, people: int) -> Reasons:
@@ -124,11 +126,12 @@ def reasons(service: Recommender, data: Data, people: int) -> Reasons:
     real: list[float] = []
     falls: list[float | None] = []
     kinds: Counter[str] = Counter()
-    waits = []
+    waits, cpu = [], []
     for case in (data.cases[i] for i in drawn.tolist()):
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         shelf = service.recommend(case.user, n=TOP, now=case.at)
         waits.append((time.perf_counter() - began) * 1000)
+        cpu.append((time.process_time() - used) * 1000)
         history = History.of(case.seen, case.at)
         mine = {data.items[number].id for number in case.seen.tolist()}
         before = found.fused.scores(history)
@@ -143,7 +146,7 @@ def reasons(service: Recommender, data: Data, people: int) -> Reasons:
             else:
                 real.append(float(reason.count == service.taken(pick.item.id)))
                 falls.append(None)
-    return Reasons(tuple(ids), tuple(real), tuple(falls), dict(kinds), tuple(waits))
+    return Reasons(tuple(ids), tuple(real), tuple(falls), dict(kinds), tuple(waits), tuple(cpu))
 
 
 def _place(scores: Array, number: int, case: Case) -> int:
@@ -184,7 +187,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.publish:
         command = " ".join(["python -m apps.recommendation.evaluate_lists", *spoken(arguments)])
         sys.stdout.write(f"{publish(data, made, why, given.publish, command)}\n")
-    waits = {f"p{share}": float(np.percentile(checked.waits_ms, share)) for share in (50, 95)}
+    waits = {
+        f"{name}p{share}": round(float(np.percentile(values, share)), 2)
+        for name, values in (("", checked.waits_ms), ("CPU ", checked.cpu_ms))
+        for share in (50, 95)
+    }
     if given.json:
         told = {name: {m: [f.value, f.low, f.high] for m, f in e.figures.items()} for name, e in made.items()}
         spans = {name: [f.value, f.low, f.high, f.records] for name, f in why.figures.items()}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from apps.recommendation.log import Array, Log, weighed
+from apps.recommendation.log import Array, Log, dots, product, weighed
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -88,16 +88,22 @@ class ItemToItem:
         weights = history.decayed(self.decay)
         if isinstance(self.matrix, np.ndarray):
             return weighed(weights.astype(np.float32), self.matrix[history.items])
-        found = np.zeros(self.matrix.shape[1], np.float32)
-        for item, weight in zip(history.items.tolist(), weights.tolist(), strict=True):
-            begin, end = self.matrix.indptr[item], self.matrix.indptr[item + 1]
-            found[self.matrix.indices[begin:end]] += weight * self.matrix.data[begin:end]
-        return found
+        return self.matrix[history.items].T @ weights.astype(np.float32)
 
     def parts(self, history: History, items: Array) -> Array:
-        rows = self.matrix[history.items][:, items]
-        dense = rows if isinstance(rows, np.ndarray) else rows.toarray()
-        return history.decayed(self.decay)[:, None] * dense
+        weights = history.decayed(self.decay)[:, None]
+        if isinstance(self.matrix, np.ndarray):
+            return weights * self.matrix[np.ix_(history.items, items)]
+        rows = self.matrix[history.items]
+        wanted, back = np.unique(items, return_inverse=True)
+        place = np.full(rows.shape[1], -1)  # scipy's own choice of columns takes longer
+        place[wanted] = np.arange(len(wanted))
+        column = place[rows.indices]
+        there = column >= 0
+        row = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
+        chosen = np.zeros((rows.shape[0], len(wanted)))
+        chosen[row[there], column[there]] = rows.data[there]
+        return weights * chosen[:, back]
 
 
 @dataclass(frozen=True)
@@ -111,10 +117,10 @@ class Text:
 
     def scores(self, history: History) -> Array:
         taste = weighed(history.decayed(self.decay).astype(np.float32), self.vectors[history.items])
-        return weighed(taste, self.vectors.T)
+        return dots(self.vectors, taste)
 
     def parts(self, history: History, items: Array) -> Array:
-        near = self.vectors[history.items] @ self.vectors[items].T
+        near = product(self.vectors[history.items], self.vectors[items].T)
         return history.decayed(self.decay)[:, None] * near
 
 
@@ -283,9 +289,10 @@ def _seen(log: Log) -> csr_matrix:
     return seen
 
 
-def _shared_out(matrix: csr_matrix, log: Log, first: float, second: float) -> csr_matrix:
-    """Each cell divided by powers of how often its two items were taken."""
+def _shared_out(matrix: csr_matrix, log: Log, first: float, second: float) -> Any:
+    """Each cell divided by powers of how often its two items were taken; dense where that is the smaller form."""
     from scipy import sparse
 
     counts = log.counts() + PRIOR
-    return (sparse.diags(counts**-first) @ matrix @ sparse.diags(counts**-second)).tocsr().astype(np.float32)
+    shared = (sparse.diags(counts**-first) @ matrix @ sparse.diags(counts**-second)).tocsr().astype(np.float32)
+    return shared.toarray() if 2 * shared.nnz > shared.shape[0] * shared.shape[1] else shared

@@ -19,7 +19,8 @@ from core.i18n import message
 from core.providers.sync import run
 
 if TYPE_CHECKING:
-    from apps.recommendation.service import Pick, Recommender
+    from apps.recommendation.lists import Pick
+    from apps.recommendation.service import Recommender
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -13,26 +13,38 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import apps.i18n  # noqa: F401  (its import registers the catalogue)
-from apps.recommendation import assistant, preferences, sample
+from apps.recommendation import assistant, closer, finding, preferences, sample
 from apps.recommendation.catalogue import EVERYTHING, Catalogue, Filters, boost_name, boosted, like_it
 from apps.recommendation.catalogue import allowed as allowed_items
-from apps.recommendation.data import Event, Findings, Item, read_events, read_items, with_years
-from apps.recommendation.diversity import DEFAULT, Likeness, arranged, explored, fame
-from apps.recommendation.fusion import evened, fit, leveled
-from apps.recommendation.generators import DAY_S, History, centered
+from apps.recommendation.closer import Shown, Similar
+from apps.recommendation.data import SAMPLE, Event, Findings, Item, read_events, read_items, with_years
+from apps.recommendation.diversity import DEFAULT, arranged, explored
+from apps.recommendation.fusion import leveled
+from apps.recommendation.generators import DAY_S
+from apps.recommendation.health import Health, health
 from apps.recommendation.helped import Help
-from apps.recommendation.log import Array, Log
-from apps.recommendation.preferences import Said
-from apps.recommendation.reasons import Reason, falls, from_history
+from apps.recommendation.learning import learnt
+from apps.recommendation.lists import (
+    FEEDBACK,
+    NEAR_A_DISLIKE,
+    Pick,
+    Shelf,
+    by_words,
+    check,
+    histories,
+    otherwise,
+    spoken_for,
+)
+from apps.recommendation.quality import Quality, measured
+from apps.recommendation.reasons import Reason, from_history
 from apps.recommendation.store import Store
-from core.errors import InputError, NotFound, TouchstoneError
+from core.errors import InputError, NotFound
 from core.i18n import message
 from core.providers.sync import run
 from core.retrieval.meaning import Meaning
@@ -41,67 +53,8 @@ from core.settings import Settings
 from core.types import LOCAL, Caller
 
 log = logging.getLogger(__name__)
-SAMPLE = "sample"
-SENTENCE_LIMIT = 500  # characters
 REFIT_AFTER = 50  # things told since the last fit; each counts at once all the same
-FEEDBACK = {"like": 1.5, "own": 0.5, "not_interested": -1.0, "less": -2.0}  # what a click weighs in a history
-# What a sentence weighs, in deviations of the fused score. Set by hand on the sample, not fitted: there is no public
-# set of such sentences with right answers.
 MOST_BOOST = 5.0  # deviations of the score
-WELL_KNOWN = 0.1  # of the items are called so
-SAID, WISHED, UNWISHED, NEAR_A_DISLIKE = 1.0, 1.5, 3.0, 1.5
-NAMED = 2.0  # a title that a sentence names, as an event of the history
-
-
-@dataclass(frozen=True, slots=True)
-class Pick:
-    """An item of the list. ``boost`` is the part of the score that the business added, ``words`` a model's sentence
-    for the reasons, empty where there is none that they bear out."""
-
-    item: Item
-    score: float
-    reasons: tuple[Reason, ...]
-    boost: float = 0.0
-    words: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Shelf:
-    """A list for somebody. ``left_out`` counts items by what kept them out: seen, stock, age, kind, tags."""
-
-    picks: tuple[Pick, ...]
-    understood: tuple[Said, ...] = ()
-    left_out: Mapping[str, int] = field(default_factory=dict)
-    known_events: int = 0  # of the person
-    reads_text: bool = True  # whether texts of items and sentences were understood by an embedding model
-    unassisted: TouchstoneError | None = None  # why the chat model that was asked to help did not
-
-
-@dataclass(frozen=True, slots=True)
-class Similar:
-    """An item like another: ``together`` of the ``people`` who took that one took it too, ``near`` is the cosine of
-    centered texts, ``tags`` are shared."""
-
-    item: Item
-    together: int
-    people: int
-    near: float | None
-    tags: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """What top-10 lists show. ``well_known`` is the share of places that the best-known tenth of the items holds,
-    ``promoted`` the share that boosts lift or hold back, ``most`` the items in most lists.
-    ``left_out`` counts items out of stock and items for an age only."""
-
-    people: int
-    coverage: float
-    well_known: float
-    promoted: float
-    most: tuple[tuple[Item, int], ...]
-    left_out: Mapping[str, int]
-    weights: Mapping[str, float]
 
 
 class Recommender:
@@ -316,17 +269,17 @@ class Recommender:
             InputError: ``says`` is too long, or a number is out of its range.
             NotFound: an item of ``likes``.
         """
-        _check(n, diversity, exploration, says)
+        check(n, diversity, exploration, says)
         found = self.catalogue()
         now = time.time() if now is None else now
         events = [e for e in self.store.events(user) if e.item in found.number] if user is not None else []
         helped = Help(self, found, language) if assisted else None
         read = helped.read(says) if helped else preferences.understood(says, found.titles)
         said = [one for one in read if f"{one.kind}:{one.name}" not in ignored]
-        history, disliked, seen = _histories(found, events, likes, said, now)
+        history, disliked, seen = histories(found, events, likes, said, now)
         features = found.fused.features(history)
         scores = leveled(found.fused.scores(history, features))
-        words = self._said(found, says, read, said)
+        words = spoken_for(self.runtime, found, says, read, said)
         if words is not None:
             scores = scores + words
         for number, weight in disliked.items():
@@ -345,7 +298,7 @@ class Recommender:
         plain = set(allowed[np.argsort(-scores[allowed], kind="stable")[: 2 * n]].tolist()) if exploration else None
         picks = []
         for number, event in zip(order.tolist(), cited, strict=True):
-            reasons = list(_by_words(found.items[number], said, language))
+            reasons = list(by_words(found.items[number], said, language))
             if event is not None:
                 named = any(s.kind == "title" and found.number[s.name] == event for s in said)
                 reasons.append(Reason("title" if named else "history", item=found.items[event].id))
@@ -354,7 +307,7 @@ class Recommender:
             if plain is not None and number not in plain:
                 reasons.append(Reason("explored"))
             if not reasons:
-                reasons.append(_otherwise(found, number, words))
+                reasons.append(otherwise(found, number, words))
             picks.append(
                 Pick(found.items[number], float(scores[number] + added[number]), tuple(reasons), float(added[number]))
             )
@@ -379,19 +332,9 @@ class Recommender:
         Raises:
             NotFound: no such item.
         """
-        shelf = self.recommend(likes=[id_], n=n, diversity=0.0)
+        picks = self.recommend(likes=[id_], n=n, diversity=0.0).picks
         found = self.catalogue()
-        mine, log_ = self._number(found, id_), found.fused.log
-        people = np.unique(log_.user[log_.item == mine])
-        pairs = np.unique(np.stack([log_.user, log_.item], axis=1)[np.isin(log_.user, people)], axis=0)
-        together = np.bincount(pairs[:, 1], minlength=len(found.items))
-        rows = []
-        for pick in shelf.picks:
-            other = found.number[pick.item.id]
-            near = None if found.near is None else float(found.near[mine] @ found.near[other])
-            shared = tuple(tag for tag in found.items[mine].tags if tag in pick.item.tags)
-            rows.append(Similar(pick.item, int(together[other]), len(people), near, shared))
-        return rows
+        return closer.similar(found, self._number(found, id_), [found.number[pick.item.id] for pick in picks])
 
     def why(self, user: str, id_: str, n: int = 5) -> list[tuple[Event, float]]:
         """The events of ``user`` without which the score of an item would fall, with their shares of these falls.
@@ -399,17 +342,59 @@ class Recommender:
         Raises:
             NotFound: no such item.
         """
+        found = self.catalogue()
+        events = [event for event in self.store.events(user) if event.item in found.number]
+        return closer.why(found, events, self._number(found, id_), time.time())[:n]
+
+    def search(self, text: str, n: int = 10) -> list[Item]:
+        """Items by a text in Chinese or English: by their words and, where a model can read them, by meaning.
+
+        Raises:
+            InputError: the text is too long, or ``n`` is out of its range.
+        """
+        check(n, 0.0, 0.0, text)
+        found = self.catalogue()
+        if not text.strip():
+            return []
+        question = None
+        if found.vectors is not None:
+            meaning = Meaning(self.runtime.workspace, self.runtime.embedding())
+            question = run(meaning.vectors([text.strip()], kind="query"))[0]
+        numbers = finding.found(found.words, text, found.vectors, question)
+        return [found.items[number] for number in numbers[:n]]
+
+    def side_by_side(self, user: str, n: int = 5) -> dict[str, list[Item]]:
+        """The best unseen items in stock for ``user`` by every method alone and by all together (``fused``)."""
         found, now = self.catalogue(), time.time()
         events = [event for event in self.store.events(user) if event.item in found.number]
-        history, _, _ = _histories(found, events, (), (), now)
-        item = np.array([self._number(found, id_)])
-        if not len(history.items):
-            return []
-        numbers, fallen = falls(found.fused, history, found.fused.features(history), item)
-        lost = np.maximum(fallen[:, 0], 0)
-        latest = {event.item: event for event in events}
-        best = [int(row) for row in np.argsort(-lost, kind="stable")[:n] if lost[row] > 0]
-        return [(latest[found.items[int(numbers[row])].id], float(lost[row] / lost.sum())) for row in best]
+        history, _, seen = histories(found, events, (), (), now)
+        allowed, _ = allowed_items(found, EVERYTHING, seen, (), now)
+        features = found.fused.features(history)
+        scores = {"fused": found.fused.scores(history, features)}
+        scores |= dict(zip((g.name for g in found.fused.generators), features.values, strict=True))
+        return {
+            name: [found.items[i] for i in allowed[np.argsort(-of[allowed], kind="stable")[:n]].tolist() if of.any()]
+            for name, of in scores.items()
+        }
+
+    def health(self) -> Health:
+        """What the data of this catalogue have and lack."""
+        return health(self.catalogue())
+
+    def quality(self) -> Quality:
+        """How good lists would have been, measured once for a fit; see :mod:`apps.recommendation.quality`.
+
+        Raises:
+            InputError: nobody has two events.
+        """
+        found = self.catalogue()
+        if "quality" not in found.kept:
+            found.kept["quality"] = measured(found, self._name)
+        return found.kept["quality"]
+
+    def measured_already(self) -> bool:
+        """Whether :meth:`quality` of this fit is there without a wait."""
+        return "quality" in self.catalogue().kept
 
     # --- the shop ---------------------------------------------------------------------------------
 
@@ -441,18 +426,7 @@ class Recommender:
             return found.shown[asked]
         users = [user for user, _ in self.store.users(people)] or [""]
         lists = [[found.number[p.item.id] for p in self.recommend(user, n=n).picks] for user in users]
-        counts = np.bincount([i for row in lists for i in row], minlength=len(found.items))
-        known = np.argsort(-found.counts, kind="stable")[: max(1, round(WELL_KNOWN * len(found.items)))]
-        promoted = boosted(found.items, self.store.boosts()) != 0
-        found.shown[asked] = Shown(
-            people=len(users),
-            coverage=float((counts > 0).mean()),
-            well_known=float(counts[known].sum() / max(1, counts.sum())),
-            promoted=float(counts[promoted].sum() / max(1, counts.sum())),
-            most=tuple((found.items[i], int(counts[i])) for i in np.argsort(-counts, kind="stable")[:5] if counts[i]),
-            left_out={"stock": int((~found.stock).sum()), "age": int((found.age > 0).sum())},
-            weights=dict(found.fused.weights),
-        )
+        found.shown[asked] = closer.shown(found, lists, boosted(found.items, self.store.boosts()) != 0)
         return found.shown[asked]
 
     # --- inside -----------------------------------------------------------------------------------
@@ -461,7 +435,6 @@ class Recommender:
         """The catalogue in use; fitted anew when files were imported since, or the models have changed."""
         with self._lock:
             if self._fitted is None or self._fitted.source != self._source():
-                self._bring_sample()
                 self._fitted = self._made(lambda _: None)
             return self._fitted
 
@@ -491,136 +464,9 @@ class Recommender:
 
     def _made(self, progress: Callable[[str], None]) -> Catalogue:
         self._bring_sample()
-        source, items, events = self._source(), self.store.items(), self.store.events()
-        if not items:
-            raise NotFound(kind="catalogue", value=self._name)
-        number = {item.id: i for i, item in enumerate(items)}
-        taken = [e for e in events if e.item in number and FEEDBACK.get(e.kind, 1.0) > 0]
-        users = sorted({e.user for e in taken})
-        of_user = {user: i for i, user in enumerate(users)}
-        taken_log = Log.of(
-            users,
-            [item.id for item in items],
-            [of_user[e.user] for e in taken],
-            [number[e.item] for e in taken],
-            [e.at for e in taken],
-            [e.value for e in taken],
-        )
-        vectors = self._vectors(items)
-        numbers = np.array([np.nan if item.year is None else item.year for item in items], dtype=float)
-        fused = fit(taken_log, vectors=vectors, numbers=numbers, progress=progress)
-        near = centered(vectors) if vectors is not None else None
-        shows = {
-            concept.name: np.array([preferences.in_item(concept, item, "") is not None for item in items])
-            for concept in preferences.concepts()
-        }
-        titles, tags = preferences.Titles(items), Counter(tag for item in items for tag in item.tags)
-        counts = taken_log.counts()
-        stock, age = np.array([item.stock for item in items]), np.array([item.age for item in items])
-        kind = np.array([item.kind for item in items])
-        return Catalogue(
-            items, number, fused, vectors, near, titles, source, counts, fame(counts), shows, tags, stock, age, kind,
-            Likeness.of(near, (item.tags for item in items)),
-        )  # fmt: skip
-
-    def _vectors(self, items: Sequence[Item]) -> Array | None:
-        """Embeddings of the items' texts; ``None`` when the model that is set cannot make them."""
-        try:
-            meaning = Meaning(self.runtime.workspace, self.runtime.embedding())
-            if self._name == SAMPLE:
-                sample.bring_vectors(self.runtime.workspace, meaning.model.name)
-            return run(meaning.vectors([item.text() for item in items]))
-        except TouchstoneError as error:
-            log.warning("recommending without item texts: %s", error)
-            return None
-
-    def _said(self, found: Catalogue, says: str, read: Sequence[Said], said: Sequence[Said]) -> Array | None:
-        """What a sentence adds to the score of each item; words that shall not count are cut out of it first."""
-        for one in sorted(set(read) - set(said), key=lambda s: -s.start):
-            says = says[: one.start] + says[one.end :]
-        if not says.strip():
-            return None
-        added = np.zeros(len(found.items), np.float32)
-        if found.vectors is not None:
-            meaning = Meaning(self.runtime.workspace, self.runtime.embedding())
-            added += SAID * evened(found.vectors @ run(meaning.vectors([says.strip()], kind="query"))[0], 1.0)[0]
-        for one in said:
-            if one.kind != "concept":
-                continue
-            shows = found.shows[one.name].astype(np.float32)
-            added += (WISHED if one.wanted else -UNWISHED) * shows
-            other = preferences.opposite(one.name)
-            if other and one.wanted:
-                added -= WISHED * found.shows[other]
-        return added
+        return learnt(self.runtime, self.store, self._source(), progress)
 
     def _number(self, found: Catalogue, id_: str) -> int:
         if id_ not in found.number:
             raise NotFound(kind="item", value=id_)
         return found.number[id_]
-
-
-def _check(n: int, diversity: float, exploration: float, says: str) -> None:
-    if not 1 <= n <= 100:
-        raise InputError(reason="bad_value", name="n", value=n, allowed="1-100")
-    for name, value in (("diversity", diversity), ("exploration", exploration)):
-        if not 0 <= value <= 1:
-            raise InputError(reason="bad_value", name=name, value=value, allowed="0-1")
-    if len(says) > SENTENCE_LIMIT:
-        raise InputError(reason="question_too_long", length=len(says), limit=SENTENCE_LIMIT)
-
-
-def _histories(
-    found: Catalogue, events: Sequence[Event], likes: Sequence[str], said: Sequence[Said], now: float
-) -> tuple[History, dict[int, float], dict[int, float]]:
-    """What speaks for items, what against (number → weight), and when each item was last seen."""
-    items, weights = [], []
-    disliked: dict[int, float] = {}
-    seen: dict[int, float] = {}
-    for event in events:
-        number, weight = found.number[event.item], FEEDBACK.get(event.kind, 1.0)
-        seen[number] = event.at
-        if weight > 0:
-            items.append(number)
-            weights.append(weight)
-        else:
-            disliked[number] = -weight
-    for id_ in likes:
-        if id_ not in found.number:
-            raise NotFound(kind="item", value=id_)
-        items.append(found.number[id_])
-        weights.append(FEEDBACK["like"])
-        seen[items[-1]] = now
-    for one in said:
-        if one.kind == "title":
-            number = found.number[one.name]
-            seen[number] = now
-            if one.wanted:
-                items.append(number)
-                weights.append(NAMED)
-            else:
-                disliked[number] = 1.0
-    kept = [i for i, number in enumerate(items) if number not in disliked]
-    history = History.of([items[i] for i in kept], now, np.array([weights[i] for i in kept]))
-    return history, disliked, seen
-
-
-def _by_words(item: Item, said: Sequence[Said], language: str) -> list[Reason]:
-    """Quotations of the item that show what was wished, at most two."""
-    found = []
-    for one in said:
-        if one.kind != "concept" or not one.wanted:
-            continue
-        concept = next(c for c in preferences.concepts() if c.name == one.name)
-        if shown := preferences.in_item(concept, item, language):
-            text, start, end = shown
-            found.append(Reason("quote", concept=one.name, text=text, start=start, end=end))
-    return found[:2]
-
-
-def _otherwise(found: Catalogue, number: int, words: Array | None) -> Reason:
-    """What is left to say of a pick that rests on no single event and no word."""
-    if words is not None and words[number] > 0:
-        return Reason("said")
-    count = int(found.counts[number])
-    return Reason("popular", count=count) if count else Reason("new")

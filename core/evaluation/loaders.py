@@ -189,7 +189,7 @@ def load_questions(path: Path, *, name: str | None = None) -> Dataset:
         MissingFile, InputError: no such file; not text.
     """
     path = _existing(path)
-    asked = dict.fromkeys(line.partition("\t")[0].strip() for line in _text(path).split("\n"))
+    asked = dict.fromkeys(line.partition("\t")[0].strip() for line in text_of(path).split("\n"))
     records = tuple(Record(str(number), question) for number, question in enumerate(filter(None, asked)))
     return Dataset(name or _stem(path), _stem(path), records)
 
@@ -209,7 +209,7 @@ def load_squad(path: Path, *, split: str | None = None, name: str | None = None)
     documents: list[Document] = []
     records: list[Record] = []
     try:
-        tree = json.loads(_text(path))
+        tree = json.loads(text_of(path))
     except json.JSONDecodeError as error:
         raise InputError(reason="bad_json", where=path.name, detail=str(error)) from error
     try:
@@ -238,7 +238,7 @@ def load_pairs(path: Path, *, split: str | None = None, name: str | None = None)
     path = _existing(path)
     documents: dict[str, str] = {}
     relevant: dict[str, dict[str, float]] = {}
-    for number, line in enumerate(_text(path).split("\n"), 1):
+    for number, line in enumerate(text_of(path).split("\n"), 1):
         if not line.strip():
             continue
         first, second, label = (*line.rstrip("\r").split("\t"), "", "", "")[:3]
@@ -326,7 +326,14 @@ def _stem(path: Path) -> str:
     return path.name.removesuffix(".gz").rpartition(".")[0] or path.name
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """The text of a file, which may be packed.
+
+    Raises:
+        MissingFile: no such file.
+        InputError: neither UTF-8 nor GB18030, or unreadable.
+    """
+    path = _existing(path)
     try:
         raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError) as error:
@@ -340,7 +347,7 @@ def _text(path: Path) -> str:
 
 
 def _json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    for number, line in enumerate(_text(path).split("\n"), 1):  # not splitlines: U+2028 may stand inside a string
+    for number, line in enumerate(text_of(path).split("\n"), 1):  # not splitlines: U+2028 may stand inside a string
         if not line.strip():
             continue
         where = f"{path.name}:{number}"
@@ -354,7 +361,7 @@ def _json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _delimited(path: Path, delimiter: str | None, header: Sequence[str] | None) -> Iterator[tuple[str, dict[str, Any]]]:
-    text = _text(path)
+    text = text_of(path)
     delimiter = delimiter or ("\t" if "\t" in text.partition("\n")[0] else ",")
     lines = io.StringIO(text, newline="")
     csv.field_size_limit(_LONGEST_CELL)

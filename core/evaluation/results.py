@@ -38,6 +38,9 @@ STATISTICS: dict[str, Callable[..., float]] = {
     "aurc": selective.aurc,
     "coverage_at_risk": selective.coverage_at_risk,
     "risk_at_coverage": selective.risk_at_coverage,
+    "accuracy_at_coverage": lambda confidence, right, share: (
+        1.0 - selective.risk_at_coverage(confidence, 1.0 - right, share)
+    ),
     "refusals_at": lambda answerable, confidence, share: (
         selective.refusal_at(confidence[answerable > 0], confidence[answerable <= 0], share).refusals
     ),

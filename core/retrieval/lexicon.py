@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import bisect
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections import ChainMap, Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from core.retrieval import tokens
@@ -26,10 +26,12 @@ class Lexicon:
     """How many of ``texts`` hold each word, pair and triple of Han characters. Threads may share it."""
 
     def __init__(self, texts: Iterable[str]) -> None:
+        self.passages = 0
         self.words: Counter[str] = Counter()
         self.pairs: Counter[str] = Counter()
         self.triples: Counter[str] = Counter()
         for text in texts:
+            self.passages += 1
             normal = tokens.normalized(text)
             self.words.update(set(latin(normal)))
             runs = _HAN.findall(normal)
@@ -78,6 +80,52 @@ class Lexicon:
     def homophones(self, syllable: str) -> list[str]:
         """The characters of the collection that are read as ``syllable``, or nearly (zh and z, ing and in)."""
         return self._read_as.get(fuzzy(syllable), [])
+
+
+class Together:
+    """Several lexicons read as one. Nothing is copied, so that it may be made for a single query."""
+
+    def __init__(self, parts: Sequence[Lexicon]) -> None:
+        self._parts = tuple(parts)
+        self.words = _Sum([part.words for part in parts])
+        self.pairs = _Sum([part.pairs for part in parts])
+        self.triples = _Sum([part.triples for part in parts])
+        self.codes: Mapping[str, str] = ChainMap(*[part.codes for part in parts])
+
+    def knows(self, word: str) -> bool:
+        return any(part.knows(word) for part in self._parts)
+
+    def begins(self, word: str) -> bool:
+        return any(part.begins(word) for part in self._parts)
+
+    def near(self, word: str, distance: int) -> list[tuple[int, int, str]]:
+        found = {(away, other) for part in self._parts for away, _, other in part.near(word, distance)}
+        return sorted((away, -self.words[other], other) for away, other in found)
+
+    def read_as(self, syllable: str) -> list[str]:
+        return sorted({character for part in self._parts for character in part.read_as(syllable)})
+
+    def homophones(self, syllable: str) -> list[str]:
+        return sorted({character for part in self._parts for character in part.homophones(syllable)})
+
+
+class _Sum:
+    """Counts of several counters together."""
+
+    def __init__(self, parts: Sequence[Counter[str]]) -> None:
+        self._parts = tuple(parts)
+
+    def __getitem__(self, key: str) -> int:
+        return sum(part[key] for part in self._parts)
+
+    def __contains__(self, key: str) -> bool:
+        return any(key in part for part in self._parts)
+
+    def __bool__(self) -> bool:
+        return any(self._parts)
+
+
+Words = Lexicon | Together
 
 
 def latin(normal: str) -> Iterator[str]:

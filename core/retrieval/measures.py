@@ -238,6 +238,7 @@ def quantities(text: str) -> Quantities:
     return Quantities(tuple(_added_up(measures, text)), tuple(moments), bool(_ROUND.search(text)))
 
 
+@lru_cache(maxsize=2_048)  # the same sources answer again and again, and each check reads their sentences several times
 def plain(text: str) -> str:
     """``text`` with numbers in digits and everyday fractions written out."""
     text = unicodedata.normalize("NFKC", text)

@@ -24,7 +24,7 @@ from typing import Literal
 
 from core.errors import InputError
 from core.retrieval import tokens
-from core.retrieval.lexicon import Lexicon, bare, edits, fuzzy, readings, syllables
+from core.retrieval.lexicon import Words, bare, edits, fuzzy, readings, syllables
 from core.retrieval.simplified import SIMPLIFIED
 
 Kind = Literal["spelling", "pinyin"]
@@ -64,9 +64,10 @@ class Help:
     simplified: str = ""
 
 
-def helped(query: str, lexicon: Lexicon, kinds: Iterable[str] = KINDS) -> Help:
+def helped(query: str, lexicon: Words, kinds: Iterable[str] = KINDS) -> Help:
     """``query`` as it was meant, as far as ``lexicon`` can tell.
 
+    >>> from core.retrieval.lexicon import Lexicon
     >>> helped("chache 限速", Lexicon(["叉车限速五公里"])).query
     '叉车 限速'
 
@@ -111,7 +112,7 @@ def helped(query: str, lexicon: Lexicon, kinds: Iterable[str] = KINDS) -> Help:
 # --- words and codes ------------------------------------------------------------------------------
 
 
-def _word(word: str, lexicon: Lexicon) -> str:
+def _word(word: str, lexicon: Words) -> str:
     if tokens.is_code(word):
         return _code(word, lexicon)
     if len(word) < 4 or not word.isalpha() or lexicon.knows(word):
@@ -123,7 +124,7 @@ def _word(word: str, lexicon: Lexicon) -> str:
     return word
 
 
-def _likely(word: str, other: str, lexicon: Lexicon) -> bool:
+def _likely(word: str, other: str, lexicon: Words) -> bool:
     """Whether ``other`` was meant, and ``word`` is no word of its own that this collection happens to lack."""
     if word[:-1] == other[:-1] or word.startswith(other):  # expiry and expire, leaky and leak
         return False
@@ -134,7 +135,7 @@ def _likely(word: str, other: str, lexicon: Lexicon) -> bool:
     return word[0] == other[0] and lexicon.words[other] > 1
 
 
-def _code(word: str, lexicon: Lexicon) -> str:
+def _code(word: str, lexicon: Words) -> str:
     """The one code that has a character more or less; another digit is another product."""
     code = bare(word)
     if code in lexicon.codes or len(lexicon.codes) > _CODES:
@@ -146,7 +147,7 @@ def _code(word: str, lexicon: Lexicon) -> str:
 # --- Chinese --------------------------------------------------------------------------------------
 
 
-def _characters(run: str, lexicon: Lexicon) -> str:
+def _characters(run: str, lexicon: Words) -> str:
     """``run`` with characters replaced by homophones where no passage knows them between their neighbors."""
     if len(run) < 3:  # too little around it to tell a slip from a word that this collection lacks
         return run
@@ -167,17 +168,17 @@ def _sounds_like(a: str, b: str) -> bool:
     return fuzzy(readings(a)[0]) == fuzzy(readings(b)[0])
 
 
-def _triples(run: str, i: int, lexicon: Lexicon) -> int:
+def _triples(run: str, i: int, lexicon: Words) -> int:
     """In how many passages the commonest triple around place ``i`` stands."""
     triples = (run[k : k + 3] for k in range(max(0, i - 2), min(i, len(run) - 3) + 1))
     return max((lexicon.triples[triple] for triple in triples if _KEPT.isdisjoint(triple)), default=0)
 
 
-def _pairs(run: str, i: int, lexicon: Lexicon) -> int:
+def _pairs(run: str, i: int, lexicon: Words) -> int:
     return max((lexicon.pairs[run[k : k + 2]] for k in range(max(0, i - 1), min(i, len(run) - 2) + 1)), default=0)
 
 
-def _spelt_chinese(normal: str, lexicon: Lexicon) -> Iterator[tuple[int, int, str]]:
+def _spelt_chinese(normal: str, lexicon: Words) -> Iterator[tuple[int, int, str]]:
     """Start, end and meaning of the runs of Latin words in ``normal`` that spell Chinese of the collection."""
     if not lexicon.pairs:
         return
@@ -207,7 +208,7 @@ def _part_of_code(match: re.Match[str], normal: str) -> bool:
     return any(c.isascii() and (c.isalnum() or c in "-_./") for c in around)
 
 
-def _spelt(words: list[str], lexicon: Lexicon) -> str:
+def _spelt(words: list[str], lexicon: Words) -> str:
     """The Chinese of the collection that ``words`` spell, or nothing. Every pair inside a word must be known."""
     best, least = "", math.inf
     splits: list[tuple[tuple[str, ...], tuple[int, ...]]] = [((), ())]
@@ -248,7 +249,7 @@ def _cuts(word: str) -> list[tuple[str, ...]]:
     return found[-1]
 
 
-def _cheapest(choices: list[list[str]], lexicon: Lexicon, free: frozenset[int]) -> tuple[str, float]:
+def _cheapest(choices: list[list[str]], lexicon: Words, free: frozenset[int]) -> tuple[str, float]:
     """The cheapest way through ``choices`` (a beam); a pair that begins a word at ``free`` may be unknown."""
     paths = [(0.0, character) for character in choices[0]]
     for i, options in enumerate(choices[1:], 1):
@@ -258,7 +259,7 @@ def _cheapest(choices: list[list[str]], lexicon: Lexicon, free: frozenset[int]) 
     return text, cost
 
 
-def _step(text: str, lexicon: Lexicon, free: bool) -> float:
+def _step(text: str, lexicon: Words, free: bool) -> float:
     """What the last character of ``text`` costs after those before it."""
     passages = lexicon.pairs[text[-2:]]
     cost = -math.log1p(passages) if passages else 0.0 if free else _UNSEEN

@@ -16,7 +16,7 @@ from core.retrieval import numerals
 from core.retrieval.simplified import SIMPLIFIED
 from core.retrieval.stem import stem
 
-VERSION = 1  # raised when tokens change; keyword indexes of another version are rebuilt
+VERSION = 2  # raised when tokens change; keyword indexes of another version are rebuilt
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f\u3040-\u30ff\uac00-\ud7af"
 _PIECE = re.compile(rf"[{_HAN}]+|\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|[^\W_{_HAN}]+(?:[-_./'’][^\W_{_HAN}]+)*")
 _HAN_RUN = re.compile(f"[{_HAN}]")
@@ -49,6 +49,8 @@ QUESTION_HAN = (
 
 def normalized(text: str) -> str:
     """NFKC, lower case, Traditional to Simplified. Lengths may change: never use it for offsets."""
+    if text.isascii():  # which has nothing else to normalize
+        return text.lower()
     return unicodedata.normalize("NFKC", text).lower().translate(SIMPLIFIED)
 
 

@@ -39,13 +39,18 @@ class Unit:
 
 
 def units(passage: Passage) -> list[Unit]:
-    """The units of ``passage`` in order. A line that only leads into what follows ("Cabin:") says nothing alone."""
+    """The units of ``passage`` in order, those left out that say nothing alone."""
     parts = _answers(passage) if passage.metadata.get("question") else _parts(passage)
-    found = [part for part in parts if not part[2].rstrip().endswith((":", "："))]
+    found = [part for part in parts if _says_something(part[2])]
     return [
         Unit(passage, i, passage.start + a, passage.start + b, passage.text[a:b], shown, kind, lead)
         for i, (a, b, shown, kind, lead) in enumerate(found)
     ]
+
+
+def _says_something(shown: str) -> bool:
+    """Not a line that only leads into what follows ("Cabin:"), not a question, not a single letter."""
+    return not shown.rstrip().endswith((":", "：", "?", "？")) and sum(c.isalnum() for c in shown) > 1
 
 
 _Found = Iterator[tuple[int, int, str, Kind, str]]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.contracts import EmbeddingModel
 from core.errors import InputError, MissingPackage
-from core.training.heads import VIEWS, Head, Mix, Scope, Views, centered, signals
+from core.training.heads import VIEWS, Head, Mix, Scope, Views, centered, signals, sphered
 from core.training.ngrams import Vocabulary, learn
 from core.types import Example
 
@@ -26,6 +26,7 @@ _MOST_FOR_FOLDS = 3000  # examples up to which all folds are fitted; beyond, one
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _WORD = re.compile(r"[^\W\d_]{3}|[\u3400-\u9fff]")
 _SVM_C, _LOGISTIC_C = 1.0, 10.0
+_SHRINKAGE = 4.0  # times the mean variance within a label; see _spread
 
 
 async def fit(
@@ -153,6 +154,8 @@ def _views(examples: _Texts, own: _Texts, k: int) -> tuple[Vocabulary, Views]:
     svm = LinearSVC(C=_SVM_C).fit(matrix, train.y)
     center = train.vectors.mean(axis=0)
     vectors = centered(train.vectors, center)
+    spread = _spread(vectors, train.y, k)
+    vectors = sphered(vectors, spread)
     logistic = LogisticRegression(C=_LOGISTIC_C, max_iter=300).fit(vectors, train.y)
     weights, bias = _both(svm.coef_, svm.intercept_)
     dense, dense_bias = _both(logistic.coef_, logistic.intercept_)
@@ -168,7 +171,19 @@ def _views(examples: _Texts, own: _Texts, k: int) -> tuple[Vocabulary, Views]:
         vectors.astype(np.float16),
         starts.astype(np.int32),
         means.astype(np.float32),
+        spread.astype(np.float32),
     )
+
+
+def _spread(vectors: np.ndarray, y: np.ndarray, k: int) -> np.ndarray:
+    """The inverse square root of how examples of one label differ, shrunk towards alike in all directions."""
+    import numpy as np
+
+    within = vectors - np.stack([vectors[y == label].mean(axis=0) for label in range(k)])[y]
+    covariance = within.T @ within / len(vectors)
+    size = max(float(np.trace(covariance)) / len(covariance), 1e-9)
+    values, turned = np.linalg.eigh(covariance / size + _SHRINKAGE * np.eye(len(covariance)))
+    return (turned * values**-0.5) @ turned.T
 
 
 def _both(weights: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

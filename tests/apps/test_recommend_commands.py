@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,21 @@ def test_a_person_is_forgotten(files: tuple[str, str]) -> None:
     assert data(touchstone("recommend", "forget", "u3", "--json")) == {"user": "u3", "deleted": 4}
     assert "Nothing is known of 'u3'" in touchstone("recommend", "top", "u3").stderr
     assert data(touchstone("recommend", "forget", "u3", "--json"))["deleted"] == 0
+
+
+def test_lists_of_everybody_are_written_with_their_reasons(files: tuple[str, str], tmp_path: Path) -> None:
+    touchstone("recommend", "import", *files, *COLUMNS)
+    target = tmp_path / "lists.csv"
+    told = data(touchstone("recommend", "export", str(target), "-n", "2", "--people", "3", "--json"))
+    rows = list(csv.DictReader(target.read_text("utf-8").splitlines()))
+    assert told == {"people": 3, "rows": len(rows), "file": str(target)}
+    top = data(touchstone("recommend", "top", rows[0]["user"], "-n", "2", "--json"))["picks"]
+    mine = [row for row in rows if row["user"] == rows[0]["user"]]
+    assert [(row["item"], row["rank"]) for row in mine] == [(p["id"], str(n)) for n, p in enumerate(top, 1)]
+    assert all(row["reasons"] for row in rows)
+    missing = tmp_path / "none.csv"
+    assert touchstone("recommend", "export", str(missing), "-c", "nowhere").exit_code != 0
+    assert not missing.exists()
 
 
 def test_a_chat_model_may_help(folder: Path) -> None:

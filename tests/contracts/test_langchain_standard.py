@@ -1,8 +1,9 @@
 """LangChain's own suites (``langchain-tests``) over our models: gguf, openai against llama.cpp's server, transformers, and
 embeddings.
 
-SmolLM2 has no tools of its own, so its rows prove the tools by schema. Four tests rest on the wit of the model and are
-expected to fail with this one; ``tests/core/providers/test_langchain.py`` holds the same with a script.
+The torch engine holds any model to a form, so a tiny one with random weights is enough there; ``test_chat_models.py``
+runs it with SmolLM2. Neither model has tools of its own, so these rows prove the tools by schema. Four tests rest on the
+wit of the model and are expected to fail; ``tests/core/providers/test_langchain.py`` holds the same with a script.
 """
 
 from __future__ import annotations
@@ -20,16 +21,20 @@ from core.providers.langchain_bridge import ChatTouchstone, TouchstoneEmbeddings
 from core.providers.registry import open_model
 from core.providers.sync import run
 from core.settings import load_settings
-from tests.contracts.subjects import HERE, SUBJECTS
+from tests.contracts.subjects import HERE, ONE_THREAD, SUBJECTS, named
+from tests.core.providers.tiny_transformers import write_text_model
 
 ENGINES = ("gguf", "openai, llama.cpp server", "transformers")
 held: dict[str, Any] = {}
 
 
 @pytest.fixture(scope="module", params=ENGINES)
-def engine(request: pytest.FixtureRequest) -> Iterator[ChatModel]:
-    subject = next(s for s in SUBJECTS if s.name == request.param)
-    model = subject.open(request.getfixturevalue(subject.given) if subject.given else None)
+def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChatModel]:
+    if request.param == "transformers":
+        model = named(f"transformers:{write_text_model(tmp_path_factory.mktemp('tiny'))}", **ONE_THREAD)
+    else:
+        subject = next(s for s in SUBJECTS if s.name == request.param)
+        model = subject.open(request.getfixturevalue(subject.given) if subject.given else None)
     held["chat"] = model
     yield model
     run(model.aclose())
@@ -74,10 +79,10 @@ class TestIntegration(Chat, ChatModelIntegrationTests):
             await held["chat"].aclose()
 
     @property
-    def standard_chat_model_params(self) -> dict[str, Any]:
+    def chat_model_params(self) -> dict[str, Any]:
         # Our torch engine brings JSON to its end within any room; llama.cpp cuts it.
         room = 48 if held["chat"].name.startswith("transformers:") else 160
-        return {"temperature": 0, "max_tokens": room, "timeout": 240, "max_retries": 2}
+        return {**super().chat_model_params, "temperature": 0, "max_tokens": room, "timeout": 240, "max_retries": 2}
 
     @property
     def supports_json_mode(self) -> bool:

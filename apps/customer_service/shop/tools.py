@@ -308,7 +308,7 @@ def _card(db: sqlite3.Connection, caller: Caller, order: sqlite3.Row) -> dict[st
             {
                 "name": {"zh": item["name_zh"], "en": item["name_en"]},
                 "quantity": item["quantity"],
-                "price": money(item["price_cents"], order["currency"]),
+                "price": money(item["price_cents"] * item["quantity"], order["currency"]),
                 "returned": item["returned"],
             }
             for item in items

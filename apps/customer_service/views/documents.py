@@ -25,5 +25,6 @@ def draw() -> None:
 
 def panel() -> None:
     """What the dialog shows: the sample shop's switch, the uploader, the documents."""
-    st.toggle(t("customer_service.sample"), value=True, key=_SAMPLE, persist_state="session")
+    if service().assistant.is_sample:
+        st.toggle(t("customer_service.sample"), value=True, key=_SAMPLE, persist_state="session")
     uploads.draw(service(), "customer_service", "support")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from apps.customer_service.own import own_shop
 from apps.customer_service.service import CustomerService
 from apps.ui import session
 from apps.ui.shared import Shared
@@ -27,14 +28,15 @@ class Pending:
 
 
 def _opened(runtime: Runtime) -> CustomerService:
-    opened = CustomerService(runtime)
-    opened.prepare()
+    opened = CustomerService(runtime, **own_shop(runtime.settings))
+    if opened.assistant.is_sample:
+        opened.prepare()
     return opened
 
 
 service = Shared(
     _opened, "customer_service.preparing"
-)  # the service of this process, shared by all sessions, with the sample shop loaded
+)  # the service of this process, shared by all sessions, with the shop of the settings
 
 
 def conversation() -> Conversation | None:

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from apps.financial_sentiment.alerts import Alert
-from apps.financial_sentiment.digest import alert_text, subject_name
+from apps.financial_sentiment.digest import alert_text, page, plain, subject_name
 from apps.financial_sentiment.items import Stored
-from apps.financial_sentiment.service import Reported, Standing
+from apps.financial_sentiment.service import Digest, Reported, Standing
 from apps.financial_sentiment.views.state import at, desk, open_company, open_group, when
 from apps.ui import session, states
 from apps.ui.inert import inert
@@ -29,7 +29,9 @@ def draw() -> None:
         st.markdown(f"#### {t('financial_sentiment.brief')}", anchors=False)
         for standing, reported in digest.standings:
             st.markdown(markdown(standing, reported, language), anchors=False)
-        if not digest.standings:
+        if digest.standings:
+            _exports(digest)
+        else:
             st.caption(t("financial_sentiment.quiet"))
     with history:
         st.markdown(f"#### {t('financial_sentiment.alerts_title', count=len(found))}", anchors=False)
@@ -39,6 +41,21 @@ def draw() -> None:
         items = desk().items.get(caller, [id_ for a in found[:SHOWN] for id_ in a.evidence[:1]])
         for number, alert in enumerate(found[:SHOWN]):
             _alert(number, alert, subject_name(alert, dictionary, language), items)
+
+
+def _exports(digest: Digest) -> None:
+    language, dictionary = session.language(), desk().dictionary(session.caller())
+    names = {a.subject: subject_name(a, dictionary, language) for a in digest.alerts}
+    day = when(digest.at)[:10]
+    with st.container(horizontal=True):
+        st.download_button(
+            "HTML", page(digest, names, language), f"brief-{day}.html", "text/html", key="sentiment_brief_html",
+            icon=":material/download:", help=t("financial_sentiment.brief_html"), on_click="ignore",
+        )  # fmt: skip
+        st.download_button(
+            t("financial_sentiment.brief_text"), plain(digest, names, language), f"brief-{day}.txt",
+            key="sentiment_brief_text", icon=":material/download:", on_click="ignore",
+        )  # fmt: skip
 
 
 def _alert(number: int, alert: Alert, name: str, items: Mapping[int, Stored]) -> None:

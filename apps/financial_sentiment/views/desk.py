@@ -1,20 +1,22 @@
-"""The sentiment desk's page: overview, groups, one company, alerts, their rules, news in and out."""
+"""The sentiment desk's page: overview, the news as it comes, groups, one company, alerts, their rules, the model, news in and out."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from apps.financial_sentiment.views import alerts, company, feeds, groups, overview, rules
+from apps.financial_sentiment.views import alerts, company, feeds, groups, live, model, overview, rules
 from apps.financial_sentiment.views.state import TAB, as_of, desk, keep_tab, open_tab, tab
 from apps.ui import look, states
 from apps.ui.session import t
 
 TABS = {
     "overview": overview.draw,
+    "live": live.draw,
     "groups": groups.draw,
     "company": company.draw,
     "alerts": alerts.draw,
     "rules": rules.draw,
+    "model": model.draw,
     "news": feeds.draw,
 }
 

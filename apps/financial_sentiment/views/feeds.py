@@ -201,7 +201,7 @@ def _sources() -> None:
             t("financial_sentiment.replaced"): [r["replaced"] for r in rows],
             t("financial_sentiment.dateless"): [r["undated"] + r["future"] for r in rows],
             t("financial_sentiment.unnamed"): [r["unnamed"] for r in rows],
-            t("financial_sentiment.last"): [when(r["last_seen_at"]) for r in rows],
+            t("financial_sentiment.last"): [when(r["last_seen_at"])[5:] for r in rows],
         },
         hide_index=True,
         height="content",

@@ -16,13 +16,14 @@ import numpy as np
 from apps.recommendation.data import Item, read_items
 from apps.recommendation.sample import INTERACTIONS, ITEMS, VECTORS
 
-SEED, PEOPLE = 7, 300
+SEED, PEOPLE = 7, 500
 EVENTS = (6, 15)
 BEGIN, DAY_S = 1_735_689_600, 86_400  # 2025-01-01
 TASTES = (
     ("sci-fi", "space"), ("mystery", "crime"), ("comedy", "family"), ("food", "coffee", "kitchen"),
     ("travel", "outdoor", "nature"), ("jazz", "piano", "quiet", "music"), ("history", "war"), ("fantasy", "romance"),
     ("sport", "health"), ("horror", "thriller"), ("science", "business"), ("family", "animation", "children"),
+    ("language", "art", "craft"), ("pets", "home", "quiet"),
 )  # fmt: skip
 
 

@@ -9,8 +9,8 @@ from functools import cache
 import streamlit as st
 
 from apps.recommendation.data import Item
+from apps.recommendation.lists import FEEDBACK, Pick
 from apps.recommendation.reasons import Reason
-from apps.recommendation.service import FEEDBACK, Pick
 from apps.recommendation.views.state import ITEM, label, person, service
 from apps.ui.inert import inert
 from apps.ui.session import language, t

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from apps.recommendation.data import Event
+from apps.recommendation.catalogue import Filters
+from apps.recommendation.data import SAMPLE, Event
 from apps.recommendation.diversity import DEFAULT
+from apps.recommendation.lists import SENTENCE_LIMIT, Shelf
 from apps.recommendation.preferences import Said
-from apps.recommendation.service import SAMPLE, SENTENCE_LIMIT, Filters, Shelf
-from apps.recommendation.views import cards, one, shop, taste
+from apps.recommendation.views import beside, cards, data, find, measured, one, shop, taste
 from apps.recommendation.views.state import (
     CATALOGUE,
     DROPPED,
@@ -30,13 +31,25 @@ from apps.ui.session import language, t
 
 SHOWN, STARTERS, NEEDED = 9, 9, 3
 WISHES = ("1", "2", "3", "4")
+PARTS, OF_THE_SHOP = ("list", "taste", "find"), ("shop", "beside", "measured", "data")
+KEPT = (
+    SAYS, find.SOUGHT, find.PAGE, "recommend_kinds", "recommend_diversity", "recommend_exploration", "recommend_stock",
+    "recommend_young", "recommend_assisted",
+)  # fmt: skip
+DRAWN = {
+    "taste": taste.draw, "find": find.draw, "shop": shop.draw, "beside": beside.draw, "measured": measured.draw, "data": data.draw,
+}  # fmt: skip
 
 
 def page() -> None:
     look.header(t("apps.recommend.title"))
+    data.open_imported()
+    for key in KEPT:  # Streamlit forgets what is not drawn, such as the wish while one thing is looked at
+        if key in st.session_state:
+            st.session_state[key] = st.session_state[key]
     with st.sidebar:
         whom()
-    views = ["list", "taste", *(["shop"] if session.allowed("agent") else [])]  # the shop is for those who run it
+    views = [*PARTS, *(OF_THE_SHOP if session.allowed("agent") else ())]  # some are for those who run it
     view = st.segmented_control(
         t("recommendation.view.label"),
         views,
@@ -47,12 +60,10 @@ def page() -> None:
         label_visibility="collapsed",
         on_change=_close,
     )
-    if view == "taste":
-        taste.draw()
-    elif view == "shop":
-        shop.draw()
-    elif opened := st.session_state.get(ITEM):
+    if (opened := st.session_state.get(ITEM)) and view in ("list", "find"):
         one.draw(opened)
+    elif view in DRAWN:
+        DRAWN[view]()
     else:
         list_()
 

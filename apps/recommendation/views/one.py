@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from apps.recommendation.service import FEEDBACK, Similar
+from apps.recommendation.closer import Similar
+from apps.recommendation.lists import FEEDBACK
 from apps.recommendation.views import cards
 from apps.recommendation.views.state import ITEM, label, person, service
 from apps.ui import states

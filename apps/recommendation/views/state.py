@@ -6,7 +6,8 @@ import threading
 
 import streamlit as st
 
-from apps.recommendation.service import SAMPLE, Recommender
+from apps.recommendation.data import SAMPLE
+from apps.recommendation.service import Recommender
 from apps.recommendation.store import catalogues
 from apps.ui import session
 from core.i18n import catalogue as texts

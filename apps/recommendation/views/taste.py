@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from apps.recommendation.service import FEEDBACK
+from apps.recommendation.lists import FEEDBACK
 from apps.recommendation.views import cards
 from apps.recommendation.views.state import label, person, service
 from apps.ui import look, states

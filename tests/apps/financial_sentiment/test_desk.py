@@ -10,9 +10,11 @@ import pytest
 
 from apps.financial_sentiment import Desk, NewsItem, alerts, series
 from apps.financial_sentiment.digest import alert_text, plain
+from apps.financial_sentiment.digest import page as brief_page
 from apps.financial_sentiment.items import Mood
 from apps.financial_sentiment.sample import sample_items
 from core.errors import InputError, NotFound
+from core.i18n import message
 from core.types import LOCAL, Caller
 from tests.apps.financial_sentiment.conftest import NOW
 
@@ -235,3 +237,47 @@ def test_a_folder_is_added_as_an_archive_and_again_without_doubling(desk: Desk, 
     assert desk.add_path(tmp_path, archive=True).added.known == 1
     (tmp_path / "b.csv").write_text("title\nNvidia shares soar\n", "utf-8")
     assert desk.add_path(tmp_path).added.new == 1
+
+
+def test_a_brief_as_a_page_cites_and_lets_nothing_of_the_news_act(desk: Desk) -> None:
+    hostile = "Tesla shares plunge <script>alert(1)</script> after recall"
+    desk.add(
+        [
+            NewsItem(hostile, source="<b>w</b>", url="https://example.org/?a=1&b=2", published_at=NOW, seen_at=NOW),
+            NewsItem(
+                "比亚迪销量大增，股价创新高", source="w", url="javascript:alert(1)", published_at=NOW, seen_at=NOW
+            ),
+        ]
+    )
+    made = desk.digest(at=NOW + 60)
+    for language in ("zh", "en"):
+        page = brief_page(made, {}, language)
+        assert "<script" not in page
+        assert "<b>" not in page
+        assert "javascript:" not in page
+        assert 'href="https://example.org/?a=1&amp;b=2"' in page
+        assert "比亚迪销量大增" in page
+        assert message("financial_sentiment.no_advice", language).replace("'", "&#x27;") in page
+
+
+def test_the_feed_is_newest_first_filtered_and_of_its_time(desk: Desk) -> None:
+    desk.add(
+        [
+            news("Tesla shares plunge after recall"),
+            news("比亚迪销量大增，股价创新高", NOW + 60),
+            news("Nvidia soars, Boeing shares plunge on probe", NOW + 120),
+        ]
+    )
+
+    def companies(**given: object) -> list[list[str]]:
+        return [[m.company for m in moods] for _, moods in desk.feed(at=NOW + 180, **given)]  # type: ignore[arg-type]
+
+    whole = companies()
+    assert [set(row) for row in whole] == [{"nvidia", "boeing"}, {"byd"}, {"tesla"}]
+    assert companies(companies=["boeing"]) == [["boeing"]], "only what was asked for of an item"
+    assert companies(labels=["positive"]) == [["nvidia"], ["byd"]]
+    assert ["tesla"] in companies(events_only=True)
+    assert ["byd"] not in companies(events_only=True)
+    assert len(companies(limit=2)) == 2
+    assert companies(back_s=90) == whole[:1]
+    assert len(desk.feed(at=NOW + 30)) == 1, "what came later is not there yet"

@@ -35,7 +35,7 @@ def labels_file(path: Path, count: int = 120, *, noise: bool = False) -> Path:
 
 
 def test_a_better_head_is_used_and_can_be_taken_back(desk: Desk, tmp_path: Path) -> None:
-    assert desk.head().about["version"] == "words-1"
+    assert desk.head().about["version"] == "words-2"
     made = desk.train(labels_file(tmp_path / "mine.csv"))
     assert made.promoted
     assert made.accuracy > 0.9 > made.current_accuracy
@@ -48,7 +48,7 @@ def test_a_better_head_is_used_and_can_be_taken_back(desk: Desk, tmp_path: Path)
     assert (again.number, again.promoted) == (2, False), "no better than the one in use"
     assert desk.head().about["version"] == "own-1"
     desk.use_head(None)
-    assert desk.head().about["version"] == "words-1"
+    assert desk.head().about["version"] == "words-2"
     desk.use_head(2)
     assert Desk(desk.runtime).head().about["version"] == "own-2", "also after a new start"
     with pytest.raises(MissingFile):
@@ -94,5 +94,5 @@ def test_the_command(folder: Path) -> None:
     assert told["number"] == 1
     (found,) = data(touchstone("sentiment", "Tesla quibs", "--json"))["texts"]
     assert found["companies"][0]["label"] == "negative"
-    assert data(touchstone("train", "sentiment", "--use", "0", "--json"))["in_use"] == "words-1"
+    assert data(touchstone("train", "sentiment", "--use", "0", "--json"))["in_use"] == "words-2"
     assert touchstone("train", "sentiment").exit_code == 2

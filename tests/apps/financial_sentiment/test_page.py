@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from apps.financial_sentiment import NewsItem
+from apps.financial_sentiment import NewsItem, own, review
 from apps.financial_sentiment.notices import Quiet
 from apps.financial_sentiment.second import SecondOpinions
 from apps.financial_sentiment.views import state
@@ -65,6 +65,20 @@ def test_every_part_of_the_page(open_page: Open, language: str) -> None:
     whole(at)
     assert text("preview_count", language, count=7, now=7, days=60) in words(at)
 
+    at = look_at(at, "live")
+    whole(at)
+    at.button_group(key="sentiment_feed_labels").set_value(["negative"]).run()
+    whole(at)
+    said = words(at)
+    assert text("label.negative", language) in said
+    at.multiselect(key="sentiment_feed_companies").set_value(["x-tianshu"]).run()
+    whole(at)
+    assert text("feed_none", language) in words(at), "nothing bad of it in fourteen days"
+
+    at = look_at(at, "model")
+    whole(at)
+    assert text("model.unchecked", language) in words(at)
+
     at = look_at(at, "news")
     whole(at)
     at.text_area(key="sentiment_try").set_value("贵州茅台净利润大增").run()
@@ -81,6 +95,41 @@ def test_a_correction_is_kept_and_counts(open_page: Open) -> None:
     at.button_group(key=f"sentiment_label_{item.item.id}_x-tianshu").set_value("negative").run()
     assert desk.labels(LOCAL) == [(item.item.body, "x-tianshu", "negative")]
     assert desk.reported("x-tianshu")[0].mood.mood == -1.0
+
+
+def test_the_queue_is_answered_and_a_head_is_trained_and_put_back(open_page: Open) -> None:
+    at = look_at(open_page(PAGE, "zh"), "model")
+    desk = state.desk()
+    (first, *_) = review.waiting(desk, at=time.time())
+    wrong = next(label for label in ("positive", "negative") if label != first.mood.label)
+    at.button_group(key=f"sentiment_queue_{first.item.id}_{first.mood.company}").set_value(wrong).run()
+    whole(at)
+    assert text("model.right", "zh", right=0, count=1, share="0%") in words(at)
+    assert text("model.apart", "zh", count=1) in words(at)
+    assert at.button(key="sentiment_train").disabled, "one correction is too few"
+    for moods in desk.items.moods(LOCAL, time.time())[:80]:
+        desk.relabel(moods.item_id, moods.company, moods.label)
+    at.run()
+    at.button(key="sentiment_train").click().run()
+    whole(at)
+    assert own.load(desk.heads / "1").about["version"] == "own-1"
+    assert not at.error
+    desk.use_head(1)
+    at.run()
+    assert "own-1" in words(at)
+    at.button(key="sentiment_shipped").click().run()
+    whole(at)
+    assert "own-1" not in words(at)
+    assert own.current(desk.heads) == ""
+
+
+def test_only_an_administrator_trains(open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    from apps.ui import session
+
+    monkeypatch.setattr(session, "allowed", lambda role: False)
+    at = look_at(open_page(PAGE, "en"), "model")
+    whole(at)
+    assert "sentiment_train" not in {button.key for button in at.button}
 
 
 def test_a_rule_is_previewed_saved_and_put_back(open_page: Open) -> None:
@@ -184,7 +233,10 @@ def test_a_second_opinion_is_asked_for_and_shown(open_page: Open, tmp_path: Path
     assert text("second.title", "en") in words(at)
 
 
-def test_a_folder_is_watched_in_the_background(open_page: Open, tmp_path: Path) -> None:
+def test_a_folder_is_watched_in_the_background(
+    open_page: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "WATCH_EVERY_S", 0.2)
     incoming = tmp_path / "incoming"
     incoming.mkdir()
     (incoming / "bad.csv").write_text("name\nx\n", "utf-8")

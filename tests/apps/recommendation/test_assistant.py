@@ -11,8 +11,9 @@ import pytest
 
 from apps.recommendation import assistant, sample
 from apps.recommendation.data import read_items
+from apps.recommendation.lists import Shelf
 from apps.recommendation.preferences import Titles
-from apps.recommendation.service import Recommender, Shelf
+from apps.recommendation.service import Recommender
 from core.errors import InvalidResponse
 from core.providers.decisions import decided
 from core.providers.sync import run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from apps.recommendation import evaluate, fusion, generators
 from apps.recommendation.diversity import TEXT, Likeness, arranged, explored, fame
@@ -64,9 +65,21 @@ def test_a_sequence_knows_the_direction_and_the_distance() -> None:
 
 
 def test_item_item_is_a_shrunken_cosine() -> None:
-    matrix = generators.item_item(small()).matrix.toarray()
+    matrix = generators.item_item(small()).matrix
+    assert isinstance(matrix, np.ndarray), "more than half of the cells are filled"
     assert matrix[0, 2] == pytest.approx(2 / 7)  # together twice; (2 + 5) ** .5 * (2 + 5) ** .5
     assert matrix[0, 0] == 0
+
+
+def test_a_matrix_says_the_same_in_either_form() -> None:
+    rng = np.random.default_rng(3)
+    cells = rng.random((12, 12)).astype(np.float32) * (rng.random((12, 12)) < 0.3)
+    dense = generators.ItemToItem("m", cells, 0.8)
+    thin = generators.ItemToItem("m", sparse.csr_matrix(cells), 0.8)
+    history, items = History.of([4, 1, 4, 7], 0.0, np.array([1.0, 2.0, 0.5, 1.0])), np.array([11, 0, 4, 11])
+    assert thin.scores(history) == pytest.approx(dense.scores(history), abs=1e-6)
+    assert thin.parts(history, items) == pytest.approx(dense.parts(history, items), abs=1e-6)
+    assert dense.parts(history, items).sum(axis=0) == pytest.approx(dense.scores(history)[items], abs=1e-5)
 
 
 def test_popularity_halves_and_never_looks_ahead() -> None:
@@ -158,10 +171,13 @@ def test_what_falls_without_an_event_is_what_scoring_anew_gives(log: Log) -> Non
 
 def test_likeness_is_by_text_and_tags_or_by_the_one_there_is() -> None:
     vectors, tags = np.array([[1.0, 0.0], [0.6, 0.8]]), [{"a", "b"}, {"b", "c", "d"}]
-    both, pair = Likeness.of(vectors, tags), np.arange(2)
-    assert both.to(0, pair).tolist() == pytest.approx([1.0, TEXT * 0.6 + (1 - TEXT) * 0.25])
-    assert Likeness.of(None, tags).to(0, pair).tolist() == [1.0, 0.25]
-    assert Likeness.of(vectors, [(), ()]).to(0, pair).tolist() == pytest.approx([1.0, 0.6])
+    both = Likeness.of(vectors, tags)
+    assert both.to(0).tolist() == pytest.approx([1.0, TEXT * 0.6 + (1 - TEXT) * 0.25])
+    assert Likeness.of(None, tags).to(0).tolist() == [1.0, 0.25]
+    assert Likeness.of(vectors, [(), ()]).to(0).tolist() == pytest.approx([1.0, 0.6])
+    assert both.among(np.array([1])).to(0).tolist() == pytest.approx([1.0])
+    assert both.among(np.array([1, 0])).to(1).tolist() == both.to(0)[::-1].tolist()
+    assert Likeness.of(None, [(), ("a",)]).to(0).tolist() == [0.0, 0.0], "nothing known is like nothing"
     assert not Likeness.of(None, [(), ()])
 
 
@@ -177,6 +193,8 @@ def test_diversity_avoids_likeness_and_reaches_less_known_items() -> None:
     nothing = Likeness(None, None)
     assert arranged(scores, every, nothing, count=1, diversity=1.0, fame=known).tolist() == [1]
     assert arranged(scores, every[:0], likeness, count=2, diversity=0.5).tolist() == []
+    equal = np.array([1.0, 2.0, 1.0, 1.0, 3.0])
+    assert arranged(equal, np.arange(5), nothing, count=4, diversity=0.0, pool=4).tolist() == [4, 1, 0, 2]
 
 
 def test_what_was_chosen_for_diversity_is_listed_by_its_score() -> None:

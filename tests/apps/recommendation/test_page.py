@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from apps.recommendation import assistant
-from apps.recommendation.views import state
+from apps.recommendation import assistant, quality
+from apps.recommendation.views import find, state
 from apps.recommendation.views.cards import ANSWER, OPEN
 from apps.ui import session
 from apps.ui.inert import JOINER
@@ -194,3 +194,61 @@ def test_one_thing_your_taste_and_the_shop(open_page: Open, language: str, monke
     whole(at, language)
     assert text("view.shop", language) not in at.button_group(key=state.VIEW).options, "for those who run it only"
     service.wait()
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_catalogue_methods_quality_and_data(open_page: Open, language: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quality, "PEOPLE", 20)
+    at = open_page(PAGE, language, **E5)
+    service = state.service()
+    look(at, "find")
+    whole(at, language)
+    assert text("find.all", language, count=len(service.items())) in words(at)
+    at.text_input(key=find.SOUGHT).set_value({"zh": "养猫", "en": "detective cat"}[language]).run()
+    whole(at, language)
+    best = service.search({"zh": "养猫", "en": "detective cat"}[language], 1)[0]
+    group = next(g for g in at.button_group if g.key and g.key.startswith(ANSWER))
+    assert group.key == f"{ANSWER}{best.id}"
+    group.select(OPEN).run()
+    assert f"## {best.title(language)}" in words(at)
+    press(at, "recommend_back")
+    with monkeypatch.context() as nothing:
+        nothing.setattr(type(service), "search", lambda *_: [])
+        at.run()
+    assert text("find.nothing", language) in words(at)
+
+    at.selectbox(key=state.PERSON).select("s001").run()
+    look(at, "beside")
+    whole(at, language)
+    for name, items in service.side_by_side("s001", 5).items():
+        assert text(f"method.{name}", language) in words(at)
+        assert all(item.title(language) in words(at) for item in items)
+
+    look(at, "measured")
+    whole(at, language)
+    assert not at.dataframe, "nothing is measured before somebody asks for it"
+    press(at, "recommend_measure")
+    whole(at, language)
+    (table,) = at.dataframe
+    assert text("method.fused", language) in table.value.iloc[:, 0].tolist()
+    assert "NDCG@10" in table.value.columns
+    assert text("measured.whose", language) in words(at)
+
+    look(at, "data")
+    whole(at, language)
+    assert [metric.value for metric in at.metric][:3] == ["301", "500", "4,995"]
+    assert text("data.rated", language) in words(at)
+    files = {"items.csv": "id,title\na,Tea\nb,Cup\nb,Twice\n", "events.csv": "user,item\nann,b\nann,zzz\n"}
+    for key, (name, content) in zip(("items", "events"), files.items(), strict=True):
+        at.file_uploader(key=f"recommend_{key}_file").upload(name, content.encode(), "text/csv")
+    at.run()
+    press(at, "recommend_import")
+    whole(at, language)
+    assert [metric.value for metric in at.metric][:3] == ["2", "1", "1"]
+    assert text("report.unknown_items", language, count=1) in words(at)
+    assert text("data.no_dates", language) in words(at)
+    monkeypatch.setattr(session, "allowed", lambda role: False)
+    at.run()
+    options = at.button_group(key=state.VIEW).options
+    assert text("view.find", language) in options
+    assert text("view.data", language) not in options, "customers' data are for those with the role"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from apps.recommendation import batch, evaluate, evaluate_lists
 from apps.recommendation.data import Item
@@ -91,7 +92,7 @@ def test_lists_for_everybody_are_those_for_each(log: Log, kept: int | None) -> N
 
 
 def test_the_nearest_neighbors_are_kept(log: Log) -> None:
-    whole = item_item(log).matrix.toarray()
+    whole = sparse.csr_matrix(item_item(log).matrix).toarray()
     part = batch.nearest(item_item(log), 3).matrix.toarray()
     for row, kept in zip(whole, part, strict=True):
         assert np.sort(kept[kept > 0]).tolist() == np.sort(row)[-3:].tolist()

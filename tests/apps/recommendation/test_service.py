@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from apps.recommendation import preferences, sample
-from apps.recommendation.catalogue import Catalogue
-from apps.recommendation.data import Event
+from apps.recommendation import finding, preferences, sample
+from apps.recommendation.catalogue import Catalogue, Filters
+from apps.recommendation.data import Event, Item
+from apps.recommendation.lists import FEEDBACK, Shelf
 from apps.recommendation.preferences import Titles, understood
-from apps.recommendation.service import FEEDBACK, Filters, Recommender, Shelf
+from apps.recommendation.service import Recommender
 from core.errors import InputError, NotFound, code_of
 from core.i18n import LANGUAGES
 
@@ -55,8 +56,6 @@ def test_what_a_sentence_says(sample: Recommender, sentence: str, wanted: set[tu
 
 
 def test_titles_are_found_as_people_write_them() -> None:
-    from apps.recommendation.data import Item
-
     titles = Titles([Item("1", {"": "Matrix, The (1999)"}), Item("2", {"": "Up (2009)"}), Item("3", {"": "Matrix"})])
     assert [id_ for _, _, id_ in titles.find("I loved the matrix")] == ["1"]
     assert [id_ for _, _, id_ in titles.find('I give "Up" a ten')] == ["2"]
@@ -84,7 +83,7 @@ def test_a_lighter_one_like_it(sample: Recommender) -> None:
     lighter = sample.recommend(says="像《星环信使》但轻松一点", n=50, diversity=0.0)
     assert "film-01" not in ids(plain)
     assert rank(lighter, "film-03") < rank(plain, "film-03") or rank(lighter, "film-03") == 0
-    assert rank(lighter, "music-11") <= 2, "its score stays near"
+    assert rank(lighter, "music-11") <= 5, "its score stays near"
     quote = next(r for p in lighter.picks for r in p.reasons if p.item.id == "film-03" and r.kind == "quote")
     assert quote.text[quote.start : quote.end].lower() in ("warm", "温馨")
 
@@ -154,7 +153,7 @@ def test_the_last_word_about_an_item_counts(sample: Recommender) -> None:
 
 def test_reasons_cite_what_is_there_and_the_rank_falls_without_it(sample: Recommender) -> None:
     fell, cited = 0, 0
-    for user in sample.people():
+    for user in (f"s{number:03d}" for number in range(1, 21)):
         mine = {event.item for event in sample.history(user)}
         whole = sample.recommend(user, n=100, diversity=0.0)
         for place, pick in enumerate(whole.picks[:10]):
@@ -169,7 +168,7 @@ def test_reasons_cite_what_is_there_and_the_rank_falls_without_it(sample: Recomm
             cited += 1
             left = [id_ for id_ in ids(without) if id_ != because]
             fell += pick.item.id not in left or left.index(pick.item.id) > place
-    assert cited >= 50
+    assert cited >= 150
     assert fell / cited >= 0.8, (fell, cited)
 
 
@@ -216,8 +215,8 @@ def test_boosts_and_exploration_are_told(sample: Recommender) -> None:
 
 
 def test_rules_leave_out_and_say_so(sample: Recommender) -> None:
-    shelf = sample.recommend("s001", n=100, filters=Filters(kinds=("book", "film"), age=11))
-    assert {pick.item.kind for pick in shelf.picks} == {"book", "film"}
+    shelf = sample.recommend("s001", n=100, filters=Filters(kinds=("book",), age=11))
+    assert {pick.item.kind for pick in shelf.picks} == {"book"}
     assert all(pick.item.age <= 11 and pick.item.stock for pick in shelf.picks)
     assert set(shelf.left_out) == {"seen", "stock", "age", "kind"}
     assert len(shelf.picks) + sum(shelf.left_out.values()) == len(sample.items())
@@ -371,11 +370,11 @@ def test_things_like_one_say_what_that_rests_on(sample: Recommender) -> None:
 def test_why_names_events_that_are_there(sample: Recommender) -> None:
     mine = {event.item for event in sample.history("s001")}
     for pick in sample.recommend("s001", n=5).picks:
-        rows = sample.why("s001", pick.item.id)
+        rows = sample.why("s001", pick.item.id, n=50)
         assert {event.item for event, _ in rows} <= mine
         assert sum(share for _, share in rows) <= 1 + 1e-9
         cited = [reason.item for reason in pick.reasons if reason.kind == "history"]
-        assert [rows[0][0].item] == cited if cited else True
+        assert set(cited) <= {event.item for event, _ in rows}
     assert sample.why("nobody", "film-01") == []
 
 
@@ -465,8 +464,64 @@ def test_the_sample_is_what_its_script_draws() -> None:
     from apps.recommendation.sample.__main__ import drawn
 
     items, found = read_items(sample.ITEMS)
-    assert found.kept == found.rows >= 150
+    assert found.kept == found.rows >= 300
     assert all(set(item.titles) == set(item.abouts) == {"zh", "en"} for item in items)
     with sample.INTERACTIONS.open(encoding="utf-8", newline="") as file:
         kept = list(csv.reader(file))[1:]
     assert kept == [[str(cell) for cell in row] for row in drawn(items)]
+
+
+# --- the catalogue, its data, its methods ---------------------------------------------------------
+
+
+def test_the_catalogue_is_searched_by_words_and_by_meaning(sample: Recommender) -> None:
+    assert sample.search("detective cat", 3)[0].id == "film-17"
+    assert "game-09" in [item.id for item in sample.search("frogs and water lilies", 5)], (
+        "only the Chinese text says so"
+    )
+    assert sample.search("   ") == []
+    words = finding.Words([Item("a", {"": "Green tea"}), Item("b", {"": "Black tea, strong tea"})])
+    assert list(words.scores("green")) == [0]
+    assert words.scores("tea")[1] > words.scores("tea")[0] > 0
+    assert finding.found(words, "coffee", None, None) == []
+    assert finding.found(words, "绿茶 tea", None, None) == [1, 0]
+
+
+def test_methods_stand_side_by_side(sample: Recommender) -> None:
+    lists = sample.side_by_side("s001", 5)
+    assert set(lists) == {"fused", *(g.name for g in sample.catalogue().fused.generators)}
+    mine = {event.item for event in sample.history("s001")}
+    assert all(not mine & {item.id for item in items} for items in lists.values())
+    assert all(item.stock for items in lists.values() for item in items)
+    plain = sample.recommend("s001", n=5, diversity=0.0)
+    assert [item.id for item in lists["fused"]] == ids(plain)
+    nobody = sample.side_by_side("nobody", 3)
+    assert nobody["ease"] == []
+    assert len(nobody["recent"]) == 3
+
+
+def test_health_counts_what_is_missing(own: Recommender, tmp_path: Path) -> None:
+    (tmp_path / "items.csv").write_text(
+        "id,title,tags,year,kind,stock\na,A,x,2001,book,1\nb,B,,,book,0\nc,C,x,2002,film,1\nd,D,x,2003,film,1\n"
+    )
+    rows = [f"u{n},{item},{n * 100_000}" for n, item in enumerate("aaabba", 1)] + ["u1,a,900000", "u1,c,900001"]
+    (tmp_path / "events.csv").write_text("user,item,timestamp\n" + "\n".join(rows) + "\n")
+    own.import_files(tmp_path / "items.csv", tmp_path / "events.csv")
+    found = own.health()
+    assert (found.items, found.people, found.events) == (4, 6, 8)
+    assert (found.untold, found.untagged, found.undated, found.out_of_stock) == (4, 1, 1, 1)
+    assert (found.untaken, found.rare, found.repeated, found.newcomers) == (1, 2, 1, 6)
+    assert (found.first, found.last) == (100_000.0, 900_001.0)
+    assert found.top_share == pytest.approx(5 / 8)
+    assert not found.rated
+    assert not found.reads_text
+    assert found.kinds == {"book": (2, 7), "film": (2, 1)}
+
+
+def test_quality_needs_somebody_with_two_events(own: Recommender, tmp_path: Path) -> None:
+    (tmp_path / "items.csv").write_text("id,title\na,A\n")
+    (tmp_path / "events.csv").write_text("user,item\nu,a\n")
+    own.import_files(tmp_path / "items.csv", tmp_path / "events.csv")
+    assert not own.measured_already()
+    with pytest.raises(InputError):
+        own.quality()

@@ -295,3 +295,32 @@ def test_e5_that_was_swapped_is_not_loaded(settings: Settings, tmp_path: Path, m
     model = open_model("embedding", "embedded:e5", settings)
     with pytest.raises(ConfigurationError, match="not the file"):
         asyncio.run(model.embed(["x"], kind="query"))
+
+
+async def test_many_short_queries_are_computed_in_bulk_and_one_is_not(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = embedded.open_embedding("e5", engine="embedded", settings=settings)
+    used: list[tuple[str, bool]] = []
+    monkeypatch.setattr(
+        model,
+        "_compute",
+        lambda texts, kind, bulk: used.append((kind, bulk)) or np.zeros((len(texts), 384), np.float32),
+    )
+    for texts in (["one"], ["two"] * 8, ["many"] * embedded.BULK_TEXTS, ["long " * 3000]):
+        await model.embed(texts, kind="query")
+    assert [bulk for _, bulk in used] == [False, False] + [True] * 3 + [False], used
+    model._bulk = object()  # loaded, which is no matter: the same queries have the same vectors
+    used.clear()
+    for texts in (["three"], ["four"] * 8, ["five"] * 9):
+        await model.embed(texts, kind="query")
+    assert not any(bulk for _, bulk in used)
+
+
+async def test_queries_in_bulk_mean_what_they_mean_alone(settings: Settings) -> None:
+    model = embedded.open_embedding("e5", engine="embedded", settings=settings)
+    texts = [f"怎么退货 {n}" if n % 2 else f"where is parcel {n}" for n in range(embedded.BULK_TEXTS)]
+    many = await model.embed(texts, kind="query")
+    alone = np.concatenate([await model.embed([text], kind="query") for text in texts[:4]])
+    assert (many[:4] * alone).sum(axis=1).min() > 0.997
+    await model.aclose()

@@ -54,7 +54,8 @@ from core.settings import Settings, load_settings
 from core.telemetry.ledger import Ledger, Recorded
 from core.types import Deadlines, Done, Image, Message, Options, Text, TextDelta, Tool, ToolCall, ToolCallDelta, user
 from core.workspace import Workspace
-from tests.contracts.subjects import SMOLLM2_ON_A_SERVER, bare_at, gguf, transformers
+from tests.contracts.subjects import ONE_THREAD, SMOLLM2_ON_A_SERVER, bare_at, gguf, named
+from tests.core.providers.tiny_transformers import write_text_model
 from tests.servers.llama import llama_server
 
 AGENT = """
@@ -107,10 +108,12 @@ def chat(scripted: ChatModel) -> ChatTouchstone:
 
 
 @pytest.fixture(scope="module", params=["gguf", "openai", "transformers"])
-def small(request: pytest.FixtureRequest) -> Iterator[ChatTouchstone]:
-    """SmolLM2 in this process by llama.cpp and by torch, and behind llama.cpp's own server."""
+def small(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChatTouchstone]:
+    """SmolLM2 in this process by llama.cpp and behind llama.cpp's own server; by torch a tiny model with random weights,
+    for that engine brings JSON to its end whatever the model."""
     if request.param != "openai":
-        model = gguf(None) if request.param == "gguf" else transformers(None)
+        tiny = request.param == "transformers" and write_text_model(tmp_path_factory.mktemp("tiny"))
+        model = named(f"transformers:{tiny}", **ONE_THREAD) if tiny else gguf(None)
         yield ChatTouchstone(model=model.name, chat=model, temperature=0, seed=1, max_tokens=60)
         run(model.aclose())
     else:
@@ -154,7 +157,7 @@ def test_an_agent_over_a_small_model_comes_to_an_end(small: ChatTouchstone) -> N
         assert found[-1].name in ("look_up", "refund")
     else:
         assert found[-1].type == "ai"
-        assert found[-1].text
+        assert found[-1].text or small.model_name.startswith("transformers:"), "random weights may say nothing"
 
 
 def test_a_small_model_answers_under_a_schema(small: ChatTouchstone) -> None:

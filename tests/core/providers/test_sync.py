@@ -160,7 +160,8 @@ def test_interrupt_while_waiting_cancels_the_coroutine() -> None:
 
     async def slow() -> None:
         try:
-            signal.pthread_kill(main, signal.SIGINT)  # as Ctrl-C does, while it waits in run()
+            await asyncio.sleep(0.2)  # until it waits in run(): a signal before that is seen when the waiting ends
+            signal.pthread_kill(main, signal.SIGINT)  # as Ctrl-C does
             await asyncio.sleep(30)
         finally:
             ended.set()

@@ -17,9 +17,9 @@ def clean(outcome: Outcome) -> Outcome:
     return outcome
 
 
-def test_killed_at_twelve_points() -> None:
-    outcome = clean(durability.kills(12, seed=7))
-    assert int(outcome.detail.split()[0]) == 12, "hardly any process was killed, so little was tested"
+def test_killed_at_eight_points() -> None:
+    outcome = clean(durability.kills(8, seed=7))
+    assert int(outcome.detail.split()[0]) == 8, "hardly any process was killed, so little was tested"
 
 
 def test_three_writers() -> None:

@@ -241,6 +241,28 @@ def test_folding_finds_what_comparing_all_pairs_finds(likeness: float) -> None:
     }
 
 
+def test_long_passages_are_alike_whatever_their_sample_says() -> None:
+    rng = random.Random(7)
+    words = ["水壶", "退货", "保修", "电池", "說明", "tent", "Stove", "returned", "warranty", "price"]
+    texts = [
+        " ".join(f"{rng.choice(words)}{rng.randrange(60)}" for _ in range(rng.randrange(60, 120))) for _ in range(60)
+    ]
+    for text in texts[:40]:
+        terms = text.split(" ")
+        terms[rng.randrange(len(terms))] = rng.choice(words)
+        texts.append(" ".join(terms).upper().replace("說", "说"))
+    rng.shuffle(texts)
+    alike = arrange._alike([arrange._shingles(text) for text in texts], 0.8)
+    np.fill_diagonal(alike, False)
+    suspects = set(arrange._suspects(texts, 0.8).tolist())
+    expected = set(np.flatnonzero(alike.any(axis=1)).tolist())
+    assert len(expected) > 40, "there is something to miss"
+    assert expected <= suspects
+    assert len(suspects) < 90, "a text like no other is not looked at twice"
+    folded = [hit for hit in arrange.collapsed([hit_of(i, t) for i, t in enumerate(texts)], 0.8, 100) if hit.similar]
+    assert len(folded) >= len(expected) / 3
+
+
 # --- sentence and section -----------------------------------------------------------------------
 
 

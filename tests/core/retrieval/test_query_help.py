@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import InputError
+from core.retrieval import lexicons as module
 from core.retrieval.lexicon import Lexicon, edits
 from core.retrieval.lexicons import Lexicons
 from core.retrieval.library import Library
@@ -101,6 +102,43 @@ def test_a_lexicon_follows_its_collections(tmp_path: Path) -> None:
     second = lexicons.of([index], wait_s=None)
     assert second is not None
     assert set(second.words) & {"security", "parking"} == {"parking"}
+    lexicons.close()
+    library.close()
+    workspace.close()
+
+
+def test_a_lexicon_is_shared_by_all_who_search_its_collection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = Workspace.open(tmp_path / "home")
+    library, lexicons = Library(workspace, None), Lexicons()
+    texts = {
+        "shared": "The security key opens door AX-200. 叉车限速。",
+        "ann": "A parking space.",
+        "bob": "Secure boots. 安全鞋。",
+    }
+    for name, text in texts.items():
+        asyncio.run(library.collection(name).add_text(text, f"{name}.txt", embed=False))
+    read: list[int] = []
+    monkeypatch.setattr(module, "_read", lambda w, id_, most, made=module._read: read.append(id_) or made(w, id_, most))
+    shared, ann, bob = (library.collection(name) for name in texts)
+    for mine in (ann, bob, ann, bob):
+        lexicon = lexicons.of([shared, mine], wait_s=None)
+        assert lexicon is not None
+        assert helped("secuirty chache 限速 AX-20O", lexicon).query.startswith("security 叉车 限速")
+        assert ("parking" in lexicon.words) is (mine is ann)
+    assert sorted(read) == sorted({shared.id(), ann.id(), bob.id()}), "each collection is read once"
+    both = lexicons.of([shared, ann, bob], wait_s=None)
+    whole = Lexicon(texts.values())
+    assert both is not None
+    for word in ("security", "secuirty", "parkin", "secured", "zzz"):
+        assert (both.knows(word), both.begins(word), both.near(word, 2)) == (
+            whole.knows(word), whole.begins(word), whole.near(word, 2),
+        )  # fmt: skip
+    assert (both.words["security"], both.pairs["安全"], both.triples["叉车限"]) == (1, 1, 1)
+    assert sorted(both.homophones("che")) == sorted(whole.homophones("che"))
+    monkeypatch.setattr(module, "KEPT", 1)
+    lexicons.of([ann], wait_s=None)
+    lexicons.of([shared], wait_s=None)
+    assert len(read) > 3, "beyond what is kept, the one used longest ago is forgotten"
     lexicons.close()
     library.close()
     workspace.close()

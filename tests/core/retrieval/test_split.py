@@ -134,3 +134,8 @@ def test_a_monster_line_is_cut_somewhere() -> None:
 
 def test_a_document_of_headings_alone_is_found() -> None:
     assert [text for _, text in pieces("# Only a heading\n")] == ["# Only a heading"]
+
+
+def test_what_says_nothing_alone_is_no_unit() -> None:
+    text = "Cabin:\n\n- x\n- 5 kg\n\nWhen does the sale begin? 何时上架？ It begins in May."
+    assert [unit.shown for unit in units(passage(text))] == ["5 kg", "It begins in May."]
