@@ -59,7 +59,7 @@ class Runtime:
         from core.providers.sync import run
 
         try:
-            run(self.embedding().warm())  # type: ignore[attr-defined]  # RecordedEmbedding
+            run(self._model("embedding", self.settings.model("embedding")).warm())
         except TouchstoneError as error:  # whoever asks the model is told
             log.warning("the embedding model is not warm: %s", error)
 
