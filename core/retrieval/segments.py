@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 FRESH = 128  # passages that wait for a segment
 FANOUT = 4
-RESIDENT = 150_000  # passages of a collection whose postings and names are kept in memory, about 1.5 KB each
+RESIDENT = 150_000  # passages of a collection whose postings and names are kept in memory, about 1 KB each
 _SWEEP = 0.25  # share of deleted passages at which a segment is rewritten
 _CACHED_BYTES = 256 * 2**20
 
