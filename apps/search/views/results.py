@@ -39,9 +39,7 @@ def draw(found: Found, query: Query, typed: str) -> None:
             st.pagination(pages, key="page", bind="query-params")
 
 
-def card(
-    rank: int, hit: Hit, query: Query, typed: str, judged: float | None, dates: Mapping[str, float]
-) -> None:
+def card(rank: int, hit: Hit, query: Query, typed: str, judged: float | None, dates: Mapping[str, float]) -> None:
     with st.container(gap="xsmall", key=f"card_{rank}"):
         st.markdown(described(rank, hit, dates), anchors=False)
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):

@@ -149,7 +149,8 @@ def filters(found: Found | None) -> None:
     ):
         named = {code: t(f"search.{group}.{code}") for code in codes}
         counted = {
-            code: f"{name} ({count})" if (count := here.get(key, {}).get(code)) else name for code, name in named.items()
+            code: f"{name} ({count})" if (count := here.get(key, {}).get(code)) else name
+            for code, name in named.items()
         }
         st.pills(t(f"search.{label}"), codes, selection_mode="multi", key=key, format_func=counted.__getitem__)
     st.date_input(t("search.since"), key="since", max_value="today")

@@ -50,7 +50,7 @@ def test_a_section_keeps_headings_tables_and_lists_and_marks_the_sentence() -> N
     assert reader.drawn(found.parts[-1]) == "\\- Book early\\. :primary-background[Pay with the card\\.]"
     assert reader.drawn(found.parts[2]) == "**Hotels**"
     assert found.parts[3].rows == (("London", "120"), ("Leeds", "90"))  # type: ignore[union-attr]
-    assert not (found.before or found.after)
+    assert (found.before, found.after) == (False, False)
 
 
 def test_a_passage_in_a_long_document_stands_near_the_top() -> None:

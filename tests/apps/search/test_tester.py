@@ -25,9 +25,7 @@ from core.types import Caller
 from tests.apps.test_cli import data, touchstone
 
 ROOT = Path(__file__).parents[3]
-SCIFACT = next(
-    (f for f in (ROOT / "shared/data/scifact", ROOT.parent / "shared/data/scifact") if f.is_dir()), None
-)
+SCIFACT = next((f for f in (ROOT / "shared/data/scifact", ROOT.parent / "shared/data/scifact") if f.is_dir()), None)
 ADMIN = Caller(tenant="one", user="anna", roles=frozenset({"admin"}))
 BOB = Caller(tenant="one", user="bob", roles=frozenset())
 STRANGER = Caller(tenant="two", user="anna", roles=frozenset())
