@@ -15,7 +15,7 @@ from itertools import groupby
 from core.retrieval import structure
 from core.types import Passage
 
-BEFORE, AFTER = 500, 2500  # characters around a passage: few before it, so that it stands where a reader begins
+BEFORE, AFTER = 250, 2500  # characters around a passage: few before it, so that it stands where a reader begins
 _FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n+", re.DOTALL)
 _CELL = re.compile(r"([^：；]{1,40})：(.*)|([^:;]{1,40}): (.*)", re.DOTALL)
 
@@ -49,6 +49,11 @@ class Shown:
     before: bool = False
     after: bool = False
 
+    @property
+    def partial(self) -> bool:
+        """Whether the document has more than is shown."""
+        return self.before or self.after or (self.pages or 1) > 1
+
 
 def shown(
     text: str,
@@ -75,6 +80,8 @@ def shown(
         return Shown(tuple(blocks(text, marked, start, end)), wanted, max(numbers, default=wanted))
     front = _FRONT_MATTER.match(text)
     first = front.end() if front and front.end() <= passage.start else 0
+    if not any(part.marked for part in blocks(text, marked, passage.start, passage.end)):
+        marked = passage.start, passage.end  # a table's header is no row: with it, all that it stands over
     if whole:
         return Shown(tuple(blocks(text, marked, first)))
     start = max(first, _line_before(text, passage.start - BEFORE))

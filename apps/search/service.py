@@ -348,7 +348,7 @@ class Search:
         with self.runtime.workspace.read() as db:
             rows = db.execute(f"SELECT id, media_type FROM documents WHERE id IN ({marks})", ids).fetchall()
         kinds = {row["id"]: kind_of(row["media_type"]) for row in rows}
-        counted = {
+        counted: dict[str, Counter[str | None]] = {
             "in": Counter(named.get(hit.collection or "") for hit in hits),
             "language": Counter(hit.passage.language for hit in hits),
             "kind": Counter(kinds.get(hit.passage.document_id) for hit in hits),

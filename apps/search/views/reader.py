@@ -23,7 +23,7 @@ def open_at(hit: Hit, title: str) -> None:
     """Open the preview beside the page."""
     st.session_state.pop(_WHOLE, None)
     st.session_state[_PAGE] = hit.passage.page
-    st.dialog(title, width="large", position="right")(_preview)(hit)
+    st.dialog(title, width="medium", position="right")(_preview)(hit)
 
 
 def _preview(hit: Hit) -> None:
@@ -36,12 +36,11 @@ def _preview(hit: Hit) -> None:
             facts.append(day)
         facts.append(t("search.passage_of", number=passage.position + 1, count=len(passages)))
         st.caption(" · ".join(facts))
-        whole = False
-        if len(text) <= MOST:
-            whole = st.toggle(t("search.whole"), key=_WHOLE)
         marked = hit.sentence or (passage.start, passage.end)
-        page = st.session_state.get(_PAGE) or passage.page
+        page, whole = st.session_state.get(_PAGE) or passage.page, bool(st.session_state.get(_WHOLE))
         found = preview.shown(text, passages, passage, marked, page=page, whole=whole)
+        if len(text) <= MOST and (whole or found.partial):
+            st.toggle(t("search.whole"), key=_WHOLE)
         if found.pages and found.pages > 1:
             _pages(found.page or 1, found.pages)
         lines = [":gray[…]"] if found.before else []

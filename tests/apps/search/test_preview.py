@@ -53,6 +53,13 @@ def test_a_section_keeps_headings_tables_and_lists_and_marks_the_sentence() -> N
     assert (found.before, found.after) == (False, False)
 
 
+def test_a_header_that_answers_best_marks_the_table_under_it() -> None:
+    start = TRIP.index("| City")
+    there = passage(TRIP, start, TRIP.index("- Book"))
+    found = shown(TRIP, (), there, (start, start + len("| City | Limit |")))
+    assert [part.marked for part in found.parts if isinstance(part, Table)] == [{0, 1}]
+
+
 def test_a_passage_in_a_long_document_stands_near_the_top() -> None:
     text = "\n\n".join(f"Paragraph {n} says something of its own." for n in range(900))
     start = text.index("Paragraph 500 ")
