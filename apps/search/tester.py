@@ -172,7 +172,7 @@ class Tester:
                 documents in a workspace of its own.
 
         Raises:
-            InputError: nothing_judged; what evaluating raises.
+            InputError: nothing_judged; setting_failed, some queries failed; what evaluating raises.
             ConfigurationError: the embedding model cannot be used.
         """
         say = told or (lambda step: None)
@@ -187,10 +187,14 @@ class Tester:
         async def ranked(found: Dataset, ranker: Callable[[str], object]) -> Evaluation:
             if not any(gain > 0 for record in found.records for gain in record.relevant.values()):
                 raise InputError(reason="nothing_judged")
-            return await measured(
+            figures = await measured(
                 found, ranker, name=name, jobs=jobs, caller=caller, config=config, resume=False,
                 told=lambda job: say(Progress("files", job.done + job.failed, job.total, name)),
             )  # fmt: skip
+            if failed := figures.errors:
+                codes = ", ".join(sorted(set(failed.values())))
+                raise InputError(reason="setting_failed", count=len(failed), total=len(figures.ids), codes=codes)
+            return figures
 
         if isinstance(data, Path):
             loaded = await asyncio.to_thread(load_beir, data, split=_split(data))

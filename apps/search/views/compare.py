@@ -16,6 +16,7 @@ from apps.ui import look, session, states
 from apps.ui.inert import inert
 from apps.ui.session import caller, language, t
 from core.evaluation.datasets import Dataset
+from core.evaluation.gate import GateRow
 from core.evaluation.judged import SUFFIXES
 from core.i18n import LANGUAGES, message
 from core.retrieval.records import Progress
@@ -316,30 +317,43 @@ def _forget(kind: str) -> None:
 
 
 def measured(found: Compared, names: Sequence[str]) -> None:
-    """Both figures of each measure, what lies between them, and the queries that changed most."""
-    head = "| | " + " | ".join([*names, t("search.compare.difference"), "p", ""]) + " |\n|:--|--:|--:|--:|--:|:--|\n"
-    colors = {"better": "green", "worse": "red"}
-    rows = [
-        f"| {row.measure} | {_number(row.baseline)} | {_number(row.current)} "
-        f"| {row.difference or 0.0:+.3f} [{row.low or 0.0:+.3f}, {row.high or 0.0:+.3f}] | {_number(row.p)} "
-        f"| :{colors.get(row.verdict, 'gray')}-badge[{t(f'search.compare.verdicts.{row.verdict}', name=names[1])}] |"
-        for row in found.rows
-    ]
-    st.markdown(head + "\n".join(rows), anchors=False)
+    """Both figures of each measure, what lies between them, and the queries that changed most.
+
+    No tables: the narrow page of a phone would cut them.
+    """
+    for column, row in zip(st.columns(len(found.rows), gap="small"), found.rows, strict=True):
+        with column, st.container(border=True, height="stretch"):
+            st.markdown(_figure(row, names), anchors=False)
     st.caption(t("search.compare.figures", count=len(found.first.ids), data=inert(found.first.data)))
     if found.changed:
         label = t("search.compare.most", count=min(SHOWN, len(found.changed)), changed=len(found.changed))
         with st.expander(label, icon=":material/swap_vert:", type="compact", expanded=True):
-            st.markdown(_changes(found.changed[:SHOWN], names), anchors=False)
+            st.markdown("  \n".join(map(_change, found.changed[:SHOWN])), anchors=False)
 
 
-def _changes(changed: Sequence[Changed], names: Sequence[str]) -> str:
-    head = f"| {t('search.compare.question')} | nDCG@10 {names[0]} | {names[1]} | {t('search.compare.first_rank')} |\n|:--|--:|--:|:--|\n"
-    return head + "\n".join(
-        f"| {inert(row.question)} | {row.before:.2f} | :{'green' if row.after > row.before else 'red'}[{row.after:.2f}] "
-        f"| {row.rank_before or '> 10'} → {row.rank_after or '> 10'} |"
-        for row in changed
+def _figure(row: GateRow, names: Sequence[str]) -> str:
+    color = {"better": "green", "worse": "red"}.get(row.verdict, "gray")
+    interval = f"{row.difference or 0.0:+.3f} [{row.low or 0.0:+.3f}, {row.high or 0.0:+.3f}]"
+    return (
+        f"**{row.measure}**  \n"
+        f":gray[{names[0]}] {_number(row.baseline)} → :gray[{names[1]}] **{_number(row.current)}**  \n"
+        f":{color}-badge[{t(f'search.compare.verdicts.{row.verdict}', name=names[1])}]  \n"
+        f":small[:gray[{t('search.compare.difference')} {inert(interval)} · p {_probability(row.p)}]]"
     )
+
+
+def _change(row: Changed) -> str:
+    """A query with its nDCG@10 and the rank of the first document that answers it, before and now."""
+    color = "green" if row.after > row.before else "red"
+    ranks = f"{row.rank_before or '> 10'} → {row.rank_after or '> 10'}"
+    return (
+        f":{color}[{row.before:.2f} → {row.after:.2f}] {inert(row.question)} "
+        f":small[:gray[{t('search.compare.first_rank')} {inert(ranks)}]]"
+    )
+
+
+def _probability(value: float | None) -> str:
+    return inert("< 0.001") if value is not None and value < 0.001 else _number(value)
 
 
 def _number(value: float | None) -> str:

@@ -15,10 +15,11 @@ from apps.search import evaluate
 from apps.search.query import Query
 from apps.search.service import SAMPLE, Search
 from apps.search.tester import FIGURES
-from core.errors import InputError, NotAllowed
+from core.errors import InputError, NotAllowed, StoreBusy
 from core.evaluation import judged
 from core.evaluation.datasets import sample
 from core.evaluation.loaders import load_beir
+from core.evaluation.retrieval import Ranker
 from core.providers.sync import run
 from core.settings import Settings
 from core.types import Caller
@@ -119,6 +120,23 @@ def test_nothing_to_measure_on_is_said(desk: Search) -> None:
     with pytest.raises(InputError) as raised:
         run(desk.tester.compare(WORDS, MEANING, desk.tester.judged("judgments", ADMIN), ADMIN))
     assert raised.value.reason == "nothing_judged"
+
+
+def test_a_query_that_fails_is_not_counted_as_finding_nothing(desk: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.prepare()
+    asked = Ranker.__call__
+
+    async def failing(self: Ranker, query: str) -> list[str]:
+        if query == "price of the AP-30":
+            raise StoreBusy(holder="another", waited_s=1)
+        return await asked(self, query)
+
+    monkeypatch.setattr(Ranker, "__call__", failing)
+    data_ = desk.tester.judged("sample", ADMIN)
+    with pytest.raises(InputError) as raised:
+        run(desk.tester.compare(WORDS, WORDS, data_, ADMIN))
+    assert raised.value.reason == "setting_failed"
+    assert f"1 of {len(data_.records)} queries" in raised.value.text("en")
 
 
 # --- the shipped corpus: the tester and the command line are one ----------------------------------
