@@ -144,7 +144,7 @@ def memory_needed(
         elif method == "pairs":
             model = AutoModel.from_config(config)
         else:
-            config.num_labels = labels
+            config.num_labels = 1 if method == "ranking" else labels
             model = AutoModelForSequenceClassification.from_config(config)
     weights = sum(p.numel() for p in model.parameters())
     trained = weights
@@ -154,7 +154,10 @@ def memory_needed(
     elif method == "frozen":
         trained = weights - sum(p.numel() for p in model.base_model.parameters()) + text.hidden_size**2
     batch, length = settings["batch_size"], min(settings["max_tokens"], _context(text))
-    batch *= 2 if method == "pairs" else 1
+    if method == "pairs":
+        batch *= 2
+    elif method == "ranking":
+        batch *= 1 + settings["negatives"]
     activations = _activations(text, batch, length)
     if method == "frozen":
         activations //= text.num_hidden_layers  # nothing is kept below what is trained

@@ -2,7 +2,8 @@
 
 kind             columns (``ours``)                               the record
 classification   ``text``, ``label``                              input, label
-pairs            ``anchor``, ``positive``                         input, answers
+pairs            ``anchor``, ``positive``;                        input, answers
+                 ``negatives`` (optional, one or a list)          texts that look right and are not, in the metadata
 conversations    ``messages``, or ``prompt`` and ``completion``   input (all before the last answer), answers, metadata;
                  ``expected`` (optional)                          words that a right answer must hold
 text             ``text``; a ``.txt`` or ``.md`` by paragraph     input
@@ -36,6 +37,8 @@ COLUMNS: Mapping[Kind, tuple[str, ...]] = {
     "text": ("text",),
 }
 PAIR_OF_TURNS = ("prompt", "completion")  # a conversation in two columns
+NEGATIVES = "negatives"  # a column that pairs may have
+MORE: Mapping[Kind, tuple[str, ...]] = {"conversations": PAIR_OF_TURNS, "pairs": (NEGATIVES,)}  # may be named, too
 ROLES = ("system", "user", "assistant")
 LONG = 8_000  # characters: more than the small models of the recipes read
 LONGEST = 20_000  # characters kept of a text; no recipe reads so far
@@ -156,10 +159,10 @@ def _names(
     if kind == "conversations" and columns.get("messages", "messages") not in there:
         wanted = PAIR_OF_TURNS
     if unknown := sorted(
-        columns.keys() - set(COLUMNS[kind]) - (set(PAIR_OF_TURNS) if kind == "conversations" else set())
+        columns.keys() - set(COLUMNS[kind]) - set(MORE.get(kind, ()))
     ):
         raise InputError(reason="bad_value", name="--column", value=", ".join(unknown), allowed=", ".join(COLUMNS[kind]))  # fmt: skip
-    named = {ours: columns.get(ours, ours) for ours in wanted}
+    named = {ours: columns.get(ours, ours) for ours in (*wanted, *(columns.keys() & {NEGATIVES}))}
     if missing := [theirs for theirs in named.values() if theirs not in there]:
         shown = missing if wanted != PAIR_OF_TURNS else ["messages"]
         raise InputError(reason="columns_missing", name=path.name, missing=", ".join(shown), columns=", ".join(there))
@@ -172,7 +175,7 @@ def _record(
     about = {"where": where}
     if kind == "conversations":
         return _talk(number, where, row, names, notes)
-    texts = {ours: _cell(row.get(theirs)) for ours, theirs in names.items()}
+    texts = {ours: _cell(row.get(theirs)) for ours, theirs in names.items() if ours != NEGATIVES}
     for ours, text in texts.items():
         if not text:
             notes.add("missing_label" if ours == "label" else "missing_text", where)
@@ -182,7 +185,10 @@ def _record(
         if _BROKEN.search(text):
             notes.add("broken_characters", where)
     if kind == "pairs":
-        return Record(number, texts["anchor"], answers=(texts["positive"],), metadata=about)
+        told = row.get(names.get(NEGATIVES, NEGATIVES)) or []
+        others = [_cell(text) for text in (told if isinstance(told, list) else [told])]
+        wrong = [text for text in dict.fromkeys(others) if text and text != texts["positive"]]
+        return Record(number, texts["anchor"], answers=(texts["positive"],), metadata=about | ({NEGATIVES: wrong} if wrong else {}))  # fmt: skip
     return Record(number, texts["text"], label=texts.get("label"), metadata=about)
 
 

@@ -2,7 +2,8 @@
 
 kind             figures                                                          baseline
 classification   accuracy, F1, calibration error, AURC, accuracy with typos       TF-IDF and a linear SVM
-pairs            nDCG, MRR, recall: the partner among all partners                the base model
+pairs            nDCG, MRR, recall: the partner among all partners;               the base model
+                 a cross-encoder orders the partner among its negatives          the reranker of words
 conversations    perplexity of the reference, overlap with it, expected words     the base model
 text             bits per byte; masked: perplexity and hits on hidden tokens      n-grams of bytes, or the base;
                                                                                  masked: the tokens' frequencies
@@ -23,6 +24,7 @@ from core.evaluation.results import Cell, Evaluation, Measure
 from core.evaluation.tasks import Task, judged
 from core.i18n import detect_language
 from core.settings import Settings
+from core.training import reranking
 from core.training.store import Version
 from core.training.typos import with_typos
 from core.types import Example
@@ -41,6 +43,8 @@ def task_of(version: Version) -> Task:
         return _labels(splits.test)
     if version.run.kind == "pairs":
         others = [r.answers[0] for part in (splits.train, splits.validation) for r in part.records]
+        if version.reranks:
+            return reranking.task(splits.test, others)
         return retrieval_task(_search(splits.test, others), RANKED)
     if version.run.kind == "text":
         return _text(splits.test, masked=version.run.recipe == "masked")
@@ -70,6 +74,8 @@ async def baseline(version: Version, task: Task, settings: Settings) -> Evaluati
     if version.run.kind == "text" and not version.run.base:
         return _counted(version, task, settings)
     outputs = await _outputs(version, task, settings, base=True)
+    if version.reranks:
+        return judged(task, outputs, name=reranking.PLAIN, config={"model": reranking.PLAIN})
     return judged(task, outputs, name=f"base {version.origin}", config={"base": version.origin})
 
 
@@ -78,7 +84,11 @@ async def _outputs(version: Version, task: Task, settings: Settings, *, base: bo
 
     if version.run.kind == "classification":
         return await _classified(version, task.data.records, settings)
+    if version.reranks:
+        return await _reranked(version, task, settings, base=base)
     if version.run.kind == "pairs":
+        if task.name == reranking.TASK:
+            raise InputError(reason="wrong_kind", name=version.served_as, kind=version.run.recipe, wanted=task.name)
         embedding = serving.embedding_of(version, settings, base=base)
         try:
             return await _ranked(task.data, embedding)
@@ -156,6 +166,20 @@ async def _ranked(data: Dataset, embedding: EmbeddingModel, top: int = 10) -> di
         best = np.argsort(-scores, kind="stable")[:top]
         found[record.id] = [data.documents[place].id for place in best]
     return found
+
+
+async def _reranked(version: Version, task: Task, settings: Settings, *, base: bool) -> dict[str, Any]:
+    """With ``base`` the order of words alone: what a cross-encoder begins with orders nothing."""
+    from core.providers.registry import open_model
+    from core.training import serving
+
+    if task.name != reranking.TASK:
+        raise InputError(reason="wrong_kind", name=version.served_as, kind=version.run.recipe, wanted=task.name)
+    model = open_model("rerank", reranking.PLAIN, settings) if base else serving.reranker_of(version, settings)
+    try:
+        return await reranking.ordered(task.data, model)
+    finally:
+        await model.aclose()
 
 
 # --- conversations --------------------------------------------------------------------------------

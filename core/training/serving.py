@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from core.contracts import ChatModel, DecisionModel, EmbeddingModel
+from core.contracts import ChatModel, DecisionModel, EmbeddingModel, Reranker
 from core.errors import InputError
 from core.evaluation.datasets import Record
 from core.i18n import Phrase
@@ -38,7 +38,17 @@ def open_chat(model: str, *, engine: str, settings: Settings) -> ChatModel:
 
 
 def open_embedding(model: str, *, engine: str, settings: Settings) -> EmbeddingModel:
-    return embedding_of(_of_kind(found(model, settings), "pairs"), settings)
+    version = _of_kind(found(model, settings), "pairs")
+    if version.reranks:
+        raise InputError(reason="wrong_kind", name=version.served_as, kind=version.run.recipe, wanted="embedding")
+    return embedding_of(version, settings)
+
+
+def open_reranker(model: str, *, engine: str, settings: Settings) -> Reranker:
+    version = found(model, settings)
+    if not version.reranks:
+        raise InputError(reason="wrong_kind", name=version.served_as, kind=version.run.recipe, wanted="cross-encoder")
+    return reranker_of(version, settings)
 
 
 def open_decisions(model: str, *, engine: str, settings: Settings) -> DecisionModel:
@@ -71,6 +81,15 @@ def embedding_of(version: Version, settings: Settings, *, base: bool = False) ->
     opened = engine.open_embedding(path, engine="sentence-transformers", settings=settings)
     if not base:
         opened.name = opened._loaded.name = version.served_as
+    return opened
+
+
+def reranker_of(version: Version, settings: Settings) -> Reranker:
+    """The cross-encoder of ``version``."""
+    from core.providers import sentence_transformers as engine
+
+    opened = engine.open_reranker(str(version.model), engine="sentence-transformers", settings=settings)
+    opened.name = opened._loaded.name = version.served_as
     return opened
 
 

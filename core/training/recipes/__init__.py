@@ -43,6 +43,7 @@ LIMITS: Mapping[str, tuple[float, float]] = {
     "layers": (1, 96),
     "width": (16, 16_384),
     "heads": (1, 128),
+    "negatives": (1, 64),
 }  # what a setting of this name may be, in any recipe
 
 
