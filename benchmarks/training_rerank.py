@@ -111,9 +111,7 @@ def show(part: Dataset, outputs: Mapping[str, Mapping[str, list[str]]], plain: s
                 sys.stdout.write(f"    {row.measure}: {row.difference:+.4f} ({row.low:+.4f} to {row.high:+.4f}), p {row.p:.4f}: {row.verdict}\n")  # fmt: skip
 
 
-async def compared(
-    runtime: Runtime, corpus: Corpus, part: Dataset, version: Version, weights: Sequence[float]
-) -> None:
+async def compared(runtime: Runtime, corpus: Corpus, part: Dataset, version: Version, weights: Sequence[float]) -> None:
     found = await candidates(corpus, part)
     model = reranker_of(version, runtime.settings)
     started = time.process_time()

@@ -26,12 +26,15 @@ from core.training.checks import DataReport, examine
 from core.training.classifiers import open_classifier
 from core.training.corrections import Corrections
 from core.training.data import COLUMNS, PAIR_OF_TURNS, Kind, columns_of
+from core.training.entities import extracted
 from core.training.explain import Explanation, explain
 from core.training.loop import Log
 from core.training.recipes import LIMITS, Recipe, recipe, recipes
 from core.training.store import Trained, Version
 
-ORDER = ("head", "frozen", "lora", "full", "embedding", "chat", "causal", "masked", "lstm")
+ORDER = (
+    "head", "frozen", "lora", "full", "entities", "embedding", "cross-encoder", "chat", "dpo", "kto", "causal", "masked", "lstm",
+)  # fmt: skip
 COLORS = {"error": "red", "warning": "orange", "note": "gray"}
 SIGNS = {"better": ":green-badge[{}]", "worse": ":red-badge[{}]"}
 LIMIT_MB = 50
@@ -250,6 +253,8 @@ async def explained(version: Version, text: str) -> Explanation:
 
 def try_out(version: Version) -> None:
     """What the classifier says of a text, why, and what it should have said."""
+    if version.finished and version.run.kind == "entities":
+        pieces(version)
     if version.run.kind != "classification" or not version.finished:
         return
     st.markdown(f"### {t('training_page.try')}", anchors=False)
@@ -279,6 +284,18 @@ def try_out(version: Version) -> None:
                 kept_.add(session.caller(), version.run.name, text, right or "")
                 count = len(kept_.all(session.caller(), version.run.name))
                 st.toast(t("training_page.corrected", count=count), icon=look.ICONS["ok"])
+
+
+def pieces(version: Version) -> None:
+    """What the model finds in a text."""
+    st.markdown(f"### {t('training_page.try_pieces')}", anchors=False)
+    if not (text := st.text_input(t("cli.train.extract.text"), key="training_pieces").strip()):
+        return
+    with guarded():
+        found = run(extracted(version, session.runtime().settings, text))
+        columns = [t(f"cli.train.{name}") for name in ("explain.label", "extract.piece", "extract.probability")]
+        rows = [dict(zip(columns, (e.label, e.text, f"{e.probability:.0%}"), strict=True)) for e in found]
+        st.dataframe(rows, hide_index=True) if rows else st.caption(t("cli.train.extract.none"))
 
 
 def _is_support(version: Version) -> bool:

@@ -148,13 +148,13 @@ def memory_needed(
             model = AutoModelForSequenceClassification.from_config(config)
     weights = sum(p.numel() for p in model.parameters())
     trained = weights
-    if method == "lora":
+    if method in ("lora", "dpo", "kto"):
         linear = [m for m in model.modules() if isinstance(m, torch.nn.Linear)]
         trained = settings["rank"] * sum(m.in_features + m.out_features for m in linear)
     elif method == "frozen":
         trained = weights - sum(p.numel() for p in model.base_model.parameters()) + text.hidden_size**2
     batch, length = settings["batch_size"], min(settings["max_tokens"], _context(text))
-    if method == "pairs":
+    if method in ("pairs", "dpo", "kto"):
         batch *= 2
     elif method == "ranking":
         batch *= 1 + settings["negatives"]

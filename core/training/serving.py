@@ -20,6 +20,7 @@ from core.training.store import ENGINE, Trained, Version, named
 from core.types import Decision, Question
 
 LOSS_BATCH = 4
+TALKS = ("conversations", "preferences")  # kinds of data that make a chat model
 
 
 def found(model: str, settings: Settings) -> Version:
@@ -34,7 +35,7 @@ def found(model: str, settings: Settings) -> Version:
 
 
 def open_chat(model: str, *, engine: str, settings: Settings) -> ChatModel:
-    return chat_of(_of_kind(found(model, settings), "conversations"), settings)
+    return chat_of(_of_kind(found(model, settings), *TALKS), settings)
 
 
 def open_embedding(model: str, *, engine: str, settings: Settings) -> EmbeddingModel:
@@ -54,7 +55,7 @@ def open_reranker(model: str, *, engine: str, settings: Settings) -> Reranker:
 def open_decisions(model: str, *, engine: str, settings: Settings) -> DecisionModel:
     """A trained classifier answers by its labels; a trained chat model as chat models do."""
     version = found(model, settings)
-    if version.run.kind == "conversations":
+    if version.run.kind in TALKS:
         from core.providers.decisions import decision_model
 
         return decision_model(chat_of(version, settings))
@@ -98,22 +99,11 @@ def losses_of(
 ) -> dict[str, tuple[float, int]]:
     """``(summed negative log-likelihood in nats, tokens)`` of each record's answers, as the model would say them."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from core.providers.torch_device import choose
-    from core.providers.torch_loading import merge_adapter
-    from core.training.bases import quiet, resolve
     from core.training.recipes.chat import IGNORED, encoded, padded
 
-    folder, device = resolve(version.run.base, settings).folder, choose(settings).name
-    with quiet():
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float32, local_files_only=True, trust_remote_code=False
-        )
-        if not base:
-            model = merge_adapter(model, version.model)
-    model = model.to(device).eval()
+    model, tokenizer = weights_of(version, settings, base=base)
+    device = model.device
     rows = {r.id: row for r in records if (row := encoded(tokenizer, r, int(version.run.settings["max_tokens"])))}
     order, collate, found = sorted(rows, key=lambda id_: len(rows[id_]["input_ids"])), padded(tokenizer), {}
     with torch.inference_mode():
@@ -128,6 +118,26 @@ def losses_of(
             for id_, nll, count in zip(ids, each.sum(1).tolist(), (labels != IGNORED).sum(1).tolist(), strict=True):
                 found[id_] = (float(nll), int(count))
     return found
+
+
+def weights_of(version: Version, settings: Settings, *, base: bool = False) -> tuple[Any, Any]:
+    """The weights and the tokenizer of a trained chat model, to compute with; with ``base`` those it began with."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from core.providers.torch_device import choose
+    from core.providers.torch_loading import merge_adapter
+    from core.training.bases import quiet, resolve
+
+    folder = resolve(version.run.base, settings).folder
+    with quiet():
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.float32, local_files_only=True, trust_remote_code=False
+        )
+        if not base:
+            model = merge_adapter(model, version.model)
+    return model.to(choose(settings).name).eval(), tokenizer
 
 
 class TrainedDecisions:
@@ -171,9 +181,9 @@ class TrainedDecisions:
         )  # fmt: skip
 
 
-def _of_kind(version: Version, wanted: str) -> Version:
-    if version.run.kind != wanted:
-        raise InputError(reason="wrong_kind", name=version.served_as, kind=version.run.kind, wanted=wanted)
+def _of_kind(version: Version, *wanted: str) -> Version:
+    if version.run.kind not in wanted:
+        raise InputError(reason="wrong_kind", name=version.served_as, kind=version.run.kind, wanted=", ".join(wanted))
     return version
 
 

@@ -37,7 +37,8 @@ def train(plan: Plan) -> dict[str, Any]:
         lora_dropout=settings["dropout"],
         target_modules="all-linear",
     )
-    model = get_peft_model(model, config)
+    with quiet():
+        model = get_peft_model(model, config)
     learned, held = (
         [row for record in part.records if (row := encoded(tokenizer, record, int(settings["max_tokens"])))]
         for part in (plan.splits.train, plan.splits.validation)
@@ -64,13 +65,13 @@ def encoded(tokenizer: Any, record: Record, max_tokens: int) -> dict[str, list[i
     between the prompt that asks for it and the end of its turn.
     """
     turns = conversation(record)
-    ids: list[int] = _templated(tokenizer, turns)
+    ids: list[int] = templated(tokenizer, turns)
     labels = [IGNORED] * len(ids)
     for place, turn in enumerate(turns):
         if turn["role"] != "assistant":
             continue
-        before = _templated(tokenizer, turns[:place], add_generation_prompt=True)
-        until = _templated(tokenizer, turns[: place + 1])
+        before = templated(tokenizer, turns[:place], add_generation_prompt=True)
+        until = templated(tokenizer, turns[: place + 1])
         if ids[: len(before)] == before and ids[: len(until)] == until:  # some templates rewrite earlier turns
             labels[len(before) : len(until)] = ids[len(before) : len(until)]
     ids, labels = ids[:max_tokens], labels[:max_tokens]
@@ -95,6 +96,6 @@ def padded(tokenizer: Any) -> Any:
     return collate
 
 
-def _templated(tokenizer: Any, turns: Sequence[dict[str, str]], **options: Any) -> list[int]:
+def templated(tokenizer: Any, turns: Sequence[dict[str, str]], **options: Any) -> list[int]:
     found = tokenizer.apply_chat_template(list(turns), tokenize=True, return_dict=True, **options)
     return list(found["input_ids"])
