@@ -40,7 +40,7 @@ from core.training.store import Version
 SHARES = {"validation": 0.1, "tune": 0.25}  # of the training claims; the rest is learned from
 DEEP = 50  # passages among which positives and negatives are looked for
 NEGATIVES = 12
-SETTINGS = {"max_tokens": "192", "epochs": "3", "batch_size": "4", "negatives": "3"}
+SETTINGS = {"max_tokens": "160", "epochs": "2", "batch_size": "4", "negatives": "3"}
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)  # of the cross-encoder's z-score beside the search's
 MEASURES = ("ndcg@10", "mrr@10", "recall@10", "success@1")
 
