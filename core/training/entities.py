@@ -89,7 +89,7 @@ class Tagger:
     def _extract(self, opened: tuple[Any, Any], texts: Sequence[str]) -> list[list[Entity]]:
         import torch
 
-        from core.training.recipes.entities import padded, read_off, tokenized
+        from core.training.recipes.entities import padded, read_off, tokenized, whole_words
 
         model, tokenizer = opened
         clean = [text.encode("utf-8", "replace").decode() for text in texts]
@@ -104,9 +104,10 @@ class Tagger:
                 for n, row, chosen in zip(numbers, shares.tolist(), marks.tolist(), strict=True):
                     places = read[n][1]
                     names = [self._marks[mark] for mark in chosen[: len(places)]]
+                    pieces = whole_words(clean[n], read_off(names, row[: len(places)], places))
                     found[n] = [
                         Entity(start, end, label, clean[n][start:end], round(share, 4))
-                        for start, end, label, share in read_off(names, row[: len(places)], places)
+                        for start, end, label, share in pieces
                     ]
         return found
 

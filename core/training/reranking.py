@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -36,7 +37,8 @@ def task(test: Dataset, others: Sequence[str]) -> Task:
             stranger = strangers[(number * CANDIDATES + place) % len(strangers)]
             if stranger not in candidates:
                 candidates.append(stranger)
-        named = sorted(ids.setdefault(text, f"d{len(ids)}") for text in candidates)  # the order tells nothing
+        candidates.sort(key=lambda text, query=query: hashlib.sha256(f"{query}\n{text}".encode()).digest())  # type: ignore[misc]
+        named = [ids.setdefault(text, f"d{len(ids)}") for text in candidates]  # in an order that tells nothing
         relevant = {ids[answer]: 1.0 for answer in answers}
         records.append(Record(f"q{number}", query, relevant=relevant, metadata={"candidates": named}))
     documents = tuple(Document(id_, text) for text, id_ in ids.items())
