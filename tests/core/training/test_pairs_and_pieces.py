@@ -27,6 +27,7 @@ from core.training.store import Version
 from tests.core.providers.tiny_torch import minilm
 from tests.core.providers.tiny_transformers import write_text_model
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 needs_torch = pytest.mark.skipif(not (find_spec("torch") and find_spec("peft")), reason="needs torch and peft")
 WRONG = "advert price poem song joke letter bill photo film game cup list map rule tale wish cake note coin".split()
 THINGS = ("kettle", "lamp", "tent", "clock", "radio", "stove", "chair", "mixer", "shelf", "torch")

@@ -31,7 +31,10 @@ from tests.core.providers.tiny_transformers import write_text_model
 from tests.core.training.conftest import rows, table
 
 # Looked for and not imported: torch's threads are polite only when it comes after the runtime.
-pytestmark = pytest.mark.skipif(not (find_spec("torch") and find_spec("peft")), reason="needs torch and peft")
+pytestmark = [
+    pytest.mark.skipif(not (find_spec("torch") and find_spec("peft")), reason="needs torch and peft"),
+    pytest.mark.usefixtures("one_thread"),
+]
 
 SHORT = {"epochs": "12", "batch_size": "8", "learning_rate": "0.005", "patience": "100"}
 
