@@ -20,6 +20,7 @@ BENCHES = (
     "transformers",
     "embeddings",
     "gpu",
+    "gpu_lora",
     "pages",
     "durability",
 )

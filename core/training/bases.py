@@ -58,6 +58,17 @@ def quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
+def frozen_dtype(device: str) -> Any:
+    """The numbers of weights that adapters are trained beside: half as large on a graphics card that computes in them.
+
+    The adapters themselves are kept in float32 by peft.
+    """
+    import torch
+
+    kind = device.partition(":")[0] or ("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.bfloat16 if kind == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
+
+
 def need_torch() -> None:
     """Raises: MissingPackage: torch, transformers or peft is not installed."""
     for package in ("torch", "transformers", "peft", "accelerate"):

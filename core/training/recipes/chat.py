@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from core.evaluation.datasets import Record
-from core.training.bases import quiet
+from core.training.bases import frozen_dtype, quiet
 from core.training.data import conversation
 from core.training.loop import optimize
 from core.training.recipes import Plan
@@ -19,7 +19,6 @@ IGNORED = -100  # torch's mark for a token that is not learned
 
 
 def train(plan: Plan) -> dict[str, Any]:
-    import torch
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
 
@@ -28,7 +27,7 @@ def train(plan: Plan) -> dict[str, Any]:
     with quiet():
         tokenizer = AutoTokenizer.from_pretrained(plan.start, local_files_only=True)
         model: Any = AutoModelForCausalLM.from_pretrained(
-            plan.start, dtype=torch.float32, local_files_only=True, trust_remote_code=False
+            plan.start, dtype=frozen_dtype(plan.session.device), local_files_only=True, trust_remote_code=False
         )
     config = LoraConfig(
         task_type="CAUSAL_LM",

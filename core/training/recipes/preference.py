@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from core.evaluation.datasets import Record
-from core.training.bases import quiet
+from core.training.bases import frozen_dtype, quiet
 from core.training.data import conversation
 from core.training.loop import optimize
 from core.training.recipes import Plan
@@ -26,7 +26,6 @@ Row = dict[str, Any]
 
 
 def train(plan: Plan) -> dict[str, Any]:
-    import torch
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
 
@@ -35,7 +34,7 @@ def train(plan: Plan) -> dict[str, Any]:
     with quiet():
         tokenizer = AutoTokenizer.from_pretrained(plan.start, local_files_only=True)
         model: Any = AutoModelForCausalLM.from_pretrained(
-            plan.start, dtype=torch.float32, local_files_only=True, trust_remote_code=False
+            plan.start, dtype=frozen_dtype(plan.session.device), local_files_only=True, trust_remote_code=False
         )
     config = LoraConfig(
         task_type="CAUSAL_LM",
