@@ -135,7 +135,9 @@ def told(found: dict[str, Any]) -> list[str]:
         lines.append(f"{name}: " + ", ".join(f"{part} {sum(r)} of {len(r)} ({sum(r) / len(r):.3f})" for part, r in right.items()))  # fmt: skip
     for part in ("asked", "sample"):
         gain = paired_bootstrap(*(np.array(found[name][part], float) for name in ("after", "before")))
-        lines.append(f"after against before, {part}: {gain.difference:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}], p {gain.p:.4f}")
+        lines.append(
+            f"after against before, {part}: {gain.difference:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}], p {gain.p:.4f}"
+        )
     return lines
 
 

@@ -50,7 +50,9 @@ def quiet() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)  # peft asks
-            warnings.filterwarnings("ignore", "Could not find a config file in", UserWarning)  # a base has a name, no path
+            warnings.filterwarnings(
+                "ignore", "Could not find a config file in", UserWarning
+            )  # a base has a name, no path
             yield
     finally:
         logging.set_verbosity(verbosity)

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 from pathlib import Path
 
 import pytest
 
 from apps import training_data
-from apps.customer_service.intents import INTENTS, Intents
 from core.conversations import Conversations
 from core.errors import InputError, UnknownName
 from core.runtime import Runtime
 from core.safety.personal import mask
-from core.training import promotion, work
 from core.training.corrections import Corrections
-from core.training.store import Trained
 from core.types import LOCAL, Caller
-from tests.core.training.conftest import rows, runtime, settings
+from tests.core.training.conftest import runtime, settings
 
 __all__ = ["runtime", "settings"]  # the fixtures: a workspace of the test, scripted models
 
@@ -115,39 +110,3 @@ def test_judgments_of_searches_and_moods_become_rows(runtime: Runtime) -> None:
             )
     moods = training_data.gather(runtime.workspace, LOCAL, "sentiment").rows
     assert moods == ({"text": "Acme rises\nBy 3 %.", "label": "positive", "entity": "acme"},)
-
-
-def test_corrections_make_the_assistant_better_and_a_rollback_takes_it_back(runtime: Runtime, tmp_path: Path) -> None:
-    """The loop: corrections, data set, training, gate, swap, and back, in one running program."""
-    intents = Intents(runtime)
-    shipped = intents.head.labels
-
-    def trained(name: str, found: list[tuple[str, str]]) -> None:
-        path = tmp_path / name
-        path.write_text("".join(json.dumps({"text": t, "label": label}) + "\n" for t, label in found), "utf-8")
-        version = asyncio.run(work.train(runtime, work.prepare(runtime, "head", path, out=INTENTS)))
-        step, _, _ = asyncio.run(promotion.promote(version, runtime.settings, force=True))
-        assert step is not None
-
-    def said(text: str) -> str:
-        return asyncio.run(intents.predict(text)).label
-
-    trained("before.jsonl", [(text, label) for text, label in rows() if "soars" not in text])
-    assert set(intents.head.labels) != set(shipped)
-    kept = Corrections(runtime.workspace)
-    for text, _ in rows():
-        if "soars" in text:
-            kept.add(LOCAL, INTENTS, text, "bad")
-    corrected = training_data.gather(runtime.workspace, LOCAL, "corrections", name=INTENTS).rows
-    assert len(corrected) == 10
-    before = said("Kestrel stock soars after the report")
-    trained(
-        "after.jsonl",
-        [(t, label) for t, label in rows() if "soars" not in t] + [(r["text"], r["label"]) for r in corrected],
-    )
-    assert said("Kestrel stock soars after the report") == "bad"
-    Trained(runtime.settings.home).rollback(INTENTS, by="local")
-    assert said("Kestrel stock soars after the report") == before
-    with_sample = training_data.gather(runtime.workspace, LOCAL, "intents").rows
-    assert {"text": "我的订单到哪了", "label": "track_order"} in with_sample
-    assert all(row in with_sample for row in corrected)

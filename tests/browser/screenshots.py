@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 from apps.search.service import SAMPLE
 from tests.browser.serving import ROOT, chromium, served
+from tests.browser.trained import train_for_pictures
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -30,6 +31,7 @@ PATHS = {
     "sentiment": "/sentiment",
     "recommendation": "/recommend",
     "models": "/models",
+    "training": "/training",
     "home": "/",
 }
 WIDE = (1440, 1000)
@@ -49,6 +51,7 @@ RETURNS = {  # said one after another, so that the confirmation's card shows
 }
 PERSON = {"zh": "转人工", "en": "Talk to a person"}
 DESK = {"zh": ("打开", "接手"), "en": ("Open", "Take over")}
+TICKET = "where is the kettle I bought last week"  # what the model of the Training page is asked; it reads English
 ANSWER_MS = 600_000
 
 
@@ -82,6 +85,10 @@ README = (
     Shot("sentiment", "zh", "dark"),
     Shot("recommendation", "en"),
     Shot("recommendation", "zh", "dark"),
+    Shot("training", "en"),
+    Shot("training", "zh"),
+    Shot("training", "en", "light", "phone"),
+    Shot("training", "zh", "dark", "phone"),
     Shot("models", "en"),
     Shot("models", "zh", "dark"),
     Shot("home", "en"),
@@ -97,6 +104,8 @@ def take(shots: Sequence[Shot], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
+        if any(shot.page == "training" for shot in shots):
+            train_for_pictures(place / ".touchstone")
         with served(place / ".touchstone", place, HOME=scratch) as address, chromium() as browser:
             for shot in shots:
                 draw(browser, address, shot, folder / shot.name)
@@ -153,6 +162,8 @@ def draw(browser: Browser, address: str, shot: Shot, target: Path) -> None:
             page.locator(".st-key-search_saved_keep button").click()
             settle(page)
             page.keyboard.press("Escape")
+    elif shot.page == "training":
+        train(page)
     elif shot.page == "search-compare":
         page.locator(".st-key-compare_q input").fill(SEARCHES["search"][shot.language])
         settle(page)
@@ -167,7 +178,23 @@ def draw(browser: Browser, address: str, shot: Shot, target: Path) -> None:
     settle(page)
     page.mouse.move(0, 0)
     page.screenshot(path=target)
+    if shot.page == "training":  # as it was for the next picture
+        page.locator(".st-key-training_rollback button").click()
+        settle(page)
     context.close()
+
+
+def train(page: Page) -> None:
+    """A version compared and promoted, and what it says of a text; the whole page, however long."""
+    page.locator(".st-key-training_promote button").click()
+    page.get_by_test_id("stAlert").first.wait_for(timeout=ANSWER_MS)
+    settle(page)
+    page.locator(".st-key-training_text input").fill(TICKET)
+    page.keyboard.press("Enter")
+    page.locator(".st-key-training_correct_save").wait_for(timeout=ANSWER_MS)
+    settle(page)
+    height = page.get_by_test_id("stMain").evaluate("main => main.scrollHeight")
+    page.set_viewport_size({"width": page.viewport_size["width"], "height": height})  # type: ignore[index]
 
 
 def act(page: Page, shot: Shot, address: str) -> None:
