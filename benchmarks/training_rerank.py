@@ -14,7 +14,6 @@ import asyncio
 import hashlib
 import json
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -77,9 +76,17 @@ async def candidates(corpus: Corpus, part: Dataset) -> dict[str, list[tuple[str,
     return {record.id: await corpus.passages(record.input, DEEP) for record in part.records}
 
 
-async def scored(model: Reranker, part: Dataset, found: Mapping[str, Sequence[tuple[str, str]]]) -> dict[str, Any]:
-    """The model's scores of each claim's first passages."""
-    return {r.id: await model.rerank(r.input, [text for _, text in found[r.id][:FIRST]]) for r in part.records}
+async def scored(model: Reranker, part: Dataset, found: Mapping[str, Sequence[tuple[str, str]]], kept: Path) -> dict[str, Any]:  # fmt: skip
+    """The model's scores of each claim's first passages; ``kept`` has those of a run that was stopped."""
+    scores = {row["id"]: row["scores"] for row in map(json.loads, kept.read_text().splitlines())} if kept.exists() else {}  # fmt: skip
+    with kept.open("a") as file:
+        for record in part.records:
+            if record.id not in scores:
+                made = await model.rerank(record.input, [text for _, text in found[record.id][:FIRST]])
+                scores[record.id] = [round(float(score), 6) for score in made]
+                file.write(json.dumps({"id": record.id, "scores": scores[record.id]}) + "\n")
+                file.flush()
+    return scores
 
 
 def ordered(found: Sequence[tuple[str, str]], scores: Any, weight: float | None) -> list[str]:
@@ -111,21 +118,22 @@ def show(part: Dataset, outputs: Mapping[str, Mapping[str, list[str]]], plain: s
                 sys.stdout.write(f"    {row.measure}: {row.difference:+.4f} ({row.low:+.4f} to {row.high:+.4f}), p {row.p:.4f}: {row.verdict}\n")  # fmt: skip
 
 
-async def compared(runtime: Runtime, corpus: Corpus, part: Dataset, version: Version, weights: Sequence[float]) -> None:
+async def compared(
+    runtime: Runtime, corpus: Corpus, part: Dataset, version: Version, weights: Sequence[float], into: Path
+) -> None:
     found = await candidates(corpus, part)
     model = reranker_of(version, runtime.settings)
-    started = time.process_time()
-    ours = await scored(model, part, found)
-    took = (time.process_time() - started) / len(part.records)
-    await model.aclose()
-    words = await scored(open_model("rerank", PLAIN, runtime.settings), part, found)
+    try:
+        ours = await scored(model, part, found, into / f"{version.run.name}-{version.run.version}-{part.split}.jsonl")
+    finally:
+        await model.aclose()
+    words = await scored(open_model("rerank", PLAIN, runtime.settings), part, found, into / f"words-{part.split}.jsonl")
     outputs = {"hybrid": {id_: list(dict.fromkeys(d for d, _ in hits)) for id_, hits in found.items()}}
     outputs["hybrid, then the cross-encoder"] = {id_: ordered(found[id_], ours[id_], None) for id_ in found}
     for weight in weights:
         outputs[f"hybrid + {weight:g} x cross-encoder"] = {id_: ordered(found[id_], ours[id_], weight) for id_ in found}
     outputs[f"hybrid, then {PLAIN}"] = {id_: ordered(found[id_], words[id_], None) for id_ in found}
     show(part, outputs, "hybrid")
-    sys.stdout.write(f"CPU s a query for {FIRST} passages: {took:.2f}\n")
 
 
 async def opened(given: argparse.Namespace, runtime: Runtime) -> tuple[Corpus, dict[str, Dataset]]:
@@ -140,14 +148,15 @@ async def written(corpus: Corpus, parts: Mapping[str, Dataset], into: Path) -> l
 
 def measured(given: argparse.Namespace, runtime: Runtime) -> None:
     corpus, parts = asyncio.run(opened(given, runtime))
+    into = runtime.settings.home / "measured"
     try:
-        files = asyncio.run(written(corpus, parts, runtime.settings.home / "measured"))
+        files = asyncio.run(written(corpus, parts, into))
         settings = SETTINGS | dict(item.split("=", 1) for item in given.set)
         version = run(runtime, "cross-encoder", f"scifact-{given.name}", files, given.base or minilm(), settings)
         sys.stdout.write(f"{version.served_as} {json.dumps(version.facts())}\n")
         part = load_beir(given.data / "scifact", split="test") if given.test else parts["tune"]
         weights = [float(weight) for weight in given.weights.split(",") if weight]
-        asyncio.run(compared(runtime, corpus, part, version, weights))
+        asyncio.run(compared(runtime, corpus, part, version, weights, into))
     finally:
         corpus.close()
 
