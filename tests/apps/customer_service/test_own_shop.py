@@ -94,7 +94,10 @@ def test_it_learns_its_own_intent_and_its_own_refusal_is_said(own: Settings, mon
     own_shop(own)
     from importlib import import_module
 
-    import_module(f"{NAME}.train").train()
+    training = import_module(f"{NAME}.train")
+    shipped = training.rows  # a third of the sample's sentences keeps its own intents apart, in a third of the time
+    monkeypatch.setattr(training, "rows", lambda name: shipped(name)[::3])
+    training.train()
     del sys.modules[NAME]  # the next start
     shop = CustomerService.open(own)
     try:
