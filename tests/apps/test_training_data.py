@@ -110,3 +110,23 @@ def test_judgments_of_searches_and_moods_become_rows(runtime: Runtime) -> None:
             )
     moods = training_data.gather(runtime.workspace, LOCAL, "sentiment").rows
     assert moods == ({"text": "Acme rises\nBy 3 %.", "label": "positive", "entity": "acme"},)
+
+
+def test_thumbs_become_preferences_and_an_agents_reply_the_better_answer(runtime: Runtime) -> None:
+    kept = Conversations(runtime.workspace, "customer_service")
+    for question, thumb, agent in (("liked", True, ""), ("not liked", False, ""), ("mended", False, "What it really is"), ("none", None, "")):  # fmt: skip
+        conversation = kept.create(WITH)
+        draft = kept.ask(WITH, conversation.id, question)
+        draft.finish("done", text=f"Answer to {question}")
+        kept.rate(WITH, draft.message_id, thumb)
+        if agent:
+            kept.say(WITH, conversation.id, "agent", agent)
+        kept.say(WITH, conversation.id, "user", "another question")
+        kept.say(WITH, conversation.id, "agent", "to the other question")
+    assert training_data.gather(runtime.workspace, LOCAL, "preferences").without_consent == 3
+    training_data.agree(runtime.workspace, WITH, True)
+    assert training_data.gather(runtime.workspace, LOCAL, "preferences").rows == (
+        {"prompt": "liked", "chosen": "Answer to liked"},
+        {"prompt": "not liked", "rejected": "Answer to not liked"},
+        {"prompt": "mended", "rejected": "Answer to mended", "chosen": "What it really is"},
+    )
