@@ -167,9 +167,10 @@ def _names(
     if unknown := sorted(columns.keys() - set(COLUMNS[kind]) - set(MORE.get(kind, ()))):
         raise InputError(reason="bad_value", name="--column", value=", ".join(unknown), allowed=", ".join(COLUMNS[kind]))  # fmt: skip
     named = {ours: columns.get(ours, ours) for ours in (*wanted, *(columns.keys() & {NEGATIVES}))}
-    if kind == "preferences" and not {named["chosen"], named["rejected"]}.isdisjoint(there):
-        there = [*there, named["chosen"], named["rejected"]]  # thumbs of one sort alone are worth something, too
-    if missing := [theirs for theirs in named.values() if theirs not in there]:
+    missing = [theirs for theirs in named.values() if theirs not in there]
+    if kind == "preferences" and len({named["chosen"], named["rejected"]} & set(there)) == 1:
+        missing = [named["prompt"]] if named["prompt"] in missing else []  # thumbs of one sort are worth something, too
+    if missing:
         shown = missing if wanted != PAIR_OF_TURNS else ["messages"]
         raise InputError(reason="columns_missing", name=path.name, missing=", ".join(shown), columns=", ".join(there))
     return named

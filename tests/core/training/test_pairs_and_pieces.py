@@ -197,6 +197,15 @@ def test_preferences_that_are_none_are_told(tmp_path: Path) -> None:
     assert [turn["role"] for turn in one.metadata["messages"]] == ["system", "user"]
 
 
+def test_thumbs_of_one_sort_alone_can_be_read(tmp_path: Path) -> None:
+    ups = lines(tmp_path / "x.jsonl", [{"prompt": f"ask {n}", "chosen": "yes"} for n in range(12)])
+    assert examine(ups, "preferences").usable == 12
+    for row in ({"chosen": "yes"}, {"prompt": "x"}):
+        with pytest.raises(InputError) as caught:
+            examine(lines(tmp_path / "y.jsonl", [row]), "preferences")
+        assert code_of(caught.value) == "input.columns_missing"
+
+
 @needs_torch
 def test_losses_by_hand() -> None:
     """A model that gives each row's answer the log-probability that the row names."""
