@@ -40,7 +40,8 @@ def train(plan: Plan) -> dict[str, Any]:
     with quiet():
         model.save_pretrained(plan.model)
         tokenizer.save_pretrained(plan.model)
-    return {**facts, "weights": sum(p.numel() for p in model.parameters())}
+    weights = sum(p.numel() for p in model.parameters())
+    return {**facts, "weights": weights, "trained_weights": weights}
 
 
 def groups(records: Sequence[Record], count: int, seed: int) -> list[dict[str, Any]]:

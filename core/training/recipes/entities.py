@@ -45,7 +45,8 @@ def train(plan: Plan) -> dict[str, Any]:
         model.save_pretrained(plan.model)
         tokenizer.save_pretrained(plan.model)
     (plan.model / MARKS).write_text(json.dumps({"marks": marks, "max_tokens": most}, ensure_ascii=False), "utf-8")
-    return {**facts, "labels": labels, "weights": sum(p.numel() for p in model.parameters())}
+    weights = sum(p.numel() for p in model.parameters())
+    return {**facts, "labels": labels, "weights": weights, "trained_weights": weights}
 
 
 def spans(record: Record) -> list[Span]:
