@@ -9,6 +9,7 @@ from typing import Any
 
 from apps.financial_sentiment import alerts, notices
 from apps.financial_sentiment.alerts import Alert, Rule
+from apps.financial_sentiment.journal import key
 from apps.financial_sentiment.notices import Quiet
 from core.types import Caller
 from core.workspace import Workspace
@@ -48,13 +49,13 @@ class Choices:
                 "SELECT rule, subject, at FROM news_notices WHERE tenant = ? AND channel = ?", (caller.tenant, channel)
             ).fetchall()
         sent = {tuple(row) for row in rows}
-        return [alert for alert in listed if _key(alert) not in sent]
+        return [alert for alert in listed if key(alert) not in sent]
 
     def sent(self, caller: Caller, channel: str, listed: Sequence[Alert], at: float) -> None:
         with self.workspace.write() as db:
             db.executemany(
                 "INSERT OR IGNORE INTO news_notices VALUES (?, ?, ?, ?, ?, ?)",
-                [(caller.tenant, channel, *_key(alert), at) for alert in listed],
+                [(caller.tenant, channel, *key(alert), at) for alert in listed],
             )
 
     def _get(self, caller: Caller, name: str) -> Any:
@@ -73,7 +74,3 @@ class Choices:
                     "INSERT INTO news_choices VALUES (?, ?, ?) ON CONFLICT (tenant, name) DO UPDATE SET value = excluded.value",
                     (caller.tenant, name, json.dumps(value, ensure_ascii=False)),
                 )
-
-
-def _key(alert: Alert) -> tuple[str, str, float]:
-    return alert.rule, f"{alert.scope}:{alert.subject}", alert.at
