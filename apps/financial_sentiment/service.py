@@ -384,18 +384,21 @@ class Desk:
         at: float | None = None,
         since: float | None = None,
         using: Sequence[Rule] | None = None,
+        company: str | None = None,
     ) -> list[Alert]:
         """The alerts of the last thirty days by the tenant's rules, newest first.
 
         Args:
             using: other rules, to see how often they would have fired.
+            company: only those about this one.
         """
         at = time.time() if at is None else at
         since = at - ALERT_DAYS * DAY if since is None else since
         begin = since - (series.BASELINE_DAYS + ALERT_DAYS) * DAY
-        moods = self.items.moods(caller, at, since=begin, history=True)
+        moods = self.items.moods(caller, at, since=begin, history=True, company=company)
         chosen = self.rules(caller) if using is None else using
-        return rules.replay(moods, chosen, since=since, until=at, groups=self.groups(caller))[::-1]
+        found = rules.replay(moods, chosen, since=since, until=at, groups=self.groups(caller))[::-1]
+        return [a for a in found if a.scope == "company"] if company else found
 
     def rules(self, caller: Caller = LOCAL) -> list[Rule]:
         """The tenant's alert rules; until it has some, those that ship."""

@@ -10,7 +10,7 @@ from apps.financial_sentiment.items import Mood, Stored
 from apps.financial_sentiment.public import LABELS
 from apps.financial_sentiment.service import Reported
 from apps.financial_sentiment.views.company import marked
-from apps.financial_sentiment.views.state import at, color_of_label, desk, open_company, when
+from apps.financial_sentiment.views.state import at, color_of_label, desk, follow, open_company, when
 from apps.ui import session, states
 from apps.ui.inert import inert
 from apps.ui.session import t
@@ -37,6 +37,7 @@ def draw() -> None:
 
 @st.fragment(run_every=30)
 def _listed() -> None:
+    follow()
     state, caller, moment = st.session_state, session.caller(), at()
     shown = state.get(_MORE, SHOWN)
     found = desk().feed(

@@ -1,4 +1,5 @@
-"""The model: which head judges, how it did on what people corrected, what is worth a look, a head of one's own."""
+"""The model: which head judges, how it did on a test set and on what people
+corrected, what is worth a look, a head of one's own."""
 
 from __future__ import annotations
 
@@ -12,14 +13,14 @@ import streamlit as st
 
 from apps.financial_sentiment import own, review
 from apps.financial_sentiment.public import LABELS
-from apps.financial_sentiment.review import Checked, Waiting
+from apps.financial_sentiment.review import Bin, Checked, Waiting
 from apps.financial_sentiment.views.state import at, color_of_label, desk, open_company, when
 from apps.ui import session, states
 from apps.ui.inert import inert
 from apps.ui.session import t
 from core.errors import TouchstoneError
 
-_MADE = "sentiment_trained"
+_MADE, _MEASURED = "sentiment_trained", "sentiment_measured"
 _SHOWN = 6
 
 
@@ -29,6 +30,7 @@ def draw() -> None:
     left, right = st.columns(2, gap="large")
     with left:
         _in_use()
+        _measured()
         _figures(listed)
         _apart([c for c in listed if not c.right])
     with right:
@@ -99,6 +101,58 @@ def _back() -> None:
         st.session_state.pop(_MADE, None)
 
 
+def _measured() -> None:
+    """The head in use on the frozen test set: figures, and how sure it was against how often it was right."""
+    version = str(desk().head().about.get("version", ""))
+    kept = st.session_state.get(_MEASURED)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"#### {t('financial_sentiment.model.measured')}", anchors=False, width="stretch")
+        pressed = st.button(
+            t("financial_sentiment.model.measure"), key="sentiment_measure", type="tertiary", icon=":material/speed:",
+            help=t("financial_sentiment.model.measure_help"),
+        )  # fmt: skip
+    if pressed:
+        with states.loading():
+            kept = st.session_state[_MEASURED] = (version, *review.measured(desk()))
+    if not kept or kept[0] != version:
+        st.caption(t("financial_sentiment.model.measure_help"))
+        return
+    made, found = kept[1], kept[2]
+    with st.grid(4, min_column_width=110):
+        for name in ("accuracy", "macro_f1", "ece", "accuracy_at_80"):
+            figure = made.figures[name]
+            st.metric(t(f"financial_sentiment.model.{name}"), f"{figure.value:.3f}", border=True,
+                      help=f"{figure.low:.3f} – {figure.high:.3f}, n = {figure.records}")  # fmt: skip
+    _curve(found)
+
+
+def _curve(found: Sequence[Bin]) -> None:
+    """A well calibrated head lies on the dashed line."""
+    import altair as alt
+
+    sure, right, count = (t(f"financial_sentiment.{n}") for n in ("model.mean", "model.was_right", "items"))
+    rows = [{"sure": round(b.probability, 3), "right": round(b.right, 3), "count": b.count} for b in found]
+    scale = alt.Scale(domain=[0.3, 1])
+    base = alt.Chart(alt.Data(values=rows)).encode(
+        x=alt.X("sure:Q", scale=scale, title=sure, axis=alt.Axis(format="%")),
+        y=alt.Y("right:Q", scale=scale, title=right, axis=alt.Axis(format="%")),
+        tooltip=[
+            alt.Tooltip("sure:Q", title=sure, format=".0%"), alt.Tooltip("right:Q", title=right, format=".0%"),
+            alt.Tooltip("count:Q", title=count),
+        ],
+    )  # fmt: skip
+    line = alt.Chart(alt.Data(values=[{"sure": 0.3, "right": 0.3}, {"sure": 1, "right": 1}]))
+    chart = alt.layer(
+        line.mark_line(strokeDash=[4, 4], opacity=0.5, color="#9aa5b1").encode(x="sure:Q", y="right:Q"),
+        base.mark_line(color="#b8892b"),
+        base.mark_point(filled=True, color="#b8892b", opacity=1).encode(
+            size=alt.Size("count:Q", legend=None, scale=alt.Scale(range=[30, 300], zero=True))
+        ),
+    )
+    st.markdown(f"**{t('financial_sentiment.model.curve')}**", anchors=False)
+    st.altair_chart(chart.properties(height=230))
+
+
 def _figures(listed: Sequence[Checked]) -> None:
     st.markdown(f"#### {t('financial_sentiment.model.checked')}", anchors=False)
     if not listed:
@@ -108,7 +162,7 @@ def _figures(listed: Sequence[Checked]) -> None:
     st.markdown(
         t("financial_sentiment.model.right", right=right, count=len(listed), share=f"{right / len(listed):.0%}")
     )
-    found = review.bins(listed)
+    found = review.bins((c.mood.probability, c.right) for c in listed)
     ends = dict(zip(review.BINS, [*review.BINS[1:], 1.0], strict=True))
     st.dataframe(
         {
@@ -126,6 +180,8 @@ def _figures(listed: Sequence[Checked]) -> None:
         hide_index=True,
         height="content",
     )
+    if len(found) > 1:
+        _curve(found)
     st.caption(t("financial_sentiment.model.no_sample"))
 
 

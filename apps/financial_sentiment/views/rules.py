@@ -1,4 +1,4 @@
-"""The alert rules: each can be changed, with what it would have said in the past; quiet hours."""
+"""The alert rules: each can be changed, with what it would have said in the past and when; quiet hours."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import streamlit as st
 from apps.financial_sentiment.alerts import LONGEST_COOLDOWN_H, SCOPES, WHENS, Alert, Rule
 from apps.financial_sentiment.digest import alert_text, group_name, subject_name
 from apps.financial_sentiment.events import kinds
+from apps.financial_sentiment.market import MARKETS
 from apps.financial_sentiment.notices import Quiet
+from apps.financial_sentiment.series import DAY
 from apps.financial_sentiment.views.state import at, desk, when
 from apps.ui import session, states
 from apps.ui.inert import inert
@@ -20,6 +22,7 @@ from core.errors import TouchstoneError
 PREVIEW_DAYS = 60
 SHOWN = 8
 ZONES = ("Asia/Shanghai", "Asia/Hong_Kong", "Asia/Tokyo", "Europe/London", "Europe/Berlin", "America/New_York", "UTC")
+_ALWAYS = ""  # no exchange
 _NEW = "\u0000new"  # no id of a rule
 
 
@@ -159,6 +162,8 @@ def _preview(rule: Rule) -> None:
     known = any(r.id == rule.id for r in desk().rules(session.caller()))
     key = "preview_count" if known else "preview_new"
     st.markdown(f"**{t(f'financial_sentiment.{key}', count=len(tried), now=len(now), days=PREVIEW_DAYS)}**")
+    if tried:
+        _when_fired(tried)
     dictionary, language = desk().dictionary(session.caller()), session.language()
     same = {_key(alert) for alert in now}
     for alert in tried[:SHOWN]:
@@ -169,6 +174,31 @@ def _preview(rule: Rule) -> None:
         )
     if len(tried) > SHOWN:
         st.caption(t("financial_sentiment.preview_rest", count=len(tried) - SHOWN))
+
+
+def _when_fired(tried: list[Alert]) -> None:
+    """How often in each of the days that were looked at."""
+    import altair as alt
+
+    begin = at() - PREVIEW_DAYS * DAY
+    counts = [0] * PREVIEW_DAYS
+    for alert in tried:
+        counts[min(PREVIEW_DAYS - 1, int((alert.at - begin) // DAY))] += 1
+    rows = [{"day": when(begin + (n + 1) * DAY)[:10], "count": count} for n, count in enumerate(counts)]
+    count = t("financial_sentiment.preview_alerts")
+    chart = (
+        alt.Chart(alt.Data(values=rows))
+        .mark_bar(color="#b8892b")
+        .encode(
+            x=alt.X("day:T", axis=alt.Axis(format="%m-%d", title=None, labelAngle=0, tickCount=6)),
+            y=alt.Y("count:Q", title=count, axis=alt.Axis(tickMinStep=1)),
+            tooltip=[
+                alt.Tooltip("day:T", title=t("financial_sentiment.day"), format="%Y-%m-%d"),
+                alt.Tooltip("count:Q", title=count),
+            ],
+        )
+    )
+    st.altair_chart(chart.properties(height=110))
 
 
 def _key(alert: Alert) -> tuple[str, float]:
@@ -182,20 +212,37 @@ def _quiet() -> None:
     shown = kept or Quiet()
     on = st.toggle(
         t("financial_sentiment.quiet_on"),
-        kept is not None,
+        bool(kept and kept.begin),
         key="sentiment_quiet",
         help=t("financial_sentiment.quiet_help"),
     )
+    hours = ("", "")
+    zone = shown.zone
     if on:
         one, two = st.columns(2)
-        begin = one.time_input(
-            t("financial_sentiment.quiet_begin"), time.fromisoformat(shown.begin), key="sentiment_quiet_a"
+        usual = Quiet()
+        begin, end = (
+            column.time_input(
+                t(f"financial_sentiment.quiet_{name}"),
+                time.fromisoformat(said or default),
+                key=f"sentiment_quiet_{key}",
+            )
+            for column, name, said, default, key in (
+                (one, "begin", shown.begin, usual.begin, "a"),
+                (two, "end", shown.end, usual.end, "b"),
+            )
         )
-        end = two.time_input(t("financial_sentiment.quiet_end"), time.fromisoformat(shown.end), key="sentiment_quiet_b")
+        hours = f"{begin:%H:%M}", f"{end:%H:%M}"
         zones = list(dict.fromkeys([shown.zone, *ZONES]))
         zone = st.selectbox(t("financial_sentiment.quiet_zone"), zones, key="sentiment_quiet_zone")
+    exchanges = list(dict.fromkeys([_ALWAYS, *MARKETS, *([shown.market] if shown.market else [])]))
+    titles = {code: _exchange(code) for code in exchanges}
+    exchange = st.selectbox(
+        t("financial_sentiment.market"), exchanges, exchanges.index(shown.market), key="sentiment_quiet_market",
+        format_func=titles.__getitem__, help=t("financial_sentiment.market_help"),
+    )  # fmt: skip
     try:
-        wanted = Quiet(f"{begin:%H:%M}", f"{end:%H:%M}", zone) if on else None
+        wanted = Quiet(*hours, zone, exchange) if on or exchange else None
         if wanted != kept:
             desk().save_quiet(wanted, caller)
     except TouchstoneError as error:
@@ -204,3 +251,9 @@ def _quiet() -> None:
     _, held = desk().notices(caller, at=at())
     if held:
         st.caption(t("financial_sentiment.quiet_held", count=len(held)))
+
+
+def _exchange(code: str) -> str:
+    if code == _ALWAYS:
+        return t("financial_sentiment.market_none")
+    return t(f"financial_sentiment.markets.{code}") if code in MARKETS else code

@@ -81,7 +81,9 @@ def test_a_mute_ends_and_must_end(desk: Desk) -> None:
 
 
 steps = st.tuples(
-    st.floats(0, 100), st.sampled_from(["acknowledged", "reopened", "muted", "unmuted"]), st.sampled_from(["", "r", "q"])
+    st.floats(0, 100),
+    st.sampled_from(["acknowledged", "reopened", "muted", "unmuted"]),
+    st.sampled_from(["", "r", "q"]),
 )
 
 
