@@ -267,9 +267,10 @@ class Desk:
             self.load_sample(caller, now=time.time())
 
     def load_sample(self, caller: Caller = LOCAL, *, now: float) -> Added:
-        from apps.financial_sentiment.sample import sample_items
+        from apps.financial_sentiment.sample import sample_items, sample_prices
 
         self.add_companies(companies.read(SAMPLE / "companies.csv"), caller)
+        self.prices.save(caller, sample_prices(now), now)
         return self.add(sample_items(now), caller)
 
     # --- what is known at a time --------------------------------------------------------------

@@ -21,10 +21,10 @@ from apps.ui.session import t
 from core.errors import TouchstoneError
 from core.i18n import message
 
-SHOWN = 30
+SHOWN = 10
 ICONS = {"burst": "bolt", "mood_below": "trending_down", "mood_above": "trending_up", "event": "warning"}
 MUTES = ((1, False), (7, False), (7, True), (30, True))  # days, and whether of all rules
-_SHOW, _MUTE = "sentiment_inbox", "sentiment_mute_"
+_SHOW, _MUTE, _MORE = "sentiment_inbox", "sentiment_mute_", "sentiment_inbox_more"
 _LOGGED = 100
 
 
@@ -33,10 +33,10 @@ def draw() -> None:
     brief, history = st.columns([2, 3], gap="large")
     with brief:
         _brief(desk().digest(caller, at=moment))
-    with history:
-        _inbox(Inbox(desk()).listed(caller, at=moment))
         _mutes(moment)
         _log(Inbox(desk()).log(caller, at=moment, limit=_LOGGED))
+    with history:
+        _inbox(Inbox(desk()).listed(caller, at=moment))
 
 
 def _brief(digest: Digest) -> None:
@@ -91,11 +91,16 @@ def _inbox(listed: Sequence[tuple[Alert, State]]) -> None:
     if not wanted:
         st.caption(t(f"financial_sentiment.inbox.none_{chosen}"))
     dictionary, language = desk().dictionary(session.caller()), session.language()
-    items = desk().items.get(session.caller(), [id_ for a in wanted[:SHOWN] for id_ in a.evidence[:1]])
-    for number, alert in enumerate(wanted[:SHOWN]):
+    shown = wanted[: st.session_state.get(_MORE, SHOWN)]
+    items = desk().items.get(session.caller(), [id_ for a in shown for id_ in a.evidence[:1]])
+    for number, alert in enumerate(shown):
         _alert(number, alert, chosen or "open", subject_name(alert, dictionary, language), items)
-    if len(wanted) > SHOWN:
-        st.caption(t("financial_sentiment.preview_rest", count=len(wanted) - SHOWN))
+    if len(wanted) > len(shown):
+        st.button(t("financial_sentiment.more"), key="sentiment_inbox_more_button", on_click=_more)
+
+
+def _more() -> None:
+    st.session_state[_MORE] = st.session_state.get(_MORE, SHOWN) + 2 * SHOWN
 
 
 def _alert(number: int, alert: Alert, state: State, name: str, items: Mapping[int, Stored]) -> None:

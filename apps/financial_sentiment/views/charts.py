@@ -80,42 +80,47 @@ def _mood(
         base.mark_line(color=GOLD, strokeWidth=2).encode(y=y, tooltip=tip),
         *_pointed_out(days, picked),
     ]
-    if kinds:
-        told = [
-            {"day": label(d), "mood": round(d.index.mood, 3), "kind": kind, "told": " · ".join(dict.fromkeys(texts))}
-            for d in days
-            for kind in kinds
-            if (texts := [m.told for m in by_day.get(label(d), ()) if m.kind == kind])
-        ]
-        layers.append(
-            alt.Chart(alt.Data(values=told))
-            .mark_point(filled=True, size=75, opacity=1, color=ORANGE)
-            .encode(
-                x="day:T",
-                y=y,
-                shape=alt.Shape(
-                    "kind:N",
-                    scale=alt.Scale(domain=kinds, range=["triangle-up", "diamond"][: len(kinds)]),
-                    legend=alt.Legend(title=None, orient="top"),
-                ),
-                tooltip=[
-                    alt.Tooltip("day:T", title=day, format="%Y-%m-%d"),
-                    alt.Tooltip("kind:N", title=" "),
-                    alt.Tooltip("told:N", title="  "),
-                ],
-            )
-        )
+    marked = [_marked(days, kind, number, kinds, by_day) for number, kind in enumerate(kinds)]
     if clickable:
-        layers.append(  # wide and unseen, so that a click near the line is one on its day
+        layers.append(  # wide and unseen, so that a click near the line is one on its day; the marks above have tips of their own
             base.mark_bar(opacity=0.001, width=12)
             .encode(y=alt.value(0), y2=alt.value("height"), tooltip=tip)
             .add_params(_selection())
         )
-        layers[-1], layers[-2] = layers[-2], layers[-1]  # below the marks, which have tips of their own
-    shown = alt.layer(*layers)
+    shown = alt.layer(*layers, *marked)
     if prices:
         shown = alt.layer(shown, _price(prices)).resolve_scale(y="independent")
     return shown.properties(height=210)
+
+
+def _marked(
+    days: Sequence[Day], kind: str, number: int, kinds: Sequence[str], by_day: Mapping[str, Sequence[Mark]]
+) -> Any:
+    """The marks of one kind on the line, those of the next above them."""
+    import altair as alt
+
+    rows = [
+        {"day": label(d), "mood": round(d.index.mood, 3), "kind": kind, "told": " · ".join(dict.fromkeys(texts))}
+        for d in days
+        if (texts := [m.told for m in by_day.get(label(d), ()) if m.kind == kind])
+    ]
+    return (
+        alt.Chart(alt.Data(values=rows))
+        .mark_point(filled=True, size=75, opacity=1, color=ORANGE, yOffset=-13 * number)
+        .encode(
+            x="day:T",
+            y=alt.Y("mood:Q", scale=alt.Scale(domain=[-1, 1]), title=t("financial_sentiment.mood")),
+            shape=alt.Shape(
+                "kind:N",
+                scale=alt.Scale(domain=kinds, range=["triangle-up", "diamond"][: len(kinds)]),
+                legend=alt.Legend(title=None, orient="top"),
+            ),
+            tooltip=[
+                alt.Tooltip("day:T", title=t("financial_sentiment.day"), format="%Y-%m-%d"),
+                alt.Tooltip("told:N", title=kind),
+            ],
+        )
+    )
 
 
 def _price(prices: Sequence[Price]) -> Any:
@@ -146,7 +151,7 @@ def _volume(days: Sequence[Day], picked: str | None, *, clickable: bool) -> Any:
     rows = [{"day": label(d), "label": names[name], "count": getattr(d, name)} for d in days for name in LABELS]
     bars = (
         alt.Chart(alt.Data(values=rows))
-        .mark_bar()
+        .mark_bar(size=5)
         .encode(
             x=alt.X("day:T", axis=_axis()),
             y=alt.Y("count:Q", title=count, axis=alt.Axis(tickMinStep=1)),
@@ -194,7 +199,7 @@ def _show(chart: Any, key: str, on_pick: Callable[[str], None] | None) -> None:
         return
 
     def clicked() -> None:
-        if (day := picked_day(st.session_state[key].selection)) and on_pick:
+        if day := picked_day(st.session_state[key].selection):
             on_pick(day)
 
     st.altair_chart(chart, key=key, on_select=clicked, selection_mode=_PICK)

@@ -130,7 +130,7 @@ def _curve(found: Sequence[Bin]) -> None:
     """A well calibrated head lies on the dashed line."""
     import altair as alt
 
-    sure, right, count = (t(f"financial_sentiment.{n}") for n in ("model.mean", "model.was_right", "items"))
+    sure, right, count = (t(f"financial_sentiment.{n}") for n in ("model.sure", "model.was_right", "items"))
     rows = [{"sure": round(b.probability, 3), "right": round(b.right, 3), "count": b.count} for b in found]
     scale = alt.Scale(domain=[0.3, 1])
     base = alt.Chart(alt.Data(values=rows)).encode(
@@ -143,7 +143,9 @@ def _curve(found: Sequence[Bin]) -> None:
     )  # fmt: skip
     line = alt.Chart(alt.Data(values=[{"sure": 0.3, "right": 0.3}, {"sure": 1, "right": 1}]))
     chart = alt.layer(
-        line.mark_line(strokeDash=[4, 4], opacity=0.5, color="#9aa5b1").encode(x="sure:Q", y="right:Q"),
+        line.mark_line(strokeDash=[4, 4], opacity=0.5, color="#9aa5b1").encode(
+            x=alt.X("sure:Q", scale=scale), y=alt.Y("right:Q", scale=scale)
+        ),
         base.mark_line(color="#b8892b"),
         base.mark_point(filled=True, color="#b8892b", opacity=1).encode(
             size=alt.Size("count:Q", legend=None, scale=alt.Scale(range=[30, 300], zero=True))

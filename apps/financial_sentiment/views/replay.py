@@ -216,7 +216,7 @@ def _drawn(playing: Playing) -> None:
         count = frame.items_before + len(frame.items) if frame else 0
         st.metric(t("financial_sentiment.replay.items"), count, border=True)
         st.metric(t("financial_sentiment.replay.alerts"), f"{len(fired)}", border=True)
-        st.metric(t("financial_sentiment.replay.step"), f"{number} / {made.steps}", border=True)
+        st.metric(t("financial_sentiment.replay.steps"), f"{number} / {made.steps}", border=True)
         days = max(1 / 24, (moment - made.begin) / DAY) if number else 1
         st.metric(t("financial_sentiment.replay.per_day"), f"{len(fired) / days:.1f}", border=True)
     left, right = st.columns([3, 2], gap="large")

@@ -32,9 +32,9 @@ def draw() -> None:
         st.markdown(f"#### {t('financial_sentiment.rules')}", anchors=False)
         rule = _edited()
         _save(rule)
+        _quiet()
     with right:
         _preview(rule)
-        _quiet()
 
 
 def _edited() -> Rule:
