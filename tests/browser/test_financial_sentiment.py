@@ -28,7 +28,7 @@ def test_from_an_alert_to_its_evidence_and_a_file_of_news(tmp_path: Path) -> Non
         switch = page.get_by_test_id("stButtonGroup")
         page.get_by_test_id("stDataFrame").first.wait_for()
         switch.get_by_text("预警与简报", exact=True).click()
-        alert = page.get_by_text("风险事件：违约").first
+        alert = page.get_by_text("风险事件：破产重整").first
         alert.wait_for()
         page.locator("[class*=st-key-sentiment_alert_]").filter(has_text="查看").first.click()
         page.get_by_text("情绪及其不确定度").wait_for()
@@ -36,8 +36,15 @@ def test_from_an_alert_to_its_evidence_and_a_file_of_news(tmp_path: Path) -> Non
 
         page.goto(f"{address}/sentiment?lang=zh&company=x-changqiao")
         switch.get_by_text("公司", exact=True).click()
-        marked = page.get_by_text("违约", exact=False).first
-        marked.wait_for()
+        page.get_by_text("违约", exact=False).first.wait_for()
+        bars = page.get_by_test_id("stVegaLiteChart").nth(1).locator("svg.marks .mark-rect path")
+        bars.first.wait_for(state="attached")
+        boxes = [box for bar in bars.all() if (box := bar.bounding_box())]
+        spike = max(boxes, key=lambda box: box["height"])
+        page.mouse.click(spike["x"] + spike["width"] / 2, spike["y"] + spike["height"] / 2)
+        page.get_by_role("heading", name=re.compile(r"\d{4}-\d\d-\d\d 的原因")).wait_for()
+        page.get_by_text("多只存续债").first.wait_for()
+        page.get_by_text("债权人会议召开").wait_for(state="detached")  # of another day
 
         switch.get_by_text("导入", exact=True).click()
         page.locator("input[type=file]").first.set_input_files(tmp_path / "mine.csv")
@@ -90,6 +97,12 @@ def test_a_rule_is_made_and_fires_on_the_past(tmp_path: Path) -> None:
             "before => [...document.querySelectorAll('h4')].some(h => Number((h.innerText.match(/\\((\\d+)\\)/) || [0, 0])[1]) > before)",
             arg=before,
         )
+        switch.get_by_text("Replay", exact=True).click()
+        page.get_by_text("None yet.").wait_for()
+        page.locator(".st-key-sentiment_replay_play button").first.click()
+        page.get_by_text("2 / 124").wait_for()  # the clock goes on by itself
+        page.locator(".st-key-sentiment_replay_last button").first.click()
+        page.get_by_text("· lively").first.wait_for()
         page.get_by_role("button", name="Look").first.click()
         page.wait_for_url("**company=**")
         page.get_by_text("Mood, with its uncertainty").first.wait_for()

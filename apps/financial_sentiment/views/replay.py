@@ -240,7 +240,7 @@ def _fired(fired: Sequence[Alert], frame: Frame | None) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.markdown(
                 f":material/{ICONS[alert.when]}: **{name}** · {inert(alert_text(alert, language))}{mark}  \n"
-                f":small[:gray[{when(alert.at)}]]",
+                f":small[:gray[{when(alert.at)} · {inert(alert.rule)}]]",
                 width="stretch",
             )
             if not _inside(st.session_state[_STATE]):
