@@ -47,11 +47,11 @@ def test_from_an_alert_to_its_evidence_and_a_file_of_news(tmp_path: Path) -> Non
         page.get_by_text("债权人会议召开").wait_for(state="detached")  # of another day
 
         switch.get_by_text("导入", exact=True).click()
-        page.locator("input[type=file]").first.set_input_files(tmp_path / "mine.csv")
+        page.locator(".st-key-sentiment_files input[type=file]").set_input_files(tmp_path / "mine.csv")
         page.get_by_text("新增 1 条").wait_for()
         page.get_by_text("mine.csv").first.wait_for()
         (tmp_path / "companies.csv").write_text("id,zh,en\nq,夸文金属,Quorvane\n", "utf-8")
-        page.locator("input[type=file]").last.set_input_files(tmp_path / "companies.csv")
+        page.locator(".st-key-sentiment_companies input[type=file]").set_input_files(tmp_path / "companies.csv")
         page.get_by_text("已收下 1 家公司").wait_for()
         switch.get_by_text("总览", exact=True).click()
         page.get_by_text("被报道的公司").wait_for()
@@ -103,7 +103,7 @@ def test_a_rule_is_made_and_fires_on_the_past(tmp_path: Path) -> None:
         page.get_by_text("2 / 124").wait_for()  # the clock goes on by itself
         page.locator(".st-key-sentiment_replay_last button").first.click()
         page.get_by_text("· lively").first.wait_for()
-        page.get_by_role("button", name="Look").first.click()
+        page.locator("[class*=st-key-sentiment_replay_lively] button").first.click()
         page.wait_for_url("**company=**")
         page.get_by_text("Mood, with its uncertainty").first.wait_for()
         assert not problems

@@ -25,6 +25,10 @@ JUMPS = {  # of invented prices: how many days before the last, and by how much
     "x-hengchuan": {25: -0.08, 23: -0.04, 3: 0.05},
     "x-northcape": {33: -0.06, 1: 0.04},
     "x-orrin": {37: 0.05},
+    "x-qinghe": {6: -0.12, 4: 0.03, 1: -0.04},
+    "x-lanxin": {26: -0.09, 25: -0.03, 5: 0.04},
+    "x-solvane": {35: 0.29, 34: 0.02},
+    "x-yunling": {46: -0.05, 38: -0.06, 6: 0.07},
 }
 
 

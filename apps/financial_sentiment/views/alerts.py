@@ -108,10 +108,11 @@ def _alert(number: int, alert: Alert, state: State, name: str, items: Mapping[in
         st.markdown(
             f":material/{ICONS[alert.when]}: **{inert(name)}** · {inert(alert_text(alert, session.language()))}"
         )
-        if alert.evidence and alert.evidence[0] in items:
-            st.markdown(f":small[{inert(items[alert.evidence[0]].title)}]")
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.markdown(f":small[:gray[{when(alert.at)} · {inert(alert.rule)}]]", width="stretch")
+        quote = inert(items[alert.evidence[0]].title) if alert.evidence and alert.evidence[0] in items else ""
+        st.markdown(
+            f":small[{quote}]  \n:small[:gray[{when(alert.at)} · {inert(alert.rule)}]]".removeprefix(":small[]  \n")
+        )
+        with st.container(horizontal=True, horizontal_alignment="right", gap="small"):
             if live():
                 _handle(number, alert, state)
             st.button(

@@ -180,8 +180,6 @@ def _item(reported: Reported, second: Second | None, moment: float) -> None:
         ]
         if second:
             badges.append(_second_badge(second))
-        st.markdown(" ".join(badges))
-        st.markdown(marked(reported))
         facts = [inert(item.source), when(item.published_at)]
         if item.dated != "source":
             facts.append(t(f"financial_sentiment.dated.{item.dated}"))
@@ -193,8 +191,9 @@ def _item(reported: Reported, second: Second | None, moment: float) -> None:
                     sources=inert(", ".join(dict.fromkeys(c.source for c in reported.copies))),
                 )
             )
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f":small[:gray[{' · '.join(facts)}]]", width="stretch")
+        st.markdown(f"{' '.join(badges)} :small[:gray[{' · '.join(facts)}]]")
+        st.markdown(marked(reported))
+        with st.container(horizontal=True, horizontal_alignment="right"):
             if len(versions) > 1 or reported.copies:
                 _history(reported, versions)
             if not second:

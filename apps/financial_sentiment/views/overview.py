@@ -94,7 +94,7 @@ def _inbox(listed: list[Alert]) -> None:
                 f":material/{ICONS[alert.when]}: **{name}** · {inert(alert_text(alert, language))}"
                 f" :small[:gray[{when(alert.at)[5:]}]]",
                 key=f"sentiment_inbox_{number}", on_click=open_group if alert.scope == "group" else open_company,
-                args=(alert.subject,), width="stretch",
+                args=(alert.subject,), width="stretch", wrap=True,
             )  # fmt: skip
 
 

@@ -221,13 +221,13 @@ def _drawn(playing: Playing) -> None:
         st.metric(t("financial_sentiment.replay.per_day"), f"{len(fired) / days:.1f}", border=True)
     left, right = st.columns([3, 2], gap="large")
     with left:
-        _fired(fired, frame)
+        _fired(fired, frame, inside_archive=bool(playing.asked[0]))
     with right:
         _standings(made, moment)
         _came(frame)
 
 
-def _fired(fired: Sequence[Alert], frame: Frame | None) -> None:
+def _fired(fired: Sequence[Alert], frame: Frame | None, *, inside_archive: bool) -> None:
     st.markdown(f"**{t('financial_sentiment.replay.fired')}**", anchors=False)
     if not fired:
         st.caption(t("financial_sentiment.replay.none_fired"))
@@ -237,24 +237,19 @@ def _fired(fired: Sequence[Alert], frame: Frame | None) -> None:
     for alert in fired[::-1][:SHOWN]:
         mark = f" :orange-badge[{t('financial_sentiment.replay.now')}]" if id(alert) in new else ""
         name = inert(subject_name(alert, dictionary, language))
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.markdown(
-                f":material/{ICONS[alert.when]}: **{name}** · {inert(alert_text(alert, language))}{mark}  \n"
-                f":small[:gray[{when(alert.at)} · {inert(alert.rule)}]]",
-                width="stretch",
-            )
-            if not _inside(st.session_state[_STATE]):
-                st.button(
-                    t("financial_sentiment.look"), key=f"sentiment_replay_{alert.rule}_{alert.subject}_{alert.at}",
-                    type="tertiary", icon=":material/arrow_forward:",
-                    on_click=open_group if alert.scope == "group" else open_company, args=(alert.subject,),
-                )  # fmt: skip
+        told = (
+            f":material/{ICONS[alert.when]}: **{name}** · {inert(alert_text(alert, language))}"
+            f" :small[:gray[{when(alert.at)} · {inert(alert.rule)}]]{mark}"
+        )
+        if inside_archive:
+            st.markdown(told)
+            continue
+        st.button(
+            told, key=f"sentiment_replay_{alert.rule}_{alert.subject}_{alert.at}", type="tertiary", wrap=True,
+            on_click=open_group if alert.scope == "group" else open_company, args=(alert.subject,),
+        )  # fmt: skip
     if len(fired) > SHOWN:
         st.caption(t("financial_sentiment.preview_rest", count=len(fired) - SHOWN))
-
-
-def _inside(playing: Playing) -> bool:
-    return bool(playing.asked[0])
 
 
 def _standings(made: Rerun, moment: float) -> None:

@@ -21,7 +21,7 @@ from tests.apps.financial_sentiment.conftest import NOW
 DAY = series.DAY
 PLANTED = {  # days before the end, and who had a burst of news then
     ("x-northcape", 33), ("x-hengchuan", 25), ("x-veldra", 20), ("x-changqiao", 12), ("x-lumivia", 8), ("x-tianshu", 3),
-    ("x-tessaly", 1),
+    ("x-tessaly", 1), ("x-solvane", 35), ("x-lanxin", 26), ("x-qinghe", 6),
 }  # fmt: skip
 
 

@@ -67,7 +67,7 @@ def test_every_part_of_the_page(open_page: Open, language: str) -> None:
 
     at = look_at(at, "rules")
     whole(at)
-    assert text("preview_count", language, count=7, now=7, days=60) in words(at)
+    assert text("preview_count", language, count=10, now=10, days=60) in words(at)
 
     at = look_at(at, "replay")
     whole(at)
