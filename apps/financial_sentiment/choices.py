@@ -1,4 +1,4 @@
-"""What a tenant chose instead of what ships: alert rules, quiet hours; and which alerts were handed over already."""
+"""What a tenant chose: alert rules, quiet hours, notes on licences of sources; and which alerts were handed over already."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from apps.financial_sentiment.journal import key
 from apps.financial_sentiment.notices import Quiet
 from core.types import Caller
 from core.workspace import Workspace
+
+LICENCE_LIMIT = 200
 
 
 class Choices:
@@ -41,6 +43,16 @@ class Choices:
 
     def save_quiet(self, caller: Caller, quiet: Quiet | None) -> None:
         self._put(caller, "quiet", None if quiet is None else asdict(quiet))
+
+    def licences(self, caller: Caller) -> dict[str, str]:
+        """What was noted of sources' licences, by the name of the source."""
+        told = self._get(caller, "licences")
+        return dict(told or {})
+
+    def save_licence(self, caller: Caller, source: str, note: str) -> None:
+        """Note under which licence a source's items may be used; an empty note is forgotten."""
+        notes = {**self.licences(caller), source: " ".join(note.split())[:LICENCE_LIMIT]}
+        self._put(caller, "licences", {name: said for name, said in notes.items() if said} or None)
 
     def unsent(self, caller: Caller, channel: str, listed: Sequence[Alert]) -> list[Alert]:
         """Those of ``listed`` that were not handed over on ``channel``."""

@@ -52,14 +52,15 @@ def _brief(digest: Digest) -> None:
 def _exports(digest: Digest) -> None:
     language, dictionary = session.language(), desk().dictionary(session.caller())
     names = {a.subject: subject_name(a, dictionary, language) for a in digest.alerts}
+    licences = desk().choices.licences(session.caller())
     day = when(digest.at)[:10]
     with st.container(horizontal=True):
         st.download_button(
-            "HTML", page(digest, names, language), f"brief-{day}.html", "text/html", key="sentiment_brief_html",
+            "HTML", page(digest, names, language, licences=licences), f"brief-{day}.html", "text/html", key="sentiment_brief_html",
             icon=":material/download:", help=t("financial_sentiment.brief_html"), on_click="ignore",
         )  # fmt: skip
         st.download_button(
-            t("financial_sentiment.brief_text"), plain(digest, names, language), f"brief-{day}.txt",
+            t("financial_sentiment.brief_text"), plain(digest, names, language, licences=licences), f"brief-{day}.txt",
             key="sentiment_brief_text", icon=":material/download:", on_click="ignore",
         )  # fmt: skip
 

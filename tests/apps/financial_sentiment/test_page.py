@@ -14,10 +14,12 @@ from streamlit.testing.v1 import AppTest
 
 from apps.financial_sentiment import NewsItem, own, review
 from apps.financial_sentiment.archives import Archives
+from apps.financial_sentiment.digest import page as digest_page
+from apps.financial_sentiment.digest import plain as digest_plain
 from apps.financial_sentiment.inbox import Inbox
 from apps.financial_sentiment.notices import Quiet
 from apps.financial_sentiment.second import SecondOpinions
-from apps.financial_sentiment.views import charts, state
+from apps.financial_sentiment.views import charts, feeds, state
 from apps.financial_sentiment.watch import Watch
 from core.i18n import message
 from core.types import LOCAL
@@ -393,6 +395,40 @@ def test_a_folder_is_watched_in_the_background(
         assert "bad.csv" in words(at)
     finally:
         state.stop_watching()
+
+
+def test_the_dictionary_is_changed_in_a_table_and_a_licence_noted(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = look_at(open_page(PAGE, "en"), "news")
+    desk = state.desk()
+    table = at.dataframe[0].value
+    assert list(table["id"][:1]) == ["x-beichuan"], "the sample's first"
+    at.session_state["sentiment_companies_editor"] = {
+        "edited_rows": {0: {"aliases": "北川药;BCP"}},
+        "added_rows": [{"id": "q", "zh": "夸文金属", "en": "Quorvane"}],
+        "deleted_rows": [],
+    }
+    at.button(key="sentiment_companies_save").click().run()
+    whole(at)
+    assert text("dictionary_taken", "en", count=2) in words(at)
+    assert desk.company("x-beichuan").aliases == ("北川药", "BCP")
+    assert desk.company("q").en == "Quorvane"
+
+    sources = desk.items.sources(LOCAL)
+    with monkeypatch.context() as patched:  # AppTest cannot edit a cell
+        patched.setattr(feeds.st, "session_state", {"sentiment_sources": {"edited_rows": {0: {"Licence": " CC  BY "}}}})
+        patched.setattr(feeds.session, "caller", lambda: LOCAL)
+        feeds._note([source["source"] for source in sources], "Licence")
+    assert desk.choices.licences(LOCAL) == {sources[0]["source"]: "CC BY"}
+    digest = desk.digest(at=time.time())
+    quoted = {r.item.source for _, reported in digest.standings for r in reported}
+    assert sources[0]["source"] in quoted
+    for brief in (digest_page, digest_plain):
+        assert "CC BY" in brief(digest, {}, "en", licences=desk.choices.licences(LOCAL))
+        assert "CC BY" not in brief(digest, {}, "en")
+    desk.choices.save_licence(LOCAL, sources[0]["source"], "")
+    assert desk.choices.licences(LOCAL) == {}
 
 
 def test_only_an_administrator_names_folders(open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
