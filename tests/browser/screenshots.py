@@ -54,7 +54,7 @@ DESK_PARTS = (
     "news",
 )  # other parts of the sentiment desk
 PATHS |= dict.fromkeys((f"sentiment-{part}" for part in DESK_PARTS), "/sentiment")
-TALL = 1500  # of a picture of the sentiment desk at phone width
+TALL = 1500  # of a picture of the sentiment desk at phone width, and of a company with its items
 QUESTIONS = {"zh": "KT-310 水壶的保修期是多久？", "en": "How long is the warranty of the KT-310 kettle?"}
 WISHES = {"zh": "像《星环信使》但轻松一点", "en": "Like “Courier of the Ring” but lighter"}
 RETURNS = {  # said one after another, so that the confirmation's card shows
@@ -123,7 +123,7 @@ def take(shots: Sequence[Shot], folder: Path) -> None:
 
 def draw(browser: Browser, address: str, shot: Shot, target: Path) -> None:
     width, height = WIDE if shot.page.startswith("search") and shot.size == "desk" else SIZES[shot.size]
-    if shot.page.startswith("sentiment") and shot.size == "phone":
+    if shot.page.startswith("sentiment") and (shot.size == "phone" or shot.page.endswith("company")):
         height = TALL
     context = browser.new_context(
         viewport={"width": width, "height": height},
@@ -189,6 +189,7 @@ def draw(browser: Browser, address: str, shot: Shot, target: Path) -> None:
         page.get_by_test_id("stAlert").first.wait_for(timeout=ANSWER_MS)
     settle(page)
     page.mouse.move(0, 0)
+    page.wait_for_timeout(400)  # until a tip is gone
     page.screenshot(path=target)
     context.close()
 
@@ -200,7 +201,7 @@ def news(page: Page, shot: Shot) -> None:
     name = message(f"financial_sentiment.tab.{part}", shot.language)
     page.get_by_test_id("stButtonGroup").get_by_text(name, exact=True).first.click()
     settle(page)
-    if part == "company" and shot.size == "desk":
+    if part == "company":
         bars = page.get_by_test_id("stVegaLiteChart").nth(1).locator("svg.marks .mark-rect path")
         spike = max((box for bar in bars.all() if (box := bar.bounding_box())), key=lambda box: box["height"])
         page.mouse.click(spike["x"] + spike["width"] / 2, spike["y"] + spike["height"] / 2)

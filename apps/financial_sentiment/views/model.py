@@ -118,7 +118,7 @@ def _measured() -> None:
         st.caption(t("financial_sentiment.model.measure_help"))
         return
     made, found = kept[1], kept[2]
-    with st.grid(4, min_column_width=150):
+    with st.grid(2, min_column_width=140):
         for name in ("accuracy", "macro_f1", "ece", "accuracy_at_80"):
             figure = made.figures[name]
             st.metric(t(f"financial_sentiment.model.{name}"), f"{figure.value:.3f}", border=True,
