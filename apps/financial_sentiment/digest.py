@@ -41,6 +41,8 @@ def alert_text(alert: Alert, language: str) -> str:
         )
     if alert.when == "burst":
         told = {"count": told["count"], "expected": f"{told['expected']:.1f}"}
+    elif alert.when == "change":
+        told = {"change": f"{told['change']:+.2f}", "level": f"{told['level']:+.2f}", "days": f"{told['days']:g}"}
     else:
         told = {"mood": f"{told['mood']:+.2f}", "level": f"{told['level']:+.2f}"}
     return message(f"financial_sentiment.reason.{alert.when}", language, **told)

@@ -22,7 +22,9 @@ from core.errors import TouchstoneError
 from core.i18n import message
 
 SHOWN = 10
-ICONS = {"burst": "bolt", "mood_below": "trending_down", "mood_above": "trending_up", "event": "warning"}
+ICONS = {
+    "burst": "bolt", "mood_below": "trending_down", "mood_above": "trending_up", "change": "swap_vert", "event": "warning",
+}  # fmt: skip
 MUTES = ((1, False), (7, False), (7, True), (30, True))  # days, and whether of all rules
 _SHOW, _MUTE, _MORE = "sentiment_inbox", "sentiment_mute_", "sentiment_inbox_more"
 _LOGGED = 100

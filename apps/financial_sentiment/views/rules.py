@@ -7,7 +7,7 @@ from datetime import time
 
 import streamlit as st
 
-from apps.financial_sentiment.alerts import LONGEST_COOLDOWN_H, SCOPES, WHENS, Alert, Rule
+from apps.financial_sentiment.alerts import LONGEST_CHANGE_D, LONGEST_COOLDOWN_H, SCOPES, WHENS, Alert, Rule
 from apps.financial_sentiment.digest import alert_text, group_name, subject_name
 from apps.financial_sentiment.events import kinds
 from apps.financial_sentiment.market import MARKETS
@@ -81,12 +81,26 @@ def _edited() -> Rule:
     else:
         rule = replace(
             rule,
-            level=float(one.slider(t("financial_sentiment.rule_level"), -1.0, 1.0, rule.level, 0.05, key=key("level"))),
+            level=float(one.slider(
+                t(f"financial_sentiment.{'rule_change' if rule.when == 'change' else 'rule_level'}"), -1.0, 1.0,
+                rule.level or (-0.3 if rule.when == "change" else 0.0), 0.05, key=key(f"level{rule.when == 'change' or ''}"),
+            )),
             weight=float(two.number_input(
                 t("financial_sentiment.rule_weight"), 0.0, None, rule.weight, 0.5, format="%g", key=key("weight"),
                 help=t("financial_sentiment.rule_weight_help"),
             )),
         )  # fmt: skip
+    if rule.when == "change":
+        days = st.number_input(
+            t("financial_sentiment.rule_days"),
+            0.5,
+            float(LONGEST_CHANGE_D),
+            rule.days,
+            0.5,
+            format="%g",
+            key=key("days"),
+        )
+        rule = replace(rule, days=float(days))
     cooldown = st.number_input(
         t("financial_sentiment.rule_cooldown"),
         0.0,

@@ -134,6 +134,23 @@ def test_alerts_name_their_evidence_and_reason(desk: Desk) -> None:
     assert {a.subject for a in default} == {"x-changqiao"}
 
 
+def test_a_rule_of_change_compares_with_some_days_before() -> None:
+    day = 24 * 3600.0
+    moods = [mood(n * day, value=value) for n, value in enumerate((0.9, 0.9, 0.9, 0.9, -0.9, -0.9, -0.9))]
+    fall = alerts.Rule("fall", "change", level=-0.5, weight=1, days=2, cooldown_h=240)
+    (found,) = alerts.replay(moods, [fall], since=0, until=NOW)
+    at = found.at
+    now, then = series.index([m for m in moods if m.seen_at <= at], at), series.index(moods, at - 2 * day)
+    assert found.figures == {"change": now.mood - then.mood, "level": -0.5, "days": 2}
+    assert found.figures["change"] <= -0.5 < series.index(moods, at - day).mood - series.index(moods, at - 3 * day).mood
+    assert found.evidence == (int(at) + 1, int(at - day) + 1), "the bad news of these days"
+    assert alerts.replay(moods, [replace(fall, level=0.5)], since=day * 4, until=NOW) == []
+    assert alert_text(found, "en") == f"mood moved by {found.figures['change']:+.2f} in 2 days (limit -0.50)"
+    for wrong in (replace(fall, level=0.0), replace(fall, days=31)):
+        with pytest.raises(InputError):
+            alerts.read(alerts.written([wrong]))
+
+
 def test_a_rule_keeps_silent_while_it_cools_down() -> None:
     rule = alerts.Rule("r", "event", kinds=("default",), cooldown_h=10)
     moods = [mood(hour * 3600.0, events=(("default", 0, 1),)) for hour in (0, 5, 9.9, 10, 15, 21)]

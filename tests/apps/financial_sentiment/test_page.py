@@ -305,6 +305,12 @@ def test_a_new_rule_for_a_group_and_one_without_a_name(open_page: Open) -> None:
     whole(at)
     kept = state.desk().rules()[-1]
     assert (kept.id, kept.scope, kept.level) == ("行业转冷", "group", -0.05)
+    at.selectbox(key="sentiment_rule").set_value("行业转冷").run()
+    at.selectbox(key="sentiment_rule_when_行业转冷").set_value("change").run()
+    at.number_input(key="sentiment_rule_days_行业转冷").set_value(3.0).run()
+    whole(at)
+    at.button(key="sentiment_rule_save").click().run()
+    assert (state.desk().rules()[-1].when, state.desk().rules()[-1].days) == ("change", 3.0)
     at = look_at(at, "alerts")
     whole(at)
 
