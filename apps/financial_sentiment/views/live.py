@@ -85,7 +85,7 @@ def _correct(item: Stored, moods: Sequence[Mood]) -> None:
     """What it says of a company instead."""
     known, language = desk().dictionary(session.caller()).companies, session.language()
     names = {
-        f"{mood.company}:{label}": f"{known[mood.company].name(language)} · {t(f'financial_sentiment.label.{label}')}"
+        f"{mood.company}:{label}": f"{inert(known[mood.company].name(language))} · {t(f'financial_sentiment.label.{label}')}"
         for mood in moods
         if mood.company in known
         for label in LABELS

@@ -97,11 +97,12 @@ def _chosen() -> Playing | None:
 def _dates(first: float, last: float, name: str) -> tuple[date | None, date | None]:
     low, high = (datetime.fromtimestamp(moment, UTC).date() for moment in (first, last))
     default = max(low, datetime.fromtimestamp(last - DEFAULT_DAYS * DAY, UTC).date())
+    key = f"{name}_{low}_{high}"  # a date out of another span must not come back
     begin = st.date_input(
-        t("financial_sentiment.replay.begin"), default, low, high, key=f"sentiment_replay_begin_{name}", width=150
+        t("financial_sentiment.replay.begin"), default, low, high, key=f"sentiment_replay_begin_{key}", width=150
     )
     end = st.date_input(
-        t("financial_sentiment.replay.end"), high, low, high, key=f"sentiment_replay_end_{name}", width=150
+        t("financial_sentiment.replay.end"), high, low, high, key=f"sentiment_replay_end_{key}", width=150
     )
     return begin, end
 
