@@ -168,17 +168,17 @@ def _sources() -> None:
     source, licence = t("financial_sentiment.source"), t("financial_sentiment.licence")
     table = {
         source: [r["source"] for r in rows],
+        licence: [notes.get(r["source"], "") for r in rows],
         t("financial_sentiment.items"): [r["items"] for r in rows],
         t("financial_sentiment.copied"): [r["copies"] for r in rows],
         t("financial_sentiment.replaced"): [r["replaced"] for r in rows],
         t("financial_sentiment.dateless"): [r["undated"] + r["future"] for r in rows],
         t("financial_sentiment.unnamed"): [r["unnamed"] for r in rows],
         t("financial_sentiment.last"): [when(r["last_seen_at"])[5:] for r in rows],
-        licence: [notes.get(r["source"], "") for r in rows],
     }
     st.data_editor(
         table, hide_index=True, height="content", key=_SOURCES, disabled=[name for name in table if name != licence],
-        column_config={licence: st.column_config.TextColumn(help=t("financial_sentiment.licence_help"), max_chars=200)},
+        column_config={licence: st.column_config.TextColumn(width="small", help=t("financial_sentiment.licence_help"), max_chars=200)},
         on_change=_note, args=(table[source], licence),
     )  # fmt: skip
 
