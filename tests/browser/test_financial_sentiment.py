@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,18 @@ pytestmark = [
 ]
 
 
-def test_from_an_alert_to_its_evidence_and_a_file_of_news(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One server for the journeys of this file."""
+    place = tmp_path_factory.mktemp("desk")
     variables = {"TOUCHSTONE_CHAT": "scripted:demo", "TOUCHSTONE_EMBEDDING": "scripted:hash"}
+    with served(place / "home", place, **variables) as found:
+        yield found
+
+
+def test_from_an_alert_to_its_evidence_and_a_file_of_news(address: str, tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("title,source\n紫金矿业金矿发生事故，股价大跌,自有\n,自有\n", "utf-8")
-    with served(tmp_path / "home", tmp_path, **variables) as address, chromium() as browser:
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 900}, locale="zh-CN")
         page.set_default_timeout(30_000)
         problems: list[str] = []
@@ -61,9 +70,8 @@ def test_from_an_alert_to_its_evidence_and_a_file_of_news(tmp_path: Path) -> Non
         assert not problems
 
 
-def test_a_rule_is_made_and_fires_on_the_past(tmp_path: Path) -> None:
-    variables = {"TOUCHSTONE_CHAT": "scripted:demo", "TOUCHSTONE_EMBEDDING": "scripted:hash"}
-    with served(tmp_path / "home", tmp_path, **variables) as address, chromium() as browser:
+def test_a_rule_is_made_and_fires_on_the_past(address: str) -> None:
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 900}, locale="en-US")
         page.set_default_timeout(30_000)
         problems: list[str] = []
