@@ -41,8 +41,13 @@ class Choices:
         told = self._get(caller, "quiet")
         return None if told is None else notices.read(told)
 
-    def save_quiet(self, caller: Caller, quiet: Quiet | None) -> None:
-        self._put(caller, "quiet", None if quiet is None else asdict(quiet))
+    def save_quiet(self, caller: Caller, quiet: Quiet | None) -> bool:
+        """Whether that changed anything."""
+        told = None if quiet is None else asdict(quiet)
+        if told == self._get(caller, "quiet"):
+            return False
+        self._put(caller, "quiet", told)
+        return True
 
     def licences(self, caller: Caller) -> dict[str, str]:
         """What was noted of sources' licences, by the name of the source."""

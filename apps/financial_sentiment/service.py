@@ -476,9 +476,8 @@ class Desk:
         return self.choices.quiet(caller)
 
     def save_quiet(self, hours: Quiet | None, caller: Caller = LOCAL) -> None:
-        if hours == self.quiet(caller):
+        if not self.choices.save_quiet(caller, hours):
             return
-        self.choices.save_quiet(caller, hours)
         told = f"{hours.begin} – {hours.end} {hours.zone} {hours.market}" if hours else ""
         self.journal.note(caller, "quiet" if hours else "quiet_off", time.time(), told)
 

@@ -222,7 +222,15 @@ def _key(alert: Alert) -> tuple[str, float]:
 def _quiet() -> None:
     st.markdown(f"#### {t('financial_sentiment.quiet_hours')}", anchors=False)
     caller = session.caller()
-    kept = desk().quiet(caller)
+    try:
+        kept = desk().quiet(caller)
+    except TouchstoneError as error:  # an exchange was chosen where its calendar was installed
+        states.failed(error)
+        st.button(
+            t("financial_sentiment.rules_shipped"), key="sentiment_quiet_off", icon=":material/restart_alt:",
+            type="tertiary", on_click=desk().save_quiet, args=(None, caller),
+        )  # fmt: skip
+        return
     shown = kept or Quiet()
     on = st.toggle(
         t("financial_sentiment.quiet_on"),

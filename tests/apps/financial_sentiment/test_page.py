@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from apps.financial_sentiment import NewsItem, own, review
+from apps.financial_sentiment import NewsItem, market, own, review
 from apps.financial_sentiment.archives import Archives
 from apps.financial_sentiment.digest import page as digest_page
 from apps.financial_sentiment.digest import plain as digest_plain
@@ -315,7 +316,7 @@ def test_a_new_rule_for_a_group_and_one_without_a_name(open_page: Open) -> None:
     whole(at)
 
 
-def test_quiet_hours_are_kept(open_page: Open) -> None:
+def test_quiet_hours_are_kept(open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     at = look_at(open_page(PAGE, "en"), "rules")
     at.toggle(key="sentiment_quiet").set_value(True).run()
     whole(at)
@@ -325,6 +326,15 @@ def test_quiet_hours_are_kept(open_page: Open) -> None:
     at.time_input(key="sentiment_quiet_b").set_value(clock(22, 0)).run()
     assert at.error, "begin and end are the same"
     at.toggle(key="sentiment_quiet").set_value(False).run()
+    assert state.desk().quiet() is None
+    monkeypatch.setitem(sys.modules, "exchange_calendars", None)
+    market.sessions.cache_clear()
+    at.selectbox(key="sentiment_quiet_market").set_value("XSHG").run()
+    assert any("exchange_calendars" in e.value for e in at.error), "what to install"
+    state.desk().choices._put(LOCAL, "quiet", {"begin": "", "end": "", "zone": "UTC", "market": "XSHG"})
+    at.run()
+    whole(at)
+    at.button(key="sentiment_quiet_off").click().run()
     assert state.desk().quiet() is None
 
 
