@@ -168,13 +168,13 @@ def _sources() -> None:
     source, licence = t("financial_sentiment.source"), t("financial_sentiment.licence")
     table = {
         source: [r["source"] for r in rows],
-        licence: [notes.get(r["source"], "") for r in rows],
+        t("financial_sentiment.last"): [when(r["last_seen_at"])[5:] for r in rows],
         t("financial_sentiment.items"): [r["items"] for r in rows],
+        licence: [notes.get(r["source"], "") for r in rows],
         t("financial_sentiment.copied"): [r["copies"] for r in rows],
         t("financial_sentiment.replaced"): [r["replaced"] for r in rows],
         t("financial_sentiment.dateless"): [r["undated"] + r["future"] for r in rows],
         t("financial_sentiment.unnamed"): [r["unnamed"] for r in rows],
-        t("financial_sentiment.last"): [when(r["last_seen_at"])[5:] for r in rows],
     }
     st.data_editor(
         table, hide_index=True, height="content", key=_SOURCES, disabled=[name for name in table if name != licence],
