@@ -14,6 +14,7 @@ import streamlit as st
 from apps.financial_sentiment import own, review
 from apps.financial_sentiment.public import LABELS
 from apps.financial_sentiment.review import Bin, Checked, Waiting
+from apps.financial_sentiment.views import charts
 from apps.financial_sentiment.views.state import at, color_of_label, desk, open_company, when
 from apps.ui import session, states
 from apps.ui.inert import inert
@@ -127,32 +128,8 @@ def _measured() -> None:
 
 
 def _curve(found: Sequence[Bin]) -> None:
-    """A well calibrated head lies on the dashed line."""
-    import altair as alt
-
-    sure, right, count = (t(f"financial_sentiment.{n}") for n in ("model.sure", "model.was_right", "items"))
-    rows = [{"sure": round(b.probability, 3), "right": round(b.right, 3), "count": b.count} for b in found]
-    scale = alt.Scale(domain=[0.3, 1])
-    base = alt.Chart(alt.Data(values=rows)).encode(
-        x=alt.X("sure:Q", scale=scale, title=sure, axis=alt.Axis(format="%")),
-        y=alt.Y("right:Q", scale=scale, title=right, axis=alt.Axis(format="%")),
-        tooltip=[
-            alt.Tooltip("sure:Q", title=sure, format=".0%"), alt.Tooltip("right:Q", title=right, format=".0%"),
-            alt.Tooltip("count:Q", title=count),
-        ],
-    )  # fmt: skip
-    line = alt.Chart(alt.Data(values=[{"sure": 0.3, "right": 0.3}, {"sure": 1, "right": 1}]))
-    chart = alt.layer(
-        line.mark_line(strokeDash=[4, 4], opacity=0.5, color="#9aa5b1").encode(
-            x=alt.X("sure:Q", scale=scale), y=alt.Y("right:Q", scale=scale)
-        ),
-        base.mark_line(color="#b8892b"),
-        base.mark_point(filled=True, color="#b8892b", opacity=1).encode(
-            size=alt.Size("count:Q", legend=None, scale=alt.Scale(range=[30, 300], zero=True))
-        ),
-    )
     st.markdown(f"**{t('financial_sentiment.model.curve')}**", anchors=False)
-    st.altair_chart(chart.properties(height=230))
+    charts.calibration(found)
 
 
 def _figures(listed: Sequence[Checked]) -> None:

@@ -13,6 +13,7 @@ from apps.financial_sentiment.events import kinds
 from apps.financial_sentiment.market import MARKETS
 from apps.financial_sentiment.notices import Quiet
 from apps.financial_sentiment.series import DAY
+from apps.financial_sentiment.views import charts
 from apps.financial_sentiment.views.state import at, desk, when
 from apps.ui import session, states
 from apps.ui.inert import inert
@@ -192,27 +193,12 @@ def _preview(rule: Rule) -> None:
 
 def _when_fired(tried: list[Alert]) -> None:
     """How often in each of the days that were looked at."""
-    import altair as alt
-
     begin = at() - PREVIEW_DAYS * DAY
     counts = [0] * PREVIEW_DAYS
     for alert in tried:
         counts[min(PREVIEW_DAYS - 1, int((alert.at - begin) // DAY))] += 1
-    rows = [{"day": when(begin + (n + 1) * DAY)[:10], "count": count} for n, count in enumerate(counts)]
-    count = t("financial_sentiment.preview_alerts")
-    chart = (
-        alt.Chart(alt.Data(values=rows))
-        .mark_bar(color="#b8892b")
-        .encode(
-            x=alt.X("day:T", axis=alt.Axis(format="%m-%d", title=None, labelAngle=0, tickCount=6)),
-            y=alt.Y("count:Q", title=count, axis=alt.Axis(tickMinStep=1)),
-            tooltip=[
-                alt.Tooltip("day:T", title=t("financial_sentiment.day"), format="%Y-%m-%d"),
-                alt.Tooltip("count:Q", title=count),
-            ],
-        )
-    )
-    st.altair_chart(chart.properties(height=110))
+    days = [when(begin + (n + 1) * DAY)[:10] for n in range(PREVIEW_DAYS)]
+    charts.per_day(list(zip(days, counts, strict=True)), t("financial_sentiment.preview_alerts"))
 
 
 def _key(alert: Alert) -> tuple[str, float]:
