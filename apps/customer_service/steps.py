@@ -55,7 +55,7 @@ class Steps:
     # --- nodes --------------------------------------------------------------------------------
 
     def decide(self, state: State) -> State:
-        talk, heard = from_data(state.get("talk")), Heard(**state["turn"]["heard"])
+        talk, heard = from_data(state.get("talk")).within(self.policy.intents), Heard(**state["turn"]["heard"])
         was_angry, talk = talk.anger, replace(talk, anger=heard.anger)
         pressed = state["turn"]["pressed"]
         if heard.wants_person:
