@@ -7,6 +7,7 @@ comes first again: whoever wrote last is right.
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 import time
 from collections.abc import Iterable
@@ -15,9 +16,12 @@ from pathlib import Path
 
 from apps.customer_service.policy import Policy
 from apps.customer_service.policy_file import parse_policy, read_policy
+from core.errors import TouchstoneError
 from core.tools import ToolDefinition
 from core.types import Caller
 from core.workspace import Workspace
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +62,18 @@ class PolicyVersions:
         key = (workspace.path, newest or 0)
         with self._lock:
             if self._used is None or self._used[0] != key:
-                version = self._newest(workspace)
-                self._used = key, self.parse(version.text) if version else self._of_file
+                self._used = key, self._read(self._newest(workspace))
             return self._used[1]
+
+    def _read(self, version: Version | None) -> Policy:
+        """A version that no longer fits the shop's tools is left out: customers are served by the file meanwhile."""
+        if version is None:
+            return self._of_file
+        try:
+            return self.parse(version.text)
+        except TouchstoneError as error:
+            log.error("version %s of the policy is not used: %s", version.id, error)
+            return self._of_file
 
     def text(self, workspace: Workspace) -> str:
         """What the policy in use is written as."""

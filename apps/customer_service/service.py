@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 import apps.i18n  # noqa: F401  (its import registers the catalogue)
 from apps.customer_service.assistant import Assistant
+from apps.customer_service.control import Control
 from apps.customer_service.desk import Desk
 from apps.customer_service.dialog import language_in, small_talk
 from apps.customer_service.events import Added, Begun, Carded, Event, joined
@@ -89,8 +90,13 @@ class CustomerService:
 
     @property
     def manager(self) -> Manager:
-        """What the person who is answerable for the assistant sees and changes."""
+        """What the person sees who is answerable for the assistant."""
         return Manager(self.assistant, self.runtime)
+
+    @property
+    def control(self) -> Control:
+        """What that person changes and tries out."""
+        return Control(self.assistant, self.knowledge, self.runtime)
 
     @property
     def desk(self) -> Desk:
