@@ -58,7 +58,7 @@ def _period() -> tuple[float, float]:
         t("customer_service.manager.period"),
         DAYS,
         default=DAYS[0],
-        format_func=lambda days: t("customer_service.manager.days", count=days),
+        format_func={days: t("customer_service.manager.days", count=days) for days in DAYS}.__getitem__,
         required=True,
         key="manager_days",
         label_visibility="collapsed",

@@ -29,7 +29,7 @@ def page() -> None:
         t("customer_service.manager.part"),
         list(PARTS),
         default=wanted if wanted in PARTS else "figures",
-        format_func=lambda name: t(f"customer_service.manager.tab.{name}"),
+        format_func={name: t(f"customer_service.manager.tab.{name}") for name in PARTS}.__getitem__,
         required=True,
         key="manager_part",
         label_visibility="collapsed",

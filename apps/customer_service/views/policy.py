@@ -24,7 +24,7 @@ def draw() -> None:
     if _TEXT not in st.session_state:
         st.session_state[_TEXT] = control.policy_text(session.caller())
     kept = control.policy_text(session.caller())
-    st.caption(t("customer_service.control.policy_help"))
+    st.caption(t("customer_service.manager.policy_help"))
     left, right = st.columns([2, 1], gap="large")
     with left:
         text = st.text_area(
