@@ -272,7 +272,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = f"python -m apps.customer_service.evaluate_answers --data {given.data.name}"
     told = report(TITLE, made, command)
     if given.publish:
-        wanted = [scoreboard.Wanted(name, f"{TITLE}: {words}") for name, words in SHOWN.items()]
+        wanted = [
+            scoreboard.Wanted(
+                name,
+                f"{TITLE}: {words}",
+                {e.system: e.figures[name].value for e in made[:-1] if name in e.figures},
+            )
+            for name, words in SHOWN.items()
+        ]
         figures = scoreboard.published(made[-1].task, told, made[-1], wanted)
         sys.stdout.write(f"{scoreboard.save(given.publish, 'customer-service-guidelines-test', figures)}\n")
     if given.json:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import statistics
 import threading
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -185,7 +185,9 @@ class Manager:
 
         with _lock:
             missing = [text for text in texts if text not in _known]
-        made = run(self._runtime.embedding(EMBEDDING).embed(missing, kind="query")) if missing else []
+        made: Iterable[np.ndarray] = ()
+        if missing:
+            made = run(self._runtime.embedding(EMBEDDING).embed(missing, kind="query"))
         with _lock:
             _known.update(zip(missing, made, strict=True))
             found = np.stack([_known[text] for text in texts]).astype(np.float32)

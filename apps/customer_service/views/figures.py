@@ -78,7 +78,7 @@ def _numbers(found: Overview) -> None:
     ]  # fmt: skip
     with st.container(horizontal=True, gap="small"):
         for name, value, below in shown:
-            with st.container(border=True, gap="xxsmall", width=196, key=f"manager_{name}"):
+            with st.container(border=True, gap="xxsmall", width=170, key=f"manager_{name}"):
                 st.metric(
                     t(f"customer_service.manager.number.{name}"),
                     value,

@@ -23,16 +23,14 @@ def draw() -> None:
     taught = control.taught(caller)
     counts = head.about.get("per_label", {})
     rows = "\n".join(
-        f"| {inert(name)} | {inert(in_language(rule.title, language()))} | {t(f'customer_service.manager.do.{rule.do}')}"
-        f" | {counts.get(name, 0)} | {len(taught.get(name, ()))} |"
+        f"| {inert(name)} :small[:gray[{inert(in_language(rule.title, language()))} ·"
+        f" {t(f'customer_service.manager.do.{rule.do}')}]] | {counts.get(name, 0)} | {len(taught.get(name, ()))} |"
         for name, rule in policy.intents.items()
     )
-    head_row = " | ".join(
-        t(f"customer_service.manager.column.{name}") for name in ("intent", "title", "do", "learned", "taught")
-    )
+    head_row = " | ".join(t(f"customer_service.manager.column.{name}") for name in ("intent", "learned", "taught"))
     left, right = st.columns([3, 2], gap="large")
     with left:
-        st.markdown(f"| {head_row} |\n| --- | --- | --- | ---: | ---: |\n{rows}", anchors=False)
+        st.markdown(f"| {head_row} |\n| --- | ---: | ---: |\n{rows}", anchors=False)
         if unknown := [name for name in policy.intents if name not in head.labels]:
             st.caption(f":material/info: {t('customer_service.manager.untrained', names=inert(', '.join(unknown)))}")
         version = control.serving(caller)

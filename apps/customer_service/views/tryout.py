@@ -57,8 +57,8 @@ def _decision(found: Tryout) -> None:
     with st.container(border=True, gap="xsmall", key="try_decision"):
         st.markdown(f"{ICONS[found.what]} **{what}**  \n{why}", anchors=False)
         if found.rule:
-            tool = f" · {inert(found.rule.tool)}" if found.rule.tool else ""
-            st.caption(f"{t('customer_service.manager.rule')}: {inert(found.rule.name)}{tool}")
+            tool = f" → {inert(found.rule.tool)}()" if found.rule.tool else ""
+            st.caption(_pair("rule", f"{inert(found.rule.name)}{tool}"))
         if found.reply:
             st.markdown(f"> {inert_lines(found.reply)}", anchors=False)
 
@@ -75,12 +75,12 @@ def _slots(found: Tryout) -> None:
         else:
             said = t("customer_service.manager.from_list") if slot.looked_up else inert(slot.asks)
             state = f":orange-badge[{t('customer_service.manager.missing')}] :small[{said}]"
-        lines.append(f"- {inert(slot.argument)}: {state}")
+        lines.append(f"- {inert(slot.argument)} {state}")
     yes, no = t("customer_service.manager.needed"), t("customer_service.manager.not_needed")
     proof = f"{yes} ({inert(found.identity)})" if found.identity else no
-    lines.append(f"- {t('customer_service.manager.identity')}: {proof}")
-    confirm = f"{yes}: {inert(found.confirm)}" if found.confirm else no
-    lines.append(f"- {t('customer_service.manager.confirmation')}: {confirm}")
+    lines.append(f"- {_pair('identity', proof)}")
+    confirm = f"{yes}  \n  :small[:gray[{inert(found.confirm)}]]" if found.confirm else no
+    lines.append(f"- {_pair('confirmation', confirm)}")
     st.markdown(f"**{t('customer_service.manager.needs')}**\n\n" + "\n".join(lines), anchors=False)
 
 
@@ -96,16 +96,17 @@ def _answer(answer: Answer) -> None:
 
 def _heard(found: Tryout) -> None:
     heard, policy = found.heard, service().assistant.policy
-    rows = [(t("customer_service.manager.language"), session.LANGUAGE_NAMES[found.language])]
     values = ", ".join(f"{name} = {value}" for name, value in found.values.items())
-    rows.append((t("customer_service.manager.entities"), inert(values) or "–"))
-    rows.append((t("customer_service.manager.mood"), str(heard.anger)))
-    rows.append((t("customer_service.manager.command"), heard.command or "–"))
+    rows = [
+        _pair("language", session.LANGUAGE_NAMES[found.language]),
+        _pair("entities", inert(values) or "–"),
+        _pair("mood", str(heard.anger)),
+        _pair("command", heard.command or "–"),
+    ]
     if heard.intent:
-        scope = t("customer_service.manager.inside" if heard.in_scope else "customer_service.manager.outside")
-        rows.append((t("customer_service.manager.scope"), scope))
-    st.markdown(f"**{t('customer_service.manager.understood')}**", anchors=False)
-    st.markdown("| | |\n| --- | --- |\n" + "\n".join(f"| {name} | {value} |" for name, value in rows), anchors=False)
+        rows.append(_pair("scope", t(f"customer_service.manager.{'inside' if heard.in_scope else 'outside'}")))
+    told = "\n".join(f"- {row}" for row in rows)
+    st.markdown(f"**{t('customer_service.manager.understood')}**\n\n{told}", anchors=False)
     if not heard.probabilities:
         st.caption(t("customer_service.manager.no_intent"))
         return
@@ -115,3 +116,7 @@ def _heard(found: Tryout) -> None:
         rule = policy.intents.get(name)
         title = inert(in_language(rule.title, language())) if rule else inert(name)
         st.progress(min(1.0, share), text=f"{title} :gray[{share:.2f}]")
+
+
+def _pair(name: str, value: str) -> str:
+    return t("customer_service.manager.pair", name=t(f"customer_service.manager.{name}"), value=value)

@@ -96,7 +96,8 @@ def test_figures_by_hand(shop: CustomerService) -> None:
     assert found.person_s == pytest.approx(30)
     assert (found.thumbs, found.causes, found.languages) == ((1, 0), {"asked": 1}, {"en": 5, "zh": 1})
     assert found.intents == {"question": 3, "track_order": 1}
-    assert len(found.days) == 8 and sum(sum(day.outcomes.values()) for day in found.days) == 6
+    assert len(found.days) == 8
+    assert sum(sum(day.outcomes.values()) for day in found.days) == 6
     assert found.days[-1].outcomes == {"answered": 1, "small_talk": 1, "refused": 1, "handed_over": 1}
     nothing = shop.manager.overview(OTHER, since=0, until=NOW)
     assert (nothing.turns, nothing.resolved, nothing.first_s) == (0, None, None), "of another tenant nothing is seen"
@@ -110,7 +111,8 @@ def test_a_real_conversation_is_noted_and_goes_with_it(shop: CustomerService) ->
     turns = Turns(shop.runtime.workspace).between("local", 0, time.time() + 1, texts=True)
     assert [turn.outcome for turn in turns] == ["small_talk", "answered", "done", "handed_over"]
     assert [turn.language for turn in turns] == ["en", "en", "zh", "zh"]
-    assert turns[1].intent == "question" and turns[2].intent == "track_order"
+    assert turns[1].intent == "question"
+    assert turns[2].intent == "track_order"
     assert all(turn.first_s is not None and turn.first_s >= 0 for turn in turns)
     assert turns[1].text.startswith("How many days")
     shop.conversations.delete(LOCAL, open_)
@@ -130,7 +132,7 @@ def test_gaps_in_order_of_cost(shop: CustomerService) -> None:
     found = shop.manager.gaps(LOCAL, since=NOW - 86_400, until=NOW)
     assert [gap.asked for gap in found] == [1, 3, 1]
     assert (found[0].question, found[0].people, found[0].person_s) == ("Do you have a shop in Lisbon?", 1, 120)
-    assert found[1].people == 0 and len(found[1].questions) == 3, "the same in two languages"
+    assert (found[1].people, len(found[1].questions)) == (0, 3), "the same in two languages"
     assert found[2].disliked == 1
     assert shop.manager.gaps(LOCAL, since=0, until=1) == []
 
@@ -166,7 +168,11 @@ def test_a_policy_counts_from_the_next_message_on_and_back(shop: CustomerService
     control, open_ = shop.control, talk(shop)
     text = control.policy_text(LOCAL)
     shop.ask("I want to return something from PW26110001", conversation_id=open_)
-    changed = with_parrot(text).replace("请提供下单手机号", "请告诉我下单手机号").replace("please give me the", "kindly give me the")
+    changed = (
+        with_parrot(text)
+        .replace("请提供下单手机号", "请告诉我下单手机号")
+        .replace("please give me the", "kindly give me the")
+    )
     control.save_policy(LOCAL, changed)
     assert "parrot" in shop.assistant.policy.intents
     assert "kindly" in shop.ask("PW26110002", conversation_id=open_).text, "in a conversation that is open"
@@ -179,7 +185,8 @@ def test_a_policy_counts_from_the_next_message_on_and_back(shop: CustomerService
     assert "policy.yaml:1" in broken.value.text("zh")
     assert control.policy_text(LOCAL) == changed, "what is no policy changes nothing"
     control.save_policy(LOCAL, "")
-    assert control.policy_text(LOCAL) == text and "parrot" not in shop.assistant.policy.intents
+    assert control.policy_text(LOCAL) == text
+    assert "parrot" not in shop.assistant.policy.intents
     versions = control.policy_history(LOCAL)
     assert [bool(version.text) for version in versions] == [False, True]
     control.save_policy(LOCAL, versions[1].text)
@@ -235,7 +242,8 @@ def test_what_would_you_do(shop: CustomerService, text: str, what: str, why: str
     found, answer = run(shop.control.try_out(LOCAL, text, "en"))
     assert (found.what, found.why) == (what, why)
     if rule:
-        assert found.rule is not None and found.rule.name == rule
+        assert found.rule is not None
+        assert found.rule.name == rule
     assert (answer is not None) == (what == "answer")
     assert _rows(shop) == before, "nothing is kept and nothing is done"
 
@@ -246,7 +254,9 @@ def test_what_a_tool_still_needs(shop: CustomerService) -> None:
     assert found.values["order"] == "PW26110001"
     assert {slot.argument: slot.value for slot in found.slots}["number"] == "PW26110001"
     assert [slot.argument for slot in found.missing] == ["sku", "reason"]
-    assert found.slots[1].looked_up and found.identity == "order" and found.confirm
+    assert found.slots[1].looked_up
+    assert found.identity == "order"
+    assert found.confirm
     assert max(found.heard.probabilities, key=found.heard.probabilities.__getitem__) == "start_return"
 
 
@@ -259,9 +269,7 @@ def _rows(shop: CustomerService) -> dict[str, int]:
 # --- intents --------------------------------------------------------------------------------------
 
 
-def test_an_intent_is_taught_judged_used_and_taken_back(
-    shop: CustomerService, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_intent_is_taught_judged_used_and_taken_back(shop: CustomerService, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a tenth of the shipped sentences: what is judged is the way, not the figures."""
     every = teaching.rows
     monkeypatch.setattr(teaching, "rows", lambda name: _some(every(name)))
@@ -275,7 +283,15 @@ def test_an_intent_is_taught_judged_used_and_taken_back(
     with pytest.raises(InputError) as few:
         run(control.train(LOCAL))
     assert (few.value.reason, "parrot" in few.value.text("zh")) == ("few_sentences", True)
-    said = ["my parrot is loud", "鹦鹉多少钱一只", "a cage for my parrot", "鹦鹉会说话吗", "parrot food please", "想养一只鹦鹉", "feathers of a parrot"]
+    said = [
+        "my parrot is loud",
+        "鹦鹉多少钱一只",
+        "a cage for my parrot",
+        "鹦鹉会说话吗",
+        "parrot food please",
+        "想养一只鹦鹉",
+        "feathers of a parrot",
+    ]
     control.teach(LOCAL, "parrot", said)
     made = run(control.train(LOCAL))
     assert made.checked > made.known >= made.before_known > 0
@@ -307,7 +323,8 @@ def test_no_row_judges_that_was_learned(shop: CustomerService) -> None:
     shop.control.teach(LOCAL, "track_order", [f"where did parcel number {n} go" for n in range(9)])
     parts = teaching.Teaching(shop.runtime)._parts(LOCAL, list(shop.assistant.policy.intents))
     sets = {name: {row.text for row in part} for name, part in parts.items()}
-    assert not sets["train"] & sets["test"] and not sets["validation"] & (sets["train"] | sets["test"])
+    assert not sets["train"] & sets["test"]
+    assert not sets["validation"] & (sets["train"] | sets["test"])
     # personal data are masked; the sentences stay nine, three of which judge
     assert len([t for t in sets["test"] if t.startswith("where did parcel")]) == 3
     assert replace(Taught(1, 1, 1, 1, 1, 1, 1, 1, (), 0.0), version=2).version == 2
