@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import apps.i18n  # noqa: F401  (its import registers the catalogue)
 from apps.search.service import SAMPLE
+from core.i18n import message
 from tests.browser.serving import ROOT, chromium, served
 
 if TYPE_CHECKING:
@@ -46,6 +48,18 @@ PARTS = ("saved", "compare", "documents")  # other parts of the search page
 PATHS |= dict.fromkeys(SEARCHES, "/search") | dict.fromkeys((f"search-{part}" for part in PARTS), "/search")
 MANAGED = ("gaps", "policy", "intents", "try")  # other parts of the manager's page
 PATHS |= dict.fromkeys((f"manager-{part}" for part in MANAGED), "/manager")
+DESK_PARTS = (
+    "company",
+    "live",
+    "groups",
+    "alerts",
+    "rules",
+    "replay",
+    "model",
+    "news",
+)  # other parts of the sentiment desk
+PATHS |= dict.fromkeys((f"sentiment-{part}" for part in DESK_PARTS), "/sentiment")
+TALL = 1500  # of a picture of the sentiment desk at phone width, and of a company with its items
 QUESTIONS = {"zh": "KT-310 水壶的保修期是多久？", "en": "How long is the warranty of the KT-310 kettle?"}
 WISHES = {"zh": "像《星环信使》但轻松一点", "en": "Like “Courier of the Ring” but lighter"}
 RETURNS = {  # said one after another, so that the confirmation's card shows
@@ -107,8 +121,13 @@ README = (
     Shot("customer-service", "zh", "dark", "phone"),
     Shot("search", "en"),
     Shot("search", "zh", "dark"),
-    Shot("sentiment", "en"),
     Shot("sentiment", "zh", "dark"),
+    *(
+        Shot(f"sentiment{part and '-'}{part}", language, "light", size)
+        for part in ("", *DESK_PARTS)
+        for language in ("en", "zh")
+        for size in ("desk", "phone")
+    ),
     Shot("recommendation", "en"),
     Shot("recommendation", "zh", "dark"),
     Shot("models", "en"),
@@ -175,6 +194,8 @@ def fortnight(home: Path) -> None:
 
 def draw(browser: Browser, address: str, shot: Shot, target: Path) -> None:
     width, height = WIDE if shot.page.startswith(("search", "manager")) and shot.size == "desk" else SIZES[shot.size]
+    if shot.page.startswith("sentiment") and (shot.size == "phone" or shot.page.endswith("company")):
+        height = TALL
     context = browser.new_context(
         viewport={"width": width, "height": height},
         color_scheme=shot.scheme,
@@ -228,6 +249,8 @@ def draw(browser: Browser, address: str, shot: Shot, target: Path) -> None:
             page.locator(".st-key-search_saved_keep button").click()
             settle(page)
             page.keyboard.press("Escape")
+    elif shot.page.startswith("sentiment-"):
+        news(page, shot)
     elif shot.page == "search-compare":
         page.locator(".st-key-compare_q input").fill(SEARCHES["search"][shot.language])
         settle(page)
@@ -241,8 +264,27 @@ def draw(browser: Browser, address: str, shot: Shot, target: Path) -> None:
         page.get_by_test_id("stAlert").first.wait_for(timeout=ANSWER_MS)
     settle(page)
     page.mouse.move(0, 0)
+    page.wait_for_timeout(400)  # until a tip is gone
     page.screenshot(path=target)
     context.close()
+
+
+def news(page: Page, shot: Shot) -> None:
+    """A part of the sentiment desk: a spike that was clicked, a replay at its end, figures that were measured."""
+    part = shot.page.removeprefix("sentiment-")
+    page.goto(f"{page.url}&company=x-changqiao")
+    name = message(f"financial_sentiment.tab.{part}", shot.language)
+    page.get_by_test_id("stButtonGroup").get_by_text(name, exact=True).first.click()
+    settle(page)
+    if part == "company":
+        bars = page.get_by_test_id("stVegaLiteChart").nth(1).locator("svg.marks .mark-rect path")
+        spike = max((box for bar in bars.all() if (box := bar.bounding_box())), key=lambda box: box["height"])
+        page.mouse.click(spike["x"] + spike["width"] / 2, spike["y"] + spike["height"] / 2)
+    elif part == "replay":
+        page.locator(".st-key-sentiment_replay_last button").first.click()
+    elif part == "model":
+        page.locator(".st-key-sentiment_measure button").locator("visible=true").first.click()
+        page.get_by_test_id("stMetric").first.wait_for(timeout=ANSWER_MS)
 
 
 def act(page: Page, shot: Shot, address: str) -> None:
@@ -273,8 +315,8 @@ def settle(page: Page) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--page", choices=PATHS, help="only this page")
+    parser.add_argument("--page", choices=PATHS, nargs="+", help="only these pages")
     parser.add_argument("--all", type=Path, metavar="FOLDER", help="draw every combination into FOLDER")
     chosen = parser.parse_args()
-    wanted = [shot for shot in (ALL if chosen.all else README) if chosen.page in (None, shot.page)]
+    wanted = [shot for shot in (ALL if chosen.all else README) if chosen.page is None or shot.page in chosen.page]
     take(wanted, chosen.all or IMAGES)
