@@ -152,7 +152,7 @@ def main() -> int:
     sys.stdout.write("\n".join([*lines, f"CPU s {time.process_time() - started:.0f}"]) + "\n")
     if given.publish:
         kept = {"told": lines, **found}
-        (given.publish / "training-feedback.json").write_text(json.dumps(kept, ensure_ascii=False, indent=1) + "\n", "utf-8")  # fmt: skip
+        (given.publish / "training_feedback.json").write_text(json.dumps(kept, ensure_ascii=False, indent=1) + "\n", "utf-8")  # fmt: skip
     return 0
 
 
