@@ -29,6 +29,7 @@ from apps.recommendation.fusion import Fused, leveled
 from apps.recommendation.generators import History, centered
 from apps.recommendation.log import SEED, Array
 from apps.recommendation.protocol import SPLITS, TOP, Data, gains, load, ranks
+from apps.recommendation.segments import Segments
 from core.evaluation import results, scoreboard
 from core.evaluation.results import Evaluation, Measure
 from core.evaluation.significance import paired_bootstrap
@@ -54,11 +55,14 @@ def run(data: Data, fused: Fused, vectors: Array | None) -> Outcome:
     outcome = Outcome({}, {FUSED: [], DIVERSE: []})
     likeness = likeness_of(data, vectors)
     known = fame(data.train.counts())
+    segments = Segments(data.train, [item.tags for item in data.items]) if any(i.tags for i in data.items) else None
     for case in data.cases:
         history = History.of(case.seen, case.at)
         features = fused.features(history)
         scores = dict(zip((g.name for g in fused.generators), features.values, strict=True))
         scores[FUSED] = fused.scores(history, features)
+        if segments is not None:
+            scores[segments.name] = segments.scores(history)
         if case.candidates is None:
             scores[NEW_PERSON] = fused.scores(History.of(case.seen[-CLICKS:], case.at))
         found = ranks(case, scores)

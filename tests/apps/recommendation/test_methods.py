@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from apps.recommendation import evaluate, fusion, generators
+from apps.recommendation import evaluate, fusion, generators, segments
 from apps.recommendation.diversity import TEXT, Likeness, arranged, explored, fame
 from apps.recommendation.generators import DAY_S, History
 from apps.recommendation.log import Log, core
@@ -90,6 +90,17 @@ def test_popularity_halves_and_never_looks_ahead() -> None:
     undated = Log.of(["u", "v"], ["a", "b"], [0, 1, 1], [0, 1, 0], [0.0, 0.0, 1.0])
     counted = np.expm1(generators.Popularity(undated, half_life_days=10).scores(History.of([], 0.0)))
     assert counted == pytest.approx([2.0, 1.0], abs=1e-3)
+
+
+def test_popularity_in_a_segment_is_that_of_people_of_like_taste() -> None:
+    # u and v take cats, w takes dogs and the best known cat; somebody who took a cat is shown what u and v take.
+    tags = [("cat",), ("cat",), ("dog",), ("dog",)]
+    log = Log.of(["u", "v", "w"], list("abcd"), [0, 0, 1, 2, 2, 2], [0, 1, 1, 2, 3, 0], [1, 2, 3, 4, 5, 6])
+    made = segments.Segments(log, tags)
+    assert np.expm1(made.scores(History.of([0], 7.0))) == pytest.approx([1, 2, 0, 0], abs=1e-3)
+    assert np.expm1(made.scores(History.of([2], 7.0))) == pytest.approx([1, 0, 1, 1], abs=1e-3)
+    assert np.expm1(made.scores(History.of([0], 2.0))) == pytest.approx([1, 1, 0, 0], abs=1e-3), "not what came after"
+    assert not made.scores(History.of([], 7.0)).any(), "nobody is known by nothing"
 
 
 def test_parts_add_up_to_the_scores(log: Log) -> None:
