@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from apps.search.service import SAMPLE
+from core.i18n import message
 from tests.browser.serving import ROOT, chromium, served
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ SEARCHES = {  # what the search page is asked, by the name of its picture
     "search-empty": {"zh": "", "en": ""},
 }
 PARTS = ("saved", "compare", "documents")  # other parts of the search page
+OF_TASTE = ("taste", "find", "one", "shop", "beside", "measured", "data")  # other parts of the recommendation page
+PATHS |= dict.fromkeys((f"recommendation-{part}" for part in OF_TASTE), "/recommend")
 PATHS |= dict.fromkeys(SEARCHES, "/search") | dict.fromkeys((f"search-{part}" for part in PARTS), "/search")
 QUESTIONS = {"zh": "KT-310 水壶的保修期是多久？", "en": "How long is the warranty of the KT-310 kettle?"}
 WISHES = {"zh": "像《星环信使》但轻松一点", "en": "Like “Courier of the Ring” but lighter"}
@@ -129,6 +132,8 @@ def draw(browser: Browser, address: str, shot: Shot, target: Path) -> None:
         page.wait_for_timeout(500)
         page.keyboard.press("Enter")
         page.get_by_label("API").first.wait_for(timeout=60_000)
+    elif (of_taste := shot.page.removeprefix("recommendation-")) in OF_TASTE:
+        taste(page, of_taste, shot.language)
     elif shot.page == "recommendation" and shot.scheme == "light":
         box = page.get_by_test_id("stTextInput").locator("input").first
         box.fill(WISHES[shot.language])
@@ -168,6 +173,26 @@ def draw(browser: Browser, address: str, shot: Shot, target: Path) -> None:
     page.mouse.move(0, 0)
     page.screenshot(path=target)
     context.close()
+
+
+def taste(page: Page, part: str, language: str) -> None:
+    """Three things liked, so that there is a person to look at; then a part of the page, or one thing closely."""
+    for left in (3, 2, 1):
+        page.locator("[class*=st-key-start_] button").first.click()
+        page.wait_for_function(
+            f"document.querySelectorAll('[class*=st-key-start_]').length {'>' if left > 1 else '=='} 0"
+        )
+        settle(page)
+    if part == "one":
+        page.locator("[class*=st-key-answer_]").first.locator("button").last.click()
+        return
+    page.get_by_test_id("stButtonGroup").get_by_text(
+        message(f"recommendation.view.{part}", language), exact=True
+    ).click()
+    settle(page)
+    if part == "measured":
+        page.locator(".st-key-recommend_measure button").click()
+        page.get_by_test_id("stDataFrame").first.wait_for(timeout=ANSWER_MS)
 
 
 def act(page: Page, shot: Shot, address: str) -> None:

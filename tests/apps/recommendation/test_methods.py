@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from apps.recommendation import evaluate, fusion, generators, segments
+from apps.recommendation import evaluate, fusion, generators, pairs, segments
 from apps.recommendation.diversity import TEXT, Likeness, arranged, explored, fame
 from apps.recommendation.generators import DAY_S, History
 from apps.recommendation.log import Log, core
@@ -69,6 +69,27 @@ def test_item_item_is_a_shrunken_cosine() -> None:
     assert isinstance(matrix, np.ndarray), "more than half of the cells are filled"
     assert matrix[0, 2] == pytest.approx(2 / 7)  # together twice; (2 + 5) ** .5 * (2 + 5) ** .5
     assert matrix[0, 0] == 0
+
+
+def test_a_large_catalogue_keeps_the_best_cells_of_each_row(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pairs, "CELLS", 60)  # three rows a block
+    for block in (pairs.together(log), pairs.in_order(log, window=5, within=0.8, back=0.5)):
+        whole = pairs.shared_out(block, log, 0.5, 0.3)
+        dense = whole if isinstance(whole, np.ndarray) else whole.toarray()
+        part = pairs.shared_out(block, log, 0.5, 0.3, large=12, kept=4)
+        assert np.diff(part.indptr).max() == 4
+        for row, kept in zip(dense, part.toarray(), strict=True):
+            assert kept[kept > 0] == pytest.approx(row[kept > 0])
+            assert np.sort(kept)[-4:] == pytest.approx(np.sort(row)[-4:])
+
+
+def test_weights_of_a_large_log_are_learnt_from_whole_people(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fusion, "MOST", 200)
+    drawn = fusion.sampled(log)
+    events = np.bincount(drawn.user, minlength=60)
+    assert set(events.tolist()) == {0, 8}
+    assert 100 < len(drawn) < 300
+    assert len(fusion.fit(log).log) == len(log), "methods know everybody"
 
 
 def test_a_matrix_says_the_same_in_either_form() -> None:
