@@ -24,7 +24,8 @@ import numpy as np
 from apps.recommendation import fusion
 from apps.recommendation.data import Item
 from apps.recommendation.diversity import DEFAULT as DIVERSITY
-from apps.recommendation.diversity import Likeness, arranged, fame
+from apps.recommendation.diversity import Likeness, arranged
+from apps.recommendation.exposure import standing
 from apps.recommendation.fusion import Fused, leveled
 from apps.recommendation.generators import History, centered
 from apps.recommendation.log import SEED, Array
@@ -54,7 +55,7 @@ def run(data: Data, fused: Fused, vectors: Array | None) -> Outcome:
     """Every method on every case."""
     outcome = Outcome({}, {FUSED: [], DIVERSE: []})
     likeness = likeness_of(data, vectors)
-    known = fame(data.train.counts())
+    places = standing(fused) if likeness else None
     segments = Segments(data.train, [item.tags for item in data.items]) if any(i.tags for i in data.items) else None
     for case in data.cases:
         history = History.of(case.seen, case.at)
@@ -72,7 +73,7 @@ def run(data: Data, fused: Fused, vectors: Array | None) -> Outcome:
             outcome.lists[FUSED].append(plain)
             if likeness:
                 diverse = arranged(
-                    leveled(scores[FUSED]), allowed, likeness, count=TOP, diversity=DIVERSITY, fame=known
+                    leveled(scores[FUSED]), allowed, likeness, count=TOP, diversity=DIVERSITY, standing=places
                 )
                 outcome.lists[DIVERSE].append(diverse)
                 place = np.flatnonzero(diverse == case.target)
@@ -131,8 +132,7 @@ def _apart(lists: Sequence[Array], likeness: Likeness) -> float:
     inner = []
     for chosen in lists:
         if len(chosen) > 1:
-            those = likeness.among(chosen)
-            alike = np.stack([those.to(place) for place in range(len(chosen))])
+            alike = likeness.among(chosen).matrix()
             inner.append(1 - float(alike[~np.eye(len(chosen), dtype=bool)].mean()))
     return float(np.mean(inner))
 

@@ -12,7 +12,8 @@ import numpy as np
 from apps.recommendation import preferences, sample
 from apps.recommendation.catalogue import Catalogue
 from apps.recommendation.data import SAMPLE, Item
-from apps.recommendation.diversity import Likeness, fame
+from apps.recommendation.diversity import Likeness
+from apps.recommendation.exposure import standing
 from apps.recommendation.fusion import fit
 from apps.recommendation.generators import centered
 from apps.recommendation.lists import FEEDBACK
@@ -52,8 +53,8 @@ def learnt(runtime: Runtime, store: Store, source: tuple[Path, int, str], progre
     stock, age = np.array([item.stock for item in items]), np.array([item.age for item in items])
     kind = np.array([item.kind for item in items])
     return Catalogue(
-        items, number, fused, vectors, near, titles, source, counts, fame(counts), shows, tags, stock, age, kind,
-        Likeness.of(near, (item.tags for item in items)),
+        items, number, fused, vectors, near, titles, source, counts, shows, tags, stock, age, kind,
+        standing(fused), Likeness.of(near, (item.tags for item in items)),
     )  # fmt: skip
 
 

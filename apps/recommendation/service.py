@@ -318,10 +318,10 @@ class Recommender:
         added = boosted(found.items, boosts)
         allowed, left_out = allowed_items(found, filters, seen, said, now)
         ranked = explored(scores + added, exploration, zlib.crc32(f"{user}{int(now // DAY_S)}".encode()))
-        order = arranged(ranked, allowed, found.likeness, count=n, diversity=diversity, fame=found.fame)
+        order = arranged(ranked, allowed, found.likeness, count=n, diversity=diversity, standing=found.standing)
         if helped:  # the list as it is without the model, then the next candidates: so it stays when the model fails
             wider = max(n, assistant.CANDIDATES)
-            more = arranged(ranked, allowed, found.likeness, count=wider, diversity=diversity, fame=found.fame)
+            more = arranged(ranked, allowed, found.likeness, count=wider, diversity=diversity, standing=found.standing)
             order = np.concatenate([order, more[~np.isin(more, order)]])
             order = helped.reordered(order, history, says)[:n]
         cited = from_history(found.fused, history, features, order)
