@@ -100,13 +100,18 @@ def histories(
 def spoken_for(
     runtime: Runtime, found: Catalogue, says: str, read: Sequence[Said], said: Sequence[Said]
 ) -> Array | None:
-    """What a sentence adds to the score of each item; words that shall not count are cut out of it first."""
+    """What a sentence adds to the score of each item; words that shall not count are cut out of it first.
+
+    Its meaning counts where it says more than the words that were understood: by itself “I would like something” is near
+    to anything (docs/decisions/0029).
+    """
+    sentence = says
     for one in sorted(set(read) - set(said), key=lambda s: -s.start):
         says = says[: one.start] + says[one.end :]
     if not says.strip():
         return None
     added = np.zeros(len(found.items), np.float32)
-    if found.vectors is not None:
+    if found.vectors is not None and preferences.says_more(sentence, read):
         meaning = Meaning(runtime.workspace, runtime.embedding())
         wish = run(meaning.vectors([says.strip()], kind="query"))[0]
         added += SAID * evened(dots(found.vectors, wish), 1.0)[0]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from apps.recommendation.data import Item
+from core.retrieval.tokens import content_terms
 
 CONCEPTS = Path(__file__).parent / "concepts.yaml"
 _CLAUSE = re.compile(r"[,，。;；!！?？\n]|\bbut\b|但是|但|不过|可是|然而", re.IGNORECASE)
@@ -109,6 +110,18 @@ def understood(sentence: str, titles: Titles) -> list[Said]:
     for said in sorted(found, key=lambda s: s.start):
         once.setdefault((said.kind, said.name), said)
     return list(once.values())
+
+
+def says_more(sentence: str, said: Sequence[Said]) -> bool:
+    """Whether ``sentence`` holds words beyond what was understood and how people ask.
+
+    >>> says_more("I would like something funny", [Said("concept", "funny", True, 23, 28)])
+    False
+    """
+    for one in sorted(said, key=lambda s: -s.start):
+        sentence = f"{sentence[: one.start]} {sentence[one.end :]}"
+    asking = _words()["asking"]
+    return bool(content_terms(_pattern((*asking["zh"], *asking["en"])).sub(" ", sentence)))
 
 
 def in_item(concept: Concept, item: Item, language: str) -> tuple[str, int, int] | None:

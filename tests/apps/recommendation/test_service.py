@@ -13,7 +13,7 @@ from apps.recommendation import finding, preferences, sample
 from apps.recommendation.catalogue import Catalogue, Filters
 from apps.recommendation.data import Event, Item
 from apps.recommendation.lists import FEEDBACK, Shelf
-from apps.recommendation.preferences import Titles, understood
+from apps.recommendation.preferences import Titles, says_more, understood
 from apps.recommendation.service import Recommender
 from core.errors import InputError, NotFound, code_of
 from core.i18n import LANGUAGES
@@ -53,6 +53,23 @@ def test_what_a_sentence_says(sample: Recommender, sentence: str, wanted: set[tu
     assert {(said.kind, said.name, said.wanted) for said in found} == wanted
     for said in found:
         assert sentence[said.start : said.end].strip()
+
+
+@pytest.mark.parametrize(
+    ("sentence", "more"),
+    [
+        ("I would like something comedy and drama", False),
+        ("想看点喜剧、剧情的", False),
+        ("像《星环信使》这样的", False),
+        ("I loved “Courier of the Ring”, show me something funny", False),
+        ("Like “Courier of the Ring” but lighter", False),
+        ("a funny film about a lighthouse keeper", True),
+        ("想看搞笑的，关于守灯塔的人", True),
+        ("a keyboard that does not wake anybody", True),
+    ],
+)
+def test_meaning_counts_where_more_is_said_than_was_understood(sample: Recommender, sentence: str, more: bool) -> None:
+    assert says_more(sentence, understood(sentence, Titles(sample.items()))) is more
 
 
 def test_titles_are_found_as_people_write_them() -> None:
