@@ -159,7 +159,10 @@ def _pattern(words: tuple[str, ...]) -> re.Pattern[str]:
 
 
 def _inflected(word: str) -> str:
-    """An English word with its common endings: robots, lighter, mysteries; but not the war in warmth."""
+    """An English word with its common endings: robots, lighter, mysteries; but not the war in warmth. With $ as it is: a
+    lamp lights up, and is no light novel for it."""
+    if word.endswith("$"):
+        return rf"\b{re.escape(word[:-1])}\b"
     if word.endswith("y"):
         return rf"\b{re.escape(word[:-1])}(?:y|ies|ier)\b"
     return rf"\b{re.escape(word)}(?:s|es|er|ed|ing|ly)?\b"

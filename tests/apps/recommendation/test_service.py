@@ -43,6 +43,7 @@ SENTENCES = [
     ("a calm game without war", {("concept", "quiet", True), ("kind", "game", True), ("concept", "war", False)}),
     ("lighter robots and mysteries", {("concept", n, True) for n in ("light", "scifi", "mystery")}),
     ("the warmth of the forewarned", set()),
+    ("a lamp that lights when I sit down", set()),
     ("你好", set()),
 ]
 
