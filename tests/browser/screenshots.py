@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from apps.recommendation import sample as taste_sample
 from apps.search.service import SAMPLE
 from core.i18n import message
 from tests.browser.serving import ROOT, chromium, served
@@ -41,6 +43,7 @@ SEARCHES = {  # what the search page is asked, by the name of its picture
     "search-empty": {"zh": "", "en": ""},
 }
 PARTS = ("saved", "compare", "documents")  # other parts of the search page
+OWN_SHOP = "my-shop"  # a folder to import from; a copy of the sample
 OF_TASTE = ("taste", "find", "one", "shop", "beside", "measured", "data")  # other parts of the recommendation page
 PATHS |= dict.fromkeys((f"recommendation-{part}" for part in OF_TASTE), "/recommend")
 PATHS |= dict.fromkeys(SEARCHES, "/search") | dict.fromkeys((f"search-{part}" for part in PARTS), "/search")
@@ -85,6 +88,12 @@ README = (
     Shot("sentiment", "zh", "dark"),
     Shot("recommendation", "en"),
     Shot("recommendation", "zh", "dark"),
+    *(
+        Shot(f"recommendation-{part}", language, "light", size)
+        for part in ("find", "beside", "measured", "data")
+        for language in ("en", "zh")
+        for size in ("desk", "phone")
+    ),
     Shot("models", "en"),
     Shot("models", "zh", "dark"),
     Shot("home", "en"),
@@ -100,6 +109,9 @@ def take(shots: Sequence[Shot], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
+        (place / OWN_SHOP).mkdir()
+        for table in (taste_sample.ITEMS, taste_sample.INTERACTIONS):
+            shutil.copy(table, place / OWN_SHOP)
         with served(place / ".touchstone", place, HOME=scratch) as address, chromium() as browser:
             for shot in shots:
                 draw(browser, address, shot, folder / shot.name)
@@ -189,8 +201,15 @@ def taste(page: Page, part: str, language: str) -> None:
     ).click()
     settle(page)
     if part == "measured":
-        page.locator(".st-key-recommend_measure button").click()
+        if (begin := page.locator(".st-key-recommend_measure button")).count():  # else measured for the picture before
+            begin.click()
         page.get_by_test_id("stDataFrame").first.wait_for(timeout=ANSWER_MS)
+    elif part == "data":
+        path = page.locator(".st-key-recommend_folder input")
+        path.fill(f"~/{OWN_SHOP}")
+        path.press("Enter")
+        page.locator("[class*=st-key-recommend_import] button:enabled").wait_for(timeout=60_000)
+        page.locator(".st-key-recommend_import").scroll_into_view_if_needed()
 
 
 def act(page: Page, shot: Shot, address: str) -> None:
