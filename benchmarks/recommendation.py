@@ -145,12 +145,19 @@ def _child(python: str, module: str, *arguments: str, limit_s: float | None = No
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def run(given: argparse.Namespace) -> Result:
-    beside = side_by_side(given)
+def sizes(given: argparse.Namespace) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for events in (int(size) for size in given.events.split(",") if size):
         found = _child(sys.executable, "benchmarks.recommendation", str(events), limit_s=given.limit)
         rows.append({"events": float(events), **found})
+    return rows
+
+
+def run(given: argparse.Namespace) -> Result:
+    return result(sizes(given), side_by_side(given), given.limit)
+
+
+def result(rows: list[dict[str, Any]], beside: list[dict[str, Any]], limit_s: float) -> Result:
     slow = [f"{row['events']:,.0f}" for row in rows if "p95_ms" not in row]
     small = [row["p95_ms"] for row in rows if row["events"] <= SMALL and "p95_ms" in row]
     columns = ("events", "items", "import_s", "fit_s", "whole_s", "memory_mb", "p50_ms", "p95_ms")
@@ -181,7 +188,7 @@ def run(given: argparse.Namespace) -> Result:
             Target(("p95 of a list with reasons, 100,000 events", "带理由的列表 p95，10 万条行为"), max(small, default=None), P95_MS, "ms"),
             Target(("item-item lists a CPU second, against implicit's", "item-item 每 CPU 秒列表数，对 implicit"), min(ratios, default=None), 1.0, at_least=True),
         ],
-        [(f"Not through in {given.limit:.0f} s: {', '.join(slow)} events.", f"{given.limit:.0f} 秒内未完成：{'、'.join(slow)} 条行为。")] if slow else [],
+        [(f"Not through in {limit_s:.0f} s: {', '.join(slow)} events.", f"{limit_s:.0f} 秒内未完成：{'、'.join(slow)} 条行为。")] if slow else [],
         {"sizes": rows, "peers": beside},
     )  # fmt: skip
 

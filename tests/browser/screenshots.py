@@ -234,7 +234,9 @@ def act(page: Page, shot: Shot, address: str) -> None:
 def settle(page: Page) -> None:
     """Wait until no script runs and nothing moves."""
     page.wait_for_timeout(1500)
-    page.wait_for_function("!document.querySelector('[data-testid=stStatusWidget], [data-testid=stSkeleton]')")
+    page.wait_for_function(
+        "!document.querySelector('[data-testid=stStatusWidget], [data-testid=stSkeleton]')", timeout=120_000
+    )
     page.wait_for_timeout(500)
 
 
