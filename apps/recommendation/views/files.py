@@ -121,11 +121,7 @@ def _columns(names: Mapping[str, str], heads: Mapping[str, list[str]]) -> dict[s
     chosen: dict[str, dict[str, str]] = {}
     for kind, there in heads.items():
         guess = tables.recognized(there, KNOWN[kind])
-        told = " · ".join(
-            f"{t(f'recommendation.data.column.{ours}')} ← `{inert(guess[ours])}`"
-            for ours in SHOWN[kind]
-            if ours in guess
-        )
+        told = " · ".join(f"{_column(ours)} ← `{inert(theirs)}`" for ours, theirs in guess.items())
         st.markdown(f":material/table: **{inert(names[kind])}**  \n:small[:gray[{told}]]", anchors=False)
         chosen[kind] = {ours: theirs for ours, theirs in guess.items() if ours not in SHOWN[kind]}
         with (
@@ -134,12 +130,17 @@ def _columns(names: Mapping[str, str], heads: Mapping[str, list[str]]) -> dict[s
         ):
             for ours in SHOWN[kind]:
                 theirs = st.selectbox(
-                    t(f"recommendation.data.column.{ours}"), there, key=f"recommend_column_{kind}_{ours}_{names[kind]}",
+                    _column(ours), there, key=f"recommend_column_{kind}_{ours}_{names[kind]}",
                     index=there.index(guess[ours]) if ours in guess else None, placeholder=t("recommendation.data.column.none"),
                 )  # fmt: skip
                 if theirs:
                     chosen[kind][ours] = theirs
     return chosen
+
+
+def _column(ours: str) -> str:
+    name, _, spoken = ours.partition("_")
+    return t(f"recommendation.data.column.{name}") + (f" ({spoken})" if spoken else "")
 
 
 def _needed(kind: str, guess: Mapping[str, str]) -> bool:
