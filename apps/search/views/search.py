@@ -32,7 +32,7 @@ from apps.ui.session import caller, t
 from core.i18n import LANGUAGES, message
 from core.retrieval.records import Found
 
-PAUSE = "40ms"  # without a key, and what is typed is searched; the results stand before the next key of most people
+PAUSE = "0ms"  # after a key, and what is typed is searched; a run of the script that a newer key comes into is stopped
 STARTERS = ("1", "2", "3", "4")
 
 
