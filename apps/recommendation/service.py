@@ -309,7 +309,7 @@ class Recommender:
         history, disliked, seen = histories(found, events, likes, said, now)
         features = found.fused.features(history)
         scores = leveled(found.fused.scores(history, features))
-        words = spoken_for(self.runtime, found, says, read, said)
+        words = spoken_for(self.runtime, found, says, read, said, stranger=not len(history.items))
         if words is not None:
             scores = scores + words
         for number, weight in disliked.items():

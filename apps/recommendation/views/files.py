@@ -121,7 +121,7 @@ def _columns(names: Mapping[str, str], heads: Mapping[str, list[str]]) -> dict[s
     chosen: dict[str, dict[str, str]] = {}
     for kind, there in heads.items():
         guess = tables.recognized(there, KNOWN[kind])
-        told = " · ".join(f"{_column(ours)} ← `{inert(theirs)}`" for ours, theirs in guess.items())
+        told = " · ".join(f"{_column(ours)} ← {inert(theirs)}" for ours, theirs in guess.items())
         st.markdown(f":material/table: **{inert(names[kind])}**  \n:small[:gray[{told}]]", anchors=False)
         chosen[kind] = {ours: theirs for ours, theirs in guess.items() if ours not in SHOWN[kind]}
         with (

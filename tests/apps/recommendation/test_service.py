@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from apps.recommendation import finding, preferences, sample
+from apps.recommendation import finding, preferences, sample, store
 from apps.recommendation.catalogue import Catalogue, Filters
 from apps.recommendation.data import Event, Item
 from apps.recommendation.lists import FEEDBACK, Shelf
@@ -463,6 +463,20 @@ def test_small_and_strange_catalogues(own: Recommender, tmp_path: Path) -> None:
     assert shelf.left_out == {"seen": 1}
     own.store.add(Event("u", "gone from the catalogue", time.time()))
     assert own.recommend("u").known_events == 1
+
+
+def test_many_events_are_read_back_and_their_index_is_there(own: Recommender, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "BULK", 3)
+    events = [Event(f"u{n % 2}", "a", float(n)) for n in range(7)]
+    for _ in range(2):  # the second time in the place of the first
+        own.store.replace([Item("a", {"": "A"})], iter(events))
+        assert own.store.events() == events
+        assert [event.at for event in own.store.events("u1")] == [1.0, 3.0, 5.0]
+        with own.runtime.workspace.read() as db:
+            plan = db.execute(
+                "EXPLAIN QUERY PLAN SELECT at FROM recommendation_events WHERE tenant = 't' AND catalogue = 'c' AND user = 'u'"
+            ).fetchall()
+        assert store._INDEX in str([tuple(row) for row in plan])
 
 
 def test_tenants_and_catalogues_are_apart(sample: Recommender, own: Recommender, tmp_path: Path) -> None:
