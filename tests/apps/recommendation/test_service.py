@@ -440,10 +440,12 @@ def test_an_own_catalogue(own: Recommender, tmp_path: Path) -> None:
     assert len(own.recommend("u3", n=20).picks) == 7, "a file that is refused changes nothing"
 
 
-def test_another_embedding_model_is_taken_into_use(own: Recommender) -> None:
+def test_another_embedding_model_is_taken_into_use(own: Recommender, tmp_path: Path) -> None:
     from core.settings import override
 
-    service = Recommender(own.runtime)
+    (tmp_path / "items.csv").write_text("id,title\na,A funny tale\nb,Scales\nc,Cups\n", "utf-8")
+    service = own
+    service.import_files(tmp_path / "items.csv")
     assert not service.recommend(says="funny").reads_text
     own.runtime.reload(override(own.runtime.settings, models__embedding="scripted:hash"))
     assert service.recommend(says="funny").reads_text
