@@ -23,10 +23,8 @@ from apps.recommendation.log import Array, product
 
 DEFAULT = 0.5  # of the slider from 0 to 1, chosen on validation as all that follows: docs/decisions/0029
 POOL, RANKED = 60, 400  # best candidates the list is chosen from, and those that share the chances
-SHARP, SPREAD = (
-    2.3,
-    4.5,
-)  # of the softmax for a deviation of the score, and at most between the first and the last of POOL
+SHARP = 2.3  # of the softmax, for a deviation of the score
+SPREAD = 4.5  # at most so far apart are the first and the last of POOL, however heavy the tail of their scores
 TEXT = 0.3  # of likeness; tags are the rest
 # At diversity 1: what full likeness, and an item that stands in no list, count in expected gain; what a deviation of
 # fame costs in deviations of the score.
