@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 REMEMBERED = 50  # events of a history that are looked at
 DAY_S = 86_400.0
+STOPS = 64  # moments for which popularity is counted ahead
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +165,8 @@ class Popularity:
         order = np.argsort(log.at, kind="stable")
         self._at, self._item = log.at[order], log.item[order]
         self._rate = np.log(2) / (half_life_days * DAY_S)
+        self._step = max(1, -(-len(log) // STOPS))
+        self._stops = self._counted_to_stops()
         self._latest = self._counted(float(self._at[-1])) if len(log) else np.zeros(self._items)
 
     def scores(self, history: History) -> Array:
@@ -176,8 +179,26 @@ class Popularity:
 
     def _counted(self, now: float) -> Array:
         past = int(np.searchsorted(self._at, now, side="right"))
-        weights = np.exp(-self._rate * (now - self._at[:past]))
-        return np.log1p(np.bincount(self._item[:past], weights, minlength=self._items))
+        stop = past // self._step
+        counts = self._since(stop * self._step, past, now)
+        if stop:
+            counts = counts + self._stops[stop - 1] * np.exp(-self._rate * (now - self._at[stop * self._step - 1]))
+        return np.log1p(counts)
+
+    def _since(self, begin: int, end: int, now: float) -> Array:
+        weights = np.exp(-self._rate * (now - self._at[begin:end]))
+        return np.bincount(self._item[begin:end], weights, minlength=self._items)
+
+    def _counted_to_stops(self) -> list[Array]:
+        """Counts as of every so many events, from which one at any moment is not far: lists ask for thousands of moments."""
+        found: list[Array] = []
+        for end in range(self._step, len(self._at) + 1, self._step):
+            now = self._at[end - 1]
+            counts = self._since(end - self._step, end, now)
+            if found:
+                counts = counts + found[-1] * np.exp(-self._rate * (now - self._at[end - self._step - 1]))
+            found.append(counts)
+        return found
 
 
 @dataclass(frozen=True)

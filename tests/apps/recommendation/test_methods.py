@@ -115,6 +115,17 @@ def test_popularity_halves_and_never_looks_ahead() -> None:
     assert counted == pytest.approx([2.0, 1.0], abs=1e-3)
 
 
+def test_popularity_of_many_events_is_counted_from_the_nearest_stop() -> None:
+    rng = np.random.default_rng(4)
+    at, item = np.sort(rng.random(1000)) * 900 * DAY_S, rng.integers(7, size=1000)
+    made = generators.Popularity(Log.of(["u"], list("abcdefg"), np.zeros(1000), item, at), half_life_days=100)
+    assert len(made._stops) == 62
+    for day in (-1.0, 0.3, 14.2, 450.0, 899.0, 950.0):
+        now = min(day * DAY_S, at[-1])  # after the last event nothing fades
+        wanted = np.bincount(item, np.where(at <= now, 2 ** -((now - at) / (100 * DAY_S)), 0.0), minlength=7)
+        assert np.expm1(made.scores(History.of([], day * DAY_S))) == pytest.approx(wanted, abs=1e-9), day
+
+
 def test_popularity_in_a_segment_is_that_of_people_of_like_taste() -> None:
     # u and v take cats, w takes dogs and the best known cat; somebody who took a cat is shown what u and v take.
     tags = [("cat",), ("cat",), ("dog",), ("dog",)]
