@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import apps.i18n  # noqa: F401  (its import registers the catalogue)
 from apps.recommendation import sample as taste_sample
 from apps.search.service import SAMPLE
 from core.i18n import message
@@ -47,6 +48,18 @@ OWN_SHOP = "my-shop"  # a folder to import from; a copy of the sample
 OF_TASTE = ("taste", "find", "one", "shop", "beside", "measured", "data")  # other parts of the recommendation page
 PATHS |= dict.fromkeys((f"recommendation-{part}" for part in OF_TASTE), "/recommend")
 PATHS |= dict.fromkeys(SEARCHES, "/search") | dict.fromkeys((f"search-{part}" for part in PARTS), "/search")
+DESK_PARTS = (
+    "company",
+    "live",
+    "groups",
+    "alerts",
+    "rules",
+    "replay",
+    "model",
+    "news",
+)  # other parts of the sentiment desk
+PATHS |= dict.fromkeys((f"sentiment-{part}" for part in DESK_PARTS), "/sentiment")
+TALL = 1500  # of a picture of the sentiment desk at phone width, and of a company with its items
 QUESTIONS = {"zh": "KT-310 水壶的保修期是多久？", "en": "How long is the warranty of the KT-310 kettle?"}
 WISHES = {"zh": "像《星环信使》但轻松一点", "en": "Like “Courier of the Ring” but lighter"}
 RETURNS = {  # said one after another, so that the confirmation's card shows
@@ -84,8 +97,13 @@ README = (
     Shot("customer-service", "zh", "dark", "phone"),
     Shot("search", "en"),
     Shot("search", "zh", "dark"),
-    Shot("sentiment", "en"),
     Shot("sentiment", "zh", "dark"),
+    *(
+        Shot(f"sentiment{part and '-'}{part}", language, "light", size)
+        for part in ("", *DESK_PARTS)
+        for language in ("en", "zh")
+        for size in ("desk", "phone")
+    ),
     Shot("recommendation", "en"),
     Shot("recommendation", "zh", "dark"),
     *(
@@ -119,6 +137,8 @@ def take(shots: Sequence[Shot], folder: Path) -> None:
 
 def draw(browser: Browser, address: str, shot: Shot, target: Path) -> None:
     width, height = WIDE if shot.page.startswith("search") and shot.size == "desk" else SIZES[shot.size]
+    if shot.page.startswith("sentiment") and (shot.size == "phone" or shot.page.endswith("company")):
+        height = TALL
     context = browser.new_context(
         viewport={"width": width, "height": height},
         color_scheme=shot.scheme,
@@ -170,6 +190,8 @@ def draw(browser: Browser, address: str, shot: Shot, target: Path) -> None:
             page.locator(".st-key-search_saved_keep button").click()
             settle(page)
             page.keyboard.press("Escape")
+    elif shot.page.startswith("sentiment-"):
+        news(page, shot)
     elif shot.page == "search-compare":
         page.locator(".st-key-compare_q input").fill(SEARCHES["search"][shot.language])
         settle(page)
@@ -183,6 +205,7 @@ def draw(browser: Browser, address: str, shot: Shot, target: Path) -> None:
         page.get_by_test_id("stAlert").first.wait_for(timeout=ANSWER_MS)
     settle(page)
     page.mouse.move(0, 0)
+    page.wait_for_timeout(400)  # until a tip is gone
     page.screenshot(path=target)
     context.close()
 
@@ -210,6 +233,24 @@ def taste(page: Page, part: str, language: str) -> None:
         path.press("Enter")
         page.locator("[class*=st-key-recommend_import] button:enabled").wait_for(timeout=60_000)
         page.locator(".st-key-recommend_import").scroll_into_view_if_needed()
+
+
+def news(page: Page, shot: Shot) -> None:
+    """A part of the sentiment desk: a spike that was clicked, a replay at its end, figures that were measured."""
+    part = shot.page.removeprefix("sentiment-")
+    page.goto(f"{page.url}&company=x-changqiao")
+    name = message(f"financial_sentiment.tab.{part}", shot.language)
+    page.get_by_test_id("stButtonGroup").get_by_text(name, exact=True).first.click()
+    settle(page)
+    if part == "company":
+        bars = page.get_by_test_id("stVegaLiteChart").nth(1).locator("svg.marks .mark-rect path")
+        spike = max((box for bar in bars.all() if (box := bar.bounding_box())), key=lambda box: box["height"])
+        page.mouse.click(spike["x"] + spike["width"] / 2, spike["y"] + spike["height"] / 2)
+    elif part == "replay":
+        page.locator(".st-key-sentiment_replay_last button").first.click()
+    elif part == "model":
+        page.locator(".st-key-sentiment_measure button").locator("visible=true").first.click()
+        page.get_by_test_id("stMetric").first.wait_for(timeout=ANSWER_MS)
 
 
 def act(page: Page, shot: Shot, address: str) -> None:
@@ -242,8 +283,8 @@ def settle(page: Page) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--page", choices=PATHS, help="only this page")
+    parser.add_argument("--page", choices=PATHS, nargs="+", help="only these pages")
     parser.add_argument("--all", type=Path, metavar="FOLDER", help="draw every combination into FOLDER")
     chosen = parser.parse_args()
-    wanted = [shot for shot in (ALL if chosen.all else README) if chosen.page in (None, shot.page)]
+    wanted = [shot for shot in (ALL if chosen.all else README) if chosen.page is None or shot.page in chosen.page]
     take(wanted, chosen.all or IMAGES)
