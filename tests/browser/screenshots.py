@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import random
 import shutil
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import apps.i18n  # noqa: F401  (its import registers the catalogue)
 from apps.recommendation import sample as taste_sample
@@ -31,6 +33,7 @@ PATHS = {
     "customer-service": "/support",
     "customer-acting": "/support",
     "desk": "/support",
+    "manager": "/manager",
     "sentiment": "/sentiment",
     "recommendation": "/recommend",
     "models": "/models",
@@ -48,6 +51,8 @@ OWN_SHOP = "my-shop"  # a folder to import from; a copy of the sample
 OF_TASTE = ("taste", "find", "one", "shop", "beside", "measured", "data")  # other parts of the recommendation page
 PATHS |= dict.fromkeys((f"recommendation-{part}" for part in OF_TASTE), "/recommend")
 PATHS |= dict.fromkeys(SEARCHES, "/search") | dict.fromkeys((f"search-{part}" for part in PARTS), "/search")
+MANAGED = ("gaps", "policy", "intents", "try")  # other parts of the manager's page
+PATHS |= dict.fromkeys((f"manager-{part}" for part in MANAGED), "/manager")
 DESK_PARTS = (
     "company",
     "live",
@@ -66,8 +71,8 @@ RETURNS = {  # said one after another, so that the confirmation's card shows
     "zh": ("查订单 PW26110001，尾号 2468", "TW-5 Pro 我要退货，不想要了"),
     "en": ("track order PW26110005, ending 0312", "I want to return the TW-5 Pro, I changed my mind"),
 }
-PERSON = {"zh": "转人工", "en": "Talk to a person"}
 DESK = {"zh": ("打开", "接手"), "en": ("Open", "Take over")}
+TRIED = {"zh": "订单 PW26110001 的耳机我要退货", "en": "I want to return the earbuds of order PW26110001"}
 ANSWER_MS = 600_000
 
 
@@ -87,11 +92,35 @@ class Shot:
         return "-".join(marks) + ".png"
 
 
+FORTNIGHT: tuple[tuple[str, str | None, Any], ...] = (
+    ("KT-210 几天内可以退货？", "question", "answered"),
+    ("How long is the warranty on the TW-5 Pro?", "question", "answered"),
+    ("When is the London store open on Sundays?", "question", "answered"),
+    ("怎么开发票？", "question", "answered"),
+    ("查订单 PW26110001", "track_order", "said"),
+    ("2468", None, "done"),
+    ("where is my order PW26110005", "track_order", "said"),
+    ("我要退货", "start_return", "said"),
+    ("I want to cancel PW26110003", "cancel_order", "done"),
+    ("TN-3 还有货吗", "stock", "done"),
+    ("谢谢", None, "small_talk"),
+    ("转人工", None, "handed_over"),
+    ("水壶上可以刻字吗", "question", "refused"),
+    ("Can you engrave a name on the kettle?", "question", "refused"),
+    ("里斯本有你们的店吗", "question", "refused"),
+)
 README = (
     Shot("customer-acting", "en"),
     Shot("customer-acting", "zh"),
     Shot("desk", "en"),
     Shot("desk", "zh"),
+    Shot("manager", "en"),
+    Shot("manager", "zh"),
+    Shot("manager-policy", "en"),
+    Shot("manager-try", "zh"),
+    Shot("manager", "zh", "light", "phone"),
+    Shot("customer-acting", "en", "light", "phone"),
+    Shot("desk", "zh", "light", "phone"),
     Shot("customer-service", "en"),
     Shot("customer-service", "zh"),
     Shot("customer-service", "zh", "dark", "phone"),
@@ -130,13 +159,55 @@ def take(shots: Sequence[Shot], folder: Path) -> None:
         (place / OWN_SHOP).mkdir()
         for table in (taste_sample.ITEMS, taste_sample.INTERACTIONS):
             shutil.copy(table, place / OWN_SHOP)
+        if any(shot.page.startswith("manager") for shot in shots):
+            fortnight(place / ".touchstone")
         with served(place / ".touchstone", place, HOME=scratch) as address, chromium() as browser:
             for shot in shots:
                 draw(browser, address, shot, folder / shot.name)
 
 
+def fortnight(home: Path) -> None:
+    """Two weeks of invented messages, so that the manager has something to see."""
+    from apps.customer_service import CustomerService
+    from apps.customer_service.turns import Noting, Turns
+    from core.settings import load_settings, override
+    from core.types import LOCAL
+
+    shop = CustomerService.open(override(load_settings(), home=str(home)))
+    draws, now = random.Random(4), time.time()
+    for _ in range(70):
+        talk, at = shop.conversations.create(LOCAL).id, now - draws.triangular(0, 7, 2) * 86_400
+        for _ in range(draws.randint(1, 4)):
+            asked, intent, outcome = draws.choice(FORTNIGHT)
+            draft = shop.conversations.ask(LOCAL, talk, asked)
+            draft.finish("done", "…")
+            language: Literal["zh", "en"] = "en" if asked.isascii() else "zh"
+            noting = Noting(0.0, language, intent, 0.9, outcome, draws.uniform(0.02, 0.4))
+            Turns(shop.runtime.workspace).note(LOCAL, talk, draft.question_id, noting)
+            times = [(at, draft.question_id)]
+            cause = (
+                "misses"
+                if outcome == "refused" and draws.random() < 0.3
+                else "asked"
+                if outcome == "handed_over"
+                else None
+            )
+            with shop.runtime.workspace.write() as db:
+                db.executemany("UPDATE support_turns SET at=? WHERE question_id=?", times)
+            if cause:
+                case = shop.assistant.cases.open(LOCAL, talk, cause=cause, language=language, intent=intent, brief={})  # type: ignore[arg-type]
+                with shop.runtime.workspace.write() as db:
+                    db.execute(
+                        "UPDATE desk_cases SET created_at=?, taken_at=?, closed_at=?, state='closed' WHERE id=?",
+                        (at + 5, at + draws.uniform(30, 300), at + draws.uniform(400, 1500), case.id),
+                    )
+                break
+            at += 40
+    shop.close()
+
+
 def draw(browser: Browser, address: str, shot: Shot, target: Path) -> None:
-    width, height = WIDE if shot.page.startswith("search") and shot.size == "desk" else SIZES[shot.size]
+    width, height = WIDE if shot.page.startswith(("search", "manager")) and shot.size == "desk" else SIZES[shot.size]
     if shot.page.startswith("sentiment") and (shot.size == "phone" or shot.page.endswith("company")):
         height = TALL
     context = browser.new_context(
@@ -146,12 +217,16 @@ def draw(browser: Browser, address: str, shot: Shot, target: Path) -> None:
         device_scale_factor=1,
     )
     page = context.new_page()
-    part = shot.page.removeprefix("search-")
-    more = f"&view={part}" if part in PARTS else ""
+    part = shot.page.partition("-")[2]
+    more = f"&view={part}" if part in (*PARTS, *MANAGED) else ""
     page.goto(f"{address}{PATHS[shot.page]}?lang={shot.language}&role=embedding{more}")
     page.get_by_test_id("stHeading").first.wait_for(timeout=60_000)
     settle(page)
-    if shot.page == "models" and shot.scheme == "light":
+    if shot.page == "manager-try":
+        page.locator(".st-key-try_message input").fill(TRIED[shot.language])
+        page.keyboard.press("Enter")
+        page.locator(".st-key-try_decision").wait_for(timeout=60_000)
+    elif shot.page == "models" and shot.scheme == "light":
         page.locator(".st-key-models_test button").click()
         page.get_by_test_id("stMetric").first.wait_for(timeout=ANSWER_MS)
     elif shot.page == "models":
@@ -263,7 +338,7 @@ def act(page: Page, shot: Shot, address: str) -> None:
         settle(page)
     page.locator("[class*=st-key-confirm_True]").first.wait_for(timeout=60_000)
     if shot.page == "desk":
-        page.get_by_role("button", name=PERSON[shot.language]).click()
+        page.locator(".st-key-support_person button").click()
         page.locator(".st-key-support_back").wait_for(timeout=60_000)
         page.goto(f"{address}/desk?lang={shot.language}")
         for label in DESK[shot.language]:
