@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import random
+import shutil
 import tempfile
 import time
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import apps.i18n  # noqa: F401  (its import registers the catalogue)
+from apps.recommendation import sample as taste_sample
 from apps.search.service import SAMPLE
 from core.i18n import message
 from tests.browser.serving import ROOT, chromium, served
@@ -47,6 +49,9 @@ SEARCHES = {  # what the search page is asked, by the name of its picture
     "search-empty": {"zh": "", "en": ""},
 }
 PARTS = ("saved", "compare", "documents")  # other parts of the search page
+OWN_SHOP = "my-shop"  # a folder to import from; a copy of the sample
+OF_TASTE = ("taste", "find", "one", "shop", "beside", "measured", "data")  # other parts of the recommendation page
+PATHS |= dict.fromkeys((f"recommendation-{part}" for part in OF_TASTE), "/recommend")
 PATHS |= dict.fromkeys(SEARCHES, "/search") | dict.fromkeys((f"search-{part}" for part in PARTS), "/search")
 MANAGED = ("gaps", "policy", "intents", "try")  # other parts of the manager's page
 PATHS |= dict.fromkeys((f"manager-{part}" for part in MANAGED), "/manager")
@@ -133,10 +138,19 @@ README = (
     ),
     Shot("recommendation", "en"),
     Shot("recommendation", "zh", "dark"),
+<<<<<<< HEAD
     Shot("training", "en"),
     Shot("training", "zh"),
     Shot("training", "en", "light", "phone"),
     Shot("training", "zh", "dark", "phone"),
+=======
+    *(
+        Shot(f"recommendation-{part}", language, "light", size)
+        for part in ("find", "beside", "measured", "data")
+        for language in ("en", "zh")
+        for size in ("desk", "phone")
+    ),
+>>>>>>> taste4
     Shot("models", "en"),
     Shot("models", "zh", "dark"),
     Shot("home", "en"),
@@ -152,8 +166,14 @@ def take(shots: Sequence[Shot], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
+<<<<<<< HEAD
         if any(shot.page == "training" for shot in shots):
             train_for_pictures(place / ".touchstone")
+=======
+        (place / OWN_SHOP).mkdir()
+        for table in (taste_sample.ITEMS, taste_sample.INTERACTIONS):
+            shutil.copy(table, place / OWN_SHOP)
+>>>>>>> taste4
         if any(shot.page.startswith("manager") for shot in shots):
             fortnight(place / ".touchstone")
         with served(place / ".touchstone", place, HOME=scratch) as address, chromium() as browser:
@@ -234,6 +254,8 @@ def draw(browser: Browser, address: str, shot: Shot, target: Path) -> None:
         page.wait_for_timeout(500)
         page.keyboard.press("Enter")
         page.get_by_label("API").first.wait_for(timeout=60_000)
+    elif (of_taste := shot.page.removeprefix("recommendation-")) in OF_TASTE:
+        taste(page, of_taste, shot.language)
     elif shot.page == "recommendation" and shot.scheme == "light":
         box = page.get_by_test_id("stTextInput").locator("input").first
         box.fill(WISHES[shot.language])
@@ -283,6 +305,7 @@ def draw(browser: Browser, address: str, shot: Shot, target: Path) -> None:
     context.close()
 
 
+<<<<<<< HEAD
 def train(page: Page) -> None:
     """A version compared and promoted, and what it says of a text; the whole page, however long."""
     page.locator(".st-key-training_promote button").click()
@@ -294,6 +317,31 @@ def train(page: Page) -> None:
     settle(page)
     height = page.get_by_test_id("stMain").evaluate("main => main.scrollHeight")
     page.set_viewport_size({"width": page.viewport_size["width"], "height": height})  # type: ignore[index]
+=======
+def taste(page: Page, part: str, language: str) -> None:
+    """Three things liked, so that there is a person to look at; then a part of the page, or one thing closely."""
+    begin = page.locator("[class*=st-key-start_] button")
+    while begin.count():  # whoever is at the page chose them for the picture before
+        begin.first.click()
+        settle(page)
+    if part == "one":
+        page.locator("[class*=st-key-answer_]").first.locator("button").last.click()
+        return
+    page.get_by_test_id("stButtonGroup").get_by_text(
+        message(f"recommendation.view.{part}", language), exact=True
+    ).click()
+    settle(page)
+    if part == "measured":
+        if (begin := page.locator(".st-key-recommend_measure button")).count():  # else measured for the picture before
+            begin.click()
+        page.get_by_test_id("stDataFrame").first.wait_for(timeout=ANSWER_MS)
+    elif part == "data":
+        path = page.locator(".st-key-recommend_folder input")
+        path.fill(f"~/{OWN_SHOP}")
+        path.press("Enter")
+        page.locator("[class*=st-key-recommend_import] button:enabled").wait_for(timeout=60_000)
+        page.locator(".st-key-recommend_import").scroll_into_view_if_needed()
+>>>>>>> taste4
 
 
 def news(page: Page, shot: Shot) -> None:
@@ -336,7 +384,9 @@ def act(page: Page, shot: Shot, address: str) -> None:
 def settle(page: Page) -> None:
     """Wait until no script runs and nothing moves."""
     page.wait_for_timeout(1500)
-    page.wait_for_function("!document.querySelector('[data-testid=stStatusWidget], [data-testid=stSkeleton]')")
+    page.wait_for_function(
+        "!document.querySelector('[data-testid=stStatusWidget], [data-testid=stSkeleton]')", timeout=120_000
+    )
     page.wait_for_timeout(500)
 
 
