@@ -138,19 +138,16 @@ README = (
     ),
     Shot("recommendation", "en"),
     Shot("recommendation", "zh", "dark"),
-<<<<<<< HEAD
     Shot("training", "en"),
     Shot("training", "zh"),
     Shot("training", "en", "light", "phone"),
     Shot("training", "zh", "dark", "phone"),
-=======
     *(
         Shot(f"recommendation-{part}", language, "light", size)
         for part in ("find", "beside", "measured", "data")
         for language in ("en", "zh")
         for size in ("desk", "phone")
     ),
->>>>>>> taste4
     Shot("models", "en"),
     Shot("models", "zh", "dark"),
     Shot("home", "en"),
@@ -166,14 +163,11 @@ def take(shots: Sequence[Shot], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
-<<<<<<< HEAD
         if any(shot.page == "training" for shot in shots):
             train_for_pictures(place / ".touchstone")
-=======
         (place / OWN_SHOP).mkdir()
         for table in (taste_sample.ITEMS, taste_sample.INTERACTIONS):
             shutil.copy(table, place / OWN_SHOP)
->>>>>>> taste4
         if any(shot.page.startswith("manager") for shot in shots):
             fortnight(place / ".touchstone")
         with served(place / ".touchstone", place, HOME=scratch) as address, chromium() as browser:
@@ -305,7 +299,6 @@ def draw(browser: Browser, address: str, shot: Shot, target: Path) -> None:
     context.close()
 
 
-<<<<<<< HEAD
 def train(page: Page) -> None:
     """A version compared and promoted, and what it says of a text; the whole page, however long."""
     page.locator(".st-key-training_promote button").click()
@@ -317,7 +310,8 @@ def train(page: Page) -> None:
     settle(page)
     height = page.get_by_test_id("stMain").evaluate("main => main.scrollHeight")
     page.set_viewport_size({"width": page.viewport_size["width"], "height": height})  # type: ignore[index]
-=======
+
+
 def taste(page: Page, part: str, language: str) -> None:
     """Three things liked, so that there is a person to look at; then a part of the page, or one thing closely."""
     begin = page.locator("[class*=st-key-start_] button")
@@ -341,7 +335,6 @@ def taste(page: Page, part: str, language: str) -> None:
         path.press("Enter")
         page.locator("[class*=st-key-recommend_import] button:enabled").wait_for(timeout=60_000)
         page.locator(".st-key-recommend_import").scroll_into_view_if_needed()
->>>>>>> taste4
 
 
 def news(page: Page, shot: Shot) -> None:
