@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
@@ -12,7 +11,6 @@ from core.retrieval.filters import from_text
 from core.retrieval.options import Recency, SearchOptions
 from core.retrieval.query_help import KINDS as KINDS_OF_SLIPS
 from core.retrieval.query_help import Kind
-from core.types import Hit
 
 Mode = Literal["hybrid", "keyword", "vector"]
 MODES: tuple[Mode, ...] = ("hybrid", "keyword", "vector")
@@ -117,7 +115,6 @@ KINDS: dict[str, tuple[str, ...]] = {
 }
 
 
-def by_language(hits: Iterable[Hit]) -> dict[str, int]:
-    """How many hits are in each language, most first."""
-    found = Counter(hit.passage.language for hit in hits if hit.passage.language)
-    return dict(found.most_common())
+def kind_of(media_type: str) -> str | None:
+    """The kind that a media type is of."""
+    return next((kind for kind, types in KINDS.items() if media_type.startswith(types)), None)

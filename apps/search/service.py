@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
@@ -25,7 +26,7 @@ from apps.search.defaults import Defaults
 from apps.search.folders import Folders
 from apps.search.history import History
 from apps.search.judgments import Judgments
-from apps.search.query import Query
+from apps.search.query import Query, kind_of
 from apps.search.saved import SavedSearches
 from apps.search.tester import Tester
 from apps.uploads import Uploads
@@ -331,6 +332,28 @@ class Search:
         found = [info for place in self.places(caller) for info in place.index.documents()]
         short = short_names(info.source for info in found)
         return {info.id: short[info.source] for info in found}
+
+    def dates(self, document_ids: Sequence[str]) -> dict[str, float]:
+        """When documents were last read, as seconds since the epoch, by id."""
+        marks = ",".join("?" * len(document_ids))
+        with self.runtime.workspace.read() as db:
+            rows = db.execute(f"SELECT id, updated_at FROM documents WHERE id IN ({marks})", list(document_ids))
+            return {row["id"]: float(row["updated_at"]) for row in rows}
+
+    def facets(self, hits: Sequence[Hit], caller: Caller = LOCAL) -> dict[str, dict[str, int]]:
+        """How many of ``hits`` are of each place, language and kind, by the names that a query has for them."""
+        named = {place.index.name: place.id for place in self.places(caller)}
+        ids = sorted({hit.passage.document_id for hit in hits})
+        marks = ",".join("?" * len(ids))
+        with self.runtime.workspace.read() as db:
+            rows = db.execute(f"SELECT id, media_type FROM documents WHERE id IN ({marks})", ids).fetchall()
+        kinds = {row["id"]: kind_of(row["media_type"]) for row in rows}
+        counted: dict[str, Counter[str | None]] = {
+            "in": Counter(named.get(hit.collection or "") for hit in hits),
+            "language": Counter(hit.passage.language for hit in hits),
+            "kind": Counter(kinds.get(hit.passage.document_id) for hit in hits),
+        }
+        return {facet: {name: n for name, n in count.items() if name} for facet, count in counted.items()}
 
     def _changed(self, index: Index) -> None:
         """The vectors of ``index`` are complete: meaning may find what words did not."""

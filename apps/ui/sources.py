@@ -54,14 +54,15 @@ def describe(citation: Citation, surroundings: Surroundings | None = None) -> st
 def marked(before: str, quote: str, after: str) -> str:
     """An excerpt with ``quote`` marked in it, as one line of Markdown; only the quote is exact.
 
-    The quote of a table's row is shown as its cells.
+    The quote of a table's rows is shown as their cells.
     """
     left = inert(_CUT_WORD_AT_START.sub("", without_marks(before)))
     right = inert(_CUT_WORD_AT_END.sub("", without_marks(after)))
     left = f":gray[… {left}] " if left else ""
     right = f" :gray[{right} …]" if right else ""
     if quote.startswith("|") and quote.endswith("|"):
-        quote = " · ".join(cell.strip() for cell in quote.strip("|").split("|"))
+        rows = (line.strip().strip("|").split("|") for line in quote.splitlines())
+        quote = " / ".join(" · ".join(cell.strip() for cell in row) for row in rows)
     return f"{left}:primary-background[{inert(quote)}]{right}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import time
 from collections.abc import AsyncGenerator, Iterable, Sequence
@@ -44,6 +45,7 @@ MOST_UNITS = 32  # units that are embedded for a question
 QUOTES = 3  # sentences of an extractive answer
 NEAR = 12  # units in which a contradiction of the first is looked for
 MARGIN = 3.5  # a further quote may score this much less than the first (log-odds)
+TIED, MOST_ROWS = 1.0, 6  # rows of a table that the question tells apart by no more than this are quoted as one
 REFUSE_BELOW = 0.12  # confidence, where the collection is not calibrated; docs/decisions/0009-answers-that-stand-out.md
 HOPELESS = 0.25  # a model is not even asked below this share of the threshold
 SOURCES = 6  # passages a model is given
@@ -321,6 +323,7 @@ def chosen_quotes(
     """Up to three units to quote: the best, and others nearly as good that say something more."""
     chosen: list[tuple[evidence.Scored, Unit]] = []
     seen: list[set[str]] = []
+    ranked = rows_together(ranked)
     for scored in ranked:
         if len(chosen) == QUOTES or scored.score < ranked[0].score - MARGIN:
             break
@@ -333,6 +336,53 @@ def chosen_quotes(
     if chosen and (other := _against(chosen[0][1], ranked)) and all(other.unit is not unit for _, unit in chosen):
         chosen = [*chosen[: QUOTES - 1], (other, other.unit)]
     return chosen
+
+
+def rows_together(ranked: Sequence[evidence.Scored]) -> list[evidence.Scored]:
+    """``ranked`` with neighboring rows of a table as one unit where the question does not tell them apart.
+
+    "What is the limit for hotels?" is answered by all the limits. Scores are log-odds against the other units, so that
+    of rows together is the logarithm of their summed odds.
+    """
+    rows = {(s.unit.passage.id, s.unit.position): s for s in ranked if s.unit.kind == "row"}
+    taken: set[tuple[str, int]] = set()
+    found: list[evidence.Scored] = []
+    for scored in ranked:
+        id_, at = scored.unit.passage.id, scored.unit.position
+        if scored.unit.kind != "row":
+            found.append(scored)
+            continue
+        if (id_, at) in taken:
+            continue
+        group = [scored]
+        for step in (-1, 1):
+            place = at + step
+            while (id_, place) not in taken and (row := rows.get((id_, place))) and _tied(row, scored):
+                group.append(row)
+                place += step
+        group = group if len(group) <= MOST_ROWS else [scored]
+        taken |= {(id_, row.unit.position) for row in group}
+        found.append(_as_one(group))
+    return sorted(found, key=lambda s: -s.score)  # stable: of equals the better comes first
+
+
+def _tied(row: evidence.Scored, best: evidence.Scored) -> bool:
+    return row.unit.lead == best.unit.lead and row.score >= best.score - TIED
+
+
+def _as_one(group: Sequence[evidence.Scored]) -> evidence.Scored:
+    if len(group) == 1:
+        return group[0]
+    best, units_ = group[0], sorted((row.unit for row in group), key=lambda unit: unit.position)
+    passage, start, end = best.unit.passage, units_[0].start, units_[-1].end
+    gap = "" if passage.language == "zh" else " "
+    unit = replace(
+        units_[0],
+        end=end,
+        text=passage.text[start - passage.start : end - passage.start],
+        shown=gap.join(ended(unit.shown) for unit in units_),
+    )
+    return replace(best, unit=unit, score=best.score + math.log(sum(math.exp(r.score - best.score) for r in group)))
 
 
 def _against(unit: Unit, ranked: Sequence[evidence.Scored]) -> evidence.Scored | None:

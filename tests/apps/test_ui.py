@@ -151,6 +151,11 @@ def test_surroundings_are_read_without_markdown_signs_and_cut_words() -> None:
     assert shown == ":gray[… a word Warranty Product Months KT] :primary-background[KT-310 · 36] :gray[x 电池除外， …]"
 
 
+def test_rows_quoted_together_are_told_apart() -> None:
+    shown = marked("", "| a | 1 |\n| b | 2 |", "")
+    assert shown == ":primary-background[a · 1 \\/ b · 2]"
+
+
 def test_a_quoted_row_of_a_table_is_shown_as_its_cells() -> None:
     shown = marked("", "| KT-310 kettle | 36 months |", "")
     assert "KT" in shown

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Generator
-from dataclasses import dataclass, field, replace
+import asyncio
+from collections.abc import AsyncGenerator, Generator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
 
 import streamlit as st
 
@@ -23,8 +24,8 @@ from core.types import Answer, Citation, Message
 
 WEAK = 0.5  # an answer of less confidence is marked as resting on weak evidence
 EXCERPT = 120
-LOOK_S = 0.25  # between two looks for an answer that is being made
-STILL_S = 0.4  # without a key, and a query is answered
+LOOK_S = 0.1  # between two looks for an answer that is being made
+STILL_S = 0.2  # after its results without another key, and a query is answered
 _QUOTED = "search_quoted"
 _TALK, _FOLLOW = "search_talk", "search_follow"
 _WRITTEN = "search_written"  # the query whose answer a model was asked to write
@@ -66,9 +67,10 @@ def _ready(query: Query) -> Answer | None:
     asked = (query, service().generations(caller()))
     kept: _Quoted | None = st.session_state.get(_QUOTED)
     if kept is None or kept.asked != asked:
-        if kept is not None and kept.events is not None:
+        if kept is not None:
             kept.events.close()
-        kept = st.session_state[_QUOTED] = _Quoted(asked)
+        kept = st.session_state[_QUOTED] = _Quoted.begun(asked)
+    kept.look()
     if kept.error is not None:
         states.failed(kept.error)
     elif kept.answer is None:
@@ -77,29 +79,34 @@ def _ready(query: Query) -> Answer | None:
 
 
 def _waiting(quoted: _Quoted) -> None:
-    """Begin the answer once nobody has typed for a moment, and draw the page anew when it is there."""
-    quoted.look()
+    """Draw the answer at the look that finds it; the next look draws the page anew, with what comes after an answer."""
     if quoted.answer is not None or quoted.error is not None:
         st.rerun()
-    st.markdown(f":shimmer[{t('search.answering')}]")
+    quoted.look()
+    if quoted.answer is not None:
+        _draw_whole(quoted.answer)
+    else:
+        st.markdown(f":shimmer[{t('search.answering')}]")
 
 
 @dataclass
 class _Quoted:
-    """An answer in quotes to what was ``asked`` of the collections as they were; dropping it ends its making."""
+    """An answer in quotes to what was ``asked`` of the collections as they were; closing ``events`` ends its making."""
 
     asked: tuple[Query, str]
-    since: float = field(default_factory=time.monotonic)
-    events: Generator[AnswerEvent | None, None, None] | None = None
+    events: Generator[AnswerEvent | None, None, None]
     answer: Answer | None = None
     error: TouchstoneError | None = None
 
+    @classmethod
+    def begun(cls, asked: tuple[Query, str]) -> _Quoted:
+        """It is made in the background from ``STILL_S`` on, whether or not anybody looks."""
+        return cls(asked, iterate(_still(service().stream(asked[0], caller(), written=False)), tick_s=0.0))
+
     def look(self) -> None:
         """Take what has come, without waiting."""
-        if self.events is None:
-            if time.monotonic() - self.since < STILL_S:
-                return
-            self.events = iterate(service().stream(self.asked[0], caller(), written=False), tick_s=0.0)
+        if self.answer is not None or self.error is not None:
+            return
         try:
             for event in self.events:
                 if event is None:
@@ -108,6 +115,14 @@ class _Quoted:
                     self.answer = event.answer
         except TouchstoneError as error:
             self.error = error
+
+
+async def _still(events: AsyncGenerator[AnswerEvent, None]) -> AsyncGenerator[AnswerEvent, None]:
+    """``events``, begun once nobody has typed for a moment: closing this before then costs nothing."""
+    await asyncio.sleep(STILL_S)
+    async with aclosing(events):
+        async for event in events:
+            yield event
 
 
 def _conversation(query: Query, answer: Answer) -> None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
 from apps.search.query import Query
 from apps.search.service import PAGE
-from apps.search.views import place
+from apps.search.views import reader
 from apps.search.views.state import service
 from apps.ui import sources, states
-from apps.ui.inert import inert, inert_lines
+from apps.ui.inert import inert
 from apps.ui.session import caller, language, t
 from core.retrieval.arrange import with_sentence
 from core.retrieval.beside import Beside
@@ -22,7 +22,6 @@ from core.retrieval.records import Found
 from core.types import Hit
 
 BEFORE, AFTER = 90, 160  # characters of a passage around the sentence that answers best
-AROUND = 1500  # characters of a document around a passage that is opened
 
 
 def draw(found: Found, query: Query, typed: str) -> None:
@@ -31,19 +30,21 @@ def draw(found: Found, query: Query, typed: str) -> None:
     pages = max(1, math.ceil(len(found.hits) / PAGE))
     page = min(max(1, st.session_state.get("page") or 1), pages)
     first = (page - 1) * PAGE
-    for rank, hit in enumerate(found.hits[first : first + PAGE], first + 1):
-        card(rank, with_sentence(hit, found.weights), query, typed, judged.get(hit.passage.document_id))
+    shown = found.hits[first : first + PAGE]
+    dates = service().dates([hit.passage.document_id for hit in shown])
+    for rank, hit in enumerate(shown, first + 1):
+        card(rank, with_sentence(hit, found.weights), query, typed, judged.get(hit.passage.document_id), dates)
     if pages > 1:
         with st.container(horizontal_alignment="center"):
             st.pagination(pages, key="page", bind="query-params")
 
 
-def card(rank: int, hit: Hit, query: Query, typed: str, judged: float | None) -> None:
+def card(rank: int, hit: Hit, query: Query, typed: str, judged: float | None, dates: Mapping[str, float]) -> None:
     with st.container(gap="xsmall", key=f"card_{rank}"):
-        st.markdown(described(rank, hit), anchors=False)
+        st.markdown(described(rank, hit, dates), anchors=False)
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             if st.button(t("search.open"), key=f"open_{rank}", icon=":material/article:", type="tertiary"):
-                st.dialog(titled(hit), width="large")(opened)(hit)
+                reader.open_at(hit, titled(hit))
             if st.button(t("search.why"), key=f"why_{rank}", icon=":material/help:", type="tertiary"):
                 st.dialog(t("search.why_title"), width="large")(reasons)(query, hit.passage.id)
             if st.button(t("search.similar"), key=f"similar_{rank}", icon=":material/join:", type="tertiary"):
@@ -63,11 +64,12 @@ def beside(also: Beside) -> None:
     titles = " · ".join(inert(hit.passage.title) for hit in also.hits)
     label = t("search.beside", language=t(f"search.language.{also.language}"), titles=titles)
     with st.expander(label, icon=":material/translate:", type="compact"):
+        dates = service().dates([hit.passage.document_id for hit in also.hits])
         for number, hit in enumerate(also.hits, 1):
             with st.container(gap="xsmall", key=f"beside_{number}"):
-                st.markdown(described(number, hit), anchors=False)
+                st.markdown(described(number, hit, dates), anchors=False)
                 if st.button(t("search.open"), key=f"beside_open_{number}", icon=":material/article:", type="tertiary"):
-                    st.dialog(titled(hit), width="large")(opened)(hit)
+                    reader.open_at(hit, titled(hit))
 
 
 def _judged(key: str, typed: str, document_id: str) -> None:
@@ -75,13 +77,14 @@ def _judged(key: str, typed: str, document_id: str) -> None:
     service().judgments.judge(typed, document_id, None if thumb is None else float(thumb), caller())
 
 
-def described(rank: int, hit: Hit) -> str:
-    """A card as Markdown: place, snippet with the best sentence marked, facts."""
+def described(rank: int, hit: Hit, dates: Mapping[str, float]) -> str:
+    """A card as Markdown: place, snippet with the best sentence marked, facts; ``dates`` as of the service."""
     passage = hit.passage
     facts = [inert(passage.source.rsplit("/", 1)[-1])]
     if passage.page is not None:
         facts.append(t("ui.sources.page", page=passage.page))
     facts += [t(f"search.language.{passage.language}")] if passage.language else []
+    facts.append(reader.dated(hit, dates))
     facts.append(t("ui.sources.score", score=f"{hit.score:.2f}"))
     facts.append(reasons_short(hit))
     lines = [
@@ -125,36 +128,14 @@ def snippet(hit: Hit) -> str:
 # --- what a click opens ---------------------------------------------------------------------------
 
 
-def opened(hit: Hit) -> None:
-    """The document at the passage, with the passage marked."""
-    with states.guarded():
-        passage = hit.passage
-        text = service().text(passage.document_id, caller())
-        before = place.before(text, passage.start, AROUND)
-        after = text[passage.end : passage.end + AROUND]
-        st.caption(inert(place.source(passage.source)))
-        parts = [
-            ":gray[…]" if passage.start > AROUND else "",
-            inert_lines(before),
-            _marked_lines(text[passage.start : passage.end]),
-            inert_lines(after),
-            ":gray[…]" if passage.end + AROUND < len(text) else "",
-        ]
-        with st.container(height=460, border=False):
-            st.markdown("  \n".join(filter(None, parts)), anchors=False)
-
-
-def _marked_lines(text: str) -> str:
-    return "  \n".join(f":primary-background[{inert(line)}]" for line in text.splitlines() if line.strip())
-
-
 def similar(hit: Hit, query: Query) -> None:
     with states.guarded():
         found = service().similar(hit, query, caller())
         if not found.hits:
             st.caption(t("search.nothing_similar"))
+        dates = service().dates([other.passage.document_id for other in found.hits[:5]])
         for rank, other in enumerate(found.hits[:5], 1):
-            st.markdown(described(rank, other), anchors=False)
+            st.markdown(described(rank, other, dates), anchors=False)
 
 
 def reasons(query: Query, about: str) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from urllib.parse import quote, urlencode
 
 import streamlit as st
 
 from apps.search import export
-from apps.search.query import HELPS, KINDS, MODES, PLACES, Query, by_language
+from apps.search.query import HELPS, KINDS, MODES, PLACES, Query
 from apps.search.service import Understood
 from apps.search.views import answer, compare, documents, results, saved
 from apps.search.views.state import (
@@ -138,17 +139,20 @@ def controls(
 
 
 def filters(found: Found | None) -> None:
-    """What is searched and what is let through; the address keeps it, so a search can be shared."""
-    here = by_language(found.hits) if found else {}
-    named = {code: t(f"search.language.{code}") for code in LANGUAGES}
-    counted = {code: f"{name} ({here[code]})" if here.get(code) else name for code, name in named.items()}
-    for key, label, codes, name in (
-        ("in", "in", PLACES, _names("place", PLACES)),
-        ("language", "languages", LANGUAGES, counted.__getitem__),
-        ("kind", "kinds", tuple(KINDS), _names("kind", KINDS)),
-        ("help", "help", HELPS, _names("helps", HELPS)),
+    """What is searched and what is let through, with what each choice has; the address keeps it, to be shared."""
+    here = service().facets(found.hits, caller()) if found else {}
+    for key, label, codes, group in (
+        ("in", "in", PLACES, "place"),
+        ("language", "languages", LANGUAGES, "language"),
+        ("kind", "kinds", tuple(KINDS), "kind"),
+        ("help", "help", HELPS, "helps"),
     ):
-        st.pills(t(f"search.{label}"), codes, selection_mode="multi", key=key, format_func=name)
+        named = {code: t(f"search.{group}.{code}") for code in codes}
+        counted = {
+            code: f"{name} ({count})" if (count := here.get(key, {}).get(code)) else name
+            for code, name in named.items()
+        }
+        st.pills(t(f"search.{label}"), codes, selection_mode="multi", key=key, format_func=counted.__getitem__)
     st.date_input(t("search.since"), key="since", max_value="today")
     st.text_input(t("search.where"), key="where", placeholder="year>=2025; team~sales", help=t("search.where_help"))
 
@@ -159,6 +163,9 @@ def _names(group: str, codes: Iterable[str]) -> Callable[[str], str]:
 
 
 def saves(found: Found, asked: Query, meant: Understood) -> None:
+    st.caption(t("search.link"))
+    st.code(address(), language=None, wrap_lines=True)
+    st.caption(t("search.link_hint"))
     st.download_button(
         "CSV", lambda: export.as_csv(found.hits), "results.csv", "text/csv", key="save_csv", on_click="ignore"
     )
@@ -178,6 +185,13 @@ def saves(found: Found, asked: Query, meant: Understood) -> None:
         key="save_json",
         on_click="ignore",
     )
+
+
+def address() -> str:
+    """Where this search is, without the language of whoever looks at it."""
+    base = (st.context.url or "").partition("?")[0]
+    said = [(name, value) for name in st.query_params for value in st.query_params.get_all(name) if name != "lang"]
+    return f"{base}?{urlencode(said, quote_via=quote)}"
 
 
 def help_line(asked: Query, meant: Understood) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from apps.search import export
-from apps.search.query import Query, by_language
+from apps.search.query import Query
 from apps.search.service import Search
 from core.errors import InputError, NotFound
 from core.retrieval import beside
@@ -127,12 +127,18 @@ def test_the_other_language_stands_beside_the_results_and_never_among_them(
     )
 
 
-def test_what_the_languages_have_is_counted(desk: Search) -> None:
-    hits = desk.find("leave 年假 two weeks", ANNA).hits
-    found = by_language(hits)
-    assert set(found) == {"zh", "en"}
-    assert sum(found.values()) == len([hit for hit in hits if hit.passage.language])  # a table may be in neither
-    assert list(found.values()) == sorted(found.values(), reverse=True)
+def test_what_each_place_language_and_kind_has_is_counted(desk: Search) -> None:
+    desk.upload("note.md", b"# Leave\n\nAsk for leave two weeks before.\n", ANNA)
+    hits = desk.find("leave 年假 two weeks price RO-400", ANNA).hits
+    found = desk.facets(hits, ANNA)
+    assert set(found["language"]) == {"zh", "en"}
+    assert found["kind"]["table"] == 1
+    assert found["in"]["mine"] == 1
+    assert sum(found["in"].values()) == len(hits)
+    for facet, field in (("in", "places"), ("kind", "kinds"), ("language", "languages")):
+        for name in found[facet]:
+            narrowed = desk.find(Query("leave 年假 two weeks price RO-400", **{field: (name,)}), ANNA).hits  # type: ignore[arg-type]
+            assert len(narrowed) >= found[facet][name], "a filter lets through at least what was counted"
 
 
 # --- export -----------------------------------------------------------------------------------

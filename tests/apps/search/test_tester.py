@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,15 @@ from apps.search.service import SAMPLE, Search
 from apps.search.tester import FIGURES
 from core.errors import InputError, NotAllowed
 from core.evaluation import judged
+from core.evaluation.datasets import sample
 from core.evaluation.loaders import load_beir
 from core.providers.sync import run
 from core.settings import Settings
 from core.types import Caller
 from tests.apps.test_cli import data, touchstone
 
+ROOT = Path(__file__).parents[3]
+SCIFACT = next((f for f in (ROOT / "shared/data/scifact", ROOT.parent / "shared/data/scifact") if f.is_dir()), None)
 ADMIN = Caller(tenant="one", user="anna", roles=frozenset({"admin"}))
 BOB = Caller(tenant="one", user="bob", roles=frozenset())
 STRANGER = Caller(tenant="two", user="anna", roles=frozenset())
@@ -157,6 +161,37 @@ def test_figures_are_those_of_touchstone_evaluate_retrieval(
     rows = {row.measure: row for row in found.rows}
     assert rows["ndcg@10"].verdict == "worse", "hashed words in place of an embedding model"
     assert found.changed[0].before != found.changed[0].after
+
+
+@pytest.mark.skipif(SCIFACT is None, reason="the public data sets are not here")
+def test_a_slice_of_scifact_has_the_figures_of_the_command_line_and_stops_a_bad_setting(
+    shipped: Search, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert SCIFACT is not None
+    whole = sample(load_beir(SCIFACT, split="train"), 20)
+    wanted = {name for record in whole.records for name in record.relevant}
+    others = [document for document in whole.documents if document.id not in wanted][::100]
+    kept = tuple(document for document in whole.documents if document.id in wanted or document in others)
+    folder = tmp_path / "slice"
+    judged.write_beir(replace(whole, documents=kept, split="test", checksum=""), folder)
+    bad = Query("", mode="vector", help=())
+    found = run(shipped.tester.compare(WORDS, bad, folder))
+    monkeypatch.setenv("TOUCHSTONE_EMBEDDING", "scripted:hash")
+    monkeypatch.setenv("TOUCHSTONE_HOME", str(shipped.runtime.settings.home))
+    told = data(touchstone("evaluate", "retrieval", "--data", str(folder), "--mode", "all", "--json"))
+    for mode, side in (("keyword", found.first), ("vector", found.second)):
+        assert {name: side.value(name) for name in FIGURES} == {name: told[mode][name] for name in FIGURES}
+    words, hashed = found.first.value("ndcg@10"), found.second.value("ndcg@10")
+    assert words > hashed + 0.2
+    who = Caller(tenant="scifact", user="anna", roles=frozenset({"admin"}))
+    run(shipped.tester.set_default(WORDS, folder, who, force=True))
+    with pytest.raises(InputError) as raised:
+        run(shipped.tester.set_default(bad, folder, who))
+    assert raised.value.reason == "setting_worse"
+    assert f"{words:.3f}" in raised.value.text("en")
+    assert f"{hashed:.3f}" in raised.value.text("zh")
+    assert shipped.defaults.query(who).mode == "keyword"
 
 
 def test_a_worse_setting_is_stopped_and_can_be_forced(shipped: Search) -> None:

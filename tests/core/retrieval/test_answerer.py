@@ -94,6 +94,29 @@ def test_a_table_row_is_read_with_its_header_and_quoted_as_it_stands(shop: Libra
     check_citations(shop, answer)
 
 
+LIMITS = "# 差旅标准\n\n## 住宿上限\n\n| 城市 | 标准 |\n| --- | --- |\n| 北京、上海 | 500 元 |\n| 省会 | 400 元 |\n| 其他城市 | 300 元 |\n\n住亲友家的，每晚补 100 元。\n"
+
+
+@pytest.mark.parametrize(
+    ("question", "told", "not_told"),
+    [
+        ("出差住宿标准是多少", ("500 元", "400 元", "300 元"), ()),
+        ("在上海住宿的标准是多少", ("500 元",), ("400 元",)),
+        ("住在亲友家每晚补多少", ("100 元",), ("400 元",)),
+    ],
+)
+def test_rows_that_a_question_does_not_tell_apart_are_quoted_together(
+    library: Library, tmp_path: Path, question: str, told: tuple[str, ...], not_told: tuple[str, ...]
+) -> None:
+    (tmp_path / "trips.md").write_text(LIMITS, "utf-8")
+    sync(library, tmp_path / "trips.md")
+    answer = answered(events(library, question))
+    assert answer.mode == "extractive"
+    assert all(value in answer.sentences[0].text for value in told), answer.text
+    assert not any(value in answer.sentences[0].text for value in not_told), answer.text
+    check_citations(library, answer)
+
+
 def test_sources_in_the_other_language_are_marked(shop: Library) -> None:
     zh = answered(events(shop, "KT-210 E2 boil sensor fault", language="zh"))
     assert (zh.language, zh.text.split("：")[0]) == ("zh", "《KT-210 kettle》（英文资料）")
