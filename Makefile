@@ -26,8 +26,8 @@ eval: $(VENV)/all  ## measure quality on the sample shop and, with DATA=folder, 
 bench: $(VENV)/all  ## measure speed side by side with peers
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-bench-gpu: $(VENV)/all  ## measure the torch engine on a graphics card, where there is one
-	@$(BIN)/python -m benchmarks gpu
+bench-gpu: $(VENV)/all  ## measure the torch engine and training on a graphics card, where there is one
+	@$(BIN)/python -m benchmarks gpu gpu_lora
 
 docs: $(VENV)/all  ## write the generated parts of docs/ anew
 	@$(BIN)/python -m tests.generated write

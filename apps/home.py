@@ -28,6 +28,11 @@ pages = [
 if session.allowed("agent"):  # reached from the side of the customer-service page
     desk = HERE / "customer_service/views/desk.py"
     pages.append(st.Page(desk, title=session.t("customer_service.desk.title"), url_path="desk", visibility="hidden"))
+if session.allowed("admin"):
+    manager = HERE / "customer_service/views/manager.py"
+    pages.append(
+        st.Page(manager, title=session.t("customer_service.manager.title"), url_path="manager", visibility="hidden")
+    )
 page = st.navigation(pages, position="top")
 session.require_login()
 st.set_page_config(page_title=f"{page.title} · {session.t('ui.product')}")

@@ -112,6 +112,13 @@ ROWS = (
         *(word for part in ("valid", "id-oos/valid", "ood-oos/valid") for word in ("--validation", f"{{data}}/{part}")),
         *(word for part in ("test", "id-oos/test") for word in ("--test", f"{{data}}/{part}")),
     ),
+    _intents(
+        "intents-zh",
+        "Shop-zh",
+        "",
+        *("--train", "apps/customer_service/sample/intents/zh_train.csv"),
+        *("--test", "apps/customer_service/sample/intents/zh_test.csv"),
+    ),
     _answers("answers-cmrc2018", "cmrc2018/cmrc2018_dev.json", "--unanswerable", "{root}/cmrc2018/cmrc2018_trial.json"),
     _answers("answers-cmrc2018-paragraphs", "cmrc2018/cmrc2018_dev.json", "--remove", "paragraphs"),
     _answers("answers-cmrc2018-sentences", "cmrc2018/cmrc2018_dev.json", "--remove", "sentences"),

@@ -6,26 +6,33 @@ intents       the sample shop's sentences, and what people corrected            
 sentiment     moods that people corrected on the sentiment desk                     head, frozen, lora, full
 search        queries with the documents that people found good                     embedding
 talks         answers with a thumb up and replies of agents                         chat
+preferences   answers with a thumb, beside what an agent said instead               kto; dpo, where both are there
 
 Personal data that have a form are masked in all of them. Of conversations and searches only those of people who agreed
 are taken (:func:`agree`).
+
+Negatives for pairs are found in the user's own documents (:func:`mined_from`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from apps.customer_service.intents import INTENTS, asked, rows
 from core.errors import InputError, UnknownName
 from core.safety.personal import mask
 from core.training.corrections import Corrections
-from core.types import Caller
+from core.types import LOCAL, Caller
 from core.workspace import Workspace
 
+if TYPE_CHECKING:
+    from core.runtime import Runtime
+
+RIGHT = 8  # places of a search that passages which are right may take
 CONSENT = "training"  # the preference in which a person agrees
 Row = Mapping[str, Any]
 
@@ -155,12 +162,32 @@ def _talks(workspace: Workspace, caller: Caller, name: str) -> Iterable[tuple[st
     return ((row["user"], {"prompt": row["asked"], "completion": row["text"]}) for row in rows if row["asked"])
 
 
+def _preferences(workspace: Workspace, caller: Caller, name: str) -> Iterable[tuple[str | None, Row]]:
+    """An answer that was liked, or one that was not, beside what an agent said to the same question."""
+    with workspace.read() as db:
+        rows = db.execute(
+            "SELECT a.user, a.text, f.thumb, q.text AS asked, (SELECT g.text FROM messages AS g"
+            " WHERE g.conversation_id=a.conversation_id AND g.role='agent' AND g.state='done' AND g.id > a.id"
+            " AND NOT EXISTS (SELECT 1 FROM messages AS n WHERE n.conversation_id=a.conversation_id AND n.role='user'"
+            " AND n.id > a.id AND n.id < g.id) ORDER BY g.id LIMIT 1) AS instead"
+            " FROM feedback AS f JOIN messages AS a ON a.id=f.message_id JOIN messages AS q ON q.id=a.reply_to"
+            " WHERE f.tenant=? AND a.role='assistant' AND a.state='done' AND a.text != '' ORDER BY a.id",
+            (caller.tenant,),
+        ).fetchall()
+    for row in rows:
+        told = {"prompt": row["asked"], "chosen" if row["thumb"] else "rejected": row["text"]}
+        if not row["thumb"] and row["instead"]:
+            told["chosen"] = row["instead"]
+        yield row["user"], told
+
+
 SOURCES: Mapping[str, Callable[[Workspace, Caller, str], Iterable[tuple[str | None, Row]]]] = {
     "corrections": _corrections,
     "intents": _intents,
     "sentiment": _sentiment,
     "search": _search,
     "talks": _talks,
+    "preferences": _preferences,
 }
 
 
@@ -170,6 +197,42 @@ def _agreed(workspace: Workspace, tenant: str) -> frozenset[str]:
             "SELECT user FROM preferences WHERE tenant=? AND name=? AND value='yes'", (tenant, CONSENT)
         ).fetchall()
     return frozenset(row["user"] for row in rows)
+
+
+async def mined_from(
+    runtime: Runtime,
+    data: Path,
+    collection: str = "",
+    *,
+    count: int,
+    skip: int = 0,
+    columns: Mapping[str, str] | None = None,
+    caller: Caller = LOCAL,
+) -> Gathered:
+    """The pairs of ``data`` with what the search of the caller's documents puts high and is not right.
+
+    Raises:
+        MissingFile, InputError: as :func:`core.training.data.read`; (``nothing_indexed``) there are no documents.
+    """
+    from core.retrieval.library import DEFAULT_COLLECTION, Library
+    from core.retrieval.rerank import as_read
+    from core.training.data import read
+    from core.training.mining import mined
+
+    records = read(data, "pairs", columns=columns).data.records
+    library, name = Library.of(runtime, caller), collection or DEFAULT_COLLECTION
+    try:
+        there = [found.name for found in library.collections() if found.passages]
+        if name not in there:
+            raise InputError(reason="nothing_indexed", collection=name, allowed=", ".join(there) or "-")
+
+        async def search(query: str) -> Sequence[str]:
+            found = await library.search(query, collections=(name,), top_k=count + skip + RIGHT, sentences=False, rerank=False)  # fmt: skip
+            return [as_read(hit) for hit in found.hits]
+
+        return Gathered(tuple(await mined(records, search, count=count, skip=skip)), 0, {})
+    finally:
+        library.close()
 
 
 def _masked(row: Row, counts: dict[str, int]) -> Row:

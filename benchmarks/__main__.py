@@ -20,6 +20,7 @@ BENCHES = (
     "transformers",
     "embeddings",
     "gpu",
+    "gpu_lora",
     "pages",
     "durability",
 )
@@ -43,6 +44,7 @@ def main() -> int:
         "--real", type=int, default=1000, help="sentences that growth and search embed; the others are mixed of them"
     )
     parser.add_argument("--events", default="10000,100000,1000000", help="of recommendation: sizes of the logs")
+    parser.add_argument("--limit", type=float, default=480, help="of recommendation: seconds for each of them")
     parser.add_argument(
         "--backlog", type=int, default=50_000, help="of sentiment: items added by processes that are killed"
     )

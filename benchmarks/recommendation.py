@@ -4,7 +4,8 @@ Growth: import, fit, memory and the time of a list, on drawn logs of some sizes.
 
 A log of ``n`` events has ``n / 50`` people and ``n / 50`` items, at most 20,000 of these. An item's chance falls with
 its rank by Zipf's law, and everybody keeps to one of 20 worlds four times out of five, so that there is something to
-learn. Item texts are left out: embedding is measured elsewhere. Each size runs in a process of its own.
+learn. Item texts are left out: embedding is measured elsewhere. Each size runs in a process of its own, that is stopped
+after ``--limit`` seconds by the clock.
 
 Peers: :mod:`benchmarks.recommendation_client`, with 20 neighbors an item on either side, on ml-latest-small (when the
 public data are there) and on a drawn log of a million events and 20,000 items. ``--peers`` is a Python with
@@ -74,14 +75,15 @@ def measured(events: int) -> dict[str, float]:
             Path(folder), {"TOUCHSTONE_HOME": str(Path(folder) / "home"), "TOUCHSTONE_EMBEDDING": "scripted:none"}
         )
         service = Recommender.open(settings, catalogue="drawn")
-        kept = [Event(f"u{u}", f"i{i}", t) for u, i, t in zip(user.tolist(), item.tolist(), at.tolist(), strict=True)]
+        told = (Event(f"u{u}", f"i{i}", t) for u, i, t in zip(user, item, at.tolist(), strict=True))
         items = [Item(f"i{i}", {"": f"Thing {i}"}, tags=(f"world {i % WORLDS}",)) for i in range(int(item.max()) + 1)]
-        began = time.process_time()
-        service.store.replace(items, kept)
+        clock, began = time.perf_counter(), time.process_time()
+        service.store.replace(items, told)
         imported_s = time.process_time() - began
         began = time.process_time()
         service.fit()
         fitted_s = time.process_time() - began
+        whole_s = time.perf_counter() - clock
         people = np.unique(user)
         waits = []
         for number in np.random.default_rng(SEED).choice(people, min(LISTS, len(people)), replace=False).tolist():
@@ -94,6 +96,7 @@ def measured(events: int) -> dict[str, float]:
         "items": float(len(items)),
         "import_s": imported_s,
         "fit_s": fitted_s,
+        "whole_s": whole_s,
         "memory_mb": peak_mb() or 0.0,
         "p50_ms": float(np.percentile(waits, 50)),
         "p95_ms": float(np.percentile(waits, 95)),
@@ -121,16 +124,20 @@ def side_by_side(given: argparse.Namespace) -> list[dict[str, Any]]:
     return rows
 
 
-def _child(python: str, module: str, *arguments: str) -> dict[str, Any]:
-    """The figures that a process of its own prints, or none when it lacks a package."""
-    done = subprocess.run(
-        [python, "-m", module, *arguments],
-        check=False,
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parents[1],
-        env={**os.environ, "OMP_NUM_THREADS": "2"},
-    )
+def _child(python: str, module: str, *arguments: str, limit_s: float | None = None) -> dict[str, Any]:
+    """The figures that a process of its own prints, or none when it lacks a package or is not through in time."""
+    try:
+        done = subprocess.run(
+            [python, "-m", module, *arguments],
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd=Path(__file__).parents[1],
+            env={**os.environ, "OMP_NUM_THREADS": "2"},
+            timeout=limit_s,
+        )
+    except subprocess.TimeoutExpired:
+        return {}
     if done.returncode and "ModuleNotFoundError" in done.stderr:
         return {}
     if done.returncode:
@@ -138,18 +145,28 @@ def _child(python: str, module: str, *arguments: str) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def run(given: argparse.Namespace) -> Result:
-    beside = side_by_side(given)
+def sizes(given: argparse.Namespace) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
-    for events in (int(size) for size in given.events.split(",")):
-        rows.append(_child(sys.executable, "benchmarks.recommendation", str(events)))
-    small = [row["p95_ms"] for row in rows if row["events"] <= SMALL]
-    columns = ("events", "items", "import_s", "fit_s", "memory_mb", "p50_ms", "p95_ms")
+    for events in (int(size) for size in given.events.split(",") if size):
+        found = _child(sys.executable, "benchmarks.recommendation", str(events), limit_s=given.limit)
+        rows.append({"events": float(events), **found})
+    return rows
+
+
+def run(given: argparse.Namespace) -> Result:
+    return result(sizes(given), side_by_side(given), given.limit)
+
+
+def result(rows: list[dict[str, Any]], beside: list[dict[str, Any]], limit_s: float) -> Result:
+    slow = [f"{row['events']:,.0f}" for row in rows if "p95_ms" not in row]
+    small = [row["p95_ms"] for row in rows if row["events"] <= SMALL and "p95_ms" in row]
+    columns = ("events", "items", "import_s", "fit_s", "whole_s", "memory_mb", "p50_ms", "p95_ms")
     heads = (
         ("events", "行为"),
         ("items", "物品"),
         ("import, CPU s", "导入 CPU 秒"),
         ("fit, CPU s", "学习 CPU 秒"),
+        ("both, s", "合计秒"),
         ("memory, peak MB", "内存峰值 MB"),
         ("list p50 ms", "列表 p50 ms"),
         ("list p95 ms", "列表 p95 ms"),
@@ -160,7 +177,7 @@ def run(given: argparse.Namespace) -> Result:
         "recommendation",
         ("Recommendation: as a shop grows, and beside implicit", "个性化推荐：随规模增长，并与 implicit 对比"),
         [
-            Table(("Drawn logs, without item texts", "抽取生成的日志，不含物品文本"), heads, [[row[c] for c in columns] for row in rows]),
+            Table(("Drawn logs, without item texts", "抽取生成的日志，不含物品文本"), heads, [[row.get(c) for c in columns] for row in rows]),
             Table(
                 ("Beside implicit 0.7.3: 20 neighbors an item; two threads", "与 implicit 0.7.3 对比：每个物品 20 个近邻；两个线程"),
                 PEER_HEADS,
@@ -171,7 +188,7 @@ def run(given: argparse.Namespace) -> Result:
             Target(("p95 of a list with reasons, 100,000 events", "带理由的列表 p95，10 万条行为"), max(small, default=None), P95_MS, "ms"),
             Target(("item-item lists a CPU second, against implicit's", "item-item 每 CPU 秒列表数，对 implicit"), min(ratios, default=None), 1.0, at_least=True),
         ],
-        [],
+        [(f"Not through in {limit_s:.0f} s: {', '.join(slow)} events.", f"{limit_s:.0f} 秒内未完成：{'、'.join(slow)} 条行为。")] if slow else [],
         {"sizes": rows, "peers": beside},
     )  # fmt: skip
 

@@ -2,6 +2,8 @@
 
     classification   SEntFiN, a subset: head, frozen, lora, full on all-MiniLM-L6-v2, TF-IDF with SVM beside
     embedding        AFQMC pairs (Chinese customer questions): all-MiniLM-L6-v2 before and after
+    entities         order numbers, products, dates, amounts in requests to the sample shop, all-MiniLM-L6-v2
+    preferences      SmolLM2-135M on pairs of answers about the sample shop (DPO), and the same as thumbs (KTO)
     chat             SmolLM2-135M on conversations about the sample shop, before and after
     language         causal and LSTM from nothing on the project's own text, n-grams of bytes beside; bits per byte
 
@@ -138,7 +140,7 @@ def show(versions: Sequence[Version]) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
-    parser.add_argument("part", choices=("classification", "embedding", "chat", "language"))
+    parser.add_argument("part", choices=("classification", "embedding", "entities", "preferences", "chat", "language"))
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of public data")
     parser.add_argument("--only", help="these recipes, with commas between")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
@@ -155,6 +157,16 @@ def main() -> int:
         elif given.part == "embedding":
             files = embedding(given.data, into, given.test)
             made = [run(runtime, "embedding", f"afqmc-{kind}", files, minilm(), settings)]
+        elif given.part == "entities":
+            from benchmarks.training_entities import files as entities
+
+            made = [run(runtime, "entities", "shop-entities", entities(into), minilm(), settings)]
+        elif given.part == "preferences":
+            from benchmarks.training_preferences import SIZE as STEPS
+            from benchmarks.training_preferences import files as preferences
+
+            recipes = (given.only or "dpo,kto").split(",")
+            made = [run(runtime, r, f"shop-{r}", preferences(into, r), "", {**STEPS, **settings}) for r in recipes]
         elif given.part == "language":
             from benchmarks.training_texts import file as own_text
 

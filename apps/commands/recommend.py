@@ -41,6 +41,19 @@ def import_(
 ) -> None:
     of_items, of_events = _columns(column or ())
     with _opened(catalogue, json) as (service, out):
+        if items.is_dir() and interactions is None:
+            from apps.recommendation.folders import look
+
+            seen = look(items)
+            items, interactions = seen.items, seen.interactions
+            of_items, of_events = {**seen.item_columns, **of_items}, {**seen.event_columns, **of_events}
+            out.note(
+                message(
+                    "cli.recommend.import.found",
+                    out.language,
+                    files=", ".join(p.name for p in (items, interactions) if p),
+                )
+            )
         found = service.import_files(items, interactions, item_columns=of_items, event_columns=of_events)
         for name, findings in zip(("items", "events"), found, strict=True):
             if findings:

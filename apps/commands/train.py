@@ -27,8 +27,12 @@ RECIPES = (
     "frozen",
     "lora",
     "full",
+    "entities",
     "embedding",
+    "cross-encoder",
     "chat",
+    "dpo",
+    "kto",
     "causal",
     "masked",
     "lstm",
@@ -134,6 +138,61 @@ def gather_data(
         masked = sum(found.masked.values())
         told.say(told.t("train.gather.done", rows=len(found.rows), path=str(out), refused=found.without_consent, masked=masked))  # fmt: skip
         told.document({"source": source, "rows": len(found.rows), "file": str(out), "without_consent": found.without_consent, "masked": dict(found.masked)})  # fmt: skip
+
+
+@app.command("negatives", cls=Command, help="cli.train.negatives.about")
+def negatives(
+    data: Data,
+    out: Annotated[Path, typer.Option("--out", "-o", help="cli.train.gather.out", metavar="FILE")],
+    collection: Annotated[str, typer.Option("--collection", "-c", help="cli.option.collection")] = "",
+    count: Annotated[int, typer.Option("--count", min=1, max=64, help="cli.train.negatives.count")] = 8,
+    skip: Annotated[int, typer.Option("--skip", min=0, max=100, help="cli.train.negatives.skip")] = 0,
+    column: Columns = None,
+    json: Json = False,
+) -> None:
+    from apps.training_data import mined_from
+    from core.runtime import open_runtime
+
+    with open_runtime() as runtime:
+        told = out_of(runtime.settings, json)
+        if out.exists():
+            raise InputError(reason="file_exists", name=str(out))
+        pairs = _pairs(column, "--column")
+        found = asyncio.run(mined_from(runtime, data, collection, count=count, skip=skip, columns=pairs))
+        found.save(out)
+        wrong = sum(len(row["negatives"]) for row in found.rows)
+        told.say(told.t("train.negatives.done", rows=len(found.rows), negatives=wrong, path=str(out)))
+        told.document({"rows": len(found.rows), "negatives": wrong, "file": str(out)})
+
+
+@app.command("extract", cls=Command, help="cli.train.extract.about")
+def extract(
+    name: Name,
+    text: Annotated[str, typer.Argument(help="cli.train.extract.text", metavar="TEXT")],
+    version: Number = None,
+    json: Json = False,
+) -> None:
+    from dataclasses import asdict
+
+    from core.runtime import open_runtime
+    from core.training.entities import extracted
+    from core.training.store import Trained
+
+    if not text.strip():
+        raise InputError(reason="empty_question")
+    with open_runtime() as runtime:
+        out, store = out_of(runtime.settings, json), Trained(runtime.settings.home)
+        chosen = store.version(name, version if version is not None else store.serving(name))
+        found = asyncio.run(extracted(chosen, runtime.settings, text))
+    shown = table(out.t("train.explain.label"), out.t("train.extract.piece"), out.t("train.extract.probability"))
+    shown.columns[2].justify = "right"
+    for entity in found:
+        shown.add_row(plain(entity.label), plain(entity.text), f"{entity.probability:.0%}")
+    if found:
+        out.show(shown)
+    else:
+        out.say(out.t("train.extract.none"))
+    out.document({"model": chosen.served_as, "entities": [asdict(entity) for entity in found]})
 
 
 @app.command("correct", cls=Command, help="cli.train.correct.about")

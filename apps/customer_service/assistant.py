@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from apps.customer_service import replies
 from apps.customer_service.dialog import small_talk
@@ -20,7 +20,7 @@ from apps.customer_service.handover import Case, Cases, brief_of
 from apps.customer_service.hearing import Heard, anger_of, command_of, wants_person
 from apps.customer_service.intents import MODEL, Intents
 from apps.customer_service.policy import Policy, in_language
-from apps.customer_service.policy_file import read_policy
+from apps.customer_service.policy_versions import PolicyVersions
 from apps.customer_service.replies import Reply
 from apps.customer_service.shop.data import prepare
 from apps.customer_service.shop.tools import SHOP_TOOLS
@@ -29,6 +29,9 @@ from core.errors import TouchstoneError
 from core.runtime import Runtime
 from core.tools import ToolDefinition, Tools
 from core.types import Caller, Language
+
+if TYPE_CHECKING:
+    from core.training.heads import Head
 
 POLICY = Path(__file__).parent / "sample" / "policy.yaml"
 BRIEFED = 40  # messages that a hand-off looks back on
@@ -58,11 +61,24 @@ class Assistant:
         self._conversations = conversations
         self.is_sample = tools is None
         self._definitions = tuple(SHOP_TOOLS if tools is None else tools)
-        self.policy: Policy = read_policy(policy or POLICY, self._definitions)
+        self.policies = PolicyVersions(policy or POLICY, self._definitions)
         self._intents = Intents(runtime, intents or MODEL)
         self.clock = clock
         self._flow: Flow | None = None
         self._loaded: set[tuple[int, str]] = set()  # the sample shop is in this workspace for this tenant
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in use; see :class:`PolicyVersions`."""
+        return self.policies.current(self._runtime.workspace)
+
+    def head(self) -> Head:
+        """The head that tells the intents.
+
+        Raises:
+            MissingFile: it is not there.
+        """
+        return self._intents.head
 
     @property
     def flow(self) -> Flow:
@@ -72,6 +88,7 @@ class Assistant:
             if self._flow is not None:
                 self._flow.close()
             self._flow = Flow(self.policy, Tools(self._definitions, workspace), clock=lambda: self.clock())
+        self._flow.steps.policy = self.policy
         return self._flow
 
     @property
@@ -93,10 +110,12 @@ class Assistant:
         *,
         pressed: tuple[str, bool] | None = None,
         acts: bool = True,
+        on_heard: Callable[[Heard], None] = lambda heard: None,
     ) -> list[Reply]:
         """What comes of a message, a case opened where a person takes over. The last one is the reply to it.
 
         Args:
+            on_heard: told what was understood, before anything comes of it; not called for small talk.
             pressed: see :meth:`Flow.turn`.
             acts: see :meth:`Flow.turn`.
         """
@@ -110,6 +129,7 @@ class Assistant:
                     Reply("answer", question=text),
                 ]
         heard = await self.hear(text, language, known=bool(pressed))
+        on_heard(heard)
         return await asyncio.to_thread(self._turn, caller, conversation_id, heard, pressed, acts)
 
     async def hear(self, text: str, language: Language, *, known: bool = False) -> Heard:

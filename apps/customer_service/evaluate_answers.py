@@ -1,6 +1,6 @@
 """Answers beside retrieval alone and a plain LangChain chain on the same models, on a third-unanswerable question set.
 
-    python -m apps.customer_service.evaluate_answers --data FOLDER [--without-chain] [--publish FOLDER] [--misses]
+    python -m apps.customer_service.evaluate_answers --data FOLDER [--without-chain] [--kept FILE] [--publish FOLDER]
 
 ``FOLDER`` holds ``guidelines.json`` of ABCD (https://github.com/asappresearch/abcd), the guidelines of a retailer's
 support desk; the questions about it, ``sample/guidelines.jsonl``, are ours: 32 that it answers, 22 on its topics that
@@ -25,7 +25,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -135,9 +135,19 @@ async def retrieval(index: Index, asked: Sequence[Case]) -> list[Said]:
 
 
 async def langchain(
-    runtime: Runtime, texts: Mapping[str, str], asked: Sequence[Case], *, chat: str = "embedded:smollm2"
+    runtime: Runtime,
+    texts: Mapping[str, str],
+    asked: Sequence[Case],
+    *,
+    chat: str = "embedded:smollm2",
+    kept: Path | None = None,
 ) -> list[Said]:
-    """The chain of LangChain's tutorial, our embedded models behind its interfaces."""
+    """The chain of LangChain's tutorial, our embedded models behind its interfaces.
+
+    Args:
+        kept: where each answer is kept as it comes, so that a run that is stopped goes on after it; a small model
+            reads a question's four passages for some seconds.
+    """
     from langchain_core.documents import Document
     from langchain_core.output_parsers import StrOutputParser
     from langchain_core.prompts import PromptTemplate
@@ -153,15 +163,35 @@ async def langchain(
     await store.aadd_documents(splitter.split_documents(whole))
     model = ChatTouchstone(model=chat, chat=runtime.chat(chat), temperature=0.0, max_tokens=ANSWER_TOKENS)
     chain = PromptTemplate.from_template(PROMPT) | model | StrOutputParser()
-    found = []
+    state = checksum([Record(name, text) for name, text in (*sorted(texts.items()), (chat, PROMPT))])
+    known, found = _kept(kept, state), []
     for case in asked:
+        if case.question in known:
+            found.append(known[case.question])
+            continue
         near = await store.asimilarity_search_with_score(case.question, k=NEAREST)
         context = "\n\n".join(document.page_content for document, _ in near)
         text = await chain.ainvoke({"question": case.question, "context": context})
         declines = bool(_DECLINES.search(text))
         sources = () if declines else tuple(document.metadata["source"] for document, _ in near)
         found.append(Said(text, sources, declines, 0.0 if declines else float(near[0][1])))
+        if kept:
+            with kept.open("a", encoding="utf-8") as file:
+                line = {"state": state, "question": case.question, **asdict(found[-1])}
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
     return found
+
+
+def _kept(path: Path | None, state: str) -> dict[str, Said]:
+    """What the chain said before, by question, of the same documents, prompt and model (``state``)."""
+    if path is None or not path.is_file():
+        return {}
+    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    return {
+        row["question"]: Said(row["text"], tuple(row["sources"]), row["refused"], row["confidence"])
+        for row in rows
+        if row["state"] == state
+    }
 
 
 def evaluation(system: str, asked: Sequence[Case], said: Sequence[Said]) -> Evaluation:
@@ -187,9 +217,9 @@ def evaluation(system: str, asked: Sequence[Case], said: Sequence[Said]) -> Eval
 
 
 def measured(
-    data: Path, home: Path, *, chain: bool = True, asked: Sequence[Case] | None = None
+    data: Path, home: Path, *, chain: bool = True, asked: Sequence[Case] | None = None, kept: Path | None = None
 ) -> dict[str, list[Said]]:
-    """What each system says, in the workspace ``home``; ours last."""
+    """What each system says, in the workspace ``home``; ours last. ``kept``: see :func:`langchain`."""
     asked, texts = cases(QUESTIONS) if asked is None else asked, documents(data)
     files = home / "guidelines"
     for name, text in texts.items():
@@ -198,20 +228,26 @@ def measured(
     with Runtime(override(load_settings(), home=str(home))) as runtime:
         library = Library.of(runtime)
         try:
-            return asyncio.run(_all(runtime, library, files, texts, asked, chain))
+            return asyncio.run(_all(runtime, library, files, texts, asked, chain, kept))
         finally:
             library.close()
 
 
 async def _all(
-    runtime: Runtime, library: Library, files: Path, texts: Mapping[str, str], asked: Sequence[Case], chain: bool
+    runtime: Runtime,
+    library: Library,
+    files: Path,
+    texts: Mapping[str, str],
+    asked: Sequence[Case],
+    chain: bool,
+    kept: Path | None,
 ) -> dict[str, list[Said]]:
     index = library.collection("guidelines")
     await index.sync([files])
     await index.embed_pending()
     found = {"retrieval": await retrieval(index, asked)}
     if chain:
-        found["langchain"] = await langchain(runtime, texts, asked)
+        found["langchain"] = await langchain(runtime, texts, asked, kept=kept)
     found["touchstone"] = await touchstone(index, asked)
     return found
 
@@ -224,18 +260,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="the folder with guidelines.json")
     parser.add_argument("--without-chain", action="store_true", help="leave LangChain's chain out, which takes minutes")
+    parser.add_argument("--kept", type=Path, metavar="FILE", help="go on with the chain's answers that are kept here")
     parser.add_argument("--publish", type=Path, metavar="FOLDER", help="write the figures for docs/scoreboard.md")
     parser.add_argument("--misses", action="store_true", help="also list what touchstone got wrong")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args(arguments)
     asked = cases(QUESTIONS)
     with tempfile.TemporaryDirectory() as folder:
-        said = measured(given.data, Path(folder), chain=not given.without_chain, asked=asked)
+        said = measured(given.data, Path(folder), chain=not given.without_chain, asked=asked, kept=given.kept)
     made = [evaluation(system, asked, found) for system, found in said.items()]
     command = f"python -m apps.customer_service.evaluate_answers --data {given.data.name}"
     told = report(TITLE, made, command)
     if given.publish:
-        wanted = [scoreboard.Wanted(name, f"{TITLE}: {words}") for name, words in SHOWN.items()]
+        wanted = [
+            scoreboard.Wanted(
+                name,
+                f"{TITLE}: {words}",
+                {e.system: e.figures[name].value for e in made[:-1] if name in e.figures},
+            )
+            for name, words in SHOWN.items()
+        ]
         figures = scoreboard.published(made[-1].task, told, made[-1], wanted)
         sys.stdout.write(f"{scoreboard.save(given.publish, 'customer-service-guidelines-test', figures)}\n")
     if given.json:

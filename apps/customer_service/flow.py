@@ -84,13 +84,17 @@ class Flow:
             return self._made_up(self._config(conversation_id))
 
     def _made_up(self, config: RunnableConfig) -> list[Reply]:
-        if all(task.name != "act" for task in self.graph.get_state(config).tasks):  # begun, and perhaps done
+        kept = self.graph.get_state(config)
+        if all(task.name != "act" for task in kept.tasks):  # begun, and perhaps done
             return []
+        if (task := from_data(kept.values["talk"]).task) and task.intent not in self.steps.policy.intents:
+            return []  # the policy no longer knows the wish: the journal says whether it was done
         return [Reply(**self.graph.invoke(None, config, durability="sync")["reply"])]
 
     def talk(self, conversation_id: str) -> Talk:
         """Where the conversation stands."""
-        return from_data(self.graph.get_state(self._config(conversation_id)).values.get("talk"))
+        kept = from_data(self.graph.get_state(self._config(conversation_id)).values.get("talk"))
+        return kept.within(self.steps.policy.intents)
 
     def missed(self, conversation_id: str, missed: bool) -> bool:
         """Note whether the documents answered; says whether a person should take over."""

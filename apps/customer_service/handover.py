@@ -120,6 +120,15 @@ class Cases:
             ).fetchall()
         return [_case(row) for row in rows]
 
+    def between(self, caller: Caller, since: float, until: float) -> list[Case]:
+        """The cases of the tenant that were opened in a period, whatever became of them."""
+        with self._workspace.read() as db:
+            rows = db.execute(
+                "SELECT * FROM desk_cases WHERE tenant=? AND created_at>=? AND created_at<? ORDER BY created_at, id",
+                (caller.tenant, since, until),
+            ).fetchall()
+        return [_case(row) for row in rows]
+
     def take(self, caller: Caller, case_id: int) -> bool:
         """Take a waiting case; ``False`` when somebody else was quicker. One's own stays one's own."""
         with self._workspace.write() as db:

@@ -45,27 +45,28 @@ class Intents:
         Raises:
             MissingFile: the head is not there.
         """
-        folder = self._serving()
+        folder = serving(self._runtime.settings.home) if self._folder == MODEL else self._folder
         if self._head is None or folder != self._opened:
             from core.training.heads import load
 
             self._head, self._opened = load(folder), folder
         return self._head
 
-    def _serving(self) -> Path:
-        """One's own head comes first; a head of other files than the sample's is never replaced."""
-        from core.training.store import Trained
-
-        store = Trained(self._runtime.settings.home)
-        number = store.serving(INTENTS) if self._folder == MODEL else None
-        version = None if number is None else store.version(INTENTS, number)
-        return version.model if version is not None and version.run.recipe == "head" else self._folder
-
     async def predict(self, text: str) -> Prediction:
         """The intent of ``text``."""
         head = self.head
         (found,) = await head.predict([text], self._runtime.embedding(head.embedding))
         return found
+
+
+def serving(home: Path) -> Path:
+    """The folder of the sample's head in use: one's own comes first; a head of other files is never replaced."""
+    from core.training.store import Trained
+
+    store = Trained(home)
+    number = store.serving(INTENTS)
+    version = store.version(INTENTS, number) if number else None
+    return version.model if version is not None and version.run.recipe == "head" else MODEL
 
 
 def rows(name: str) -> list[Example]:

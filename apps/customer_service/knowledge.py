@@ -79,16 +79,17 @@ class Knowledge:
         caller: Caller,
         language: Language,
         sample: bool = True,
+        quotes: bool = False,
     ) -> AsyncGenerator[AnswerEvent | Queued | Switched, None]:
         """Answer ``question`` from all the caller may search. ``earlier`` are the questions before it, oldest first.
 
-        A model that cannot be opened is as one that is down: a notice says so and the sources are quoted.
+        With ``quotes`` no model writes. A model that cannot be opened is as one that is down: a notice says so and the sources are quoted.
         """
         if sample:
             await self._sample_ready()
         down: tuple[str, ...] = ()
         try:
-            chat = self._runtime.chat()
+            chat = None if quotes else self._runtime.chat()
         except TouchstoneError as error:
             log.warning("no generator: %s", error)
             chat, down = None, (GENERATOR_DOWN,)

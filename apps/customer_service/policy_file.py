@@ -37,20 +37,27 @@ def read_policy(path: Path, tools: Iterable[ToolDefinition]) -> Policy:
         InputError: the file cannot be read or is not YAML.
         InvalidSetting: something in it is not allowed; ``where`` is ``file:line``.
     """
-    import yaml
-
     try:
-        root = yaml.compose(path.read_text("utf-8"), Loader=yaml.SafeLoader)
+        text = path.read_text("utf-8")
     except OSError as error:
         raise InputError(reason="unreadable_file", name=str(path), detail=error.strerror or str(error)) from error
     except UnicodeDecodeError as error:
         raise InputError(reason="bad_yaml", where=path.name, detail=str(error)) from error
+    return parse_policy(text, path.name, tools)
+
+
+def parse_policy(text: str, file: str, tools: Iterable[ToolDefinition]) -> Policy:
+    """The policy that ``text`` says, of a file that mistakes call ``file``. Errors as in :func:`read_policy`."""
+    import yaml
+
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        where = f"{path.name}:{mark.line + 1}" if mark else path.name
+        where = f"{file}:{mark.line + 1}" if mark else file
         detail = getattr(error, "problem", None) or str(error)
         raise InputError(reason="bad_yaml", where=where, detail=detail) from error
-    return _Reader(path.name, {tool.name: tool for tool in tools}).policy(root)
+    return _Reader(file, {tool.name: tool for tool in tools}).policy(root)
 
 
 class _Reader:

@@ -8,21 +8,26 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import apps.i18n  # noqa: F401  (its import registers the catalogue)
 from apps.customer_service.assistant import Assistant
+from apps.customer_service.control import Control
 from apps.customer_service.desk import Desk
 from apps.customer_service.dialog import language_in, small_talk
 from apps.customer_service.events import Added, Begun, Carded, Event, joined
+from apps.customer_service.hearing import Heard
 from apps.customer_service.knowledge import Knowledge
+from apps.customer_service.manager import Manager
 from apps.customer_service.own import own_shop
 from apps.customer_service.pace import Bursts
+from apps.customer_service.turns import Noting, Turns
 from core.conversations import Conversations, Draft
 from core.errors import InputError, TouchstoneError
 from core.i18n import message
@@ -82,6 +87,16 @@ class CustomerService:
     @property
     def conversations(self) -> Conversations:
         return Conversations(self.runtime.workspace, APP)
+
+    @property
+    def manager(self) -> Manager:
+        """What the person sees who is answerable for the assistant."""
+        return Manager(self.assistant, self.runtime)
+
+    @property
+    def control(self) -> Control:
+        """What that person changes and tries out."""
+        return Control(self.assistant, self.knowledge, self.runtime)
 
     @property
     def desk(self) -> Desk:
@@ -166,9 +181,28 @@ class CustomerService:
             async for event in events:
                 yield event
 
-    def _add(self, caller: Caller, conversation_id: str, added: Sequence[Added]) -> None:
+    def _end(self, caller: Caller, draft: Draft, noting: Noting, added: Sequence[Added]) -> None:
+        """Note what became of a turn, and store what the assistant adds."""
+        noting.kept = True
+        Turns(self.runtime.workspace).note(caller, draft.conversation_id, draft.question_id, noting)
         for item in added:
-            self.conversations.say(caller, conversation_id, "assistant", item.text, card=item.card)
+            self.conversations.say(caller, draft.conversation_id, "assistant", item.text, card=item.card)
+
+    async def _broken(
+        self,
+        draft: Draft | None,
+        state: Literal["failed", "stopped"],
+        so_far: Answer,
+        caller: Caller,
+        noting: Noting,
+        error: TouchstoneError | None = None,
+    ) -> None:
+        """Keep an answer that broke off, unless it was whole before."""
+        if draft is None or noting.kept:
+            return
+        await _finish(draft, state, so_far, error)
+        noting.outcome = state
+        await asyncio.shield(asyncio.to_thread(self._end, caller, draft, noting, ()))
 
     def _silent(self, caller: Caller, conversation_id: str) -> bool:
         """Whether a person has the caller's conversation, or is about to."""
@@ -210,14 +244,19 @@ class CustomerService:
         card: Mapping[str, Any] | None = None
         added: list[Added] = []
         conversation_id = draft.conversation_id if draft else None
+        noting = Noting(time.monotonic())
         with trace(caller=caller, trace_id=trace_id):
-            answered = self._answered(question, earlier, caller, language, sample, conversation_id, pressed, repeated)
+            answered = self._answered(
+                question, earlier, caller, language, sample, noting, conversation_id, pressed, repeated
+            )
             bursts = Bursts(answered)
         try:
             if draft:
                 yield Begun(draft.conversation_id, draft.question_id, draft.message_id)
             async for burst in bursts.read():
                 new = [event for event in burst if isinstance(event, SentenceReady)]
+                if new or any(isinstance(event, AnswerDone) for event in burst):
+                    noting.spoke()
                 said += new
                 if draft and new:
                     so_far = partial(question, said)
@@ -233,16 +272,16 @@ class CustomerService:
                         event = AnswerDone(replace(event.answer, trace_id=trace_id))
                         await _finish(draft, "done", event.answer, notices=notices, card=card)
                         if draft:
-                            await asyncio.to_thread(self._add, caller, draft.conversation_id, added)
+                            await asyncio.to_thread(self._end, caller, draft, noting, added)
                     yield event
         except TouchstoneError as error:
-            await _finish(draft, "failed", partial(question, said), error)
+            await self._broken(draft, "failed", partial(question, said), caller, noting, error)
             raise
         except (asyncio.CancelledError, GeneratorExit):
-            await _finish(draft, "stopped", partial(question, said))
+            await self._broken(draft, "stopped", partial(question, said), caller, noting)
             raise
         except BaseException:
-            await _finish(draft, "failed", partial(question, said))
+            await self._broken(draft, "failed", partial(question, said), caller, noting)
             raise
         finally:
             await bursts.aclose()
@@ -254,6 +293,7 @@ class CustomerService:
         caller: Caller,
         language: Language | None,
         sample: bool,
+        noting: Noting,
         conversation_id: str | None = None,
         pressed: tuple[str, bool] | None = None,
         repeated: bool = False,
@@ -261,14 +301,20 @@ class CustomerService:
         sample = sample and self.assistant.is_sample
         asked_before = [turn.text for turn in earlier if turn.role == "user"]
         language = language or language_in(question, asked_before, self.runtime.settings.language)
+        noting.language = language
+
+        def heard(found: Heard) -> None:
+            noting.intent, noting.probability = found.intent, found.probability if found.intent else None
+
         if conversation_id is not None:
             acts = sample or not self.assistant.is_sample
             *made_up, reply = await self.assistant.respond(
-                caller, conversation_id, question, language, pressed=pressed, acts=acts
+                caller, conversation_id, question, language, pressed=pressed, acts=acts, on_heard=heard
             )
             for item in made_up:
                 yield Added(item.text, item.card)
             if reply.kind == "say":
+                noting.outcome = "handed_over" if reply.cause else "done" if reply.done else "said"
                 if reply.card:
                     yield Carded(reply.card)
                 yield AnswerDone(Answer(question, "frame", reply.text, language=language))
@@ -276,6 +322,7 @@ class CustomerService:
             question = reply.question or question
         if kind := small_talk(question):
             said = message(f"customer_service.small_talk.{kind}", language)
+            noting.outcome = "small_talk"
             if conversation_id is not None and (more := await self._after(caller, conversation_id, question, language)):
                 yield more
             yield AnswerDone(Answer(question, "frame", said, language=language))
@@ -284,6 +331,8 @@ class CustomerService:
             self.knowledge.answer(question, asked_before, caller=caller, language=language, sample=sample)
         ) as events:
             async for event in events:
+                if isinstance(event, AnswerDone):
+                    noting.outcome = "refused" if event.answer.mode == "refused" else "answered"
                 if isinstance(event, AnswerDone) and conversation_id is not None:
                     missed = None if repeated else event.answer.mode == "refused"  # the same question is no second miss
                     if more := await self._after(caller, conversation_id, question, language, missed=missed):

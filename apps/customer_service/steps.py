@@ -55,7 +55,7 @@ class Steps:
     # --- nodes --------------------------------------------------------------------------------
 
     def decide(self, state: State) -> State:
-        talk, heard = from_data(state.get("talk")), Heard(**state["turn"]["heard"])
+        talk, heard = from_data(state.get("talk")).within(self.policy.intents), Heard(**state["turn"]["heard"])
         was_angry, talk = talk.anger, replace(talk, anger=heard.anger)
         pressed = state["turn"]["pressed"]
         if heard.wants_person:
@@ -104,7 +104,7 @@ class Steps:
     def _of_its_value(self, heard: Heard) -> IntentRule | None:
         """What a message is about that names an order, say, and is no question: the likeliest wish that needs one."""
         for slot, intent in self.policy.bare.items():
-            value = self._find(slot, heard)
+            value = self.find(slot, heard)
             bare = not _BARE.sub("", heard.text.upper().replace(str(value), ""))
             if value is None or (not bare and _ASKS.search(heard.text)):
                 continue
@@ -120,7 +120,7 @@ class Steps:
     def _begin(self, talk: Talk, rule: IntentRule, heard: Heard) -> State:
         task = Task(rule.name, said=heard.text)
         for need in rule.needs:
-            value = self._find(need.slot, heard)
+            value = self.find(need.slot, heard)
             if value is None and need.slot == rule.identity and talk.is_proved(talk.known.get(need.slot), self.clock()):
                 value = talk.known[need.slot]
             if value is not None and not need.options:
@@ -224,9 +224,9 @@ class Steps:
                     return self._refused(talk, refused, heard)
                 except TouchstoneError as broken:
                     return self._broken(talk, broken)
-                value = self._find(need.slot, heard, asked=task.asked == need.argument, choices=choices)
+                value = self.find(need.slot, heard, asked=task.asked == need.argument, choices=choices)
                 if value is None and task.said:
-                    value = self._find(need.slot, replace(heard, text=task.said), choices=choices)
+                    value = self.find(need.slot, replace(heard, text=task.said), choices=choices)
                 if value is None and len(choices) == 1:
                     value = choices[0]["value"]
                 if value is not None:
@@ -318,7 +318,7 @@ class Steps:
         need = next((n for n in rule.needs if n.argument == talk.task.asked), None)
         if need is None or self.policy.slots[need.slot].kind == "text":
             return False
-        return self._find(need.slot, heard, asked=True, choices=_shown(talk)) is not None
+        return self.find(need.slot, heard, asked=True, choices=_shown(talk)) is not None
 
     def _updated(self, talk: Talk, rule: IntentRule, task: Task, heard: Heard, *, free: bool) -> tuple[Task, bool]:
         """The task with what the message says of its slots, and whether it says anything.
@@ -336,7 +336,7 @@ class Steps:
             if kind == "text" and asked and (not free or heard.command in ("no", "correct")):
                 asked = False
             shown = _shown(talk) if asked and need.options else ()
-            value = self._find(need.slot, heard, asked=asked, choices=shown)
+            value = self.find(need.slot, heard, asked=asked, choices=shown)
             if value is None or value == task.slots.get(need.argument):
                 continue
             said = True
@@ -400,7 +400,8 @@ class Steps:
         wanted = {argument.name for argument in tool.arguments}
         return self._turn(state).call(tool.name, {k: v for k, v in task.slots.items() if k in wanted}).value
 
-    def _find(self, slot: str, heard: Heard, *, asked: bool = False, choices: Any = ()) -> Value | None:
+    def find(self, slot: str, heard: Heard, *, asked: bool = False, choices: Any = ()) -> Value | None:
+        """What a message says of a slot of the policy."""
         return find(self.policy.slots[slot], heard.text, today=self._today(), asked=asked, choices=choices)
 
     def _turn(self, state: State, *, write: bool = False) -> Any:

@@ -5,7 +5,7 @@ Plain data, which LangGraph's checkpointer keeps as it is; the texts of the conv
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -54,6 +54,14 @@ class Talk:
 
     def is_proved(self, account: Value | None, now: float) -> bool:
         return account is not None and now - self.proved.get(str(account), -PROVED_S) < PROVED_S
+
+    def within(self, intents: Container[str]) -> Talk:
+        """Without what a policy that has changed since no longer knows."""
+        task = self.task if self.task and self.task.intent in intents else None
+        aside = tuple(waiting for waiting in self.aside if waiting.intent in intents)
+        offer = self.offer if self.offer and (not self.offer[0] or self.offer[0] in intents) else None
+        same = task is self.task and offer is self.offer and len(aside) == len(self.aside)
+        return self if same else replace(self, task=task, aside=aside, offer=offer)
 
     def put_aside(self) -> Talk:
         """The task in hand waits until the next one is done."""

@@ -22,7 +22,8 @@ from apps.financial_sentiment.items import Mood
 from core.errors import InputError
 
 SHIPPED = Path(__file__).parent / "data" / "alerts.yaml"
-WHENS = ("burst", "mood_below", "mood_above", "event")
+WHENS = ("burst", "mood_below", "mood_above", "change", "event")
+LONGEST_CHANGE_D = 30  # a replay begins early enough for as much
 SCOPES = ("company", "group")
 MOST_EVIDENCE = 5
 LONGEST_COOLDOWN_H = 720  # as far as a replay looks back for alerts that keep a rule silent
@@ -40,6 +41,7 @@ class Rule:
     level: float = 0.0
     weight: float = 2.0
     kinds: tuple[str, ...] = ()
+    days: float = 7.0
     cooldown_h: float = 24.0
     scope: str = "company"
     only: tuple[str, ...] = ()
@@ -81,6 +83,7 @@ def read(text: str, where: str = "alerts.yaml") -> list[Rule]:
 _ALLOWED: dict[str, tuple[Callable[[float], bool], str]] = {
     "p_below": (lambda p: 0 < p < 1, "0 … 1"),
     "level": (lambda mood: -1 <= mood <= 1, "-1 … 1"),
+    "days": (lambda days: 0.5 <= days <= LONGEST_CHANGE_D, f"0.5 … {LONGEST_CHANGE_D}"),
     "weight": (lambda weight: weight >= 0, "0 …"),
     "cooldown_h": (lambda hours: 0 <= hours <= LONGEST_COOLDOWN_H, f"0 … {LONGEST_COOLDOWN_H}"),
     "least": (lambda count: count >= 1, "1 …"),
@@ -105,6 +108,8 @@ def _rule(row: Any, where: str) -> Rule:
             raise InputError(reason="bad_value", name=name, value=value, allowed=allowed)
         numbers[name] = int(value) if name == "least" else float(value)
     listed = {name: tuple(str(value) for value in row.get(name, ())) for name in ("kinds", "only")}
+    if row["when"] == "change" and not numbers["level"]:
+        raise InputError(reason="bad_value", name="level", value=0, allowed="-1 … < 0, > 0 … 1")
     return Rule(**{**row, **numbers, **listed, "id": str(row["id"]).strip()})
 
 
@@ -206,6 +211,13 @@ def _alert(rule: Rule, subject: _Subject, mood: Mood, known: Sequence[Mood]) -> 
         recent = [m for m in known if m.seen_at > at - series.DAY]
         return said({"count": volume.count, "expected": volume.expected, "p": volume.p}, _weightiest(recent))
     found = subject.index(known, at)
+    if rule.when == "change":
+        moved = found.mood - subject.index(known, at - rule.days * series.DAY).mood
+        sign = 1 if rule.level > 0 else -1
+        if moved * sign < rule.level * sign or found.weight < rule.weight:
+            return None
+        recent = [m for m in known if m.moment > at - rule.days * series.DAY and m.mood * sign > 0]
+        return said({"change": moved, "level": rule.level, "days": rule.days}, _weightiest(recent))
     passed = found.mood <= rule.level if rule.when == "mood_below" else found.mood >= rule.level
     if not passed or found.weight < rule.weight:
         return None

@@ -1,4 +1,4 @@
-"""What a tenant chose instead of what ships: alert rules, quiet hours; and which alerts were handed over already."""
+"""What a tenant chose: alert rules, quiet hours, notes on licences of sources; and which alerts were handed over already."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from typing import Any
 
 from apps.financial_sentiment import alerts, notices
 from apps.financial_sentiment.alerts import Alert, Rule
+from apps.financial_sentiment.journal import key
 from apps.financial_sentiment.notices import Quiet
 from core.types import Caller
 from core.workspace import Workspace
+
+LICENCE_LIMIT = 200
 
 
 class Choices:
@@ -38,8 +41,23 @@ class Choices:
         told = self._get(caller, "quiet")
         return None if told is None else notices.read(told)
 
-    def save_quiet(self, caller: Caller, quiet: Quiet | None) -> None:
-        self._put(caller, "quiet", None if quiet is None else asdict(quiet))
+    def save_quiet(self, caller: Caller, quiet: Quiet | None) -> bool:
+        """Whether that changed anything."""
+        told = None if quiet is None else asdict(quiet)
+        if told == self._get(caller, "quiet"):
+            return False
+        self._put(caller, "quiet", told)
+        return True
+
+    def licences(self, caller: Caller) -> dict[str, str]:
+        """What was noted of sources' licences, by the name of the source."""
+        told = self._get(caller, "licences")
+        return dict(told or {})
+
+    def save_licence(self, caller: Caller, source: str, note: str) -> None:
+        """Note under which licence a source's items may be used; an empty note is forgotten."""
+        notes = {**self.licences(caller), source: " ".join(note.split())[:LICENCE_LIMIT]}
+        self._put(caller, "licences", {name: said for name, said in notes.items() if said} or None)
 
     def unsent(self, caller: Caller, channel: str, listed: Sequence[Alert]) -> list[Alert]:
         """Those of ``listed`` that were not handed over on ``channel``."""
@@ -48,13 +66,13 @@ class Choices:
                 "SELECT rule, subject, at FROM news_notices WHERE tenant = ? AND channel = ?", (caller.tenant, channel)
             ).fetchall()
         sent = {tuple(row) for row in rows}
-        return [alert for alert in listed if _key(alert) not in sent]
+        return [alert for alert in listed if key(alert) not in sent]
 
     def sent(self, caller: Caller, channel: str, listed: Sequence[Alert], at: float) -> None:
         with self.workspace.write() as db:
             db.executemany(
                 "INSERT OR IGNORE INTO news_notices VALUES (?, ?, ?, ?, ?, ?)",
-                [(caller.tenant, channel, *_key(alert), at) for alert in listed],
+                [(caller.tenant, channel, *key(alert), at) for alert in listed],
             )
 
     def _get(self, caller: Caller, name: str) -> Any:
@@ -73,7 +91,3 @@ class Choices:
                     "INSERT INTO news_choices VALUES (?, ?, ?) ON CONFLICT (tenant, name) DO UPDATE SET value = excluded.value",
                     (caller.tenant, name, json.dumps(value, ensure_ascii=False)),
                 )
-
-
-def _key(alert: Alert) -> tuple[str, str, float]:
-    return alert.rule, f"{alert.scope}:{alert.subject}", alert.at

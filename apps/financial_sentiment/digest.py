@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from html import escape
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from apps.financial_sentiment.alerts import Alert
@@ -39,6 +41,8 @@ def alert_text(alert: Alert, language: str) -> str:
         )
     if alert.when == "burst":
         told = {"count": told["count"], "expected": f"{told['expected']:.1f}"}
+    elif alert.when == "change":
+        told = {"change": f"{told['change']:+.2f}", "level": f"{told['level']:+.2f}", "days": f"{told['days']:g}"}
     else:
         told = {"mood": f"{told['mood']:+.2f}", "level": f"{told['level']:+.2f}"}
     return message(f"financial_sentiment.reason.{alert.when}", language, **told)
@@ -64,9 +68,11 @@ def subject_name(alert: Alert, dictionary: Dictionary, language: str) -> str:
     return company.name(language) if company else alert.subject
 
 
-def page(digest: Digest, names: dict[str, str], language: str) -> str:
+def page(
+    digest: Digest, names: Mapping[str, str], language: str, *, licences: Mapping[str, str] = MappingProxyType({})
+) -> str:
     """The whole brief as a page of HTML to keep or to print: every quote with its source, its time and, where there is one,
-    its address. Nothing of the news acts in it."""
+    its address and what was noted of the source's licence. Nothing of the news acts in it."""
     head = message("financial_sentiment.brief", language)
     lines = [f"<h1>{escape(head)}</h1><p class=at>{_when(digest.at)} UTC</p>"]
     for standing, reported in digest.standings:
@@ -80,6 +86,8 @@ def page(digest: Digest, names: dict[str, str], language: str) -> str:
             source = escape(f"{r.item.source}, {_when(r.item.published_at)}")
             if r.item.url.startswith(("https://", "http://")):
                 source = f'<a href="{escape(r.item.url)}" rel="noreferrer">{source}</a>'
+            if noted := licences.get(r.item.source):
+                source += f" · {escape(noted)}"
             quote = escape(r.evidence)
             lines.append(f"<li><q>{quote}</q> <small>{escape(label)} {r.mood.probability:.0%} · {source}</small></li>")
         lines.append("</ul>")
@@ -97,7 +105,9 @@ def _when(moment: float) -> str:
     return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M}"
 
 
-def plain(digest: Digest, names: dict[str, str], language: str) -> str:
+def plain(
+    digest: Digest, names: Mapping[str, str], language: str, *, licences: Mapping[str, str] = MappingProxyType({})
+) -> str:
     """The whole brief as plain text."""
     lines = [
         message("financial_sentiment.brief", language) + f" {datetime.fromtimestamp(digest.at, UTC):%Y-%m-%d %H:%M} UTC"
@@ -107,7 +117,9 @@ def plain(digest: Digest, names: dict[str, str], language: str) -> str:
             "financial_sentiment.brief_head", language, name=standing.company.name(language),
             mood=f"{standing.index.mood:+.2f}", change=f"{standing.change:+.2f}", count=standing.last[-1].count,
         ))  # fmt: skip
-        lines += [f"  - {r.evidence} ({r.item.source})" for r in reported]
+        for r in reported:
+            source = ", ".join(part for part in (r.item.source, licences.get(r.item.source)) if part)
+            lines.append(f"  - {r.evidence} ({source})")
     if digest.alerts:
         lines.append("")
         lines += [f"! {names.get(a.subject, a.subject)}: {alert_text(a, language)}" for a in digest.alerts]

@@ -84,7 +84,7 @@ def parse(text: str, where: str, dictionary: Dictionary) -> tuple[list[Group], l
         if column not in (reader.fieldnames or ()):
             allowed = ", ".join(reader.fieldnames or ())
             raise InputError(reason="data_column", where=where, value=column, allowed=allowed)
-    ids = _ids(dictionary)
+    ids = ids_of(dictionary)
     found: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     refused: list[Refused] = []
     for number, row in enumerate(reader, 2):
@@ -107,7 +107,7 @@ def _weight(said: str | None) -> float:
         raise InputError(reason="bad_value", name="weight", value=text, allowed="> 0") from None
 
 
-def _ids(dictionary: Dictionary) -> dict[str, str]:
+def ids_of(dictionary: Dictionary) -> dict[str, str]:
     """The company of every name and code; those of more than one company are left out."""
     found: dict[str, set[str]] = defaultdict(set)
     for company in dictionary.companies.values():

@@ -311,6 +311,14 @@ class Items:
         with self.workspace.read() as db:
             return db.execute("SELECT max(seen_at) FROM news_items WHERE tenant = ?", (caller.tenant,)).fetchone()[0]
 
+    def span(self, caller: Caller) -> tuple[float | None, float | None]:
+        """When the oldest and the newest item were seen."""
+        with self.workspace.read() as db:
+            row = db.execute(
+                "SELECT min(seen_at) AS first, max(seen_at) AS last FROM news_items WHERE tenant = ?", (caller.tenant,)
+            ).fetchone()
+        return row["first"], row["last"]
+
     def sources(self, caller: Caller) -> list[dict[str, Any]]:
         """Of each source: items, copies, undated, future-dated, replaced by newer versions, naming no company that is
         known, and when the last was seen."""

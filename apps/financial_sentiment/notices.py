@@ -1,4 +1,4 @@
-"""When alerts are handed over: at once, or, in quiet hours, together when these end.
+"""When alerts are handed over: at once, or, in quiet hours and while a market is closed, together when these end.
 
 Which alerts there are never depends on quiet hours, only when somebody is told. A notice of a time follows from the
 alerts up to then and from nothing later.
@@ -14,25 +14,41 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from apps.financial_sentiment import market
 from apps.financial_sentiment.alerts import Alert
 from core.errors import InputError
 
+LONGEST_S = 30 * 86_400.0  # no exchange is closed for longer
 _CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 
 
 @dataclass(frozen=True, slots=True)
 class Quiet:
-    """Every day from ``begin`` to ``end`` by the clock of ``zone``; may run over midnight.
+    """Every day from ``begin`` to ``end`` by the clock of ``zone``; may run over midnight. With a ``market`` also as
+    long as that exchange is closed; then ``begin`` and ``end`` may both be empty.
 
     Raises:
-        InputError: (``bad_value``) not a time of day, no such zone, or begin and end are the same.
+        InputError: (``bad_value``) not a time of day, no such zone or exchange, or begin and end are the same.
+        MissingPackage: a market is given and exchange_calendars is not installed.
     """
 
     begin: str = "22:00"
     end: str = "07:00"
     zone: str = "Asia/Shanghai"
+    market: str = ""
 
     def __post_init__(self) -> None:
+        if self.market:
+            market.sessions(self.market)
+        if self.begin or self.end or not self.market:
+            self._check_clock()
+        if self.market and self.begin:
+            latest = market.sessions(self.market)[0][-60]
+            if (self.until(latest) or latest) - latest > LONGEST_S:
+                allowed = f"not all of {self.market}'s hours"
+                raise InputError(reason="bad_value", name="quiet", value=f"{self.begin} – {self.end}", allowed=allowed)
+
+    def _check_clock(self) -> None:
         for name in ("begin", "end"):
             if not _CLOCK.fullmatch(getattr(self, name)):
                 raise InputError(reason="bad_value", name=name, value=getattr(self, name), allowed="00:00 … 23:59")
@@ -50,6 +66,17 @@ class Quiet:
         >>> Quiet("22:00", "07:00", "UTC").until(23 * 3600.0) / 3600
         31.0
         """
+        end = moment
+        while (later := self._clock_until(end) or self._market_until(end)) is not None and later > end:
+            end = later  # a market may open within the hours, and hours may end before it opens
+        return end if end > moment else later
+
+    def _market_until(self, moment: float) -> float | None:
+        return market.opens(self.market, moment) if self.market else None
+
+    def _clock_until(self, moment: float) -> float | None:
+        if not self.begin:
+            return None
         zone = ZoneInfo(self.zone)
         local = datetime.fromtimestamp(moment, zone)
         clock = f"{local:%H:%M}"

@@ -6,16 +6,18 @@ people look where something seems wrong. It is told as that.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from apps.financial_sentiment import zh_rows
 from apps.financial_sentiment.items import Mood, Stored
 from apps.financial_sentiment.series import DAY
 from core.types import LOCAL, Caller
 
 if TYPE_CHECKING:
     from apps.financial_sentiment.service import Desk
+    from core.evaluation.results import Evaluation
 
 BINS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9)  # where the bins of probability begin
 BACK_S = 14 * DAY
@@ -64,16 +66,41 @@ def checked(desk: Desk, caller: Caller = LOCAL, *, at: float) -> list[Checked]:
     ]
 
 
-def bins(listed: Sequence[Checked]) -> list[Bin]:
-    """How sure the head was against how often it was right; a bin without judgments is left out."""
+def bins(listed: Iterable[tuple[float, bool]]) -> list[Bin]:
+    """How sure the head was against how often it was right; a bin without judgments is left out.
+
+    >>> [(b.low, b.count, b.right) for b in bins([(0.55, True), (0.95, True), (0.99, False)])]
+    [(0.5, 1, 1.0), (0.9, 2, 0.5)]
+    """
+    known = list(listed)
     ends = [*BINS[1:], 1.01]
     found = []
     for low, high in zip(BINS, ends, strict=True):
-        inside = [c for c in listed if low <= c.mood.probability < high]
+        inside = [(sure, right) for sure, right in known if low <= sure < high]
         if inside:
-            sure = sum(c.mood.probability for c in inside) / len(inside)
-            found.append(Bin(low, len(inside), sure, sum(c.right for c in inside) / len(inside)))
+            mean = sum(sure for sure, _ in inside) / len(inside)
+            found.append(Bin(low, len(inside), mean, sum(right for _, right in inside) / len(inside)))
     return found
+
+
+def measured(desk: Desk) -> tuple[Evaluation, list[Bin]]:
+    """The head in use on the frozen Chinese test set of this project, which no head was trained on or chosen by."""
+    import numpy as np
+
+    from apps.financial_sentiment.evaluate import Output, evaluation
+    from apps.financial_sentiment.vectors import Vectors, embedded
+    from core.providers.sync import run
+
+    rows, head = zh_rows.test_rows(), desk.head()
+    vectors = np.empty((len(rows), 0), np.float32)
+    if head.embedding:
+        store = Vectors(desk.runtime.workspace)
+        vectors = run(embedded([row.masked.spoken for row in rows], desk.runtime.embedding(), store=store))
+    judged = head.judge([row.masked for row in rows], vectors)
+    made = evaluation(
+        "zh", str(head.about.get("version", "")), rows, [Output(j.label, j.probability) for j in judged], "test"
+    )
+    return made, bins((j.probability, j.label == row.label) for j, row in zip(judged, rows, strict=True))
 
 
 def waiting(desk: Desk, caller: Caller = LOCAL, *, at: float, limit: int = 8) -> list[Waiting]:

@@ -19,16 +19,19 @@ from pathlib import Path
 
 import apps.i18n  # noqa: F401  (its import registers the catalogue)
 from apps.financial_sentiment import alerts as rules
-from apps.financial_sentiment import analysis, companies, groups, own, series, sources
+from apps.financial_sentiment import analysis, companies, groups, own, prices, series, sources
 from apps.financial_sentiment.alerts import Alert, Rule
 from apps.financial_sentiment.analysis import Analyzer, Opinion
+from apps.financial_sentiment.archives import home
 from apps.financial_sentiment.choices import Choices
 from apps.financial_sentiment.companies import Company, Dictionary
 from apps.financial_sentiment.groups import Group, Portfolios
 from apps.financial_sentiment.head import Head
 from apps.financial_sentiment.items import TEXT_LIMIT, Added, Items, Mood, NewsItem, Stored
-from apps.financial_sentiment.notices import Notice, Quiet, notices
+from apps.financial_sentiment.journal import Action, Journal
+from apps.financial_sentiment.notices import LONGEST_S, Notice, Quiet, notices
 from apps.financial_sentiment.own import Trained
+from apps.financial_sentiment.prices import PriceColumns, Prices
 from apps.financial_sentiment.public import LABELS
 from apps.financial_sentiment.series import DAY, Day
 from apps.financial_sentiment.sources import COLUMNS, Columns, Reading, Refused
@@ -85,6 +88,8 @@ class Desk:
         self.items = Items(runtime.workspace, self._named)
         self.choices = Choices(runtime.workspace)
         self.troubles = Troubles(runtime.workspace)
+        self.journal = Journal(runtime.workspace)
+        self.prices = Prices(runtime.workspace)
         self._portfolios = Portfolios(runtime.workspace)
         self._given = head
         self.heads = runtime.workspace.folder / "heads" / "sentiment"
@@ -103,6 +108,7 @@ class Desk:
 
     def dictionary(self, caller: Caller = LOCAL) -> Dictionary:
         """The shipped companies, those of the sample once it is loaded, and the tenant's own."""
+        caller = home(caller)
         if caller.tenant not in self._dictionaries:
             with self.runtime.workspace.read() as db:
                 rows = db.execute("SELECT id, row FROM news_companies WHERE tenant = ?", (caller.tenant,)).fetchall()
@@ -142,7 +148,7 @@ class Desk:
     def groups(self, caller: Caller = LOCAL) -> list[Group]:
         """The tenant's portfolios by name, then the sectors of the dictionary."""
         dictionary = self.dictionary(caller)
-        return [*self._portfolios.all(caller, dictionary), *groups.sectors(dictionary)]
+        return [*self._portfolios.all(home(caller), dictionary), *groups.sectors(dictionary)]
 
     def group(self, id_: str, caller: Caller = LOCAL) -> Group:
         """
@@ -261,9 +267,10 @@ class Desk:
             self.load_sample(caller, now=time.time())
 
     def load_sample(self, caller: Caller = LOCAL, *, now: float) -> Added:
-        from apps.financial_sentiment.sample import sample_items
+        from apps.financial_sentiment.sample import sample_items, sample_prices
 
         self.add_companies(companies.read(SAMPLE / "companies.csv"), caller)
+        self.prices.save(caller, sample_prices(now), now)
         return self.add(sample_items(now), caller)
 
     # --- what is known at a time --------------------------------------------------------------
@@ -324,6 +331,22 @@ class Desk:
         items = self.items.get(caller, [m.item_id for m in moods])
         return [Reported(items[m.item_id], m, tuple(self.items.copies(caller, m.item_id, at))) for m in moods]
 
+    def add_prices(
+        self, text: str, where: str, caller: Caller = LOCAL, *, columns: PriceColumns | None = None, company: str = ""
+    ) -> tuple[int, list[Refused]]:
+        """Keep the closing prices of a CSV text: how many, and the rows that were refused.
+
+        Args:
+            columns: by default what the names of the columns say.
+            company: the company that the file is about, when no column says so.
+
+        Raises:
+            InputError: (``data_column``) a column is missing.
+        """
+        chosen = columns or prices.guessed(prices.columns(text))
+        listed, refused = prices.parse(text, where, self.dictionary(caller), chosen, company=company)
+        return self.prices.save(caller, listed, time.time()), refused
+
     def feed(
         self,
         caller: Caller = LOCAL,
@@ -362,22 +385,25 @@ class Desk:
         at: float | None = None,
         since: float | None = None,
         using: Sequence[Rule] | None = None,
+        company: str | None = None,
     ) -> list[Alert]:
         """The alerts of the last thirty days by the tenant's rules, newest first.
 
         Args:
             using: other rules, to see how often they would have fired.
+            company: only those about this one.
         """
         at = time.time() if at is None else at
         since = at - ALERT_DAYS * DAY if since is None else since
         begin = since - (series.BASELINE_DAYS + ALERT_DAYS) * DAY
-        moods = self.items.moods(caller, at, since=begin, history=True)
-        chosen = self.choices.rules(caller) if using is None else using
-        return rules.replay(moods, chosen, since=since, until=at, groups=self.groups(caller))[::-1]
+        moods = self.items.moods(caller, at, since=begin, history=True, company=company)
+        chosen = self.rules(caller) if using is None else using
+        found = rules.replay(moods, chosen, since=since, until=at, groups=self.groups(caller))[::-1]
+        return [a for a in found if a.scope == "company"] if company else found
 
     def rules(self, caller: Caller = LOCAL) -> list[Rule]:
         """The tenant's alert rules; until it has some, those that ship."""
-        return self.choices.rules(caller)
+        return self.choices.rules(home(caller))
 
     def save_rules(self, listed: Sequence[Rule] | None, caller: Caller = LOCAL) -> None:
         """Use these rules, ``None`` for those that ship. The past is told by them, too: alerts are always a replay.
@@ -385,7 +411,13 @@ class Desk:
         Raises:
             InputError: a value that is not allowed, or an id that comes twice.
         """
+        before = {rule.id: rule for rule in self.rules(caller)}
         self.choices.save_rules(caller, listed)
+        after = {rule.id: rule for rule in self.rules(caller)}
+        changed = [id_ for id_ in dict.fromkeys((*before, *after)) if before.get(id_) != after.get(id_)]
+        if changed:
+            action: Action = "rules_shipped" if listed is None else "rules"
+            self.journal.note(caller, action, time.time(), ", ".join(changed))
 
     def preview(
         self, rule: Rule, caller: Caller = LOCAL, *, at: float | None = None, days: int = 60
@@ -405,10 +437,20 @@ class Desk:
     def notices(
         self, caller: Caller = LOCAL, *, at: float | None = None, since: float | None = None
     ) -> tuple[list[Notice], list[Alert]]:
-        """When the alerts since ``since`` (by default a day before) are handed over, and those that quiet hours hold."""
+        """When the alerts since ``since`` are handed over, and those that quiet hours hold; without those that are muted.
+
+        Args:
+            since: by default a day before, or as long as the market of the quiet hours may be closed.
+        """
         at = time.time() if at is None else at
-        listed = self.alerts(caller, at=at, since=at - DAY if since is None else since)
+        since = at - self._longest(caller, DAY) if since is None else since
+        standing = self.journal.standing(caller, at)
+        listed = [a for a in self.alerts(caller, at=at, since=since) if standing.state(a) != "muted"]
         return notices(listed, self.choices.quiet(caller), at)
+
+    def _longest(self, caller: Caller, otherwise: float) -> float:
+        quiet = self.choices.quiet(caller)
+        return LONGEST_S if quiet and quiet.market else otherwise
 
     def hand_over(
         self, to: Callable[[Notice], None], caller: Caller = LOCAL, *, channel: str, at: float | None = None
@@ -418,9 +460,11 @@ class Desk:
         A notice is kept as handed over after ``to`` returned, so one during which the process dies comes again.
         """
         at = time.time() if at is None else at
-        due, _ = self.notices(caller, at=at, since=at - 2 * DAY)
+        due, _ = self.notices(caller, at=at, since=at - self._longest(caller, 2 * DAY))
         count = 0
         for notice in due:
+            if notice.at < at - 2 * DAY:
+                continue
             if new := tuple(self.choices.unsent(caller, channel, notice.alerts)):
                 to(replace(notice, alerts=new))
                 self.choices.sent(caller, channel, new, at)
@@ -432,7 +476,10 @@ class Desk:
         return self.choices.quiet(caller)
 
     def save_quiet(self, hours: Quiet | None, caller: Caller = LOCAL) -> None:
-        self.choices.save_quiet(caller, hours)
+        if not self.choices.save_quiet(caller, hours):
+            return
+        told = f"{hours.begin} – {hours.end} {hours.zone} {hours.market}" if hours else ""
+        self.journal.note(caller, "quiet" if hours else "quiet_off", time.time(), told)
 
     def digest(self, caller: Caller = LOCAL, *, at: float | None = None, most: int = 6, quotes: int = 3) -> Digest:
         """The brief of the 24 hours up to ``at``: companies that were named, the biggest moves first."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from apps.recommendation import preferences
 from apps.recommendation.data import Item
-from apps.recommendation.diversity import Likeness, arranged
+from apps.recommendation.diversity import Likeness, Standing, arranged
 from apps.recommendation.finding import Words
 from apps.recommendation.fusion import Fused
 from apps.recommendation.generators import DAY_S, History
@@ -35,12 +35,12 @@ class Catalogue:
     titles: preferences.Titles
     source: tuple[Path, int, str]  # see Recommender._source
     counts: Array
-    fame: Array
     shows: Mapping[str, Array]  # concept → which items show it
     tags: Counter[str]  # in how many items
     stock: Array  # bool
     age: Array
     kind: Array  # of str
+    standing: Standing
     likeness: Likeness
     tastes: dict[str, list[str]] = field(default_factory=dict)  # tags that stand out, by person, as they are asked for
     shown: dict[tuple[Any, ...], Any] = field(default_factory=dict)  # see Recommender.shown
@@ -57,7 +57,9 @@ class Catalogue:
         rows = []
         for kind in dict.fromkeys(item.kind for item in self.items):
             allowed = np.flatnonzero((self.kind == kind) & self.stock)
-            order = arranged(self.fame, allowed, self.likeness, count=STARTERS, diversity=0.5, pool=4 * STARTERS)
+            order = arranged(
+                self.standing.fame, allowed, self.likeness, count=STARTERS, diversity=0.5, pool=4 * STARTERS
+            )
             rows.append([self.items[number] for number in order.tolist()])
         return [row[i] for i in range(STARTERS) for row in rows if i < len(row)]
 

@@ -1,4 +1,4 @@
-"""Catalogues and interactions from files: CSV, JSON Lines, Parquet and RecBole's ``.inter`` and ``.item``.
+"""Catalogues and interactions from files (:mod:`apps.recommendation.tables`).
 
 Columns are known by their names in MovieLens, RecBole and Amazon files; other names are given as a mapping. What is
 wrong with a file is counted and reported (:class:`Findings`); what makes it unusable is a typed error.
@@ -6,21 +6,17 @@ wrong with a file is counted and reported (:class:`Findings`); what makes it unu
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from core.errors import InputError, MissingFile
-
-if TYPE_CHECKING:
-    import pandas as pd
+from apps.recommendation import tables
+from core.errors import InputError
 
 SAMPLE = "sample"  # the name of the catalogue that comes with the install
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet", ".inter", ".item")
 EVENT_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "user": ("user", "user_id", "userId", "reviewerID", "uid"),
     "item": ("item_id_list", "item", "item_id", "movieId", "parent_asin", "asin", "iid"),
@@ -41,12 +37,10 @@ ITEM_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "age": ("age", "min_age"),
     "stock": ("stock", "in_stock"),
 }
-AMAZON = ("user", "item", "value", "at")  # the columns of its files that have no head
 _TAG_MARKS = re.compile(r"[|;]")
 _YEAR = re.compile(r"\((\d{4})(?:[-–]\d{0,4})?\)\s*$")
 _LARGEST = 1e6  # a rating or weight beyond it, either way, is a slip that would drown all others
 _SHOWN = 5  # examples of what is wrong
-_MILLISECONDS = 1e11  # a time above this is no time in seconds before the year 5138
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +107,9 @@ def read_items(path: Path, columns: Mapping[str, str] | None = None) -> tuple[li
     Raises:
         MissingFile, InputError: no such file; unreadable, without rows, or without a needed column.
     """
-    table = _table(path)
-    names = _named(table, ITEM_COLUMNS, columns or {}, path)
-    _demand(names, [("id",), ("title", "title_zh", "title_en")], table, path)
+    table = tables.read(path)
+    names = tables.named(table, ITEM_COLUMNS, columns or {}, path)
+    tables.demand(names, [("id",), ("title", "title_zh", "title_en")], table, path)
     items: dict[str, Item] = {}
     duplicates = incomplete = 0
     examples: list[str] = []
@@ -155,15 +149,15 @@ def read_events(
     import numpy as np
     import pandas as pd
 
-    table = _table(path)
-    names = _named(table, EVENT_COLUMNS, columns or {}, path)
-    _demand(names, [("user",), ("item",)], table, path)
+    table = tables.read(path)
+    names = tables.named(table, EVENT_COLUMNS, columns or {}, path)
+    tables.demand(names, [("user",), ("item",)], table, path)
     if names["item"] == "item_id_list":
-        table = _exploded(table)
+        table = tables.exploded(table)
     table = table[list(names.values())].rename(columns={v: k for k, v in names.items()})
     rows = len(table)
     undated = "at" not in table
-    table["at"] = table.groupby("user").cumcount().astype(float) if undated else _seconds(table["at"])
+    table["at"] = table.groupby("user").cumcount().astype(float) if undated else tables.seconds(table["at"])
     table["value"] = pd.to_numeric(table["value"], errors="coerce") if "value" in table else 1.0
     sound = (
         table["user"].notna() & table["item"].notna() & np.isfinite(table["at"]) & (table["value"].abs() <= _LARGEST)
@@ -197,81 +191,7 @@ def with_years(items: Sequence[Item]) -> list[Item]:
     return found
 
 
-# --- tables ---------------------------------------------------------------------------------------
-
-
-def _table(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    if not path.is_file():
-        raise MissingFile(path=str(path), needed_for="recommend import")
-    suffix = path.suffix.lower()
-    try:
-        match suffix:
-            case ".parquet":
-                table = pd.read_parquet(path)
-            case ".jsonl":
-                lines = path.read_text("utf-8").splitlines()
-                table = pd.DataFrame.from_records([json.loads(line) for line in lines if line.strip()])
-            case ".csv" | ".tsv" | ".inter" | ".item":
-                table = pd.read_csv(path, sep="," if suffix == ".csv" else "\t", dtype=str, keep_default_na=False)
-                table = table.replace("", None)
-            case _:
-                raise InputError(reason="binary_file", name=path.name, allowed=", ".join(SUFFIXES))
-    except (ValueError, OSError) as error:  # those of json, pandas and pyarrow are ValueErrors
-        raise InputError(reason="unreadable_file", name=path.name, detail=str(error)[:200]) from error
-    if suffix in (".inter", ".item"):
-        table.columns = [str(name).partition(":")[0] for name in table.columns]  # user_id:token
-    elif suffix == ".csv" and len(table.columns) == len(AMAZON) and _is_number(table.columns[-1]):
-        first = pd.DataFrame([list(table.columns)], columns=list(AMAZON))
-        table = pd.concat([first, table.set_axis(list(AMAZON), axis=1)], ignore_index=True)
-    if table.empty:
-        raise InputError(reason="no_rows", name=path.name)
-    return table
-
-
-def _named(
-    table: pd.DataFrame, known: Mapping[str, tuple[str, ...]], given: Mapping[str, str], path: Path
-) -> dict[str, str]:
-    """Our names → columns of ``table``."""
-    for ours, theirs in given.items():
-        if ours not in known:
-            raise InputError(reason="bad_value", name="column", value=ours, allowed=", ".join(known))
-        if theirs not in table.columns:
-            _missing([theirs], table, path)
-    found = {ours: next((n for n in names if n in table.columns), "") for ours, names in known.items()}
-    return {**{ours: name for ours, name in found.items() if name}, **given}
-
-
-def _demand(names: Mapping[str, str], needed: list[tuple[str, ...]], table: pd.DataFrame, path: Path) -> None:
-    if absent := [" / ".join(group) for group in needed if not any(name in names for name in group)]:
-        _missing(absent, table, path)
-
-
-def _missing(absent: list[str], table: pd.DataFrame, path: Path) -> None:
-    there = ", ".join(str(name) for name in table.columns)
-    raise InputError(reason="columns_missing", name=path.name, missing=", ".join(absent), columns=there)
-
-
-def _exploded(table: pd.DataFrame) -> pd.DataFrame:
-    """RecBole's sequential files: a row is a user with all their items, oldest first, and the one that came next."""
-    listed = table["item_id_list"].str.split()
-    if "item_id" in table:
-        listed = listed + table["item_id"].map(lambda item: [item])
-    return table.assign(item_id_list=listed).explode("item_id_list", ignore_index=True)
-
-
-def _seconds(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Times as seconds since the epoch: numbers of seconds or milliseconds, or dates."""
-    import numpy as np
-    import pandas as pd
-
-    numbers = pd.to_numeric(column, errors="coerce").astype(float)
-    if numbers.notna().any():
-        return numbers.where(numbers < _MILLISECONDS, numbers / 1000)
-    dates = pd.to_datetime(column, errors="coerce", utc=True, format="mixed")
-    seconds = (dates - pd.Timestamp(0, tz="UTC")).dt.total_seconds()
-    return seconds.where(dates.notna(), np.nan)
+# --- rows ---------------------------------------------------------------------------------------
 
 
 def _item(row: Mapping[str, Any]) -> Item | None:
@@ -310,10 +230,3 @@ def _whole(value: Any) -> int | None:
 
 def _present(value: Any) -> bool:
     return value is not None and value != "" and not (isinstance(value, float) and value != value)
-
-
-def _is_number(text: Any) -> bool:
-    try:
-        return float(text) > 0
-    except ValueError:
-        return False

@@ -1,12 +1,14 @@
 """The list that is shown: not ten times the same, and with room for what nobody has tried.
 
-Maximal marginal relevance over the best candidates (Carbonell and Goldstein 1998,
-https://doi.org/10.1145/290941.291025): the next item is the one whose score, less its likeness to those chosen
-already, is greatest. Likeness is by text and by tags, and it is the mean over the chosen ones: their nearest alone
-forbids a second item of any kind, and costs more hits for less difference (docs/decisions/0019). Those chosen are then
-listed by their scores: a list is as diverse in any order, and the best belong first (docs/decisions/0023). The more diversity is
-asked for, the less it helps an item to be well known, so that a list reaches further into the catalogue. Exploration
-adds noise drawn with a seed, so that a list stays the same until it is asked anew.
+The best candidates become chances of being what comes next: a softmax of their scores, whose sharpness was learnt on
+validation. The list is then the set whose expected gain (chances discounted by place, as NDCG is), less its mean
+likeness, is greatest: from the best by score, the exchange that helps most is made until none does. So a place where
+the chance is high is given up for much difference only, and one at the end for little; by mean likeness, a second item
+of a kind is not forbidden (docs/decisions/0019). Items that are well known, or stand in many lists already, count a
+little less, so that lists together reach further into the catalogue. All of it is weighed by the diversity that is
+asked for; at 0 the scores alone decide (docs/decisions/0029).
+
+Exploration adds noise drawn with a seed, so that a list stays the same until it is asked anew.
 """
 
 from __future__ import annotations
@@ -17,12 +19,28 @@ from typing import Any
 
 import numpy as np
 
-from apps.recommendation.log import Array, dots
+from apps.recommendation.log import Array, product
 
-DEFAULT = 0.5  # of the slider from 0 to 1, chosen on validation: docs/decisions/0027
-POOL = 100  # best candidates the list is chosen from
+DEFAULT = 0.5  # of the slider from 0 to 1, chosen on validation as all that follows: docs/decisions/0029
+POOL, RANKED = 60, 400  # best candidates the list is chosen from, and those that share the chances
+SHARP = 2.3  # of the softmax, for a deviation of the score
+SPREAD = 4.5  # at most so far apart are the first and the last of POOL, however heavy the tail of their scores
 TEXT = 0.3  # of likeness; tags are the rest
-_LIKENESS, _FAME = 7.2, 0.48  # deviations of the score that full likeness, and a deviation of fame, cost at diversity 1
+# At diversity 1: what full likeness, and an item that stands in no list, count in expected gain; what a deviation of
+# fame costs in deviations of the score.
+LIKENESS, SELDOM, FAME = 0.4, 0.0076, 0.154
+ENOUGH = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How well known items are (:func:`fame`), and how seldom they stand in lists: 1 never, 1/2 as often as an equal share.
+
+    Shape: ``(items,)`` each.
+    """
+
+    fame: Array
+    seldom: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +75,13 @@ class Likeness:
             None if self.vectors is None else self.vectors[items], None if self.tags is None else self.tags[items]
         )
 
-    def to(self, item: int) -> Array:
-        """Of each item to one of them. Shape: ``(items,)``."""
-        near = None if self.vectors is None else dots(self.vectors, self.vectors[item])
+    def matrix(self) -> Array:
+        """Of each item to each; 1 on the diagonal where there is anything to compare. Shape: ``(items, items)``."""
+        near = None if self.vectors is None else product(self.vectors, np.ascontiguousarray(self.vectors.T))
         if self.tags is None:
-            return near if near is not None else np.zeros(0)
-        sizes, mine = np.diff(self.tags.indptr), np.zeros(self.tags.shape[1], np.float32)
-        mine[self.tags.indices[self.tags.indptr[item] : self.tags.indptr[item + 1]]] = 1
-        shared = self.tags @ mine
-        jaccard = shared / np.maximum(sizes + sizes[item] - shared, 1)
+            return near if near is not None else np.zeros((0, 0))
+        sizes, shared = np.diff(self.tags.indptr), (self.tags @ self.tags.T).toarray()
+        jaccard = shared / np.maximum(sizes[:, None] + sizes - shared, 1)
         return jaccard if near is None else TEXT * near + (1 - TEXT) * jaccard
 
 
@@ -76,29 +92,76 @@ def arranged(
     *,
     count: int,
     diversity: float,
-    fame: Array | None = None,
+    standing: Standing | None = None,
     pool: int = POOL,
 ) -> Array:
     """The numbers of ``count`` items among ``allowed``, best first; at ``diversity`` 0 in the order of the scores.
 
-    Shape: ``scores``, of deviation 1, and ``fame`` ``(items,)``.
+    Shape: ``scores``, of deviation 1, ``(items,)``.
     """
     worth = scores[allowed].astype(float)
-    if fame is not None:
-        worth = worth - diversity * _FAME * fame[allowed]
-    first = _best(worth, max(pool, count))
-    best, worth = allowed[first], worth[first]
-    if not likeness or diversity <= 0 or len(best) <= 1:
+    if standing is not None:
+        worth = worth - diversity * FAME * standing.fame[allowed]
+    pool = max(pool, 2 * count)
+    first = _best(worth, max(pool, RANKED))
+    best = allowed[first[:pool]]
+    if diversity <= 0 or not 0 < count < len(best):
         return best[:count]
-    chosen, those = [0], likeness.among(best)
-    alike = those.to(0)
-    while len(chosen) < min(count, len(best)):
-        gain = worth - diversity * _LIKENESS * np.maximum(alike / len(chosen), 0)
-        gain[chosen] = -np.inf
-        chosen.append(int(np.argmax(gain)))
-        alike = alike + those.to(chosen[-1])
-    listed = best[chosen]
-    return listed[np.argsort(-scores[listed], kind="stable")]
+    seldom = SELDOM * standing.seldom[best] if standing is not None else np.zeros(len(best))
+    alike = LIKENESS * likeness.among(best).matrix() if likeness else np.zeros((len(best), len(best)))
+    return best[_exchanged(chances(worth[first], pool)[:pool], diversity * alike, diversity * seldom, count)]
+
+
+def chances(worth: Array, pool: int = POOL) -> Array:
+    """How likely each of the best candidates, best first, is what comes next, were it one of them. Shape: as ``worth``."""
+    widest = worth[0] - worth[min(pool, len(worth)) - 1]
+    told = np.exp(min(SHARP, SPREAD / max(float(widest), ENOUGH)) * (worth - worth[0]))
+    return told / told.sum()
+
+
+def _exchanged(chance: Array, alike: Array, extra: Array, count: int) -> Array:
+    """Places of the ``count`` candidates, in order, that are best together: from the first ones by the best exchanges."""
+    every = np.arange(len(chance))
+    chosen = every[:count]
+    pairs = max(1, count * (count - 1) // 2)
+    for _ in range(len(chance)):
+        to_chosen = alike[:, chosen].sum(axis=1)
+        among = alike[chosen]  # (chosen, candidates)
+        closer = to_chosen - among - (to_chosen[chosen] - alike[chosen, chosen])[:, None]
+        gain = _gains(chance, chosen) - closer / pairs + extra - extra[chosen][:, None]
+        gain[:, chosen] = -np.inf
+        out, in_ = divmod(int(np.argmax(gain)), len(chance))
+        if gain[out, in_] <= ENOUGH:
+            break
+        chosen = np.sort(np.append(np.delete(chosen, out), in_))
+    return chosen
+
+
+def _gains(chance: Array, chosen: Array) -> Array:
+    """What the expected gain of ``chosen`` becomes more when each of them makes room for each candidate.
+
+    Those between both places move up or down by one. Shape: ``(chosen, candidates)``.
+    """
+    count = len(chosen)
+    discount = 1 / np.log2(np.arange(count) + 2)
+    mine = chance[chosen]
+    here = _sums(mine * discount)
+    up = _sums(mine * np.append(0, discount[:-1]))
+    down = _sums(mine * np.append(discount[1:], 0))
+    row = np.arange(count)[:, None]
+    before = np.searchsorted(chosen, np.arange(len(chance)))[None]  # chosen ones that stand before each candidate
+    after = before > row
+    moved = np.where(
+        after,
+        up[before] - up[row + 1] - (here[before] - here[row + 1]),
+        down[row] - down[before] - (here[row] - here[before]),
+    )
+    return moved - (mine * discount)[:, None] + chance * discount[np.clip(before - after, 0, count - 1)]
+
+
+def _sums(values: Array) -> Array:
+    """Of the first 0, 1, … of them."""
+    return np.append(0, np.cumsum(values))
 
 
 def _best(worth: Array, count: int) -> Array:

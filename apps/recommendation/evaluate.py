@@ -24,11 +24,13 @@ import numpy as np
 from apps.recommendation import fusion
 from apps.recommendation.data import Item
 from apps.recommendation.diversity import DEFAULT as DIVERSITY
-from apps.recommendation.diversity import Likeness, arranged, fame
+from apps.recommendation.diversity import Likeness, arranged
+from apps.recommendation.exposure import standing
 from apps.recommendation.fusion import Fused, leveled
 from apps.recommendation.generators import History, centered
 from apps.recommendation.log import SEED, Array
 from apps.recommendation.protocol import SPLITS, TOP, Data, gains, load, ranks
+from apps.recommendation.segments import Segments
 from core.evaluation import results, scoreboard
 from core.evaluation.results import Evaluation, Measure
 from core.evaluation.significance import paired_bootstrap
@@ -53,12 +55,15 @@ def run(data: Data, fused: Fused, vectors: Array | None) -> Outcome:
     """Every method on every case."""
     outcome = Outcome({}, {FUSED: [], DIVERSE: []})
     likeness = likeness_of(data, vectors)
-    known = fame(data.train.counts())
+    places = standing(fused) if likeness else None
+    segments = Segments(data.train, [item.tags for item in data.items]) if any(i.tags for i in data.items) else None
     for case in data.cases:
         history = History.of(case.seen, case.at)
         features = fused.features(history)
         scores = dict(zip((g.name for g in fused.generators), features.values, strict=True))
         scores[FUSED] = fused.scores(history, features)
+        if segments is not None:
+            scores[segments.name] = segments.scores(history)
         if case.candidates is None:
             scores[NEW_PERSON] = fused.scores(History.of(case.seen[-CLICKS:], case.at))
         found = ranks(case, scores)
@@ -68,7 +73,7 @@ def run(data: Data, fused: Fused, vectors: Array | None) -> Outcome:
             outcome.lists[FUSED].append(plain)
             if likeness:
                 diverse = arranged(
-                    leveled(scores[FUSED]), allowed, likeness, count=TOP, diversity=DIVERSITY, fame=known
+                    leveled(scores[FUSED]), allowed, likeness, count=TOP, diversity=DIVERSITY, standing=places
                 )
                 outcome.lists[DIVERSE].append(diverse)
                 place = np.flatnonzero(diverse == case.target)
@@ -127,8 +132,7 @@ def _apart(lists: Sequence[Array], likeness: Likeness) -> float:
     inner = []
     for chosen in lists:
         if len(chosen) > 1:
-            those = likeness.among(chosen)
-            alike = np.stack([those.to(place) for place in range(len(chosen))])
+            alike = likeness.among(chosen).matrix()
             inner.append(1 - float(alike[~np.eye(len(chosen), dtype=bool)].mean()))
     return float(np.mean(inner))
 

@@ -22,6 +22,7 @@ from apps.recommendation.log import SEED, Array, Log, weighed
 FOLDS = 2  # events of each person that the weights are learnt from
 USERS = 2000  # people looked at, for each of the folds
 BEST, FOUND = 60, 20  # candidates of each method, and among how many of them a held-out item must be
+MOST = 1_000_000  # events that the weights are learnt from; the methods are fitted on all
 LEAST = 3  # events a person must have before the one held out
 FEW = 3  # an item with fewer events borrows from items with similar text
 LENDERS = 3
@@ -147,11 +148,12 @@ def fit(
         numbers: a number of each item such as its year, NaN where unknown.
         progress: told what is being done.
     """
-    from_last = log.from_last()
+    told_of = sampled(log)
+    from_last = told_of.from_last()
     examples: list[tuple[Array, Array, Array]] = []
     used: tuple[Generator, ...] = ()
     for fold in range(FOLDS):
-        rest, held = log.kept(from_last > fold), log.kept(from_last == fold)
+        rest, held = told_of.kept(from_last > fold), told_of.kept(from_last == fold)
         before = np.bincount(rest.user, minlength=len(log.users))[held.user]
         held = held.kept(before >= LEAST)
         if not len(held):
@@ -166,6 +168,14 @@ def fit(
         dict(zip([g.name for g in used], _learnt(examples, bounds).tolist(), strict=True)) if examples else DEFAULT
     )
     return Fused(log, final, weights, sum(len(t) for _, t, _ in examples), _lenders(log, vectors))
+
+
+def sampled(log: Log) -> Log:
+    """The events of so many people that there are about :data:`MOST` of them, drawn with a fixed seed."""
+    if len(log) <= MOST:
+        return log
+    drawn = np.random.default_rng(SEED).random(len(log.users)) < MOST / len(log)
+    return log.kept(drawn[log.user])
 
 
 def _examples(rest: Log, held: Log, used: Sequence[Generator]) -> list[tuple[Array, Array, Array]]:

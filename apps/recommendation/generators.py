@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from apps.recommendation import pairs
 from apps.recommendation.log import Array, Log, dots, product, weighed
 
 if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
+    pass
 
 REMEMBERED = 50  # events of a history that are looked at
-PRIOR = 5.0  # events that every item is taken to have had, in ratios
 DAY_S = 86_400.0
+STOPS = 64  # moments for which popularity is counted ahead
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +165,8 @@ class Popularity:
         order = np.argsort(log.at, kind="stable")
         self._at, self._item = log.at[order], log.item[order]
         self._rate = np.log(2) / (half_life_days * DAY_S)
+        self._step = max(1, -(-len(log) // STOPS))
+        self._stops = self._counted_to_stops()
         self._latest = self._counted(float(self._at[-1])) if len(log) else np.zeros(self._items)
 
     def scores(self, history: History) -> Array:
@@ -176,8 +179,26 @@ class Popularity:
 
     def _counted(self, now: float) -> Array:
         past = int(np.searchsorted(self._at, now, side="right"))
-        weights = np.exp(-self._rate * (now - self._at[:past]))
-        return np.log1p(np.bincount(self._item[:past], weights, minlength=self._items))
+        stop = past // self._step
+        counts = self._since(stop * self._step, past, now)
+        if stop:
+            counts = counts + self._stops[stop - 1] * np.exp(-self._rate * (now - self._at[stop * self._step - 1]))
+        return np.log1p(counts)
+
+    def _since(self, begin: int, end: int, now: float) -> Array:
+        weights = np.exp(-self._rate * (now - self._at[begin:end]))
+        return np.bincount(self._item[begin:end], weights, minlength=self._items)
+
+    def _counted_to_stops(self) -> list[Array]:
+        """Counts as of every so many events, from which one at any moment is not far: lists ask for thousands of moments."""
+        found: list[Array] = []
+        for end in range(self._step, len(self._at) + 1, self._step):
+            now = self._at[end - 1]
+            counts = self._since(end - self._step, end, now)
+            if found:
+                counts = counts + found[-1] * np.exp(-self._rate * (now - self._at[end - self._step - 1]))
+            found.append(counts)
+        return found
 
 
 @dataclass(frozen=True)
@@ -211,7 +232,7 @@ def ease(log: Log, *, l2: float = 200.0, decay: float = 0.9, limit: int = 6000, 
 
     n = len(log.items)
     chosen = np.arange(n) if n <= limit else np.sort(np.argsort(-log.counts(), kind="stable")[:limit])
-    seen = _seen(log)[:, chosen]
+    seen = pairs.seen(log)[:, chosen]
     gram = (seen.T @ seen).toarray().astype(np.float32)
     gram[np.diag_indices_from(gram)] += l2
     factor, info = linalg.lapack.spotrf(gram, lower=1, overwrite_a=1)
@@ -231,10 +252,7 @@ def ease(log: Log, *, l2: float = 200.0, decay: float = 0.9, limit: int = 6000, 
 
 def item_item(log: Log, *, decay: float = 0.8) -> ItemToItem:
     """Cosine of the sets of people who took two items."""
-    seen = _seen(log)
-    together = (seen.T @ seen).tocsr()
-    together.setdiag(0)
-    return ItemToItem("item_item", _shared_out(together, log, 0.5, 0.5), decay)
+    return ItemToItem("item_item", pairs.shared_out(pairs.together(log), log, 0.5, 0.5), decay)
 
 
 def sequence(
@@ -246,21 +264,14 @@ def sequence(
     backwards; ``by`` are the powers of the counts of both items that it is divided by. A window of 1 forwards is a
     Markov chain.
     """
-    from scipy import sparse
-
-    n = len(log.items)
-    forwards = sparse.csr_matrix((n, n), dtype=np.float32)
-    for step in range(1, min(window, len(log) - 1) + 1):  # one after the other: all pairs at once need 20 times as much
-        same = log.user[:-step] == log.user[step:]
-        values = np.full(int(same.sum()), within ** (step - 1), np.float32)
-        forwards = forwards + sparse.csr_matrix((values, (log.item[:-step][same], log.item[step:][same])), shape=(n, n))
-    return ItemToItem(name, _shared_out((forwards + back * forwards.T).tocsr(), log, *by), decay)
+    block = pairs.in_order(log, window=window, within=within, back=back)
+    return ItemToItem(name, pairs.shared_out(block, log, *by), decay)
 
 
 def liked(log: Log) -> Liked:
     total = np.bincount(log.item, log.value, minlength=len(log.items))
     middle = float(log.value.mean()) if len(log) else 0.0
-    return Liked("liked", (total + PRIOR * middle) / (log.counts() + PRIOR))
+    return Liked("liked", (total + pairs.PRIOR * middle) / (log.counts() + pairs.PRIOR))
 
 
 def nearness(name: str, numbers: Array, scale: float, decay: float = 0.8) -> Nearness:
@@ -278,21 +289,3 @@ def centered(vectors: Array) -> Array:
     """Without what all texts share, so that a cosine of 0 means no more alike than any two."""
     moved = vectors - vectors.mean(axis=0)
     return (moved / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), 1e-9)).astype(np.float32)
-
-
-def _seen(log: Log) -> csr_matrix:
-    from scipy import sparse
-
-    shape = (len(log.users), len(log.items))
-    seen = sparse.csr_matrix((np.ones(len(log), np.float32), (log.user, log.item)), shape=shape)
-    seen.data[:] = 1  # who took an item twice is one person still
-    return seen
-
-
-def _shared_out(matrix: csr_matrix, log: Log, first: float, second: float) -> Any:
-    """Each cell divided by powers of how often its two items were taken; dense where that is the smaller form."""
-    from scipy import sparse
-
-    counts = log.counts() + PRIOR
-    shared = (sparse.diags(counts**-first) @ matrix @ sparse.diags(counts**-second)).tocsr().astype(np.float32)
-    return shared.toarray() if 2 * shared.nnz > shared.shape[0] * shared.shape[1] else shared

@@ -12,7 +12,8 @@ import numpy as np
 from apps.recommendation import preferences, sample
 from apps.recommendation.catalogue import Catalogue
 from apps.recommendation.data import SAMPLE, Item
-from apps.recommendation.diversity import Likeness, fame
+from apps.recommendation.diversity import Likeness
+from apps.recommendation.exposure import standing
 from apps.recommendation.fusion import fit
 from apps.recommendation.generators import centered
 from apps.recommendation.lists import FEEDBACK
@@ -21,9 +22,11 @@ from apps.recommendation.store import Store
 from core.errors import NotFound, TouchstoneError
 from core.providers.sync import run
 from core.retrieval.meaning import Meaning
+from core.retrieval.records import Progress
 from core.runtime import Runtime
 
 log = logging.getLogger(__name__)
+TEXTS = 64  # embedded between two words of progress
 
 
 def learnt(runtime: Runtime, store: Store, source: tuple[Path, int, str], progress: Callable[[str], None]) -> Catalogue:
@@ -50,9 +53,24 @@ def learnt(runtime: Runtime, store: Store, source: tuple[Path, int, str], progre
     stock, age = np.array([item.stock for item in items]), np.array([item.age for item in items])
     kind = np.array([item.kind for item in items])
     return Catalogue(
-        items, number, fused, vectors, near, titles, source, counts, fame(counts), shows, tags, stock, age, kind,
-        Likeness.of(near, (item.tags for item in items)),
+        items, number, fused, vectors, near, titles, source, counts, shows, tags, stock, age, kind,
+        standing(fused), Likeness.of(near, (item.tags for item in items)),
     )  # fmt: skip
+
+
+def embed(runtime: Runtime, items: Sequence[Item], told: Callable[[Progress], None]) -> None:
+    """Make the vectors of the items' texts that the workspace lacks, so that a fit finds them.
+
+    Without a model that can, nothing is made, and :func:`learnt` says so.
+    """
+    texts = [item.text() for item in items]
+    try:
+        meaning = Meaning(runtime.workspace, runtime.embedding())
+        for begin in range(0, len(texts), TEXTS):
+            told(Progress("vectors", begin, len(texts)))
+            run(meaning.vectors(texts[begin : begin + TEXTS]))
+    except TouchstoneError as error:
+        log.warning("recommending without item texts: %s", error)
 
 
 def _vectors(runtime: Runtime, items: Sequence[Item], catalogue: str) -> Array | None:

@@ -98,15 +98,23 @@ def histories(
 
 
 def spoken_for(
-    runtime: Runtime, found: Catalogue, says: str, read: Sequence[Said], said: Sequence[Said]
+    runtime: Runtime, found: Catalogue, says: str, read: Sequence[Said], said: Sequence[Said], *, stranger: bool
 ) -> Array | None:
-    """What a sentence adds to the score of each item; words that shall not count are cut out of it first."""
+    """What a sentence adds to the score of each item; words that shall not count are cut out of it first.
+
+    Its meaning counts where it says more than the words that were understood: by itself “I would like something” is near
+    to anything (docs/decisions/0029). Its weight then goes to the wishes of a ``stranger``, of whom nothing else is known:
+    they stand against what everybody takes.
+    """
+    sentence = says
     for one in sorted(set(read) - set(said), key=lambda s: -s.start):
         says = says[: one.start] + says[one.end :]
     if not says.strip():
         return None
-    added = np.zeros(len(found.items), np.float32)
-    if found.vectors is not None:
+    added, wished = np.zeros(len(found.items), np.float32), WISHED
+    if found.vectors is None or not preferences.says_more(sentence, read):
+        wished += SAID * stranger
+    else:
         meaning = Meaning(runtime.workspace, runtime.embedding())
         wish = run(meaning.vectors([says.strip()], kind="query"))[0]
         added += SAID * evened(dots(found.vectors, wish), 1.0)[0]
@@ -114,7 +122,7 @@ def spoken_for(
         if one.kind != "concept":
             continue
         shows = found.shows[one.name].astype(np.float32)
-        added += (WISHED if one.wanted else -UNWISHED) * shows
+        added += (wished if one.wanted else -UNWISHED) * shows
         other = preferences.opposite(one.name)
         if other and one.wanted:
             added -= WISHED * found.shows[other]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from apps.recommendation.data import Item
+from core.retrieval.tokens import content_terms
 
 CONCEPTS = Path(__file__).parent / "concepts.yaml"
 _CLAUSE = re.compile(r"[,，。;；!！?？\n]|\bbut\b|但是|但|不过|可是|然而", re.IGNORECASE)
@@ -111,6 +112,18 @@ def understood(sentence: str, titles: Titles) -> list[Said]:
     return list(once.values())
 
 
+def says_more(sentence: str, said: Sequence[Said]) -> bool:
+    """Whether ``sentence`` holds words beyond what was understood and how people ask.
+
+    >>> says_more("I would like something funny", [Said("concept", "funny", True, 23, 28)])
+    False
+    """
+    for one in sorted(said, key=lambda s: -s.start):
+        sentence = f"{sentence[: one.start]} {sentence[one.end :]}"
+    asking = _words()["asking"]
+    return bool(content_terms(_pattern((*asking["zh"], *asking["en"])).sub(" ", sentence)))
+
+
 def in_item(concept: Concept, item: Item, language: str) -> tuple[str, int, int] | None:
     """The text of ``item`` that shows the concept, with the span: a description before a tag. A title is a name and shows nothing."""
     for text in (item.about(language), *item.abouts.values(), *item.tags):
@@ -146,7 +159,10 @@ def _pattern(words: tuple[str, ...]) -> re.Pattern[str]:
 
 
 def _inflected(word: str) -> str:
-    """An English word with its common endings: robots, lighter, mysteries; but not the war in warmth."""
+    """An English word with its common endings: robots, lighter, mysteries; but not the war in warmth. With $ as it is: a
+    lamp lights up, and is no light novel for it."""
+    if word.endswith("$"):
+        return rf"\b{re.escape(word[:-1])}\b"
     if word.endswith("y"):
         return rf"\b{re.escape(word[:-1])}(?:y|ies|ier)\b"
     return rf"\b{re.escape(word)}(?:s|es|er|ed|ing|ly)?\b"

@@ -23,6 +23,7 @@ from typing import Literal
 import numpy as np
 
 from apps.recommendation.data import Event, Item, read_events, read_items, with_years
+from apps.recommendation.folders import look
 from apps.recommendation.log import SEED, Array, Log, core
 from core.errors import InputError
 
@@ -65,8 +66,10 @@ def load(folder: Path, *, split: str, least: int, candidates: Path | None = None
     Raises:
         InputError, MissingFile: see :mod:`apps.recommendation.data`.
     """
-    of_events = _one(folder, "*.inter", "ratings*.csv", "interactions.*")
-    log, items = read(of_events, _one(folder, "*.item", "movies.csv", "items.*"), least)
+    found = look(folder)
+    if found.interactions is None:
+        raise InputError(reason="nothing_to_evaluate", name=str(folder))
+    log, items = read(found.interactions, found.items, least)
     data = split_off(log, items, folder.name, split=split, users=None if candidates else users)
     if candidates is None:
         return data
@@ -189,13 +192,6 @@ def _reranked(cases: Sequence[Case], log: Log, path: Path) -> list[Case]:
         others = [of_item[id_] for id_ in listed.split() if of_item[id_] != case.target][:19]
         found.append(replace(case, candidates=np.array([*others, case.target])))
     return found
-
-
-def _one(folder: Path, *patterns: str) -> Path:
-    for pattern in patterns:
-        if found := sorted(folder.glob(pattern)):
-            return found[0]
-    raise InputError(reason="unreadable_file", name=str(folder), detail=f"no {' / '.join(patterns)}")
 
 
 def _checksum(cases: Sequence[Case], log: Log) -> str:

@@ -25,11 +25,12 @@ from apps.recommendation.catalogue import allowed as allowed_items
 from apps.recommendation.closer import Shown, Similar
 from apps.recommendation.data import SAMPLE, Event, Findings, Item, read_events, read_items, with_years
 from apps.recommendation.diversity import DEFAULT, arranged, explored
+from apps.recommendation.folders import Recognized
 from apps.recommendation.fusion import leveled
 from apps.recommendation.generators import DAY_S
 from apps.recommendation.health import Health, health
 from apps.recommendation.helped import Help
-from apps.recommendation.learning import learnt
+from apps.recommendation.learning import embed, learnt
 from apps.recommendation.lists import (
     FEEDBACK,
     NEAR_A_DISLIKE,
@@ -48,6 +49,7 @@ from core.errors import InputError, NotFound
 from core.i18n import message
 from core.providers.sync import run
 from core.retrieval.meaning import Meaning
+from core.retrieval.records import Progress
 from core.runtime import Runtime, open_runtime
 from core.settings import Settings
 from core.types import LOCAL, Caller
@@ -76,6 +78,11 @@ class Recommender:
         return cls(open_runtime(settings), catalogue=catalogue, tenant=caller.tenant)
 
     @property
+    def key(self) -> tuple[str, str]:
+        """The tenant and the name of the catalogue."""
+        return self._tenant, self._name
+
+    @property
     def store(self) -> Store:
         """The catalogue in the workspace in use; a runtime that was reloaded may have another."""
         return Store(self.runtime.workspace, self._tenant, self._name)
@@ -101,16 +108,39 @@ class Recommender:
             MissingFile, InputError: see :mod:`apps.recommendation.data`, or the catalogue is the sample; then nothing
                 has changed.
         """
+        files = Recognized(items, interactions, item_columns or {}, event_columns or {})
+        listed, events, found = self._read(files)
+        self.store.replace(listed, events)
+        return found
+
+    def bring(
+        self, files: Recognized, told: Callable[[Progress], None] = lambda _: None
+    ) -> tuple[Findings, Findings | None]:
+        """:meth:`import_files`, with the texts embedded before and the methods fitted after, so that lists are there at once.
+
+        Args:
+            files: what :func:`apps.recommendation.folders.look` found in a folder, or files with their columns.
+            told: how far it is: ``files`` to read, ``vectors`` of texts, ``index`` for the fit.
+
+        Raises: as :meth:`import_files`.
+        """
+        told(Progress("files", 0, 0))
+        listed, events, found = self._read(files)
+        embed(self.runtime, listed, told)
+        told(Progress("index", 0, 0))
+        self.store.replace(listed, events)
+        self.fit()
+        return found
+
+    def _read(self, files: Recognized) -> tuple[list[Item], list[Event], tuple[Findings, Findings | None]]:
         if self._name == SAMPLE:
             raise InputError(reason="bad_value", name="catalogue", value=SAMPLE, allowed="own, …")
-        listed, of_items = read_items(items, item_columns)
-        events: list[Event] = []
-        of_events = None
-        if interactions is not None:
-            known = frozenset(item.id for item in listed)
-            events, of_events = read_events(interactions, event_columns, known=known)
-        self.store.replace(with_years(listed), events)
-        return of_items, of_events
+        listed, of_items = read_items(files.items, files.item_columns)
+        if files.interactions is None:
+            return with_years(listed), [], (of_items, None)
+        known = frozenset(item.id for item in listed)
+        events, of_events = read_events(files.interactions, files.event_columns, known=known)
+        return with_years(listed), events, (of_items, of_events)
 
     def fit(self, progress: Callable[[str], None] = lambda _: None) -> Mapping[str, float]:
         """Learn from all events and take the result into use at once; requests meanwhile use the old one.
@@ -279,7 +309,7 @@ class Recommender:
         history, disliked, seen = histories(found, events, likes, said, now)
         features = found.fused.features(history)
         scores = leveled(found.fused.scores(history, features))
-        words = spoken_for(self.runtime, found, says, read, said)
+        words = spoken_for(self.runtime, found, says, read, said, stranger=not len(history.items))
         if words is not None:
             scores = scores + words
         for number, weight in disliked.items():
@@ -288,10 +318,10 @@ class Recommender:
         added = boosted(found.items, boosts)
         allowed, left_out = allowed_items(found, filters, seen, said, now)
         ranked = explored(scores + added, exploration, zlib.crc32(f"{user}{int(now // DAY_S)}".encode()))
-        order = arranged(ranked, allowed, found.likeness, count=n, diversity=diversity, fame=found.fame)
+        order = arranged(ranked, allowed, found.likeness, count=n, diversity=diversity, standing=found.standing)
         if helped:  # the list as it is without the model, then the next candidates: so it stays when the model fails
             wider = max(n, assistant.CANDIDATES)
-            more = arranged(ranked, allowed, found.likeness, count=wider, diversity=diversity, fame=found.fame)
+            more = arranged(ranked, allowed, found.likeness, count=wider, diversity=diversity, standing=found.standing)
             order = np.concatenate([order, more[~np.isin(more, order)]])
             order = helped.reordered(order, history, says)[:n]
         cited = from_history(found.fused, history, features, order)

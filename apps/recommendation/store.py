@@ -6,12 +6,16 @@ import json
 from array import array
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 
 import numpy as np
 
 from apps.recommendation.data import Event, Item
 from apps.recommendation.log import Log
 from core.workspace import Workspace
+
+BULK = 200_000  # events from which on the index is made anew
+_INDEX = "recommendation_events_by_user"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +31,17 @@ class Store:
         return self.tenant, self.catalogue
 
     def replace(self, items: Sequence[Item], events: Iterable[Event]) -> None:
-        """Put ``items`` and ``events`` in the place of what was there, in one transaction."""
+        """Put ``items`` and ``events`` in the place of what was there, in one transaction.
+
+        Many events are written without their index, which is then made anew: at a million that takes two fifths of the time.
+        """
+        told = ((*self._key, e.user, e.item, e.kind, e.value, e.at) for e in events)
+        first = list(islice(told, BULK))
         with self.workspace.write() as db:
+            index = None
+            if len(first) == BULK:
+                index = db.execute("SELECT sql FROM sqlite_master WHERE name = ?", (_INDEX,)).fetchone()["sql"]
+                db.execute(f"DROP INDEX {_INDEX}")
             for table in ("recommendation_items", "recommendation_events"):
                 db.execute(f"DELETE FROM {table} WHERE tenant = ? AND catalogue = ?", self._key)
             db.executemany(
@@ -43,7 +56,9 @@ class Store:
                 " ON CONFLICT (tenant, catalogue) DO UPDATE SET version = version + 1",
                 self._key,
             )
-            db.executemany(_INSERT, ((*self._key, e.user, e.item, e.kind, e.value, e.at) for e in events))
+            db.executemany(_INSERT, chain(first, told))
+            if index:
+                db.execute(index)
 
     def add(self, event: Event) -> int:
         """Append an event and return its number."""
@@ -108,14 +123,15 @@ class Store:
     def log(self, items: Mapping[str, int], *, without: Collection[str] = ()) -> Log:
         """Everybody's events with ``items`` (id → number) as arrays, but for these kinds.
 
-        Rows are read one by one: as objects, ten million of them would take gigabytes.
+        Rows are read one by one, for as objects ten million of them would take gigabytes; and as they lie, because looking
+        each up by the index or sorting them takes longer, and the log sorts them anyway.
         """
         numbers: dict[str, int] = {}
         user, item, at, value = array("i"), array("i"), array("d"), array("f")
         with self.workspace.read() as db:
             rows = db.execute(
-                "SELECT user, item, at, value, kind FROM recommendation_events"
-                " WHERE tenant = ? AND catalogue = ? ORDER BY at, id",
+                "SELECT user, item, at, value, kind FROM recommendation_events NOT INDEXED"
+                " WHERE tenant = ? AND catalogue = ? ORDER BY id",
                 self._key,
             )
             for name, id_, when, weight, kind in rows:

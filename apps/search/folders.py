@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.errors import InputError, MissingFile, NotAllowed, NotFound
+from apps.roots import inside, roots
+from core.errors import NotAllowed, NotFound
 from core.i18n import Phrase
 from core.retrieval.journal import Run
 from core.retrieval.records import DocumentInfo, Progress, SyncReport
@@ -52,18 +52,11 @@ class Folders:
             InputError: folder_not_allowed, it is outside the folders of the setting ``retrieval.folders``.
         """
         _demand_admin(caller)
-        full = Path(path.strip()).expanduser().resolve()
-        if not full.is_dir():
-            raise MissingFile(path=path.strip(), needed_for="touchstone index")
-        roots = self.roots()
-        if roots and not any(full.is_relative_to(root) for root in roots):
-            raise InputError(reason="folder_not_allowed", value=path.strip(), allowed=os.pathsep.join(map(str, roots)))
-        return full
+        return inside(path, self._desk.runtime.settings, needed_for="touchstone index")
 
     def roots(self) -> list[Path]:
         """The folders of the setting, in full; none: any."""
-        named = self._desk.runtime.settings.values["retrieval.folders"]
-        return [Path(part).expanduser().resolve() for part in named.split(os.pathsep) if part.strip()]
+        return roots(self._desk.runtime.settings)
 
     def all(self, caller: Caller) -> list[Folder]:
         """By path."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
@@ -12,6 +13,7 @@ from apps.ui import session
 from core.runtime import Runtime
 
 WARM_AFTER = 8  # runs of a page's script: whoever stays as long goes on asking
+SETTLED_AFTER = 32  # runs; what is loaded by then stays, and to look through it for garbage takes a quarter of a second
 
 
 class Service(Protocol):
@@ -43,6 +45,8 @@ class Shared(Generic[T]):
             self._uses += 1
             if self._uses == WARM_AFTER:
                 runtime.warm()
+            elif self._uses == SETTLED_AFTER:
+                gc.freeze()
             return found
         with self._lock:
             if self._service is None or self._service.runtime is not runtime:

@@ -26,12 +26,15 @@ from core.training.checks import DataReport, examine
 from core.training.classifiers import open_classifier
 from core.training.corrections import Corrections
 from core.training.data import COLUMNS, PAIR_OF_TURNS, Kind, columns_of
+from core.training.entities import extracted
 from core.training.explain import Explanation, explain
 from core.training.loop import Log
 from core.training.recipes import LIMITS, Recipe, recipe, recipes
 from core.training.store import Trained, Version
 
-ORDER = ("head", "frozen", "lora", "full", "embedding", "chat", "causal", "masked", "lstm")
+ORDER = (
+    "head", "frozen", "lora", "full", "entities", "embedding", "cross-encoder", "chat", "dpo", "kto", "causal", "masked", "lstm",
+)  # fmt: skip
 COLORS = {"error": "red", "warning": "orange", "note": "gray"}
 SIGNS = {"better": ":green-badge[{}]", "worse": ":red-badge[{}]"}
 LIMIT_MB = 50
@@ -122,8 +125,8 @@ def new_run() -> None:
         t("training_page.file"), type=["csv", "tsv", "jsonl", "txt", "md"], key="training_file", max_upload_size=LIMIT_MB,
         help=t("cli.train.data"),
     )  # fmt: skip
+    st.caption(f"{t(f'cli.train.recipe.{chosen}')} {t(f'training_page.columns.{recipe(chosen).kind}')}")
     if file is None:
-        st.caption(t(f"training_page.columns.{recipe(chosen).kind}"))
         return
     with as_file(file.name, file.getvalue()) as path, guarded():
         columns = mapping(path, recipe(chosen).kind)
@@ -157,15 +160,22 @@ def under_way(name: str, folder: Path) -> None:
 
 
 def draw_curve(folder: Path) -> None:
-    """Loss by step; a head has none."""
+    """Loss by step; a head has none. Each line has its own moments, so they are told apart by a column."""
+    moments = Log(folder / "progress.jsonl").all()
+    lines = {
+        "loss": [(m.step, m.loss) for m in moments],
+        "validation_loss": [(m.step, m.validation_loss) for m in moments],
+    }
+    step, value, which = (t(f"training_page.{name}") for name in ("step", "value", "line"))
     points = [
-        {"step": m.step, t("training_page.loss"): m.loss, t("training_page.validation_loss"): m.validation_loss}
-        for m in Log(folder / "progress.jsonl").all()
-        if m.loss is not None or m.validation_loss is not None
+        {step: at, value: loss, which: t(f"training_page.{name}")}
+        for name, found in lines.items()
+        for at, loss in found
+        if loss is not None
     ]
     if points:
         st.caption(t("training_page.curve"))
-        st.line_chart(points, x="step", height=180)
+        st.line_chart(points, x=step, y=value, color=which, height=220)
 
 
 def choose_model(store: Trained) -> Version | None:
@@ -195,7 +205,7 @@ def draw_version(version: Version, store: Trained) -> None:
         return
     report = results.load(version.report)
     rows = [
-        {t("training_page.figure"): name}
+        {t("training_page.figure"): figure(name)}
         | {
             e.system: f"{f.value:.3f} ({f.low:.3f} – {f.high:.3f})" if (f := e.figures.get(name)) else ""
             for e in report.evaluations
@@ -203,12 +213,19 @@ def draw_version(version: Version, store: Trained) -> None:
         for name in report.evaluations[0].figures
     ]
     st.dataframe(rows, hide_index=True)
+    if any("↓" in row[t("training_page.figure")] for row in rows):
+        st.caption(t("training_page.less"))
     draw_curve(version.folder)
     act(version, store)
 
 
+def figure(name: str) -> str:
+    """A figure by a name that people know; ``ndcg@10`` and its like as they are."""
+    return name if "@" in name else t(f"training_page.figures.{name}")
+
+
 def act(version: Version, store: Trained) -> None:
-    """Promote by the gate, or roll back; what came of it stays over the rerun."""
+    """Promote by the gate, or roll back; what came of it stays while this version is looked at."""
     name, number = version.run.name, version.run.version
     serving = store.serving(name)
     with st.container(horizontal=True):
@@ -222,22 +239,25 @@ def act(version: Version, store: Trained) -> None:
                     promotion.promote(version, session.runtime().settings, by=session.caller().user, force=force)
                 )
             key = step.what if step else "refused"
-            st.session_state["training_note"] = (key, {"name": name, "version": number, "against": against}, gate.rows)
+            st.session_state["training_note"] = ((name, number), key, {"name": name, "version": number, "against": against}, gate.rows)  # fmt: skip
             st.rerun()
         if back:
             step = store.rollback(name, by=session.caller().user, shipped=name in SHIPPED)
             said = "rolled_back" if step.version else "shipped"
-            st.session_state["training_note"] = (said, {"name": name, "version": step.version}, ())
+            st.session_state["training_note"] = ((name, number), said, {"name": name, "version": step.version}, ())
             st.rerun()
-    if note := st.session_state.pop("training_note", None):
-        key, params, found = note
+    note = st.session_state.get("training_note")
+    if note and note[0] == (name, number):
+        _, key, params, found = note
         (st.warning if key == "refused" else st.success)(
             t(f"training_page.{key}", **{n: inert(str(v)) for n, v in params.items()})
         )
         for row in found:
             if row.difference is not None:
                 sign = SIGNS.get(row.verdict, ":gray-badge[{}]").format(t(f"cli.train.verdict.{row.verdict}"))
-                st.markdown(f":small[{sign} {row.measure}: {row.difference:+.3f} ({row.low:+.3f} … {row.high:+.3f})]")
+                st.markdown(
+                    f":small[{sign} {figure(row.measure)}: {row.difference:+.3f} ({row.low:+.3f} … {row.high:+.3f})]"
+                )
 
 
 async def explained(version: Version, text: str) -> Explanation:
@@ -250,6 +270,8 @@ async def explained(version: Version, text: str) -> Explanation:
 
 def try_out(version: Version) -> None:
     """What the classifier says of a text, why, and what it should have said."""
+    if version.finished and version.run.kind == "entities":
+        pieces(version)
     if version.run.kind != "classification" or not version.finished:
         return
     st.markdown(f"### {t('training_page.try')}", anchors=False)
@@ -266,19 +288,35 @@ def try_out(version: Version) -> None:
         st.markdown(f"**{inert(found.label)}** {found.probability:.0%}")
         words = sorted(found.parts, key=lambda part: -abs(part.weight))[:8]
         st.dataframe(
-            [{t("cli.train.explain.word"): p.text, t(f"cli.train.explain.{found.method}"): round(p.weight, 3)} for p in words],
+            [{t("cli.train.explain.word"): p.text, (weight := t(f"cli.train.explain.{found.method}")): p.weight} for p in words],
             hide_index=True,
+            column_config={weight: st.column_config.NumberColumn(format="%+.3f")},
         )  # fmt: skip
         near = [{t("cli.train.explain.nearest"): n.text, t("cli.train.explain.label"): n.label} for n in found.nearest]
         st.dataframe(near, hide_index=True)
         with st.form("training_correct", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
             labels = sorted(version.run.about_data.get("labels", {}))
-            right = st.selectbox(t("training_page.right"), labels, key="training_right", accept_new_options=True)
+            right = st.selectbox(
+                t("training_page.right"), labels, index=labels.index(found.label) if found.label in labels else 0,
+                key="training_right", accept_new_options=True,
+            )  # fmt: skip
             if st.form_submit_button(t("training_page.correct"), key="training_correct_save", icon=look.ICONS["save"]):
                 kept_ = Corrections(session.runtime().workspace)
                 kept_.add(session.caller(), version.run.name, text, right or "")
                 count = len(kept_.all(session.caller(), version.run.name))
                 st.toast(t("training_page.corrected", count=count), icon=look.ICONS["ok"])
+
+
+def pieces(version: Version) -> None:
+    """What the model finds in a text."""
+    st.markdown(f"### {t('training_page.try_pieces')}", anchors=False)
+    if not (text := st.text_input(t("cli.train.extract.text"), key="training_pieces").strip()):
+        return
+    with guarded():
+        found = run(extracted(version, session.runtime().settings, text))
+        columns = [t(f"cli.train.{name}") for name in ("explain.label", "extract.piece", "extract.probability")]
+        rows = [dict(zip(columns, (e.label, e.text, f"{e.probability:.0%}"), strict=True)) for e in found]
+        st.dataframe(rows, hide_index=True) if rows else st.caption(t("cli.train.extract.none"))
 
 
 def _is_support(version: Version) -> bool:

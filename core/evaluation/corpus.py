@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -83,6 +84,14 @@ class Corpus:
     async def search(self, query: str) -> list[str]:
         """Ids of the best documents, best first; see :class:`core.evaluation.retrieval.Ranker`."""
         return await self._ranker(query)
+
+    async def passages(self, query: str, top: int) -> list[tuple[str, str]]:
+        """``(document, passage as a reranker reads it)`` of the best passages, before any reranker, best first."""
+        from core.retrieval.rerank import as_read
+
+        options = replace(self.setting.options, top_k=top, collapse=None, sentences=False, rerank=False)
+        found = await self._index_of().find(query, options=options)
+        return [(self._data_id[hit.passage.document_id], as_read(hit)) for hit in found.hits]
 
     async def answer(self, question: str, chat: ChatModel | None = None) -> Answer:
         """The app's answer: quoted, or written by ``chat``."""

@@ -34,6 +34,7 @@ STATISTICS: dict[str, Callable[..., float]] = {
     "aupr": labels.aupr,
     "ece": labels.ece,
     "perplexity": lambda nll, tokens: float(np.exp(nll.sum() / tokens.sum())),
+    "ratio": lambda part, whole: float(part.sum() / whole.sum()) if whole.sum() else 0.0,
     "bits": lambda nll, units: float(nll.sum() / units.sum() / np.log(2)),
     "aurc": selective.aurc,
     "coverage_at_risk": selective.coverage_at_risk,

@@ -48,7 +48,7 @@ ENGINES: dict[str, Engine] = {
         Engine("langchain", "core.providers.langchain:open_chat", "core.providers.langchain:open_embedding", package="langchain", about="any chat or embedding model of LangChain"),
         Engine("decision", rerank="core.providers.decision_rerank:open_reranker", about="a chat model's decisions, as a reranker"),
         Engine("symmetric", embedding="core.providers.symmetric:open_embedding", about="an embedding model for documents that are queries themselves"),
-        Engine("trained", "core.training.serving:open_chat", "core.training.serving:open_embedding", decisions="core.training.serving:open_decisions", about="what `touchstone train` made and you promoted"),
+        Engine("trained", "core.training.serving:open_chat", "core.training.serving:open_embedding", "core.training.serving:open_reranker", decisions="core.training.serving:open_decisions", about="what `touchstone train` made and you promoted"),
         Engine("scripted", "core.providers.scripted:open_chat", "core.providers.scripted:open_embedding", about="answers and faults from a file, for tests and demos"),
     )
 }  # fmt: skip

@@ -21,12 +21,14 @@ from core.workspace import Workspace
 
 if TYPE_CHECKING:
     import numpy as np
+    from scipy.sparse import csr_array
 
 _SHINGLE = 3  # terms in a row that likeness is counted over
 _RUN, _ONE_IN, _TELLING = 6, 8, 16  # characters in a row; share of them in a sample; a smaller sample tells nothing
 _SAMPLED_FROM = 0.6  # likeness; for a smaller one a sample is too rough
 _MIXER = 0x9E3779B97F4A7C15  # odd, so that no bit of the terms before is lost
 _DAY = 86_400.0
+_normalized = lru_cache(4096)(tokens.normalized)  # a query that grows by a letter finds nearly the same
 
 
 def arranged(workspace: Workspace, found: Found, options: SearchOptions, model: str | None) -> Found:
@@ -130,7 +132,7 @@ def collapsed(hits: Sequence[Hit], likeness: float, top_k: int) -> list[Hit]:
     texts = [hit.passage.text for hit in hits]
     alike = np.zeros((len(texts), len(texts)), bool)
     suspects = _suspects(texts, likeness)
-    alike[np.ix_(suspects, suspects)] = _alike([_shingles(texts[i]) for i in suspects], likeness)
+    alike[np.ix_(suspects, suspects)] = _alike(_shingled([texts[i] for i in suspects]), likeness)
     kept: list[int] = []
     folded: dict[int, list[Hit]] = {}
     for place, hit in enumerate(hits):
@@ -151,38 +153,62 @@ def _suspects(texts: Sequence[str], likeness: float) -> np.ndarray:
 
     if likeness < _SAMPLED_FROM:
         return np.arange(len(texts))
-    samples = [_sample(text) for text in texts]
+    samples = _sampled(texts)
     found = _alike(samples, likeness / 2)
     np.fill_diagonal(found, False)
-    few = np.array([len(sample) < _TELLING for sample in samples], bool)
+    few = np.diff(samples.indptr) < _TELLING
     return np.flatnonzero(found.any(axis=1) | few)
 
 
-def _alike(sets: Sequence[np.ndarray], likeness: float) -> np.ndarray:
-    """Which of the ``sets`` of numbers have a Jaccard index of ``likeness`` and more. Shape: ``(len(sets),) * 2``."""
+def _alike(sets: csr_array, likeness: float) -> np.ndarray:
+    """Which of the ``sets``, a row each, have a Jaccard index of ``likeness`` and more. Shape: ``(rows, rows)``."""
     import numpy as np
-    from scipy.sparse import csr_array
 
-    sizes = np.array([len(numbers) for numbers in sets])
-    distinct, columns = np.unique(np.concatenate([*sets, np.empty(0, np.uint64)]), return_inverse=True)
-    ends = np.concatenate([[0], np.cumsum(sizes)])
-    holds = csr_array((np.ones(len(columns), np.int32), columns, ends), shape=(len(sets), len(distinct)))
-    both = (holds @ holds.T).toarray()
+    sizes = np.diff(sets.indptr)
+    both = (sets @ sets.T).toarray()
     found: np.ndarray = both >= likeness * (sizes[:, None] + sizes - both)
     return found
 
 
-@lru_cache(maxsize=4096)
-def _sample(text: str) -> np.ndarray:
-    """One in ``_ONE_IN`` of the distinct runs of ``_RUN`` characters of a text, as hashes."""
+def _rows(places: np.ndarray, numbers: np.ndarray, count: int) -> csr_array:
+    """``count`` sets as rows of ones: the set at ``places[i]`` holds ``numbers[i]``, once or more."""
+    import numpy as np
+    from scipy.sparse import csr_array
+
+    distinct, columns = np.unique(numbers, return_inverse=True)
+    rows = csr_array((np.ones(len(columns), np.int32), (places, columns)), shape=(count, len(distinct)))
+    rows.data[:] = 1  # what a set holds twice was added up
+    return rows
+
+
+def _sampled(texts: Sequence[str]) -> csr_array:
+    """One in ``_ONE_IN`` of the distinct runs of ``_RUN`` characters of each text.
+
+    All texts are gone through at once: one after the other, most of the time is what numpy takes to begin.
+    """
     import numpy as np
 
-    characters = np.frombuffer(tokens.normalized(text).encode("utf-32-le", "surrogatepass"), "<u4").astype(np.uint64)
-    mixed = np.zeros(max(0, len(characters) - _RUN + 1), np.uint64)
+    parts = [_normalized(text) for text in texts]
+    characters = np.frombuffer("".join(parts).encode("utf-32-le", "surrogatepass"), "<u4").astype(np.uint64)
+    places = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    count = max(0, len(characters) - _RUN + 1)
+    mixed = np.zeros(count, np.uint64)
     for at in range(_RUN):
-        mixed = (mixed + characters[at : at + len(mixed)]) * np.uint64(_MIXER)
+        mixed = (mixed + characters[at : at + count]) * np.uint64(_MIXER)
     mixed ^= mixed >> np.uint64(32)
-    return np.unique(mixed[mixed % np.uint64(_ONE_IN) == 0])
+    chosen = (mixed % np.uint64(_ONE_IN) == 0) & (
+        places[:count] == places[len(places) - count :]
+    )  # not over a text's end
+    return _rows(places[:count][chosen], mixed[chosen], len(texts))
+
+
+def _shingled(texts: Sequence[str]) -> csr_array:
+    """The distinct term triples of each text."""
+    import numpy as np
+
+    sets = [_shingles(text) for text in texts]
+    places = np.repeat(np.arange(len(sets)), [len(numbers) for numbers in sets])
+    return _rows(places, np.concatenate([*sets, np.empty(0, np.uint64)]), len(sets))
 
 
 @lru_cache(maxsize=4096)

@@ -26,6 +26,8 @@ class Lexicon:
     """How many of ``texts`` hold each word, pair and triple of Han characters. Threads may share it."""
 
     def __init__(self, texts: Iterable[str]) -> None:
+        import numpy as np
+
         self.passages = 0
         self.words: Counter[str] = Counter()
         self.pairs: Counter[str] = Counter()
@@ -42,12 +44,8 @@ class Lexicon:
         self._sorted = sorted(self.words)
         self.stems = {stem(word) for word in self.words}
         self.codes = {bare(word): word for word in sorted(self.words) if tokens.is_code(word)}
-        self._by_deletion: dict[str, list[str]] = {}
-        for word in self.words:
-            if tokens.is_code(word) or len(word) < 4:
-                continue
-            for short in deletions(word):
-                self._by_deletion.setdefault(short, []).append(word)
+        self._spellings = [word for word in self._sorted if len(word) >= 4 and not tokens.is_code(word)]
+        self._letters = np.array([letters(word) for word in self._spellings], np.uint64)
         self._read_as: dict[str, list[str]] = {}
         self._read_exactly: dict[str, list[str]] = {}
         for character in sorted({c for pair in self.pairs for c in pair}):
@@ -67,10 +65,15 @@ class Lexicon:
     def near(self, word: str, distance: int) -> list[tuple[int, int, str]]:
         """``(distance, -passages, word)`` of the words within ``distance`` edits of ``word``, best first.
 
-        Source: Garbe, "SymSpell", 2012: only words that share a deletion with it are compared.
+        Only those are compared whose letters are nearly the same, which a look at all of them tells in a millisecond;
+        an index of what words are without a letter or two (Garbe, "SymSpell", 2012) takes a hundred times the memory.
         """
-        shared = {other for short in deletions(word) for other in self._by_deletion.get(short, ())}
-        found = [(edits(word, other), -self.words[other], other) for other in shared]
+        import numpy as np
+
+        apart = np.bitwise_count(self._letters ^ np.uint64(letters(word)))
+        near = [self._spellings[i] for i in np.flatnonzero(apart <= 2 * distance)]
+        close = (other for other in near if abs(len(other) - len(word)) <= distance)
+        found = [(edits(word, other), -self.words[other], other) for other in close]
         return sorted(item for item in found if item[0] <= distance)
 
     def read_as(self, syllable: str) -> list[str]:
@@ -141,12 +144,14 @@ def bare(code: str) -> str:
     return re.sub(r"[^a-z0-9]", "", code)
 
 
-def deletions(word: str) -> set[str]:
-    """``word`` and what is left of it without one or two letters."""
-    once = {word[:i] + word[i + 1 :] for i in range(len(word))}
-    if len(word) < 5:
-        return {word} | once
-    return {word} | once | {short[:i] + short[i + 1 :] for short in once for i in range(len(short))}
+def letters(word: str) -> int:
+    """Which letters ``word`` has, and which of them twice or more, as bits. One edit changes two of them at most."""
+    once = twice = 0
+    for character in word:
+        bit = 1 << ord(character) % 32
+        twice |= once & bit
+        once |= bit
+    return twice << 32 | once
 
 
 def edits(a: str, b: str) -> int:

@@ -13,7 +13,7 @@ from core.retrieval.lexicon import Lexicon, Together, Words
 from core.workspace import Workspace
 
 MOST = 20_000  # passages of a collection
-KEPT = 60_000  # passages whose lexicons stay in memory, up to 14 KB each where words are many
+KEPT = 60_000  # passages whose lexicons stay in memory, 5 KB each
 _Key = tuple[int, int]  # id and generation of a collection
 
 

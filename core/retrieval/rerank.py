@@ -43,7 +43,7 @@ async def reranked(found: Found, opened: Rerankers | None, *, first: int = FIRST
 async def _scores(model: Reranker, query: str, hits: tuple[Hit, ...]) -> list[float]:
     import numpy as np
 
-    texts = [_read(hit) for hit in hits]
+    texts = [as_read(hit) for hit in hits]
     scores = np.asarray(await model.rerank(query, texts), dtype=np.float64)
     if scores.shape != (len(texts),) or not np.isfinite(scores).all():
         raise InvalidResponse(
@@ -52,7 +52,7 @@ async def _scores(model: Reranker, query: str, hits: tuple[Hit, ...]) -> list[fl
     return [float(score) for score in scores]
 
 
-def _read(hit: Hit) -> str:
+def as_read(hit: Hit) -> str:
     """A passage as a reader sees it: under its title and headings."""
     passage = hit.passage
     context = split.context(passage.title, passage.heading, dict(passage.metadata))

@@ -57,14 +57,17 @@ class Several:
         if len(self.indexes) == 1:
             found = await asyncio.to_thread(first.find_with, query, vector, terms, first.deep(chosen))
             return await first.ordered(found, chosen)
-        one = chosen.candidates(max(CANDIDATES, chosen.depth))
-        parts = [await asyncio.to_thread(index.find_with, query, vector, terms, one) for index in self.indexes]
+        merged = await asyncio.to_thread(self._candidates, query, vector, terms, chosen)
+        return await first.ordered(merged, chosen)
+
+    def _candidates(self, query: str, vector: QueryVector, terms: str, options: SearchOptions) -> Found:
+        """The candidates of all collections in one order; blocks."""
+        one = options.candidates(max(CANDIDATES, options.depth))
+        parts = [index.find_with(query, vector, terms, one) for index in self.indexes]
         filled = [(index, part) for index, part in zip(self.indexes, parts, strict=True) if part.passages]
         if len(filled) < 2:
-            merged = filled[0][1] if filled else parts[0]
-        else:
-            merged = await asyncio.to_thread(_merged, query, terms, first.deep(chosen), filled)
-        return await first.ordered(merged, chosen)
+            return filled[0][1] if filled else parts[0]
+        return _merged(query, terms, self.indexes[0].deep(options), filled)
 
     def meaning(self) -> Meaning | None:
         """The embedding model of the library; see :meth:`core.retrieval.index.Index.meaning`."""

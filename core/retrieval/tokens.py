@@ -24,6 +24,11 @@ _INNER = re.compile(r"[-_./'’]")
 _DIGIT, _LETTER = re.compile(r"\d"), re.compile("[A-Za-z]")
 _LETTERS_DIGITS = re.compile(r"[a-z]+|\d+")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?$")
+_TRADITIONAL = re.compile(f"[{re.escape(''.join(map(chr, SIMPLIFIED)))}]")
+_WIDE = tuple((wide, unicodedata.normalize("NFKC", wide)) for wide in "，：；！？（）～")
+_UNUSUAL = re.compile(
+    "[^\\x00-\\x7f\u4e00-\u9fff。、“”‘’《》【】—–·×，：；！？（）～]"
+)  # whatever else NFKC may change
 _MARKS = re.compile(r"[\u0300-\u036f]")
 
 _STOP = """a an the this that these those and or but if then than so as of at by for from in into on onto to with without
@@ -51,7 +56,13 @@ def normalized(text: str) -> str:
     """NFKC, lower case, Traditional to Simplified. Lengths may change: never use it for offsets."""
     if text.isascii():  # which has nothing else to normalize
         return text.lower()
-    return unicodedata.normalize("NFKC", text).lower().translate(SIMPLIFIED)
+    if _UNUSUAL.search(text):
+        text = unicodedata.normalize("NFKC", text)
+    else:  # most Chinese: NFKC changes nothing but the marks, and looking for them is ten times as fast
+        for wide, narrow in _WIDE:
+            text = text.replace(wide, narrow)
+    text = text.lower()
+    return text.translate(SIMPLIFIED) if _TRADITIONAL.search(text) else text
 
 
 def tokens(text: str) -> list[str]:

@@ -50,11 +50,25 @@ def quiet() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)  # peft asks
+            warnings.filterwarnings(
+                "ignore", "Could not find a config file in", UserWarning
+            )  # a base has a name, no path
             yield
     finally:
         logging.set_verbosity(verbosity)
         if bars:
             logging.enable_progress_bar()
+
+
+def frozen_dtype(device: str) -> Any:
+    """The numbers of weights that adapters are trained beside: half as large on a graphics card that computes in them.
+
+    The adapters themselves are kept in float32 by peft.
+    """
+    import torch
+
+    kind = device.partition(":")[0] or ("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.bfloat16 if kind == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
 
 
 def need_torch() -> None:
@@ -144,17 +158,20 @@ def memory_needed(
         elif method == "pairs":
             model = AutoModel.from_config(config)
         else:
-            config.num_labels = labels
+            config.num_labels = 1 if method == "ranking" else labels
             model = AutoModelForSequenceClassification.from_config(config)
     weights = sum(p.numel() for p in model.parameters())
     trained = weights
-    if method == "lora":
+    if method in ("lora", "dpo", "kto"):
         linear = [m for m in model.modules() if isinstance(m, torch.nn.Linear)]
         trained = settings["rank"] * sum(m.in_features + m.out_features for m in linear)
     elif method == "frozen":
         trained = weights - sum(p.numel() for p in model.base_model.parameters()) + text.hidden_size**2
     batch, length = settings["batch_size"], min(settings["max_tokens"], _context(text))
-    batch *= 2 if method == "pairs" else 1
+    if method in ("pairs", "dpo", "kto"):
+        batch *= 2
+    elif method == "ranking":
+        batch *= 1 + settings["negatives"]
     activations = _activations(text, batch, length)
     if method == "frozen":
         activations //= text.num_hidden_layers  # nothing is kept below what is trained

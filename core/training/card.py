@@ -15,6 +15,8 @@ _PIPELINES = {
     "classification": "text-classification",
     "pairs": "sentence-similarity",
     "conversations": "text-generation",
+    "preferences": "text-generation",
+    "entities": "token-classification",
     "text": "text-generation",
 }
 
@@ -25,7 +27,7 @@ def write_card(version: Version, made: Report) -> None:
 
     run = version.run
     head: dict[str, Any] = {
-        "pipeline_tag": _PIPELINES[run.kind],
+        "pipeline_tag": "text-ranking" if version.reranks else _PIPELINES[run.kind],
         "language": list(run.about_data["languages"]),
         "base_model": version.origin,
         "tags": ["touchstone", run.recipe],
@@ -68,7 +70,7 @@ def _part(version: Version, made: Report, language: str) -> list[str]:
     )
     return [
         f"## {t('title')}",
-        message(f"training.card.kind.{run.kind}", language),
+        message(f"training.card.kind.{'ranking' if version.reranks else run.kind}", language),
         f"### {t('learned_from')}",
         "\n".join(f"- {line}" for line in learned),
         f"### {t('how')}",
@@ -113,12 +115,16 @@ def _per_language(mine: Evaluation, version: Version, t: Any) -> list[str]:
 
 def _example(version: Version) -> str:
     name = version.run.name
+    if version.reranks:
+        return f'runtime.reranker("trained:{name}")'
     if version.run.kind == "pairs":
         return f'runtime.embedding("trained:{name}")'
     if version.run.recipe == "masked":
         return f'work.prepare(runtime, "full", path, out="tickets", base="{version.served_as}")'
     if version.run.kind == "text":
         return f'await texts.written(Trained(home).version("{name}"), runtime.settings, "…")'
-    if version.run.kind == "conversations":
+    if version.run.kind == "entities":
+        return f'await open_tagger(Trained(home).version("{name}"), runtime.settings).extract(["…"])'
+    if version.run.kind in ("conversations", "preferences"):
         return f'runtime.chat("trained:{name}")'
     return f'runtime.decision("trained:{name}")'

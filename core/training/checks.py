@@ -94,6 +94,10 @@ def examine(
     languages = Counter(detect_language(record.input) for record in records)
     lengths = sorted(len(record.input) for record in records)
     findings += _about(reading, splits, labels, languages)
+    if kind == "entities":
+        labels = Counter(label for record in records for _, _, label in record.metadata["entities"])
+        if records and not labels:
+            findings.append(Finding("no_entities", "error"))
     order = {"error": 0, "warning": 1, "note": 2}
     return DataReport(
         path.name,
@@ -116,7 +120,7 @@ def _about(reading: Reading, splits: Splits, labels: Counter[str], languages: Co
         found.append(Finding("too_few", "error", usable, params={"least": LEAST}))
     if reading.kind == "classification" and len(labels) < 2:
         found.append(Finding("one_class", "error", len(labels), params={"labels": ", ".join(labels) or "-"}))
-    elif labels:
+    elif reading.kind == "classification":
         (largest, most), (smallest, least) = labels.most_common()[0], labels.most_common()[-1]
         if most / least >= IMBALANCE:
             params = {"largest": largest, "most": most, "smallest": smallest, "least": least}

@@ -2,9 +2,14 @@
 
 kind             columns (``ours``)                               the record
 classification   ``text``, ``label``                              input, label
-pairs            ``anchor``, ``positive``                         input, answers
+pairs            ``anchor``, ``positive``;                        input, answers
+                 ``negatives`` (optional, one or a list)          texts that look right and are not, in the metadata
 conversations    ``messages``, or ``prompt`` and ``completion``   input (all before the last answer), answers, metadata;
                  ``expected`` (optional)                          words that a right answer must hold
+preferences      ``prompt`` (text or messages), ``chosen`` and    input, answers (both, "" for one that is missing),
+                 ``rejected``; a row may have one of them         metadata
+entities         ``text``, ``entities``: a list of ``start``,     input, metadata
+                 ``end`` (characters) and ``label``
 text             ``text``; a ``.txt`` or ``.md`` by paragraph     input
 
 Reading never stops at a row that lacks something: such rows are left out and told in a :class:`Finding`. What makes the
@@ -26,16 +31,20 @@ from core.evaluation.datasets import Dataset, Record
 from core.evaluation.loaders import read_rows
 from core.i18n import message
 
-Kind = Literal["classification", "pairs", "conversations", "text"]
+Kind = Literal["classification", "pairs", "conversations", "preferences", "entities", "text"]
 Severity = Literal["error", "warning", "note"]
 
 COLUMNS: Mapping[Kind, tuple[str, ...]] = {
     "classification": ("text", "label"),
     "pairs": ("anchor", "positive"),
     "conversations": ("messages",),
+    "preferences": ("prompt", "chosen", "rejected"),
+    "entities": ("text", "entities"),
     "text": ("text",),
 }
 PAIR_OF_TURNS = ("prompt", "completion")  # a conversation in two columns
+NEGATIVES = "negatives"  # a column that pairs may have
+MORE: Mapping[Kind, tuple[str, ...]] = {"conversations": PAIR_OF_TURNS, "pairs": (NEGATIVES,)}  # may be named, too
 ROLES = ("system", "user", "assistant")
 LONG = 8_000  # characters: more than the small models of the recipes read
 LONGEST = 20_000  # characters kept of a text; no recipe reads so far
@@ -155,12 +164,13 @@ def _names(
     there = list(dict.fromkeys(name for _, row in rows[:100] for name in row if name))
     if kind == "conversations" and columns.get("messages", "messages") not in there:
         wanted = PAIR_OF_TURNS
-    if unknown := sorted(
-        columns.keys() - set(COLUMNS[kind]) - (set(PAIR_OF_TURNS) if kind == "conversations" else set())
-    ):
+    if unknown := sorted(columns.keys() - set(COLUMNS[kind]) - set(MORE.get(kind, ()))):
         raise InputError(reason="bad_value", name="--column", value=", ".join(unknown), allowed=", ".join(COLUMNS[kind]))  # fmt: skip
-    named = {ours: columns.get(ours, ours) for ours in wanted}
-    if missing := [theirs for theirs in named.values() if theirs not in there]:
+    named = {ours: columns.get(ours, ours) for ours in (*wanted, *(columns.keys() & {NEGATIVES}))}
+    missing = [theirs for theirs in named.values() if theirs not in there]
+    if kind == "preferences" and len({named["chosen"], named["rejected"]} & set(there)) == 1:
+        missing = [named["prompt"]] if named["prompt"] in missing else []  # thumbs of one sort are worth something, too
+    if missing:
         shown = missing if wanted != PAIR_OF_TURNS else ["messages"]
         raise InputError(reason="columns_missing", name=path.name, missing=", ".join(shown), columns=", ".join(there))
     return named
@@ -170,9 +180,9 @@ def _record(
     number: str, where: str, row: Mapping[str, Any], kind: Kind, names: Mapping[str, str], notes: _Notes
 ) -> Record | None:
     about = {"where": where}
-    if kind == "conversations":
-        return _talk(number, where, row, names, notes)
-    texts = {ours: _cell(row.get(theirs)) for ours, theirs in names.items()}
+    if kind in _READERS:
+        return _READERS[kind](number, where, row, names, notes)
+    texts = {ours: _cell(row.get(theirs)) for ours, theirs in names.items() if ours != NEGATIVES}
     for ours, text in texts.items():
         if not text:
             notes.add("missing_label" if ours == "label" else "missing_text", where)
@@ -182,7 +192,10 @@ def _record(
         if _BROKEN.search(text):
             notes.add("broken_characters", where)
     if kind == "pairs":
-        return Record(number, texts["anchor"], answers=(texts["positive"],), metadata=about)
+        told = row.get(names.get(NEGATIVES, NEGATIVES)) or []
+        others = [_cell(text) for text in (told if isinstance(told, list) else [told])]
+        wrong = [text for text in dict.fromkeys(others) if text and text != texts["positive"]]
+        return Record(number, texts["anchor"], answers=(texts["positive"],), metadata=about | ({NEGATIVES: wrong} if wrong else {}))  # fmt: skip
     return Record(number, texts["text"], label=texts.get("label"), metadata=about)
 
 
@@ -194,11 +207,8 @@ def _talk(number: str, where: str, row: Mapping[str, Any], names: Mapping[str, s
         ]
     else:
         turns = row.get(names["messages"])
-    if not isinstance(turns, list) or not turns or not all(isinstance(turn, dict) for turn in turns):
-        notes.add("bad_turns", where)
-        return None
-    told = [{"role": str(turn.get("role")), "content": _cell(turn.get("content"))} for turn in turns]
-    if any(turn["role"] not in ROLES for turn in told) or told[-1]["role"] != "assistant":
+    told = _turns(turns)
+    if not told or told[-1]["role"] != "assistant":
         notes.add("bad_turns", where)
         return None
     if not all(turn["content"] for turn in told) or len(told) < 2:
@@ -213,8 +223,62 @@ def _talk(number: str, where: str, row: Mapping[str, Any], names: Mapping[str, s
     return Record(number, asked, answers=(told[-1]["content"],), metadata=about)
 
 
+def _turns(given: Any) -> list[dict[str, str]]:
+    """Role and content of each turn, or nothing where that is not what was given."""
+    if not isinstance(given, list) or not all(isinstance(turn, dict) for turn in given):
+        return []
+    told = [{"role": str(turn.get("role")), "content": _cell(turn.get("content"))} for turn in given]
+    return [] if any(turn["role"] not in ROLES for turn in told) else told
+
+
+def _preference(number: str, where: str, row: Mapping[str, Any], names: Mapping[str, str], notes: _Notes) -> Record | None:  # fmt: skip
+    given = row.get(names["prompt"])
+    turns = _turns(given) if isinstance(given, list) else [{"role": "user", "content": _cell(given)}]
+    chosen, rejected = (_cell(row.get(names[side])) for side in ("chosen", "rejected"))
+    if not turns or turns[-1]["role"] == "assistant":
+        notes.add("bad_prompt", where)
+        return None
+    if not all(turn["content"] for turn in turns) or not (chosen or rejected):
+        notes.add("missing_text", where)
+        return None
+    if chosen == rejected:
+        notes.add("same_answers", where)
+        return None
+    asked = "\n".join(turn["content"] for turn in turns)
+    return Record(number, asked, answers=(chosen, rejected), metadata={"where": where, "messages": turns})
+
+
+def _entities(number: str, where: str, row: Mapping[str, Any], names: Mapping[str, str], notes: _Notes) -> Record | None:  # fmt: skip
+    """The text as it is, for the places count its characters."""
+    text, told = row.get(names["text"]), row.get(names["entities"])
+    given: list[Any] = told if isinstance(told, list) else [None]
+    if not isinstance(text, str) or not text.strip():
+        notes.add("missing_text", where)
+        return None
+    spans = []
+    for span in given:
+        try:
+            start, end, label = int(span["start"]), int(span["end"]), str(span["label"]).strip()
+        except (TypeError, KeyError, ValueError):
+            notes.add("bad_spans", where)
+            return None
+        spans.append((start, end, label))
+    spans.sort()
+    ends = [0, *(end for _, end, _ in spans)]
+    if len(text) > LONGEST or any(
+        not label or not last <= start < end <= len(text)
+        for (start, end, label), last in zip(spans, ends, strict=False)
+    ):
+        notes.add("bad_spans", where)
+        return None
+    return Record(number, text, metadata={"where": where, "entities": [list(span) for span in spans]})
+
+
 def _cell(value: Any) -> str:
     return "" if value is None else str(value).strip()[:LONGEST]
+
+
+_READERS = {"conversations": _talk, "preferences": _preference, "entities": _entities}
 
 
 def _paragraphs(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:

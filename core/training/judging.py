@@ -2,8 +2,11 @@
 
 kind             figures                                                          baseline
 classification   accuracy, F1, calibration error, AURC, accuracy with typos       TF-IDF and a linear SVM
-pairs            nDCG, MRR, recall: the partner among all partners                the base model
+pairs            nDCG, MRR, recall: the partner among all partners;               the base model
+                 a cross-encoder orders the partner among its negatives          the reranker of words
 conversations    perplexity of the reference, overlap with it, expected words     the base model
+preferences      the chosen answer is the likelier one, by how much          the base model
+entities         precision, recall, F1 of whole pieces                       pieces seen in the training rows
 text             bits per byte; masked: perplexity and hits on hidden tokens      n-grams of bytes, or the base;
                                                                                  masked: the tokens' frequencies
 """
@@ -23,6 +26,7 @@ from core.evaluation.results import Cell, Evaluation, Measure
 from core.evaluation.tasks import Task, judged
 from core.i18n import detect_language
 from core.settings import Settings
+from core.training import entities, preferences, reranking
 from core.training.store import Version
 from core.training.typos import with_typos
 from core.types import Example
@@ -41,7 +45,13 @@ def task_of(version: Version) -> Task:
         return _labels(splits.test)
     if version.run.kind == "pairs":
         others = [r.answers[0] for part in (splits.train, splits.validation) for r in part.records]
+        if version.reranks:
+            return reranking.task(splits.test, others)
         return retrieval_task(_search(splits.test, others), RANKED)
+    if version.run.kind == "preferences":
+        return preferences.task(splits.test)
+    if version.run.kind == "entities":
+        return entities.task(splits.test)
     if version.run.kind == "text":
         return _text(splits.test, masked=version.run.recipe == "masked")
     return _talks(replace(splits.test, records=splits.test.records[:GENERATED], checksum=""))
@@ -69,7 +79,13 @@ async def baseline(version: Version, task: Task, settings: Settings) -> Evaluati
         return judged(task, found, name="tfidf+svm", config={"seed": version.run.seed})
     if version.run.kind == "text" and not version.run.base:
         return _counted(version, task, settings)
+    if version.run.kind == "entities":
+        seen = entities.SeenBefore(version.splits().train.records)
+        listed = {record.id: entities.output(seen.extract(record.input)) for record in records}
+        return judged(task, listed, name="seen before", config={})
     outputs = await _outputs(version, task, settings, base=True)
+    if version.reranks:
+        return judged(task, outputs, name=reranking.PLAIN, config={"model": reranking.PLAIN})
     return judged(task, outputs, name=f"base {version.origin}", config={"base": version.origin})
 
 
@@ -78,12 +94,22 @@ async def _outputs(version: Version, task: Task, settings: Settings, *, base: bo
 
     if version.run.kind == "classification":
         return await _classified(version, task.data.records, settings)
+    if version.reranks:
+        return await _reranked(version, task, settings, base=base)
     if version.run.kind == "pairs":
+        if task.name == reranking.TASK:
+            raise InputError(reason="wrong_kind", name=version.served_as, kind=version.run.recipe, wanted=task.name)
         embedding = serving.embedding_of(version, settings, base=base)
         try:
             return await _ranked(task.data, embedding)
         finally:
             await embedding.aclose()
+    if version.run.kind == "preferences":
+        model, tokenizer = serving.weights_of(version, settings, base=base)
+        most = int(version.run.settings["max_tokens"])
+        return preferences.likelihoods(model, tokenizer, task.data.records, most=most)
+    if version.run.kind == "entities":
+        return await _extracted(version, task.data.records, settings)
     if version.run.kind == "text":
         return _foreseen(version, task, settings, base=base)
     losses = serving.losses_of(version, task.data.records, settings, base=base)
@@ -156,6 +182,29 @@ async def _ranked(data: Dataset, embedding: EmbeddingModel, top: int = 10) -> di
         best = np.argsort(-scores, kind="stable")[:top]
         found[record.id] = [data.documents[place].id for place in best]
     return found
+
+
+async def _reranked(version: Version, task: Task, settings: Settings, *, base: bool) -> dict[str, Any]:
+    """With ``base`` the order of words alone: what a cross-encoder begins with orders nothing."""
+    from core.providers.registry import open_model
+    from core.training import serving
+
+    if task.name != reranking.TASK:
+        raise InputError(reason="wrong_kind", name=version.served_as, kind=version.run.recipe, wanted=task.name)
+    model = open_model("rerank", reranking.PLAIN, settings) if base else serving.reranker_of(version, settings)
+    try:
+        return await reranking.ordered(task.data, model)
+    finally:
+        await model.aclose()
+
+
+async def _extracted(version: Version, records: Sequence[Record], settings: Settings) -> dict[str, Any]:
+    tagger = entities.open_tagger(version, settings)
+    try:
+        found = await tagger.extract([record.input for record in records])
+    finally:
+        await tagger.aclose()
+    return {record.id: entities.output(pieces) for record, pieces in zip(records, found, strict=True)}
 
 
 # --- conversations --------------------------------------------------------------------------------

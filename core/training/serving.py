@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from core.contracts import ChatModel, DecisionModel, EmbeddingModel
+from core.contracts import ChatModel, DecisionModel, EmbeddingModel, Reranker
 from core.errors import InputError
 from core.evaluation.datasets import Record
 from core.i18n import Phrase
@@ -20,6 +20,7 @@ from core.training.store import ENGINE, Trained, Version, named
 from core.types import Decision, Question
 
 LOSS_BATCH = 4
+TALKS = ("conversations", "preferences")  # kinds of data that make a chat model
 
 
 def found(model: str, settings: Settings) -> Version:
@@ -34,17 +35,27 @@ def found(model: str, settings: Settings) -> Version:
 
 
 def open_chat(model: str, *, engine: str, settings: Settings) -> ChatModel:
-    return chat_of(_of_kind(found(model, settings), "conversations"), settings)
+    return chat_of(_of_kind(found(model, settings), *TALKS), settings)
 
 
 def open_embedding(model: str, *, engine: str, settings: Settings) -> EmbeddingModel:
-    return embedding_of(_of_kind(found(model, settings), "pairs"), settings)
+    version = _of_kind(found(model, settings), "pairs")
+    if version.reranks:
+        raise InputError(reason="wrong_kind", name=version.served_as, kind=version.run.recipe, wanted="embedding")
+    return embedding_of(version, settings)
+
+
+def open_reranker(model: str, *, engine: str, settings: Settings) -> Reranker:
+    version = found(model, settings)
+    if not version.reranks:
+        raise InputError(reason="wrong_kind", name=version.served_as, kind=version.run.recipe, wanted="cross-encoder")
+    return reranker_of(version, settings)
 
 
 def open_decisions(model: str, *, engine: str, settings: Settings) -> DecisionModel:
     """A trained classifier answers by its labels; a trained chat model as chat models do."""
     version = found(model, settings)
-    if version.run.kind == "conversations":
+    if version.run.kind in TALKS:
         from core.providers.decisions import decision_model
 
         return decision_model(chat_of(version, settings))
@@ -74,27 +85,25 @@ def embedding_of(version: Version, settings: Settings, *, base: bool = False) ->
     return opened
 
 
+def reranker_of(version: Version, settings: Settings) -> Reranker:
+    """The cross-encoder of ``version``."""
+    from core.providers import sentence_transformers as engine
+
+    opened = engine.open_reranker(str(version.model), engine="sentence-transformers", settings=settings)
+    opened.name = opened._loaded.name = version.served_as
+    return opened
+
+
 def losses_of(
     version: Version, records: Sequence[Record], settings: Settings, *, base: bool = False
 ) -> dict[str, tuple[float, int]]:
     """``(summed negative log-likelihood in nats, tokens)`` of each record's answers, as the model would say them."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from core.providers.torch_device import choose
-    from core.providers.torch_loading import merge_adapter
-    from core.training.bases import quiet, resolve
     from core.training.recipes.chat import IGNORED, encoded, padded
 
-    folder, device = resolve(version.run.base, settings).folder, choose(settings).name
-    with quiet():
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float32, local_files_only=True, trust_remote_code=False
-        )
-        if not base:
-            model = merge_adapter(model, version.model)
-    model = model.to(device).eval()
+    model, tokenizer = weights_of(version, settings, base=base)
+    device = model.device
     rows = {r.id: row for r in records if (row := encoded(tokenizer, r, int(version.run.settings["max_tokens"])))}
     order, collate, found = sorted(rows, key=lambda id_: len(rows[id_]["input_ids"])), padded(tokenizer), {}
     with torch.inference_mode():
@@ -109,6 +118,26 @@ def losses_of(
             for id_, nll, count in zip(ids, each.sum(1).tolist(), (labels != IGNORED).sum(1).tolist(), strict=True):
                 found[id_] = (float(nll), int(count))
     return found
+
+
+def weights_of(version: Version, settings: Settings, *, base: bool = False) -> tuple[Any, Any]:
+    """The weights and the tokenizer of a trained chat model, to compute with; with ``base`` those it began with."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from core.providers.torch_device import choose
+    from core.providers.torch_loading import merge_adapter
+    from core.training.bases import quiet, resolve
+
+    folder = resolve(version.run.base, settings).folder
+    with quiet():
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.float32, local_files_only=True, trust_remote_code=False
+        )
+        if not base:
+            model = merge_adapter(model, version.model)
+    return model.to(choose(settings).name).eval(), tokenizer
 
 
 class TrainedDecisions:
@@ -152,9 +181,9 @@ class TrainedDecisions:
         )  # fmt: skip
 
 
-def _of_kind(version: Version, wanted: str) -> Version:
-    if version.run.kind != wanted:
-        raise InputError(reason="wrong_kind", name=version.served_as, kind=version.run.kind, wanted=wanted)
+def _of_kind(version: Version, *wanted: str) -> Version:
+    if version.run.kind not in wanted:
+        raise InputError(reason="wrong_kind", name=version.served_as, kind=version.run.kind, wanted=", ".join(wanted))
     return version
 
 

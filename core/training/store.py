@@ -83,6 +83,11 @@ class Version:
     def served_as(self) -> str:
         return f"{ENGINE}:{self.run.name}@{self.run.version}"
 
+    @property
+    def reranks(self) -> bool:
+        """Whether it orders passages; other models of pairs embed."""
+        return self.run.recipe == "cross-encoder"
+
     def facts(self) -> dict[str, Any]:
         """What the training came to: steps, weights, seconds; empty while it runs."""
         path = self.folder / "facts.json"

@@ -32,6 +32,7 @@ from core.training.bases import memory_needed, need_torch, require_memory, resol
 from core.training.checks import DataReport, examine
 from core.training.loop import Log, Progress, Session
 from core.training.recipes import Plan, Recipe, recipe, trainer
+from core.training.splits import PARTS
 from core.training.store import Run, Trained, Version, checked_name, write_whole
 from core.types import LOCAL, Caller
 
@@ -79,6 +80,8 @@ def prepare(
     chosen = recipe(name).with_settings(settings or {})
     checked_name(out)
     found = examine(data, chosen.kind, columns=columns, validation=validation, test=test, seed=seed).require()
+    if chosen.method == "dpo":
+        _need_pairs(found)
     run, memory = _described(runtime, chosen, found, out=out, base=base, seed=seed)
     jobs, store = Jobs(runtime.workspace), Trained(runtime.settings.home)
     for version in [] if fresh else store.versions(out):
@@ -217,6 +220,16 @@ def _described(
         data.splits.checksum, data.splits.sizes, about, time.time(), __version__,
     )  # fmt: skip
     return run, memory
+
+
+def _need_pairs(data: DataReport) -> None:
+    """
+    Raises:
+        InputError: (reason ``no_pairs``) a part has no row with both answers.
+    """
+    for part in PARTS:
+        if not any(all(record.answers) for record in getattr(data.splits, part).records):
+            raise InputError(reason="no_pairs", name=data.name, part=part)
 
 
 def _same(one: Run, other: Run) -> bool:

@@ -42,6 +42,19 @@ def test_three_commands(files: tuple[str, str]) -> None:
     assert "taken by 4 people" in stranger.stdout
 
 
+def test_a_folder_is_enough(folder: Path) -> None:
+    (folder / "films").mkdir()
+    (folder / "films" / "movies.csv").write_text(
+        "movieId,title,genres\n1,Heat (1995),Crime\n2,Fargo (1996),Crime\n", "utf-8"
+    )
+    (folder / "films" / "ratings.csv").write_text("userId,movieId,rating,timestamp\n7,1,4.5,100\n8,3,2,90\n", "utf-8")
+    told = touchstone("recommend", "import", str(folder / "films"))
+    assert told.exit_code == 0, told.output
+    assert "movies.csv, ratings.csv" in told.stderr
+    for line in ("2 of 2 items", "1 of 2 events"):
+        assert line in told.stdout
+
+
 def test_methods_are_measured_on_own_files(files: tuple[str, str]) -> None:
     events = ("--interactions", files[1].replace("events", "known"))
     Path(events[1]).write_text(Path(files[1]).read_text("utf-8").replace("buyer", "user"), "utf-8")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from apps.ui import session
-from apps.ui.shared import WARM_AFTER, Shared
+from apps.ui.shared import SETTLED_AFTER, WARM_AFTER, Shared
 
 
 def test_a_page_that_is_used_makes_the_model_ready_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,3 +31,19 @@ def test_a_page_that_is_used_makes_the_model_ready_once(monkeypatch: pytest.Monk
             service()
         assert warmed.count(name) == 1
     assert opened == list(runtimes.values())
+
+
+def test_what_a_used_page_has_loaded_is_looked_through_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime: Any = SimpleNamespace(warm=lambda: None)
+    monkeypatch.setattr(session, "t", lambda key: key)
+    monkeypatch.setattr(session, "runtime", lambda: runtime)
+    service: Shared[Any] = Shared(lambda runtime: SimpleNamespace(runtime=runtime), "preparing")
+    gc.unfreeze()
+    try:
+        for _ in range(SETTLED_AFTER):
+            service()
+        assert gc.get_freeze_count() == 0
+        service()
+        assert gc.get_freeze_count() > 1000
+    finally:
+        gc.unfreeze()

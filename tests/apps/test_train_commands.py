@@ -101,3 +101,30 @@ def test_a_gate_that_closes_is_an_exit_code(folder: Path, headlines: Path) -> No
     assert done.exit_code == 1
     assert "significantly worse than trained:stock@1" in done.output
     assert [row["state"] for row in data("train", "list")["models"]] == ["serving", "finished"]  # type: ignore[union-attr, index]
+
+
+def test_negatives_come_from_ones_own_documents(folder: Path) -> None:
+    (folder / "docs").mkdir()
+    for name, text in {
+        "returns": "A kettle can be returned within 30 days.",
+        "care": "A kettle is cleaned with vinegar every month.",
+        "price": "A kettle costs 39 pounds in the shop.",
+    }.items():
+        (folder / "docs" / f"{name}.md").write_text(text, "utf-8")
+    assert touchstone("index", "docs").exit_code == 0
+    pairs = table(folder / "pairs.csv", [("how long can a kettle be returned", "A kettle can be returned within 30 days.")], "anchor,positive")  # fmt: skip
+    made = data("train", "negatives", str(pairs), "--out", "triples.jsonl", "--count", "2")
+    assert (made["rows"], made["negatives"]) == (1, 2)
+    (row,) = map(json.loads, (folder / "triples.jsonl").read_text("utf-8").splitlines())
+    assert all("30 days" not in text for text in row["negatives"])
+    assert {"vinegar", "39"} == {word for word in ("vinegar", "39") for text in row["negatives"] if word in text}
+    none = touchstone("train", "negatives", str(pairs), "--out", "more.jsonl", "--collection", "nowhere")
+    assert none.exit_code != 0
+    assert "nowhere" in none.output
+
+
+def test_pieces_are_asked_of_models_that_find_them(headlines: Path) -> None:
+    data("train", "head", str(headlines), "--out", "stock")
+    refused = touchstone("train", "extract", "stock", "Acme stock soars")
+    assert refused.exit_code != 0
+    assert "entities is needed here" in refused.output

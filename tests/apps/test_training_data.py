@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 from pathlib import Path
 
 import pytest
 
 from apps import training_data
-from apps.customer_service.intents import INTENTS, Intents
 from core.conversations import Conversations
 from core.errors import InputError, UnknownName
 from core.runtime import Runtime
 from core.safety.personal import mask
-from core.training import promotion, work
 from core.training.corrections import Corrections
-from core.training.store import Trained
 from core.types import LOCAL, Caller
-from tests.core.training.conftest import rows, runtime, settings
+from tests.core.training.conftest import runtime, settings
 
 __all__ = ["runtime", "settings"]  # the fixtures: a workspace of the test, scripted models
 
@@ -117,37 +112,21 @@ def test_judgments_of_searches_and_moods_become_rows(runtime: Runtime) -> None:
     assert moods == ({"text": "Acme rises\nBy 3 %.", "label": "positive", "entity": "acme"},)
 
 
-def test_corrections_make_the_assistant_better_and_a_rollback_takes_it_back(runtime: Runtime, tmp_path: Path) -> None:
-    """The loop: corrections, data set, training, gate, swap, and back, in one running program."""
-    intents = Intents(runtime)
-    shipped = intents.head.labels
-
-    def trained(name: str, found: list[tuple[str, str]]) -> None:
-        path = tmp_path / name
-        path.write_text("".join(json.dumps({"text": t, "label": label}) + "\n" for t, label in found), "utf-8")
-        version = asyncio.run(work.train(runtime, work.prepare(runtime, "head", path, out=INTENTS)))
-        step, _, _ = asyncio.run(promotion.promote(version, runtime.settings, force=True))
-        assert step is not None
-
-    def said(text: str) -> str:
-        return asyncio.run(intents.predict(text)).label
-
-    trained("before.jsonl", [(text, label) for text, label in rows() if "soars" not in text])
-    assert set(intents.head.labels) != set(shipped)
-    kept = Corrections(runtime.workspace)
-    for text, _ in rows():
-        if "soars" in text:
-            kept.add(LOCAL, INTENTS, text, "bad")
-    corrected = training_data.gather(runtime.workspace, LOCAL, "corrections", name=INTENTS).rows
-    assert len(corrected) == 10
-    before = said("Kestrel stock soars after the report")
-    trained(
-        "after.jsonl",
-        [(t, label) for t, label in rows() if "soars" not in t] + [(r["text"], r["label"]) for r in corrected],
+def test_thumbs_become_preferences_and_an_agents_reply_the_better_answer(runtime: Runtime) -> None:
+    kept = Conversations(runtime.workspace, "customer_service")
+    for question, thumb, agent in (("liked", True, ""), ("not liked", False, ""), ("mended", False, "What it really is"), ("none", None, "")):  # fmt: skip
+        conversation = kept.create(WITH)
+        draft = kept.ask(WITH, conversation.id, question)
+        draft.finish("done", text=f"Answer to {question}")
+        kept.rate(WITH, draft.message_id, thumb)
+        if agent:
+            kept.say(WITH, conversation.id, "agent", agent)
+        kept.say(WITH, conversation.id, "user", "another question")
+        kept.say(WITH, conversation.id, "agent", "to the other question")
+    assert training_data.gather(runtime.workspace, LOCAL, "preferences").without_consent == 3
+    training_data.agree(runtime.workspace, WITH, True)
+    assert training_data.gather(runtime.workspace, LOCAL, "preferences").rows == (
+        {"prompt": "liked", "chosen": "Answer to liked"},
+        {"prompt": "not liked", "rejected": "Answer to not liked"},
+        {"prompt": "mended", "rejected": "Answer to mended", "chosen": "What it really is"},
     )
-    assert said("Kestrel stock soars after the report") == "bad"
-    Trained(runtime.settings.home).rollback(INTENTS, by="local")
-    assert said("Kestrel stock soars after the report") == before
-    with_sample = training_data.gather(runtime.workspace, LOCAL, "intents").rows
-    assert {"text": "我的订单到哪了", "label": "track_order"} in with_sample
-    assert all(row in with_sample for row in corrected)

@@ -9,6 +9,9 @@ from streamlit.testing.v1 import AppTest
 
 from apps import training_data
 from apps.ui import session
+from core.evaluation.datasets import Dataset, Record
+from core.i18n import LANGUAGES, message
+from core.training import entities, judging, preferences
 from core.training.corrections import Corrections
 from core.training.store import Trained
 from core.types import LOCAL
@@ -94,3 +97,16 @@ def test_broken_data_are_told_in_chinese_and_cannot_be_trained_on(open_page: Ope
     assert at.error
     at.checkbox(key="training_consent").check().run()
     assert training_data.agrees(session.runtime().workspace, LOCAL)
+
+
+def test_every_figure_has_a_name_in_both_languages() -> None:
+    none = Dataset("d", "test", (Record("1", "x", "y", answers=("a", "b"), metadata={"entities": []}),))
+    tasks = [
+        judging._labels(none), judging._talks(none), judging._text(none, masked=True), judging._text(none, masked=False),
+        entities.task(none), preferences.task(none),
+    ]  # fmt: skip
+    names = {measure.name for task in tasks for measure in task.measures}
+    assert {"macro_f1", "perplexity", "bits_per_byte", "preferred", "recall"} <= names
+    for language in LANGUAGES:
+        for name in names:
+            assert not message(f"training_page.figures.{name}", language).startswith("training_page"), name

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import gpu
+from benchmarks import gpu, gpu_lora
 from core.providers.torch_device import Device
 
 TINY = {"tiny": {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1, "vocab_size": 264}}  # fmt: skip
 
 
 def test_without_a_card_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu, "devices", lambda: [Device("cpu", "cpu", "CPU")])
-    result = gpu.run()
-    assert result.notes[0][0] == "not run: no device"
-    assert not result.targets
+    for module in (gpu, gpu_lora):
+        monkeypatch.setattr(module, "devices", lambda: [Device("cpu", "cpu", "CPU")])
+        result = module.run()
+        assert result.notes[0][0] == "not run: no device"
+        assert not result.targets
 
 
 def test_every_step_runs_on_tiny_models() -> None:
@@ -32,3 +33,10 @@ def test_every_step_runs_on_tiny_models() -> None:
 def test_parameters_are_counted_as_the_model_has_them() -> None:
     assert 0.45e9 < gpu.parameters(gpu.SIZES["0.5B"]) < 0.7e9
     assert 7e9 < gpu.parameters(gpu.SIZES["7B"]) < 8e9
+
+
+def test_adapters_are_trained_by_both_on_tiny_models() -> None:
+    result = gpu_lora.measure(TINY["tiny"], device="cpu", name="tiny", steps=4, rounds=1, batch=2, length=64)
+    assert set(result.raw["rates"]) == {gpu_lora.OURS, gpu_lora.PLAIN}
+    assert all(rate > 0 for rates in result.raw["rates"].values() for rate in rates)
+    assert 0 < result.raw["trained_weights"] < result.raw["weights"]

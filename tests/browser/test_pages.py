@@ -23,6 +23,8 @@ TITLES = {
     "/support": {"zh": "智能客服", "en": "Customer service"},
     "/sentiment": {"zh": "金融舆情", "en": "Financial sentiment"},
     "/search": {"zh": "搜索", "en": "Search"},
+    "/training": {"zh": "训练", "en": "Training"},
+    "/manager": {"zh": "智能客服：管理", "en": "Customer service: manager"},
 }
 
 

@@ -78,10 +78,15 @@ class TestIntegration(Chat, ChatModelIntegrationTests):
         if held["chat"].name.startswith("openai:"):
             await held["chat"].aclose()
 
+    @pytest.fixture(autouse=True)
+    def _room(self, request: pytest.FixtureRequest) -> None:
+        # Our torch engine brings JSON to its end within any room; llama.cpp cuts it. Where words are asked for, any do.
+        whole = any(part in request.node.name for part in ("tool", "agent", "structured", "json"))
+        held["room"] = 160 if whole and not held["chat"].name.startswith("transformers:") else 48 if whole else 24
+
     @property
     def chat_model_params(self) -> dict[str, Any]:
-        # Our torch engine brings JSON to its end within any room; llama.cpp cuts it.
-        room = 48 if held["chat"].name.startswith("transformers:") else 160
+        room = held["room"]
         return {**super().chat_model_params, "temperature": 0, "max_tokens": room, "timeout": 240, "max_retries": 2}
 
     @property

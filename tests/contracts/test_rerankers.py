@@ -63,4 +63,7 @@ class TestRerankers(RerankerContract):
 
 
 def test_every_engine_that_ranks_is_a_subject() -> None:
-    assert {name for name, row in ENGINES.items() if row.rerank} <= {name.partition(":")[0] for name in MODELS}
+    # what was trained is opened by sentence-transformers: tests/core/training
+    assert {name for name, row in ENGINES.items() if row.rerank} - {"trained"} <= {
+        name.partition(":")[0] for name in MODELS
+    }

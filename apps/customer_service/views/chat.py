@@ -94,11 +94,14 @@ def hint() -> None:
 
 
 def desk_link() -> None:
-    """The way to the agent desk, for those who work there, with the number of those who wait."""
+    """The ways to the agent desk, with the number of those who wait, and to the manager's page, for those who may."""
     if session.allowed("agent"):
         waiting = sum(case.state == "waiting" for case in service().desk.queue(session.caller()))
         label = t("customer_service.desk.link", count=waiting) if waiting else t("customer_service.desk.title")
         st.page_link("customer_service/views/desk.py", label=label, icon=":material/headset_mic:")
+    if session.allowed("admin"):
+        title = t("customer_service.manager.title")
+        st.page_link("customer_service/views/manager.py", label=title, icon=":material/monitoring:")
 
 
 def welcome() -> None:

@@ -1,12 +1,16 @@
-"""One company: mood and volume over sixty days, and the items with the sentence that says so marked."""
+"""One company: mood and volume over sixty days beside its price, risk events and alerts on the line, and the items with
+the sentence that says so marked; a click on a day shows the items of that day."""
 
 from __future__ import annotations
 
 import streamlit as st
 
+from apps.financial_sentiment import prices, sources
+from apps.financial_sentiment.digest import alert_text
 from apps.financial_sentiment.items import Stored
 from apps.financial_sentiment.public import LABELS
 from apps.financial_sentiment.second import Second, SecondOpinions
+from apps.financial_sentiment.series import DAY, Day
 from apps.financial_sentiment.service import Reported
 from apps.financial_sentiment.views import charts
 from apps.financial_sentiment.views.state import (
@@ -16,6 +20,8 @@ from apps.financial_sentiment.views.state import (
     company_id,
     desk,
     open_company,
+    pick_day,
+    picked_day,
     signed,
     when,
 )
@@ -25,12 +31,13 @@ from apps.ui.session import t
 from core.errors import TouchstoneError
 
 SHOWN = 12
+DAYS = 60
 _MORE = "sentiment_more"
 
 
 def draw() -> None:
     moment, caller, language = at(), session.caller(), session.language()
-    standings = {s.company.id: s for s in desk().companies(caller, at=moment, days=60)}
+    standings = {s.company.id: s for s in desk().companies(caller, at=moment, days=DAYS)}
     if not standings:
         states.empty(t("financial_sentiment.nothing"), hint=t("financial_sentiment.nothing_hint"))
         return
@@ -54,15 +61,106 @@ def draw() -> None:
         f":small[:gray[± {standing.index.deviation:.2f} · {inert(codes)}]]",
         anchors=False,
     )
-    charts.course(desk().timeline(picked, caller, at=moment))
+    days = desk().timeline(picked, caller, at=moment, days=DAYS)
+    day = next((d for d in days if charts.label(d) == picked_day()), None)
+    charts.course(
+        days,
+        prices=desk().prices.of(caller, picked, moment, since=days[0].at),
+        marks=_marks(picked, moment),
+        picked=picked_day(),
+        on_pick=pick_day,
+    )
+    _prices(picked)
     shown = st.session_state.get(_MORE, SHOWN)
-    reported = desk().reported(picked, caller, at=moment, limit=shown + 1)
-    st.markdown(f"#### {t('financial_sentiment.why')}", anchors=False)
+    reported = _reported(picked, day, moment, shown + 1)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        title = t("financial_sentiment.why_day", day=charts.label(day)) if day else t("financial_sentiment.why")
+        st.markdown(f"#### {title}", anchors=False, width="stretch")
+        if day:
+            st.button(
+                t("financial_sentiment.all_days"), key="sentiment_all_days", type="tertiary", icon=":material/close:",
+                on_click=pick_day, args=(None,),
+            )  # fmt: skip
+    if day and not reported:
+        states.empty(t("financial_sentiment.why_none"))
     seconds = SecondOpinions(desk()).of([r.item.id for r in reported], caller, at=moment)
     for item in reported[:shown]:
         _item(item, seconds.get((item.item.id, picked)), moment)
     if len(reported) > shown:
         st.button(t("financial_sentiment.more"), key="sentiment_more_button", on_click=_more)
+
+
+def _reported(company: str, day: Day | None, moment: float, most: int) -> list[Reported]:
+    """The items to show, newest first: those of a day, or all."""
+    if day is None:
+        return desk().reported(company, session.caller(), at=moment, limit=most)
+    begin = day.at - DAY
+    found = desk().reported(company, session.caller(), at=moment, since=begin, limit=10_000)
+    return [r for r in found if begin < r.mood.moment <= day.at][:most]
+
+
+def _marks(company: str, moment: float) -> list[charts.Mark]:
+    """Risk events of bad news, and what the rules said."""
+    caller, language, begin = session.caller(), session.language(), moment - DAYS * DAY
+    event, alert = t("financial_sentiment.mark_event"), t("financial_sentiment.mark_alert")
+    moods = desk().items.moods(caller, moment, company=company, since=begin)
+    found = [
+        charts.Mark(m.moment, event, t(f"financial_sentiment.event.{kind}"))
+        for m in moods
+        if m.label == "negative"
+        for kind, _, _ in m.events
+    ]
+    alerts = desk().alerts(caller, at=moment, since=begin, company=company)
+    return found + [charts.Mark(a.at, alert, alert_text(a, language)) for a in alerts]
+
+
+def _prices(company: str) -> None:
+    """Closing prices from a file of the user's, for this company or for several."""
+    known = desk().prices.of(session.caller(), company, at())
+    with st.expander(t("financial_sentiment.prices", count=len(known)), icon=":material/show_chart:", type="compact"):
+        file = st.file_uploader(
+            t("financial_sentiment.prices_put"), type=["csv"], key="sentiment_prices",
+            help=t("financial_sentiment.prices_help"),
+        )  # fmt: skip
+        if file is not None:
+            with states.guarded():
+                _price_file(sources.decoded(file.getvalue(), file.name), file.name, company)
+        if known:
+            st.button(
+                t("financial_sentiment.prices_delete"), key="sentiment_prices_delete", type="tertiary",
+                icon=":material/delete:", on_click=desk().prices.delete, args=(session.caller(), company),
+            )  # fmt: skip
+
+
+def _price_file(text: str, name: str, company: str) -> None:
+    """Which column holds what, as its name says or as the user says; then it is kept."""
+    names = prices.columns(text)
+    guess = prices.guessed(names)
+    one, two, three = st.columns(3)
+    alone = t("financial_sentiment.prices_alone")
+    day, close, who = (
+        column.selectbox(
+            t(f"financial_sentiment.{what}"), options, options.index(said) if said in options else 0,
+            key=f"sentiment_prices_{what}_{name}",
+        )
+        for column, what, options, said in (
+            (one, "day", names, guess.day),
+            (two, "close", names, guess.close),
+            (three, "company", [alone, *names], guess.company),
+        )
+    )  # fmt: skip
+    if not st.button(t("financial_sentiment.save"), key="sentiment_prices_save", icon=":material/save:"):
+        return
+    given = prices.PriceColumns(day or "", close or "", "" if who == alone else who)
+    count, refused = desk().add_prices(text, name, session.caller(), columns=given, company=company)
+    for row in refused[:5]:
+        states.failed(row.error, next_step=inert(row.where))
+    if len(refused) > 5:
+        st.caption(t("financial_sentiment.refused_more", count=len(refused) - 5))
+    if count:
+        st.toast(t("financial_sentiment.prices_taken", count=count), icon=":material/check_circle:")
+    if not refused:
+        st.rerun()
 
 
 def _more() -> None:
@@ -82,8 +180,6 @@ def _item(reported: Reported, second: Second | None, moment: float) -> None:
         ]
         if second:
             badges.append(_second_badge(second))
-        st.markdown(" ".join(badges))
-        st.markdown(marked(reported))
         facts = [inert(item.source), when(item.published_at)]
         if item.dated != "source":
             facts.append(t(f"financial_sentiment.dated.{item.dated}"))
@@ -95,8 +191,9 @@ def _item(reported: Reported, second: Second | None, moment: float) -> None:
                     sources=inert(", ".join(dict.fromkeys(c.source for c in reported.copies))),
                 )
             )
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f":small[:gray[{' · '.join(facts)}]]", width="stretch")
+        st.markdown(f"{' '.join(badges)} :small[:gray[{' · '.join(facts)}]]")
+        st.markdown(marked(reported))
+        with st.container(horizontal=True, horizontal_alignment="right"):
             if len(versions) > 1 or reported.copies:
                 _history(reported, versions)
             if not second:

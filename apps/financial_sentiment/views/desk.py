@@ -1,11 +1,11 @@
-"""The sentiment desk's page: overview, the news as it comes, groups, one company, alerts, their rules, the model, news in and out."""
+"""The sentiment desk's page: overview, the news as it comes, groups, one company, alerts, their rules, replays, the model, news in and out."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from apps.financial_sentiment.views import alerts, company, feeds, groups, live, model, overview, rules
-from apps.financial_sentiment.views.state import TAB, as_of, desk, keep_tab, open_tab, tab
+from apps.financial_sentiment.views import alerts, company, feeds, groups, live, model, overview, replay, rules
+from apps.financial_sentiment.views.state import TAB, arrived, as_of, desk, keep_tab, open_tab, tab
 from apps.ui import look, states
 from apps.ui.session import t
 
@@ -16,6 +16,7 @@ TABS = {
     "company": company.draw,
     "alerts": alerts.draw,
     "rules": rules.draw,
+    "replay": replay.draw,
     "model": model.draw,
     "news": feeds.draw,
 }
@@ -36,6 +37,7 @@ def page() -> None:
         )
         st.space("stretch")
         as_of()
+    arrived()
     TABS[chosen or "overview"]()
     keep_tab(chosen or "overview")
     st.caption(t("financial_sentiment.no_advice"))

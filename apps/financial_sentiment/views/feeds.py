@@ -8,9 +8,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from apps.financial_sentiment import companies, sources
+from apps.financial_sentiment import sources
 from apps.financial_sentiment.second import SecondOpinions
 from apps.financial_sentiment.service import Import
+from apps.financial_sentiment.views import dictionary
 from apps.financial_sentiment.views.state import desk, open_company, watching, when
 from apps.financial_sentiment.watch import Folder, Watch
 from apps.ui import session, states
@@ -18,7 +19,7 @@ from apps.ui.inert import inert
 from apps.ui.session import t
 from core.errors import TouchstoneError
 
-_DONE, _TAKEN = "sentiment_imported", "sentiment_companies_taken"
+_DONE, _SOURCES = "sentiment_imported", "sentiment_sources"
 _TROUBLES = 8  # shown
 
 
@@ -28,7 +29,7 @@ def draw() -> None:
         _files()
         _feed()
         _folders()
-        _companies()
+        dictionary.draw()
     with right:
         _sources()
         _troubles()
@@ -142,36 +143,6 @@ def _second() -> None:
         )  # fmt: skip
 
 
-def _companies() -> None:
-    """The dictionary as a file: take it, change it, give it back."""
-    st.markdown(f"#### {t('financial_sentiment.dictionary')}", anchors=False)
-    known = desk().dictionary(session.caller()).companies.values()
-    st.download_button(
-        t("financial_sentiment.dictionary_get", count=len(known)),
-        companies.written(known).encode("utf-8-sig"),
-        "companies.csv",
-        icon=":material/download:",
-        key="sentiment_dictionary",
-    )
-    file = st.file_uploader(
-        t("financial_sentiment.dictionary_put"),
-        type=["csv"],
-        key="sentiment_companies",
-        help=t("financial_sentiment.dictionary_help"),
-    )
-    if file is None or st.session_state.get(_TAKEN) == file.file_id:
-        return
-    try:
-        with states.loading():
-            given = companies.parse(sources.decoded(file.getvalue(), file.name), file.name)
-            desk().add_companies(given, session.caller())
-    except TouchstoneError as error:
-        states.failed(error)
-    else:
-        st.session_state[_TAKEN] = file.file_id
-        st.success(t("financial_sentiment.dictionary_taken", count=len(given)), icon=":material/check_circle:")
-
-
 def _told(made: Import) -> None:
     a = made.added
     text = t("financial_sentiment.added", new=a.new, updated=a.updated, copies=a.copies, known=a.known)
@@ -193,19 +164,30 @@ def _sources() -> None:
     if not rows:
         st.caption(t("financial_sentiment.nothing"))
         return
-    st.dataframe(
-        {
-            t("financial_sentiment.source"): [r["source"] for r in rows],
-            t("financial_sentiment.items"): [r["items"] for r in rows],
-            t("financial_sentiment.copied"): [r["copies"] for r in rows],
-            t("financial_sentiment.replaced"): [r["replaced"] for r in rows],
-            t("financial_sentiment.dateless"): [r["undated"] + r["future"] for r in rows],
-            t("financial_sentiment.unnamed"): [r["unnamed"] for r in rows],
-            t("financial_sentiment.last"): [when(r["last_seen_at"])[5:] for r in rows],
-        },
-        hide_index=True,
-        height="content",
-    )
+    notes = desk().choices.licences(session.caller())
+    source, licence = t("financial_sentiment.source"), t("financial_sentiment.licence")
+    table = {
+        source: [r["source"] for r in rows],
+        t("financial_sentiment.last"): [when(r["last_seen_at"])[5:] for r in rows],
+        t("financial_sentiment.items"): [r["items"] for r in rows],
+        licence: [notes.get(r["source"], "") for r in rows],
+        t("financial_sentiment.copied"): [r["copies"] for r in rows],
+        t("financial_sentiment.replaced"): [r["replaced"] for r in rows],
+        t("financial_sentiment.dateless"): [r["undated"] + r["future"] for r in rows],
+        t("financial_sentiment.unnamed"): [r["unnamed"] for r in rows],
+    }
+    st.data_editor(
+        table, hide_index=True, height="content", key=_SOURCES, disabled=[name for name in table if name != licence],
+        column_config={licence: st.column_config.TextColumn(width="small", help=t("financial_sentiment.licence_help"), max_chars=200)},
+        on_change=_note, args=(table[source], licence),
+    )  # fmt: skip
+
+
+def _note(names: list[str], column: str) -> None:
+    """Keep what was written beside sources."""
+    for row, edited in st.session_state[_SOURCES]["edited_rows"].items():
+        if column in edited:
+            desk().choices.save_licence(session.caller(), names[int(row)], edited[column] or "")
 
 
 def _troubles() -> None:

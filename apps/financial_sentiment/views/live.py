@@ -10,10 +10,11 @@ from apps.financial_sentiment.items import Mood, Stored
 from apps.financial_sentiment.public import LABELS
 from apps.financial_sentiment.service import Reported
 from apps.financial_sentiment.views.company import marked
-from apps.financial_sentiment.views.state import at, color_of_label, desk, open_company, when
+from apps.financial_sentiment.views.state import at, color_of_label, desk, follow, open_company, when
 from apps.ui import session, states
 from apps.ui.inert import inert
 from apps.ui.session import t
+from core.errors import TouchstoneError
 
 SHOWN = 20
 _MORE = "sentiment_feed_more"
@@ -37,6 +38,7 @@ def draw() -> None:
 
 @st.fragment(run_every=30)
 def _listed() -> None:
+    follow()
     state, caller, moment = st.session_state, session.caller(), at()
     shown = state.get(_MORE, SHOWN)
     found = desk().feed(
@@ -72,4 +74,38 @@ def _item(item: Stored, moods: Sequence[Mood]) -> None:
         st.markdown(marked(Reported(item, max(moods, key=lambda m: abs(m.mood)))))
         kinds = dict.fromkeys(event[0] for mood in moods for event in mood.events)
         badges = " ".join(f":orange-badge[{t(f'financial_sentiment.event.{kind}')}]" for kind in kinds)
-        st.markdown(f"{badges} :small[:gray[{inert(item.source)} · {when(item.published_at)}]]".strip())
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.markdown(
+                f"{badges} :small[:gray[{inert(item.source)} · {when(item.published_at)}]]".strip(), width="stretch"
+            )
+            _correct(item, moods)
+
+
+def _correct(item: Stored, moods: Sequence[Mood]) -> None:
+    """What it says of a company instead."""
+    known, language = desk().dictionary(session.caller()).companies, session.language()
+    names = {
+        f"{mood.company}:{label}": f"{inert(known[mood.company].name(language))} · {t(f'financial_sentiment.label.{label}')}"
+        for mood in moods
+        if mood.company in known
+        for label in LABELS
+        if label != mood.label
+    }
+    key = f"sentiment_feed_correct_{item.id}"
+    if names:
+        st.menu_button(
+            t("financial_sentiment.correct"), list(names), key=key, type="tertiary", icon=":material/edit:",
+            format_func=names.__getitem__, on_click=_corrected, args=(key, item.id),
+        )  # fmt: skip
+
+
+def _corrected(key: str, item_id: int) -> None:
+    company, _, label = str(st.session_state.get(key) or "").rpartition(":")
+    if not company:
+        return
+    try:
+        desk().relabel(item_id, company, label, session.caller())
+    except TouchstoneError as error:
+        states.failed(error)
+    else:
+        st.toast(t("financial_sentiment.corrected"), icon=":material/check_circle:")

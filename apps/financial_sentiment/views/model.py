@@ -1,4 +1,5 @@
-"""The model: which head judges, how it did on what people corrected, what is worth a look, a head of one's own."""
+"""The model: which head judges, how it did on a test set and on what people
+corrected, what is worth a look, a head of one's own."""
 
 from __future__ import annotations
 
@@ -12,14 +13,15 @@ import streamlit as st
 
 from apps.financial_sentiment import own, review
 from apps.financial_sentiment.public import LABELS
-from apps.financial_sentiment.review import Checked, Waiting
+from apps.financial_sentiment.review import Bin, Checked, Waiting
+from apps.financial_sentiment.views import charts
 from apps.financial_sentiment.views.state import at, color_of_label, desk, open_company, when
 from apps.ui import session, states
 from apps.ui.inert import inert
 from apps.ui.session import t
 from core.errors import TouchstoneError
 
-_MADE = "sentiment_trained"
+_MADE, _MEASURED = "sentiment_trained", "sentiment_measured"
 _SHOWN = 6
 
 
@@ -29,6 +31,7 @@ def draw() -> None:
     left, right = st.columns(2, gap="large")
     with left:
         _in_use()
+        _measured()
         _figures(listed)
         _apart([c for c in listed if not c.right])
     with right:
@@ -99,6 +102,36 @@ def _back() -> None:
         st.session_state.pop(_MADE, None)
 
 
+def _measured() -> None:
+    """The head in use on the frozen test set: figures, and how sure it was against how often it was right."""
+    version = str(desk().head().about.get("version", ""))
+    kept = st.session_state.get(_MEASURED)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"#### {t('financial_sentiment.model.measured')}", anchors=False, width="stretch")
+        pressed = st.button(
+            t("financial_sentiment.model.measure"), key="sentiment_measure", type="tertiary", icon=":material/speed:",
+            help=t("financial_sentiment.model.measure_help"),
+        )  # fmt: skip
+    if pressed:
+        with states.loading():
+            kept = st.session_state[_MEASURED] = (version, *review.measured(desk()))
+    if not kept or kept[0] != version:
+        st.caption(t("financial_sentiment.model.measure_help"))
+        return
+    made, found = kept[1], kept[2]
+    with st.grid(2, min_column_width=140):
+        for name in ("accuracy", "macro_f1", "ece", "accuracy_at_80"):
+            figure = made.figures[name]
+            st.metric(t(f"financial_sentiment.model.{name}"), f"{figure.value:.3f}", border=True,
+                      help=f"{figure.low:.3f} – {figure.high:.3f}, n = {figure.records}")  # fmt: skip
+    _curve(found)
+
+
+def _curve(found: Sequence[Bin]) -> None:
+    st.markdown(f"**{t('financial_sentiment.model.curve')}**", anchors=False)
+    charts.calibration(found)
+
+
 def _figures(listed: Sequence[Checked]) -> None:
     st.markdown(f"#### {t('financial_sentiment.model.checked')}", anchors=False)
     if not listed:
@@ -108,7 +141,7 @@ def _figures(listed: Sequence[Checked]) -> None:
     st.markdown(
         t("financial_sentiment.model.right", right=right, count=len(listed), share=f"{right / len(listed):.0%}")
     )
-    found = review.bins(listed)
+    found = review.bins((c.mood.probability, c.right) for c in listed)
     ends = dict(zip(review.BINS, [*review.BINS[1:], 1.0], strict=True))
     st.dataframe(
         {
@@ -126,6 +159,8 @@ def _figures(listed: Sequence[Checked]) -> None:
         hide_index=True,
         height="content",
     )
+    if len(found) > 1:
+        _curve(found)
     st.caption(t("financial_sentiment.model.no_sample"))
 
 

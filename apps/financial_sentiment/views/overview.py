@@ -1,4 +1,5 @@
-"""All companies at a time: mood, change, volume, a line of the last two weeks; a click opens one."""
+"""All companies at a time: mood, change, volume, lines of the last two weeks, open alerts; a click opens one. Looks again by
+itself."""
 
 from __future__ import annotations
 
@@ -6,18 +7,37 @@ from typing import Any
 
 import streamlit as st
 
-from apps.financial_sentiment.series import DAY
+from apps.financial_sentiment.alerts import Alert
+from apps.financial_sentiment.digest import alert_text, subject_name
+from apps.financial_sentiment.inbox import Inbox
+from apps.financial_sentiment.series import DAY, Index
 from apps.financial_sentiment.service import Standing
-from apps.financial_sentiment.views.state import at, color_of, desk, open_company, open_tab, signed, when
+from apps.financial_sentiment.views.alerts import ICONS
+from apps.financial_sentiment.views.state import (
+    at,
+    color_of,
+    desk,
+    follow,
+    open_company,
+    open_group,
+    open_tab,
+    signed,
+    when,
+)
 from apps.ui import session, states
 from apps.ui.inert import inert
 from apps.ui.session import t
 
+REFRESH_S = 60
+INBOX = 4  # alerts shown
+_INBOX_DAYS = 14
 
+
+@st.fragment(run_every=REFRESH_S)
 def draw() -> None:
+    follow()
     moment, caller = at(), session.caller()
     standings = desk().companies(caller, at=moment)
-    alerts = desk().alerts(caller, at=moment, since=moment - 7 * DAY)
     if not standings:
         states.empty(t("financial_sentiment.nothing"), hint=t("financial_sentiment.nothing_hint"))
         st.button(
@@ -25,20 +45,57 @@ def draw() -> None:
             key="sentiment_to_news",
         )  # fmt: skip
         return
+    listed = Inbox(desk()).listed(caller, at=moment, since=moment - _INBOX_DAYS * DAY)
+    days = [sum(parts) for parts in zip(*([d.count for d in s.last] for s in standings), strict=True)]
+    alerts = [sum(moment - (n + 1) * DAY < a.at <= moment - n * DAY for a, _ in listed) for n in range(_INBOX_DAYS)][
+        ::-1
+    ]
+    moods = [round(_mean([s.last[n].index for s in standings]), 3) for n in range(len(days))]
     with st.grid(4, min_column_width=150):
-        st.metric(t("financial_sentiment.companies"), len(standings), border=True)
-        st.metric(t("financial_sentiment.items_today"), sum(s.last[-1].count for s in standings), border=True)
-        st.metric(t("financial_sentiment.alerts_week"), len(alerts), border=True)
-        st.metric(t("financial_sentiment.mood_all"), signed(_mean(standings)), border=True)
+        st.metric(
+            t("financial_sentiment.companies"),
+            len(standings),
+            border=True,
+            chart_data=[sum(bool(s.last[n].count) for s in standings) for n in range(len(days))],
+            chart_type="bar",
+        )
+        st.metric(t("financial_sentiment.items_today"), days[-1], border=True, chart_data=days, chart_type="bar")
+        st.metric(
+            t("financial_sentiment.alerts_week"), sum(alerts[-7:]), border=True, chart_data=alerts, chart_type="bar"
+        )
+        st.metric(t("financial_sentiment.mood_all"), signed(moods[-1]), border=True, chart_data=moods)
     _movers(standings)
+    _inbox([alert for alert, state in listed if state == "open"])
     _table(standings)
     if latest := desk().items.latest(caller):
-        st.caption(t("financial_sentiment.fresh", when=when(min(latest, moment))))
+        st.caption(t("financial_sentiment.fresh", when=when(min(latest, moment)), looked=when(moment), every=REFRESH_S))
 
 
-def _mean(standings: list[Standing]) -> float:
-    weight = sum(s.index.weight for s in standings)
-    return sum(s.index.mood * s.index.weight for s in standings) / weight if weight else 0.0
+def _mean(indexes: list[Index]) -> float:
+    weight = sum(index.weight for index in indexes)
+    return sum(index.mood * index.weight for index in indexes) / weight if weight else 0.0
+
+
+def _inbox(listed: list[Alert]) -> None:
+    """The newest alerts that nobody has seen to."""
+    if not listed:
+        return
+    dictionary, language = desk().dictionary(session.caller()), session.language()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{t('financial_sentiment.inbox.title', count=len(listed))}**", anchors=False, width="stretch")
+        st.button(
+            t("financial_sentiment.tab.alerts"), key="sentiment_to_alerts", type="tertiary", icon=":material/inbox:",
+            on_click=open_tab, args=("alerts",),
+        )  # fmt: skip
+    with st.grid(2, min_column_width=320):
+        for number, alert in enumerate(listed[:INBOX]):
+            name = inert(subject_name(alert, dictionary, language))
+            st.button(
+                f":material/{ICONS[alert.when]}: **{name}** · {inert(alert_text(alert, language))}"
+                f" :small[:gray[{when(alert.at)[5:]}]]",
+                key=f"sentiment_inbox_{number}", on_click=open_group if alert.scope == "group" else open_company,
+                args=(alert.subject,), width="stretch", wrap=True,
+            )  # fmt: skip
 
 
 def _movers(standings: list[Standing]) -> None:

@@ -1,4 +1,4 @@
-"""The alert rules: each can be changed, with what it would have said in the past; quiet hours."""
+"""The alert rules: each can be changed, with what it would have said in the past and when; quiet hours."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from datetime import time
 
 import streamlit as st
 
-from apps.financial_sentiment.alerts import LONGEST_COOLDOWN_H, SCOPES, WHENS, Alert, Rule
+from apps.financial_sentiment.alerts import LONGEST_CHANGE_D, LONGEST_COOLDOWN_H, SCOPES, WHENS, Alert, Rule
 from apps.financial_sentiment.digest import alert_text, group_name, subject_name
 from apps.financial_sentiment.events import kinds
+from apps.financial_sentiment.market import MARKETS
 from apps.financial_sentiment.notices import Quiet
+from apps.financial_sentiment.series import DAY
+from apps.financial_sentiment.views import charts
 from apps.financial_sentiment.views.state import at, desk, when
 from apps.ui import session, states
 from apps.ui.inert import inert
@@ -20,6 +23,7 @@ from core.errors import TouchstoneError
 PREVIEW_DAYS = 60
 SHOWN = 8
 ZONES = ("Asia/Shanghai", "Asia/Hong_Kong", "Asia/Tokyo", "Europe/London", "Europe/Berlin", "America/New_York", "UTC")
+_ALWAYS = ""  # no exchange
 _NEW = "\u0000new"  # no id of a rule
 
 
@@ -29,9 +33,9 @@ def draw() -> None:
         st.markdown(f"#### {t('financial_sentiment.rules')}", anchors=False)
         rule = _edited()
         _save(rule)
+        _quiet()
     with right:
         _preview(rule)
-        _quiet()
 
 
 def _edited() -> Rule:
@@ -78,12 +82,26 @@ def _edited() -> Rule:
     else:
         rule = replace(
             rule,
-            level=float(one.slider(t("financial_sentiment.rule_level"), -1.0, 1.0, rule.level, 0.05, key=key("level"))),
+            level=float(one.slider(
+                t(f"financial_sentiment.{'rule_change' if rule.when == 'change' else 'rule_level'}"), -1.0, 1.0,
+                rule.level or (-0.3 if rule.when == "change" else 0.0), 0.05, key=key(f"level{rule.when == 'change' or ''}"),
+            )),
             weight=float(two.number_input(
                 t("financial_sentiment.rule_weight"), 0.0, None, rule.weight, 0.5, format="%g", key=key("weight"),
                 help=t("financial_sentiment.rule_weight_help"),
             )),
         )  # fmt: skip
+    if rule.when == "change":
+        days = st.number_input(
+            t("financial_sentiment.rule_days"),
+            0.5,
+            float(LONGEST_CHANGE_D),
+            rule.days,
+            0.5,
+            format="%g",
+            key=key("days"),
+        )
+        rule = replace(rule, days=float(days))
     cooldown = st.number_input(
         t("financial_sentiment.rule_cooldown"),
         0.0,
@@ -159,6 +177,8 @@ def _preview(rule: Rule) -> None:
     known = any(r.id == rule.id for r in desk().rules(session.caller()))
     key = "preview_count" if known else "preview_new"
     st.markdown(f"**{t(f'financial_sentiment.{key}', count=len(tried), now=len(now), days=PREVIEW_DAYS)}**")
+    if tried:
+        _when_fired(tried)
     dictionary, language = desk().dictionary(session.caller()), session.language()
     same = {_key(alert) for alert in now}
     for alert in tried[:SHOWN]:
@@ -171,6 +191,16 @@ def _preview(rule: Rule) -> None:
         st.caption(t("financial_sentiment.preview_rest", count=len(tried) - SHOWN))
 
 
+def _when_fired(tried: list[Alert]) -> None:
+    """How often in each of the days that were looked at."""
+    begin = at() - PREVIEW_DAYS * DAY
+    counts = [0] * PREVIEW_DAYS
+    for alert in tried:
+        counts[min(PREVIEW_DAYS - 1, int((alert.at - begin) // DAY))] += 1
+    days = [when(begin + (n + 1) * DAY)[:10] for n in range(PREVIEW_DAYS)]
+    charts.per_day(list(zip(days, counts, strict=True)), t("financial_sentiment.preview_alerts"))
+
+
 def _key(alert: Alert) -> tuple[str, float]:
     return alert.subject, alert.at
 
@@ -178,24 +208,49 @@ def _key(alert: Alert) -> tuple[str, float]:
 def _quiet() -> None:
     st.markdown(f"#### {t('financial_sentiment.quiet_hours')}", anchors=False)
     caller = session.caller()
-    kept = desk().quiet(caller)
+    try:
+        kept = desk().quiet(caller)
+    except TouchstoneError as error:  # an exchange was chosen where its calendar was installed
+        states.failed(error)
+        st.button(
+            t("financial_sentiment.rules_shipped"), key="sentiment_quiet_off", icon=":material/restart_alt:",
+            type="tertiary", on_click=desk().save_quiet, args=(None, caller),
+        )  # fmt: skip
+        return
     shown = kept or Quiet()
     on = st.toggle(
         t("financial_sentiment.quiet_on"),
-        kept is not None,
+        bool(kept and kept.begin),
         key="sentiment_quiet",
         help=t("financial_sentiment.quiet_help"),
     )
+    hours = ("", "")
+    zone = shown.zone
     if on:
         one, two = st.columns(2)
-        begin = one.time_input(
-            t("financial_sentiment.quiet_begin"), time.fromisoformat(shown.begin), key="sentiment_quiet_a"
+        usual = Quiet()
+        begin, end = (
+            column.time_input(
+                t(f"financial_sentiment.quiet_{name}"),
+                time.fromisoformat(said or default),
+                key=f"sentiment_quiet_{key}",
+            )
+            for column, name, said, default, key in (
+                (one, "begin", shown.begin, usual.begin, "a"),
+                (two, "end", shown.end, usual.end, "b"),
+            )
         )
-        end = two.time_input(t("financial_sentiment.quiet_end"), time.fromisoformat(shown.end), key="sentiment_quiet_b")
+        hours = f"{begin:%H:%M}", f"{end:%H:%M}"
         zones = list(dict.fromkeys([shown.zone, *ZONES]))
         zone = st.selectbox(t("financial_sentiment.quiet_zone"), zones, key="sentiment_quiet_zone")
+    exchanges = list(dict.fromkeys([_ALWAYS, *MARKETS, *([shown.market] if shown.market else [])]))
+    titles = {code: _exchange(code) for code in exchanges}
+    exchange = st.selectbox(
+        t("financial_sentiment.market"), exchanges, exchanges.index(shown.market), key="sentiment_quiet_market",
+        format_func=titles.__getitem__, help=t("financial_sentiment.market_help"),
+    )  # fmt: skip
     try:
-        wanted = Quiet(f"{begin:%H:%M}", f"{end:%H:%M}", zone) if on else None
+        wanted = Quiet(*hours, zone, exchange) if on or exchange else None
         if wanted != kept:
             desk().save_quiet(wanted, caller)
     except TouchstoneError as error:
@@ -204,3 +259,9 @@ def _quiet() -> None:
     _, held = desk().notices(caller, at=at())
     if held:
         st.caption(t("financial_sentiment.quiet_held", count=len(held)))
+
+
+def _exchange(code: str) -> str:
+    if code == _ALWAYS:
+        return t("financial_sentiment.market_none")
+    return t(f"financial_sentiment.markets.{code}") if code in MARKETS else code

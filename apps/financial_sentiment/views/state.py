@@ -22,7 +22,8 @@ TAB = "sentiment_tab"  # the key of the switch
 _KEPT, _COMPANY, _DATE = "sentiment_kept", "sentiment_company", "sentiment_date"
 BACK_DAYS = 60
 WATCH_EVERY_S = 10.0
-_GROUP = "sentiment_group"
+_GROUP, _DAY = "sentiment_group", "sentiment_day"
+_MOVED = "sentiment_moved"  # another part was opened from within a fragment
 Color = Literal["red", "green", "gray"]
 
 
@@ -72,7 +73,20 @@ def tab() -> str:
 
 def open_tab(name: str) -> None:
     """For callbacks, and before the switch is drawn."""
+    if st.session_state.get(TAB) != name:
+        st.session_state[_MOVED] = True
     st.session_state[TAB] = name
+
+
+def follow() -> None:
+    """Draw the whole page again when another part was opened. First in every fragment: a click in one draws only it."""
+    if st.session_state.pop(_MOVED, False):
+        st.rerun()
+
+
+def arrived() -> None:
+    """The whole page is drawn."""
+    st.session_state.pop(_MOVED, None)
 
 
 def keep_tab(name: str) -> None:
@@ -83,11 +97,21 @@ def company_id() -> str | None:
     return st.session_state.get(_COMPANY) or st.query_params.get("company")
 
 
-def open_company(id_: str) -> None:
-    """Look at one company; the address follows. For callbacks."""
+def open_company(id_: str, day: str | None = None) -> None:
+    """Look at one company, or at one day of it; the address follows. For callbacks."""
     st.session_state[_COMPANY] = id_
     st.query_params["company"] = id_
+    pick_day(day)
     open_tab("company")
+
+
+def pick_day(day: str | None) -> None:
+    """Look at the items of one day (``YYYY-MM-DD``) of the company, or of all. For callbacks."""
+    st.session_state[_DAY] = day
+
+
+def picked_day() -> str | None:
+    return st.session_state.get(_DAY)
 
 
 def group_id() -> str | None:
@@ -122,6 +146,12 @@ def at() -> float:
     if chosen is None:
         return now
     return min(now, datetime(chosen.year, chosen.month, chosen.day, tzinfo=UTC).timestamp() + DAY)
+
+
+def live() -> bool:
+    """Whether the desk is looked at as of now."""
+    chosen = st.session_state.get(_DATE)
+    return chosen is None or chosen >= datetime.now(UTC).date()
 
 
 def color_of(value: float) -> Color:

@@ -25,7 +25,7 @@ def draw() -> None:
     with st.grid(3, min_column_width=240):
         for name, items in lists.items():
             with st.container(border=True, height="stretch", gap="small"):
-                weight = f" :small[:gray[{weights[name]:+.2f}]]" if name in weights else ""
+                weight = f" :small[:gray[{weights[name]:+.2f}]]".replace("-", "−") if name in weights else ""
                 lines = [
                     f"{place}. {':primary[' if item.id in fused else ''}{inert(item.title(spoken))}"
                     f"{']' if item.id in fused else ''}"

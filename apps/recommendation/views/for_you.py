@@ -11,7 +11,7 @@ from apps.recommendation.data import SAMPLE, Event
 from apps.recommendation.diversity import DEFAULT
 from apps.recommendation.lists import SENTENCE_LIMIT, Shelf
 from apps.recommendation.preferences import Said
-from apps.recommendation.views import beside, cards, data, find, measured, one, shop, taste
+from apps.recommendation.views import beside, cards, data, files, find, measured, one, shop, taste
 from apps.recommendation.views.state import (
     CATALOGUE,
     DROPPED,
@@ -43,7 +43,7 @@ DRAWN = {
 
 def page() -> None:
     look.header(t("apps.recommend.title"))
-    data.open_imported()
+    files.open_imported()
     for key in KEPT:  # Streamlit forgets what is not drawn, such as the wish while one thing is looked at
         if key in st.session_state:
             st.session_state[key] = st.session_state[key]

@@ -45,7 +45,7 @@ def _figures(found: Quality) -> None:
             cells.append("–" if figure is None else f"{figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}]")
         rows[_measure(measure)] = cells
     st.markdown(f"**{t('recommendation.measured.figures')}**", anchors=False)
-    st.dataframe(rows, hide_index=True)
+    st.dataframe(rows, hide_index=True, height="content")
 
 
 def _beyond(found: Quality) -> None:

@@ -37,6 +37,12 @@ def service() -> Recommender:
     return found
 
 
+def take(made: Recommender) -> None:
+    """A service that was fitted elsewhere, in use for all sessions."""
+    tenant, name = made.key
+    _services[tenant, name] = made
+
+
 def names() -> list[str]:
     """The catalogues there are; the sample first."""
     others = catalogues(session.runtime().workspace, session.caller().tenant)

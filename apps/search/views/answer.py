@@ -40,15 +40,20 @@ def draw(query: Query) -> None:
     """The answer to ``query``, in the place where this is called, and what was asked after it."""
     if not worth_answering(query.text):
         return
+    kept = _quoted(query) if st.session_state.get(_WRITTEN) != query else None
+    if kept is not None and kept.error is None and kept.answer is None:
+        st.fragment(_waiting, run_every=LOOK_S)(kept)  # with its own frame: see what desk() says of its places
+        return
     with st.container(border=True):
-        if st.session_state.get(_WRITTEN) == query:
+        if kept is None:
             answer = _streamed(query)
             _draw_whole(answer)
+        elif kept.error is not None:
+            states.failed(kept.error)
+            return
         else:
-            ready = _ready(query)
-            if ready is None:
-                return
-            answer = ready
+            assert kept.answer is not None  # else it would be waited for  # noqa: S101
+            answer = kept.answer
             _draw_whole(answer)
             if service().able():
                 st.button(
@@ -58,8 +63,8 @@ def draw(query: Query) -> None:
             _conversation(query, answer)
 
 
-def _ready(query: Query) -> Answer | None:
-    """The answer in quotes. While it is being made, a sign of life that looks for it.
+def _quoted(query: Query) -> _Quoted:
+    """The answer in quotes as far as it is made.
 
     An answer costs many times what a search does, and a run of the page that waits for it would keep the results of
     the next key waiting, too.
@@ -71,11 +76,7 @@ def _ready(query: Query) -> Answer | None:
             kept.events.close()
         kept = st.session_state[_QUOTED] = _Quoted.begun(asked)
     kept.look()
-    if kept.error is not None:
-        states.failed(kept.error)
-    elif kept.answer is None:
-        st.fragment(_waiting, run_every=LOOK_S)(kept)
-    return kept.answer
+    return kept
 
 
 def _waiting(quoted: _Quoted) -> None:
@@ -83,10 +84,11 @@ def _waiting(quoted: _Quoted) -> None:
     if quoted.answer is not None or quoted.error is not None:
         st.rerun()
     quoted.look()
-    if quoted.answer is not None:
-        _draw_whole(quoted.answer)
-    else:
-        st.markdown(f":shimmer[{t('search.answering')}]")
+    with st.container(border=True):
+        if quoted.answer is not None:
+            _draw_whole(quoted.answer)
+        else:
+            st.markdown(f":shimmer[{t('search.answering')}]")
 
 
 @dataclass

@@ -33,7 +33,7 @@ from apps.ui.session import caller, t
 from core.i18n import LANGUAGES, message
 from core.retrieval.records import Found
 
-PAUSE = "40ms"  # without a key, and what is typed is searched; the results stand before the next key of most people
+PAUSE = "0ms"  # without a key, and what is typed is searched; the results stand before the next key of most people
 STARTERS = ("1", "2", "3", "4")
 
 
@@ -87,6 +87,9 @@ def desk() -> None:
     asked = query()
     remember()
     bar = st.container(horizontal=True, vertical_alignment="center", gap="small")
+    # Always at the same places. When a key stops a run, Streamlit drops what the run has drawn but for what stands in
+    # fragments within it, such as the wait for an answer: without its place the page would break.
+    said, top = st.container(), st.container()
     if not any(c.isalnum() for c in asked.text):
         controls(bar, None, asked, None)
         welcome()
@@ -94,14 +97,14 @@ def desk() -> None:
     with states.guarded():
         meant, found, took_s = searched(asked)
         controls(bar, found, asked, meant)
-        help_line(asked, meant)
-        notices(found)
+        with said:
+            help_line(asked, meant)
+            notices(found)
         typed, asked = asked, meant.query
         if not found.hits:
             states.empty(t("search.nothing"), icon=":material/search_off:", hint=t("search.nothing_hint"))
             why_not(asked)
             return
-        top = st.container()
         more = "+" if len(found.hits) == 100 else ""
         st.caption(t("search.count", count=f"{len(found.hits)}{more}", seconds=look.seconds(took_s)))
         other = st.container()

@@ -43,6 +43,8 @@ LIMITS: Mapping[str, tuple[float, float]] = {
     "layers": (1, 96),
     "width": (16, 16_384),
     "heads": (1, 128),
+    "negatives": (1, 64),
+    "beta": (0.001, 10.0),
 }  # what a setting of this name may be, in any recipe
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from core.evaluation.datasets import Record
-from core.training.bases import quiet
+from core.training.bases import frozen_dtype, quiet
 from core.training.data import conversation
 from core.training.loop import optimize
 from core.training.recipes import Plan
@@ -19,7 +19,6 @@ IGNORED = -100  # torch's mark for a token that is not learned
 
 
 def train(plan: Plan) -> dict[str, Any]:
-    import torch
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
 
@@ -28,7 +27,7 @@ def train(plan: Plan) -> dict[str, Any]:
     with quiet():
         tokenizer = AutoTokenizer.from_pretrained(plan.start, local_files_only=True)
         model: Any = AutoModelForCausalLM.from_pretrained(
-            plan.start, dtype=torch.float32, local_files_only=True, trust_remote_code=False
+            plan.start, dtype=frozen_dtype(plan.session.device), local_files_only=True, trust_remote_code=False
         )
     config = LoraConfig(
         task_type="CAUSAL_LM",
@@ -37,7 +36,8 @@ def train(plan: Plan) -> dict[str, Any]:
         lora_dropout=settings["dropout"],
         target_modules="all-linear",
     )
-    model = get_peft_model(model, config)
+    with quiet():
+        model = get_peft_model(model, config)
     learned, held = (
         [row for record in part.records if (row := encoded(tokenizer, record, int(settings["max_tokens"])))]
         for part in (plan.splits.train, plan.splits.validation)
@@ -64,13 +64,13 @@ def encoded(tokenizer: Any, record: Record, max_tokens: int) -> dict[str, list[i
     between the prompt that asks for it and the end of its turn.
     """
     turns = conversation(record)
-    ids: list[int] = _templated(tokenizer, turns)
+    ids: list[int] = templated(tokenizer, turns)
     labels = [IGNORED] * len(ids)
     for place, turn in enumerate(turns):
         if turn["role"] != "assistant":
             continue
-        before = _templated(tokenizer, turns[:place], add_generation_prompt=True)
-        until = _templated(tokenizer, turns[: place + 1])
+        before = templated(tokenizer, turns[:place], add_generation_prompt=True)
+        until = templated(tokenizer, turns[: place + 1])
         if ids[: len(before)] == before and ids[: len(until)] == until:  # some templates rewrite earlier turns
             labels[len(before) : len(until)] = ids[len(before) : len(until)]
     ids, labels = ids[:max_tokens], labels[:max_tokens]
@@ -95,6 +95,6 @@ def padded(tokenizer: Any) -> Any:
     return collate
 
 
-def _templated(tokenizer: Any, turns: Sequence[dict[str, str]], **options: Any) -> list[int]:
+def templated(tokenizer: Any, turns: Sequence[dict[str, str]], **options: Any) -> list[int]:
     found = tokenizer.apply_chat_template(list(turns), tokenize=True, return_dict=True, **options)
     return list(found["input_ids"])

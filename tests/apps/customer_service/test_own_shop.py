@@ -94,15 +94,19 @@ def test_it_learns_its_own_intent_and_its_own_refusal_is_said(own: Settings, mon
     own_shop(own)
     from importlib import import_module
 
-    import_module(f"{NAME}.train").train()
+    teacher = import_module(f"{NAME}.train")
+    few, asked = teacher.rows("desk_train.csv")[::3], teacher.asked()[::6]  # a third of the time, and the same lesson
+    monkeypatch.setattr(teacher, "rows", lambda _: few)
+    monkeypatch.setattr(teacher, "asked", lambda: asked)
+    teacher.train()
     del sys.modules[NAME]  # the next start
     shop = CustomerService.open(own)
     try:
         for number, expected in (("A1001", "A card goes into order A1001."), ("A1002", "A1002 is packed already")):
             conversation = shop.conversations.create(LOCAL)
             for text in (f"please put a gift card into {number}, phone ending 1234", "Happy birthday!"):
-                asked = shop.ask(text, conversation_id=conversation.id).text
-            assert asked == f"Please confirm: Put a card into order {number} that says: Happy birthday!"
+                reply = shop.ask(text, conversation_id=conversation.id).text
+            assert reply == f"Please confirm: Put a card into order {number} that says: Happy birthday!"
             assert expected in shop.ask("yes", conversation_id=conversation.id).text
     finally:
         shop.close()

@@ -21,7 +21,7 @@ from tests.apps.financial_sentiment.conftest import NOW
 DAY = series.DAY
 PLANTED = {  # days before the end, and who had a burst of news then
     ("x-northcape", 33), ("x-hengchuan", 25), ("x-veldra", 20), ("x-changqiao", 12), ("x-lumivia", 8), ("x-tianshu", 3),
-    ("x-tessaly", 1),
+    ("x-tessaly", 1), ("x-solvane", 35), ("x-lanxin", 26), ("x-qinghe", 6),
 }  # fmt: skip
 
 
@@ -132,6 +132,23 @@ def test_alerts_name_their_evidence_and_reason(desk: Desk) -> None:
             assert "financial_sentiment" not in alert_text(alert, language)
     default = [a for a in desk.alerts(at=NOW, since=0) if "default" in a.figures.get("kinds", ())]
     assert {a.subject for a in default} == {"x-changqiao"}
+
+
+def test_a_rule_of_change_compares_with_some_days_before() -> None:
+    day = 24 * 3600.0
+    moods = [mood(n * day, value=value) for n, value in enumerate((0.9, 0.9, 0.9, 0.9, -0.9, -0.9, -0.9))]
+    fall = alerts.Rule("fall", "change", level=-0.5, weight=1, days=2, cooldown_h=240)
+    (found,) = alerts.replay(moods, [fall], since=0, until=NOW)
+    at = found.at
+    now, then = series.index([m for m in moods if m.seen_at <= at], at), series.index(moods, at - 2 * day)
+    assert found.figures == {"change": now.mood - then.mood, "level": -0.5, "days": 2}
+    assert found.figures["change"] <= -0.5 < series.index(moods, at - day).mood - series.index(moods, at - 3 * day).mood
+    assert found.evidence == (int(at) + 1, int(at - day) + 1), "the bad news of these days"
+    assert alerts.replay(moods, [replace(fall, level=0.5)], since=day * 4, until=NOW) == []
+    assert alert_text(found, "en") == f"mood moved by {found.figures['change']:+.2f} in 2 days (limit -0.50)"
+    for wrong in (replace(fall, level=0.0), replace(fall, days=31)):
+        with pytest.raises(InputError):
+            alerts.read(alerts.written([wrong]))
 
 
 def test_a_rule_keeps_silent_while_it_cools_down() -> None:

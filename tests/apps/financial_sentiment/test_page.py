@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import sys
 import time
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from datetime import time as clock
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from apps.financial_sentiment import NewsItem, own, review
+from apps.financial_sentiment import NewsItem, market, own, review
+from apps.financial_sentiment.archives import Archives
+from apps.financial_sentiment.digest import page as digest_page
+from apps.financial_sentiment.digest import plain as digest_plain
+from apps.financial_sentiment.inbox import Inbox
 from apps.financial_sentiment.notices import Quiet
 from apps.financial_sentiment.second import SecondOpinions
-from apps.financial_sentiment.views import state
+from apps.financial_sentiment.views import charts, feeds, state
 from apps.financial_sentiment.watch import Watch
 from core.i18n import message
 from core.types import LOCAL
@@ -63,7 +70,11 @@ def test_every_part_of_the_page(open_page: Open, language: str) -> None:
 
     at = look_at(at, "rules")
     whole(at)
-    assert text("preview_count", language, count=7, now=7, days=60) in words(at)
+    assert text("preview_count", language, count=10, now=10, days=60) in words(at)
+
+    at = look_at(at, "replay")
+    whole(at)
+    assert text("replay.none_fired", language) in words(at)
 
     at = look_at(at, "live")
     whole(at)
@@ -132,6 +143,138 @@ def test_only_an_administrator_trains(open_page: Open, monkeypatch: pytest.Monke
     assert "sentiment_train" not in {button.key for button in at.button}
 
 
+def test_alerts_are_seen_to_and_written_down(open_page: Open) -> None:
+    language = "zh"
+    at = open_page(PAGE, language)
+    whole(at)
+    listed = Inbox(state.desk()).listed()
+    assert text("inbox.title", language, count=sum(a.at > time.time() - 14 * 86_400 for a, _ in listed)) in words(at)
+
+    at = look_at(at, "alerts")
+    assert f"{text('inbox.open', language)} {len(listed)}" in words(at)
+    at.button(key="sentiment_ack_0").click().run()
+    whole(at)
+    assert Inbox(state.desk()).listed()[0][1] == "acknowledged"
+    assert text("log.title", language, count=1) in words(at)
+    assert f"{text('inbox.acknowledged', language)} 1" in words(at)
+    Inbox(state.desk()).mute(listed[1][0], days=7)
+    at.run()
+    whole(at)
+    assert text("inbox.every_rule", language) not in words(at)
+    at.button(key="sentiment_unmute_0").click().run()
+    assert not Inbox(state.desk()).mutes()
+    at.button_group(key="sentiment_inbox").set_value("acknowledged").run()
+    whole(at)
+    at.button(key="sentiment_ack_0").click().run()
+    assert Inbox(state.desk()).listed()[0][1] == "open"
+    at.button_group(key="sentiment_inbox").set_value("open").run()
+    at.button(key="sentiment_ack_all").click().run()
+    whole(at)
+    assert text("inbox.none_open", language) in words(at)
+    assert {s for _, s in Inbox(state.desk()).listed()} == {"acknowledged"}
+
+    at.session_state["sentiment_date"] = datetime.now(UTC).date() - timedelta(days=12)
+    at.run()
+    whole(at)
+    assert text("inbox.past", language) in words(at)
+    assert "sentiment_ack_0" not in {button.key for button in at.button}
+
+
+def test_a_day_of_the_chart_shows_its_items_beside_a_price(open_page: Open) -> None:
+    language = "en"
+    at = open_page(PAGE, language)
+    at.session_state["sentiment_company"] = "x-changqiao"
+    at = look_at(at, "company")
+    desk = state.desk()
+    spike = max(desk.timeline("x-changqiao"), key=lambda d: d.count)
+    mood, volume = (json.loads(c.proto.spec) for c in at.get("vega_lite_chart"))
+    assert text("close", language) in json.dumps(mood, ensure_ascii=False), "the price of the sample"
+    told = json.dumps(mood, ensure_ascii=False)
+    assert text("event.default", language) in told
+    assert text("mark_alert", language) in told
+    assert "picked" in json.dumps(volume)
+
+    at.session_state["sentiment_day"] = charts.label(spike)
+    at.run()
+    whole(at)
+    assert text("why_day", language, day=charts.label(spike)) in words(at)
+    assert "十五亿元债券" in words(at)
+    assert "债权人会议召开" not in words(at), "of another day"
+    at.button(key="sentiment_all_days").click().run()
+    assert "债权人会议召开" in words(at)
+
+    at.session_state["sentiment_company"] = "x-pacmere"
+    at.run()
+    assert text("close", language) not in json.dumps(
+        json.loads(at.get("vega_lite_chart")[0].proto.spec), ensure_ascii=False
+    )
+    days = [charts.label(day) for day in desk.timeline("x-pacmere", days=5)][:-1]
+    rows = "".join(f"{day},{n + 20}\n" for n, day in enumerate(days))
+    at.file_uploader(key="sentiment_prices").set_value(
+        ("p.csv", f"day,last\n{rows}soon,1\n".encode(), "text/csv")
+    ).run()
+    whole(at)
+    at.button(key="sentiment_prices_save").click().run()
+    assert [p.close for p in desk.prices.of(LOCAL, "x-pacmere", time.time())] == [20, 21, 22, 23]
+    assert any("soon" in e.value for e in at.error)
+    at.run()
+    assert text("prices", language, count=4) in words(at)
+
+
+@pytest.mark.parametrize(("selection", "day"), [({"picked": [{"day": 1_790_000_000_000}]}, "2026-09-21"), ({"picked": [{"day": "2026-09-21"}]}, "2026-09-21"), ({"picked": []}, None), ({}, None)])  # fmt: skip
+def test_what_a_click_on_a_chart_says(selection: dict[str, list[dict[str, object]]], day: str | None) -> None:
+    assert charts.picked_day(selection) == day
+
+
+def test_a_replay_of_the_desk_and_of_an_archive(open_page: Open) -> None:
+    language = "zh"
+    at = look_at(open_page(PAGE, language), "replay")
+    whole(at)
+    desk = state.desk()
+    assert text("replay.none_fired", language) in words(at)
+    steps = at.metric[2].value
+    assert steps.startswith("0 / ")
+    at.button(key="sentiment_replay_next").click().run()
+    whole(at)
+    assert at.metric[2].value.startswith("1 / ")
+    at.button(key="sentiment_replay_last").click().run()
+    whole(at)
+    first = time.time() - time.time() % 86_400 - 30 * 86_400
+    assert int(at.metric[1].value) == len([a for a in desk.alerts(since=0) if a.at >= first])
+    assert text("reason.burst", language, count=4, expected="0.3") in words(at)
+    at.button(key="sentiment_replay_first").click().run()
+    at.button(key="sentiment_replay_play").click().run()
+    whole(at)
+    assert at.metric[2].value.startswith("1 / "), "it goes on by itself"
+    at.button(key="sentiment_replay_play").click().run()
+    assert text("replay.play", language) in words(at)
+
+    news = "title,published\nTesla recalls cars,2026-03-02\nFord recalls trucks,2026-03-04\n"
+    at.text_input(key="sentiment_replay_name").set_value("Spring").run()
+    at.file_uploader(key="sentiment_replay_files").set_value([("a.csv", news.encode(), "text/csv")]).run()
+    at.button(key="sentiment_replay_save").click().run()
+    whole(at)
+    at.selectbox(key="sentiment_replay_archive").set_value("Spring").run()
+    at.button(key="sentiment_replay_last").click().run()
+    whole(at)
+    assert (at.metric[0].value, at.metric[1].value) == ("2", "2")
+    assert {"zh": "特斯拉", "en": "Tesla"}[language] in words(at)
+    at.button(key="sentiment_replay_delete").click().run()
+    whole(at)
+    assert not Archives(desk).all()
+
+
+def test_the_head_in_use_is_measured_on_the_frozen_set(open_page: Open) -> None:
+    at = look_at(open_page(PAGE, "en"), "model")
+    at.button(key="sentiment_measure").click().run()
+    whole(at)
+    _, made, found = at.session_state["sentiment_measured"]
+    assert at.metric[0].value == f"{made.figures['accuracy'].value:.3f}"
+    assert sum(b.count for b in found) == len(made.ids) == 631
+    assert sum(b.count * b.right for b in found) / 631 == pytest.approx(made.figures["accuracy"].value)
+    assert text("model.curve", "en") in words(at)
+
+
 def test_a_rule_is_previewed_saved_and_put_back(open_page: Open) -> None:
     at = look_at(open_page(PAGE, "en"), "rules")
     at.selectbox(key="sentiment_rule").set_value("mood_drop").run()
@@ -163,11 +306,17 @@ def test_a_new_rule_for_a_group_and_one_without_a_name(open_page: Open) -> None:
     whole(at)
     kept = state.desk().rules()[-1]
     assert (kept.id, kept.scope, kept.level) == ("行业转冷", "group", -0.05)
+    at.selectbox(key="sentiment_rule").set_value("行业转冷").run()
+    at.selectbox(key="sentiment_rule_when_行业转冷").set_value("change").run()
+    at.number_input(key="sentiment_rule_days_行业转冷").set_value(3.0).run()
+    whole(at)
+    at.button(key="sentiment_rule_save").click().run()
+    assert (state.desk().rules()[-1].when, state.desk().rules()[-1].days) == ("change", 3.0)
     at = look_at(at, "alerts")
     whole(at)
 
 
-def test_quiet_hours_are_kept(open_page: Open) -> None:
+def test_quiet_hours_are_kept(open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     at = look_at(open_page(PAGE, "en"), "rules")
     at.toggle(key="sentiment_quiet").set_value(True).run()
     whole(at)
@@ -177,6 +326,15 @@ def test_quiet_hours_are_kept(open_page: Open) -> None:
     at.time_input(key="sentiment_quiet_b").set_value(clock(22, 0)).run()
     assert at.error, "begin and end are the same"
     at.toggle(key="sentiment_quiet").set_value(False).run()
+    assert state.desk().quiet() is None
+    monkeypatch.setitem(sys.modules, "exchange_calendars", None)
+    market.sessions.cache_clear()
+    at.selectbox(key="sentiment_quiet_market").set_value("XSHG").run()
+    assert any("exchange_calendars" in e.value for e in at.error), "what to install"
+    state.desk().choices._put(LOCAL, "quiet", {"begin": "", "end": "", "zone": "UTC", "market": "XSHG"})
+    at.run()
+    whole(at)
+    at.button(key="sentiment_quiet_off").click().run()
     assert state.desk().quiet() is None
 
 
@@ -253,6 +411,40 @@ def test_a_folder_is_watched_in_the_background(
         assert "bad.csv" in words(at)
     finally:
         state.stop_watching()
+
+
+def test_the_dictionary_is_changed_in_a_table_and_a_licence_noted(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = look_at(open_page(PAGE, "en"), "news")
+    desk = state.desk()
+    table = at.dataframe[0].value
+    assert list(table["id"][:1]) == ["x-beichuan"], "the sample's first"
+    at.session_state["sentiment_companies_editor"] = {
+        "edited_rows": {0: {"aliases": "北川药;BCP"}},
+        "added_rows": [{"id": "q", "zh": "夸文金属", "en": "Quorvane"}],
+        "deleted_rows": [],
+    }
+    at.button(key="sentiment_companies_save").click().run()
+    whole(at)
+    assert text("dictionary_taken", "en", count=2) in words(at)
+    assert desk.company("x-beichuan").aliases == ("北川药", "BCP")
+    assert desk.company("q").en == "Quorvane"
+
+    sources = desk.items.sources(LOCAL)
+    with monkeypatch.context() as patched:  # AppTest cannot edit a cell
+        patched.setattr(feeds.st, "session_state", {"sentiment_sources": {"edited_rows": {0: {"Licence": " CC  BY "}}}})
+        patched.setattr(feeds.session, "caller", lambda: LOCAL)
+        feeds._note([source["source"] for source in sources], "Licence")
+    assert desk.choices.licences(LOCAL) == {sources[0]["source"]: "CC BY"}
+    digest = desk.digest(at=time.time())
+    quoted = {r.item.source for _, reported in digest.standings for r in reported}
+    assert sources[0]["source"] in quoted
+    for brief in (digest_page, digest_plain):
+        assert "CC BY" in brief(digest, {}, "en", licences=desk.choices.licences(LOCAL))
+        assert "CC BY" not in brief(digest, {}, "en")
+    desk.choices.save_licence(LOCAL, sources[0]["source"], "")
+    assert desk.choices.licences(LOCAL) == {}
 
 
 def test_only_an_administrator_names_folders(open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,8 @@ RULES = [
     Rule("group burst", "burst", least=2, p_below=0.3, cooldown_h=6, scope="group"),
     Rule("group fall", "mood_below", level=-0.05, weight=0.5, cooldown_h=1, scope="group"),
     Rule("group event", "event", kinds=("fraud", "product_safety"), cooldown_h=5, scope="group"),
+    Rule("moved", "change", level=-0.2, weight=0.3, days=3, cooldown_h=2),
+    Rule("group moved", "change", level=0.1, weight=0.3, days=2.5, cooldown_h=1, scope="group"),
     Rule("of mine", "mood_above", level=0.1, weight=0.3, cooldown_h=2, only=("portfolio:Mine",)),
 ]
 tenants = itertools.count()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from apps.financial_sentiment import Desk, NewsItem, review
-from apps.financial_sentiment.review import Bin, Checked
+from apps.financial_sentiment.review import Bin
 from core.types import LOCAL
 
 DAY = 86_400.0
@@ -46,13 +44,8 @@ def test_corrections_are_compared_with_what_the_head_says_by_itself(told: Desk) 
     assert found[0].mood.probability == pytest.approx(byd.mood.probability), "not the person's certainty"
 
 
-def test_bins_by_hand(told: Desk) -> None:
-    mood, item = told.items.moods(LOCAL, NOW + DAY)[0], next(iter(told.items.get(LOCAL, [1]).values()))
-
-    def one(probability: float, label: str) -> Checked:
-        return Checked(item, replace(mood, probability=probability, label="positive"), label)
-
-    found = review.bins([one(0.4, "negative"), one(0.55, "positive"), one(0.59, "neutral"), one(1.0, "positive")])
+def test_bins_by_hand() -> None:
+    found = review.bins([(0.4, False), (0.55, True), (0.59, False), (1.0, True)])
     assert found == [
         Bin(0.0, 1, 0.4, 0.0),
         Bin(0.5, 2, pytest.approx(0.57), 0.5),

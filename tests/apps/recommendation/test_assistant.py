@@ -11,7 +11,6 @@ import pytest
 
 from apps.recommendation import assistant, sample
 from apps.recommendation.data import read_items
-from apps.recommendation.lists import Shelf
 from apps.recommendation.preferences import Titles
 from apps.recommendation.service import Recommender
 from core.errors import InvalidResponse
@@ -153,14 +152,10 @@ def test_a_reason_that_the_signals_do_not_bear_out_is_not_used(
     assert found == (written if kept else None)
 
 
-def shelf(runtime: Runtime, assisted: bool = True) -> Shelf:
-    return Recommender(runtime).recommend(says="make me giggle", n=5, assisted=assisted)
-
-
 def test_a_model_that_fails_is_told_and_the_list_is_made_without_it(says: Callable[..., Runtime]) -> None:
-    failed = shelf(says({"reply": '{"found": 1}'}))
+    service = Recommender(says({"reply": '{"found": 1}'}))
+    failed, plain = (service.recommend(says="make me giggle", n=5, assisted=assisted) for assisted in (True, False))
     assert isinstance(failed.unassisted, InvalidResponse)
-    plain = shelf(says({"reply": "never asked"}), assisted=False)
     assert plain.unassisted is None
     assert [pick.item.id for pick in failed.picks] == [pick.item.id for pick in plain.picks]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from apps.recommendation.data import Item, read_events, read_items, with_years
+from apps.recommendation.folders import look
 from core.errors import InputError, MissingFile, code_of
 
 KNOWN = frozenset({"1", "2", "B00X"})
@@ -29,6 +30,7 @@ LAYOUTS = {
         "s.inter",
         "user_id:token\titem_id_list:token_seq\titem_id:token\n7\t2\t1\n",
     ),
+    "movielens 1M": ("ratings.dat", "7::1::4.5::100\n7::2::3::50\n"),
     "amazon without a head": ("a.csv", "7,1,4.5,100\n7,2,3.0,50\n"),
     "amazon reviews": (
         "r.jsonl",
@@ -119,3 +121,44 @@ def test_items(tmp_path: Path) -> None:
     assert (item.title("zh"), item.title("en"), item.about("en")) == ("书", "Book", "好看。")
     assert (item.stock, item.age) == (False, 12)
     assert Item.from_dict(json.loads(json.dumps(item.as_dict()))) == item
+
+
+def test_a_folder_is_known_by_its_columns(tmp_path: Path) -> None:
+    folder = tmp_path / "unpacked" / "ml-latest-small"
+    folder.mkdir(parents=True)
+    write(folder, "movies.csv", "movieId,title,genres\n1,Toy Story (1995),Animation|Comedy\n2,Heat (1995),Crime\n")
+    write(folder, "ratings.csv", "userId,movieId,rating,timestamp\n7,1,4.5,100\n")
+    write(
+        folder, "tags.csv", "userId,movieId,tag,timestamp\n" + "7,1,a much longer file than that of ratings,100\n" * 9
+    )
+    write(folder, "links.csv", "movieId,imdbId,tmdbId\n1,114709,862\n")
+    write(folder, "README.txt", "no table")
+    write(folder, "broken.jsonl", "{")
+    for place in (folder, folder.parent):  # unpacked archives often hold one folder more
+        found = look(place)
+        assert (found.items.name, found.interactions and found.interactions.name) == ("movies.csv", "ratings.csv")
+        assert found.item_columns == {"id": "movieId", "title": "title", "tags": "genres"}
+        assert found.event_columns == {"user": "userId", "item": "movieId", "value": "rating", "at": "timestamp"}
+
+
+def test_a_folder_of_old_movielens_and_one_of_things_only(tmp_path: Path) -> None:
+    (tmp_path / "movies.dat").write_bytes("1::Misérables, Les (1995)::Drama|Musical\n".encode("latin-1"))
+    write(tmp_path, "ratings.dat", "7::1::4.5::100\n")
+    found = look(tmp_path)
+    (item,), _ = read_items(found.items, found.item_columns)
+    assert (item.titles[""], item.tags) == ("Misérables, Les (1995)", ("Drama", "Musical"))
+    assert found.interactions == tmp_path / "ratings.dat"
+    found.interactions.unlink()
+    assert look(tmp_path).interactions is None
+
+
+def test_folders_without_a_catalogue(tmp_path: Path) -> None:
+    with pytest.raises(MissingFile):
+        look(tmp_path / "nowhere")
+    write(tmp_path, "ratings.csv", "userId,movieId,rating\n7,1,4.5\n")
+    with pytest.raises(InputError) as wrong:
+        look(tmp_path)
+    assert code_of(wrong.value) == "input.no_catalogue"
+    assert "ratings.csv" in wrong.value.text("zh")
+    with pytest.raises(InputError, match=r"user::item"):
+        read_events(write(tmp_path, "odd.dat", "1::2\n"))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 from scipy import sparse
 
-from apps.recommendation import evaluate, fusion, generators
-from apps.recommendation.diversity import TEXT, Likeness, arranged, explored, fame
+from apps.recommendation import diversity, evaluate, exposure, fusion, generators, pairs, segments
+from apps.recommendation.diversity import TEXT, Likeness, Standing, arranged, explored, fame
 from apps.recommendation.generators import DAY_S, History
 from apps.recommendation.log import Log, core
 from apps.recommendation.reasons import from_history
@@ -71,6 +73,27 @@ def test_item_item_is_a_shrunken_cosine() -> None:
     assert matrix[0, 0] == 0
 
 
+def test_a_large_catalogue_keeps_the_best_cells_of_each_row(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pairs, "CELLS", 60)  # three rows a block
+    for block in (pairs.together(log), pairs.in_order(log, window=5, within=0.8, back=0.5)):
+        whole = pairs.shared_out(block, log, 0.5, 0.3)
+        dense = whole if isinstance(whole, np.ndarray) else whole.toarray()
+        part = pairs.shared_out(block, log, 0.5, 0.3, large=12, kept=4)
+        assert np.diff(part.indptr).max() == 4
+        for row, kept in zip(dense, part.toarray(), strict=True):
+            assert kept[kept > 0] == pytest.approx(row[kept > 0])
+            assert np.sort(kept)[-4:] == pytest.approx(np.sort(row)[-4:])
+
+
+def test_weights_of_a_large_log_are_learnt_from_whole_people(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fusion, "MOST", 200)
+    drawn = fusion.sampled(log)
+    events = np.bincount(drawn.user, minlength=60)
+    assert set(events.tolist()) == {0, 8}
+    assert 100 < len(drawn) < 300
+    assert len(fusion.fit(log).log) == len(log), "methods know everybody"
+
+
 def test_a_matrix_says_the_same_in_either_form() -> None:
     rng = np.random.default_rng(3)
     cells = rng.random((12, 12)).astype(np.float32) * (rng.random((12, 12)) < 0.3)
@@ -90,6 +113,28 @@ def test_popularity_halves_and_never_looks_ahead() -> None:
     undated = Log.of(["u", "v"], ["a", "b"], [0, 1, 1], [0, 1, 0], [0.0, 0.0, 1.0])
     counted = np.expm1(generators.Popularity(undated, half_life_days=10).scores(History.of([], 0.0)))
     assert counted == pytest.approx([2.0, 1.0], abs=1e-3)
+
+
+def test_popularity_of_many_events_is_counted_from_the_nearest_stop() -> None:
+    rng = np.random.default_rng(4)
+    at, item = np.sort(rng.random(1000)) * 900 * DAY_S, rng.integers(7, size=1000)
+    made = generators.Popularity(Log.of(["u"], list("abcdefg"), np.zeros(1000), item, at), half_life_days=100)
+    assert len(made._stops) == 62
+    for day in (-1.0, 0.3, 14.2, 450.0, 899.0, 950.0):
+        now = min(day * DAY_S, at[-1])  # after the last event nothing fades
+        wanted = np.bincount(item, np.where(at <= now, 2 ** -((now - at) / (100 * DAY_S)), 0.0), minlength=7)
+        assert np.expm1(made.scores(History.of([], day * DAY_S))) == pytest.approx(wanted, abs=1e-9), day
+
+
+def test_popularity_in_a_segment_is_that_of_people_of_like_taste() -> None:
+    # u and v take cats, w takes dogs and the best known cat; somebody who took a cat is shown what u and v take.
+    tags = [("cat",), ("cat",), ("dog",), ("dog",)]
+    log = Log.of(["u", "v", "w"], list("abcd"), [0, 0, 1, 2, 2, 2], [0, 1, 1, 2, 3, 0], [1, 2, 3, 4, 5, 6])
+    made = segments.Segments(log, tags)
+    assert np.expm1(made.scores(History.of([0], 7.0))) == pytest.approx([1, 2, 0, 0], abs=1e-3)
+    assert np.expm1(made.scores(History.of([2], 7.0))) == pytest.approx([1, 0, 1, 1], abs=1e-3)
+    assert np.expm1(made.scores(History.of([0], 2.0))) == pytest.approx([1, 1, 0, 0], abs=1e-3), "not what came after"
+    assert not made.scores(History.of([], 7.0)).any(), "nobody is known by nothing"
 
 
 def test_parts_add_up_to_the_scores(log: Log) -> None:
@@ -172,18 +217,18 @@ def test_what_falls_without_an_event_is_what_scoring_anew_gives(log: Log) -> Non
 def test_likeness_is_by_text_and_tags_or_by_the_one_there_is() -> None:
     vectors, tags = np.array([[1.0, 0.0], [0.6, 0.8]]), [{"a", "b"}, {"b", "c", "d"}]
     both = Likeness.of(vectors, tags)
-    assert both.to(0).tolist() == pytest.approx([1.0, TEXT * 0.6 + (1 - TEXT) * 0.25])
-    assert Likeness.of(None, tags).to(0).tolist() == [1.0, 0.25]
-    assert Likeness.of(vectors, [(), ()]).to(0).tolist() == pytest.approx([1.0, 0.6])
-    assert both.among(np.array([1])).to(0).tolist() == pytest.approx([1.0])
-    assert both.among(np.array([1, 0])).to(1).tolist() == both.to(0)[::-1].tolist()
-    assert Likeness.of(None, [(), ("a",)]).to(0).tolist() == [0.0, 0.0], "nothing known is like nothing"
+    assert both.matrix()[0].tolist() == pytest.approx([1.0, TEXT * 0.6 + (1 - TEXT) * 0.25])
+    assert Likeness.of(None, tags).matrix()[0].tolist() == [1.0, 0.25]
+    assert Likeness.of(vectors, [(), ()]).matrix()[0].tolist() == pytest.approx([1.0, 0.6])
+    assert both.among(np.array([1])).matrix()[0].tolist() == pytest.approx([1.0])
+    assert both.among(np.array([1, 0])).matrix()[1].tolist() == both.matrix()[0][::-1].tolist()
+    assert Likeness.of(None, [(), ("a",)]).matrix()[0].tolist() == [0.0, 0.0], "nothing known is like nothing"
     assert not Likeness.of(None, [(), ()])
 
 
 def test_diversity_avoids_likeness_and_reaches_less_known_items() -> None:
     likeness = Likeness.of(np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), ())
-    scores, every = np.array([3.0, 2.9, 2.0]), np.arange(3)
+    scores, every = np.array([3.0, 2.9, 2.7]), np.arange(3)
     assert arranged(scores, every, likeness, count=2, diversity=0.0).tolist() == [0, 1]
     assert arranged(scores, every, likeness, count=2, diversity=0.5).tolist() == [0, 2]
     tags = Likeness.of(None, ["x", "x", "y"])
@@ -191,24 +236,75 @@ def test_diversity_avoids_likeness_and_reaches_less_known_items() -> None:
     known = fame(np.array([100.0, 1.0, 1.0]))
     assert known.mean() == pytest.approx(0)
     nothing = Likeness(None, None)
-    assert arranged(scores, every, nothing, count=1, diversity=1.0, fame=known).tolist() == [1]
+    assert arranged(scores, every, nothing, count=1, diversity=1.0, standing=Standing(known, np.ones(3))).tolist() == [
+        1
+    ]
     assert arranged(scores, every[:0], likeness, count=2, diversity=0.5).tolist() == []
     equal = np.array([1.0, 2.0, 1.0, 1.0, 3.0])
     assert arranged(equal, np.arange(5), nothing, count=4, diversity=0.0, pool=4).tolist() == [4, 1, 0, 2]
 
 
+def test_what_stands_in_many_lists_makes_room(log: Log) -> None:
+    fused = fusion.fit(log)
+    even = np.zeros(20)
+    places = exposure.exposure(fused, even)
+    assert places.sum() == pytest.approx(20), "in multiples of an equal share"
+    flat, nothing = np.zeros(20), Likeness(None, None)
+    order = arranged(flat, np.arange(20), nothing, count=10, diversity=1.0, standing=Standing(even, 1 / (1 + places)))
+    assert np.sort(places[order]) == pytest.approx(np.sort(places)[:10]), "of those equally good"
+    assert exposure.exposure(fusion.fit(log.kept(log.item < 0)), even).tolist() == even.tolist(), "nobody has a list"
+
+
+def test_an_exchange_gains_what_the_list_made_anew_gains() -> None:
+    rng = np.random.default_rng(5)
+    chance = -np.sort(-rng.random(9))
+    chosen = np.array([0, 2, 3, 7])
+    discount = 1 / np.log2(np.arange(4) + 2)
+    gains = diversity._gains(chance, chosen)
+    for out in range(4):
+        for in_ in sorted(set(range(9)) - set(chosen.tolist())):
+            anew = np.sort(np.append(np.delete(chosen, out), in_))
+            assert gains[out, in_] == pytest.approx(chance[anew] @ discount - chance[chosen] @ discount)
+
+
+def test_a_list_is_the_best_that_exchanges_reach() -> None:
+    """Against every set of three: here the best of all is found, which exchanges do not promise but mostly do."""
+    rng = np.random.default_rng(2)
+    discount = 1 / np.log2(np.arange(3) + 2)
+    missed = 0
+    for _ in range(20):
+        scores, kinds = -np.sort(-rng.random(8)), [(str(k),) for k in rng.integers(0, 3, 8)]
+        likeness = Likeness.of(None, kinds)
+        chance, alike = diversity.chances(scores), likeness.matrix()
+
+        def worth(chosen: tuple[int, ...], chance: np.ndarray = chance, alike: np.ndarray = alike) -> float:
+            close = alike[np.ix_(chosen, chosen)]
+            return float(chance[list(chosen)] @ discount - 0.5 * diversity.LIKENESS * (close.sum() - 3) / 6)
+
+        found = arranged(scores, np.arange(8), likeness, count=3, diversity=0.5)
+        missed += worth(tuple(found.tolist())) < max(map(worth, combinations(range(8), 3))) - 1e-12
+    assert missed <= 1
+
+
+def test_a_list_of_those_far_ahead_still_differs() -> None:
+    """What people take lately is told by heavy-tailed counts: the first must not take all of the chance."""
+    chance = diversity.chances(np.array([40.0, 5.0, *np.linspace(2, 0, 58)]))
+    assert chance[0] / chance[59] == pytest.approx(np.exp(diversity.SPREAD))
+
+
 def test_what_was_chosen_for_diversity_is_listed_by_its_score() -> None:
     likeness = Likeness.of(None, ["x", "x", "y", "z"])
-    scores = np.array([3.0, 2.9, 2.0, 1.9])
+    scores = np.array([3.0, 2.9, 2.7, 2.6])
     assert arranged(scores, np.arange(4), likeness, count=4, diversity=0.5).tolist() == [0, 1, 2, 3]
-    assert arranged(scores, np.arange(4), likeness, count=3, diversity=0.5).tolist() == [0, 2, 3]
+    assert arranged(scores, np.arange(4), likeness, count=3, diversity=1.0).tolist() == [0, 2, 3]
 
 
 def test_one_more_of_a_kind_is_not_forbidden() -> None:
     """Likeness is the mean over those chosen: after two that differ, a strong third may resemble one of them."""
     likeness = Likeness.of(None, ["x", "y", "x", "z"])
-    scores = np.array([30.0, 29.0, 28.0, 22.0])
-    assert arranged(scores, np.arange(4), likeness, count=3, diversity=0.5).tolist() == [0, 1, 2]
+    scores = np.array([3.0, 2.9, 2.8, 1.2])
+    assert arranged(scores, np.arange(4), likeness, count=3, diversity=0.25).tolist() == [0, 1, 2]
+    assert arranged(scores, np.arange(4), likeness, count=3, diversity=1.0).tolist() == [0, 1, 3]
 
 
 def test_figures_beyond_accuracy() -> None:

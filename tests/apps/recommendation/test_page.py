@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from apps.recommendation import assistant, quality
-from apps.recommendation.views import find, state
+from apps.recommendation.store import Store
+from apps.recommendation.views import files, find, state
 from apps.recommendation.views.cards import ANSWER, OPEN
 from apps.ui import session
 from apps.ui.inert import JOINER
@@ -134,6 +138,17 @@ def test_an_own_catalogue_stands_beside_the_sample(
     assert "ann" not in at.selectbox(key=state.PERSON).options, "customers are listed for those with the role only"
 
 
+def imported(at: AppTest) -> None:
+    """Waits until the background is through; the page opens the new catalogue by itself."""
+    for _ in range(200):
+        at.run()
+        if not (work := files.background().state(files._key())) or not work.under_way:
+            break
+        time.sleep(0.05)
+    at.run()
+    at.selectbox(key=state.CATALOGUE).select(files.OWN).run()
+
+
 def look(at: AppTest, view: str) -> AppTest:
     at.button_group(key=state.VIEW).set_value(view).run()
     return at
@@ -196,6 +211,35 @@ def test_one_thing_your_taste_and_the_shop(open_page: Open, language: str, monke
     service.wait()
 
 
+def test_a_folder_of_this_machine(open_page: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    language = "zh"
+    monkeypatch.setattr(session, "may_read_folders", lambda: True)
+    (tmp_path / "things.csv").write_text("sku,title\na,Tea\nb,Cup\n", "utf-8")
+    (tmp_path / "log.csv").write_text("user,item,buyer\nann,b,x\nben,a,y\n", "utf-8")
+    at = open_page(PAGE, language)
+    look(at, "data")
+    assert at.button(key="recommend_import").disabled
+    at.text_input(key=files.PATH).set_value(str(tmp_path)).run()
+    whole(at, language)
+    (error,) = at.error
+    assert "no_catalogue" in error.value.replace(JOINER, "").replace("\\", "")
+    (tmp_path / "things.csv").write_text("id,title,label\na,Tea,green|hot\nb,Cup,\n", "utf-8")
+    at.run()
+    whole(at, language)
+    assert "`log.csv`" not in words(at)
+    tags = at.selectbox(key="recommend_column_items_tags_things.csv")
+    assert tags.value is None, "a name that is not known is asked for"
+    tags.select("label").run()
+    press(at, "recommend_import")
+    imported(at)
+    whole(at, language)
+    assert [metric.value for metric in at.metric][:3] == ["2", "2", "2"]
+    assert Store(session.runtime().workspace, "local", files.OWN).items()[0].tags == ("green", "hot")
+    monkeypatch.setattr(session, "may_read_folders", lambda: False)
+    at.run()
+    assert not [box for box in at.text_input if box.key == files.PATH], "folders are for those at the machine"
+
+
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_catalogue_methods_quality_and_data(open_page: Open, language: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quality, "PEOPLE", 20)
@@ -238,11 +282,13 @@ def test_catalogue_methods_quality_and_data(open_page: Open, language: str, monk
     whole(at, language)
     assert [metric.value for metric in at.metric][:3] == ["301", "500", "4,995"]
     assert text("data.rated", language) in words(at)
-    files = {"items.csv": "id,title\na,Tea\nb,Cup\nb,Twice\n", "events.csv": "user,item\nann,b\nann,zzz\n"}
-    for key, (name, content) in zip(("items", "events"), files.items(), strict=True):
-        at.file_uploader(key=f"recommend_{key}_file").upload(name, content.encode(), "text/csv")
+    at.button_group(key=files.WAY).set_value("upload").run()
+    content = {"items.csv": "id,title\na,Tea\nb,Cup\nb,Twice\n", "events.csv": "user,item\nann,b\nann,zzz\n"}
+    for key, (name, text_of) in zip(("items", "events"), content.items(), strict=True):
+        at.file_uploader(key=f"recommend_{key}_file").upload(name, text_of.encode(), "text/csv")
     at.run()
     press(at, "recommend_import")
+    imported(at)
     whole(at, language)
     assert [metric.value for metric in at.metric][:3] == ["2", "1", "1"]
     assert text("report.unknown_items", language, count=1) in words(at)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from apps.recommendation import finding, preferences, sample
+from apps.recommendation import finding, preferences, sample, store
 from apps.recommendation.catalogue import Catalogue, Filters
 from apps.recommendation.data import Event, Item
 from apps.recommendation.lists import FEEDBACK, Shelf
-from apps.recommendation.preferences import Titles, understood
+from apps.recommendation.preferences import Titles, says_more, understood
 from apps.recommendation.service import Recommender
 from core.errors import InputError, NotFound, code_of
 from core.i18n import LANGUAGES
@@ -43,6 +43,7 @@ SENTENCES = [
     ("a calm game without war", {("concept", "quiet", True), ("kind", "game", True), ("concept", "war", False)}),
     ("lighter robots and mysteries", {("concept", n, True) for n in ("light", "scifi", "mystery")}),
     ("the warmth of the forewarned", set()),
+    ("a lamp that lights when I sit down", set()),
     ("你好", set()),
 ]
 
@@ -53,6 +54,23 @@ def test_what_a_sentence_says(sample: Recommender, sentence: str, wanted: set[tu
     assert {(said.kind, said.name, said.wanted) for said in found} == wanted
     for said in found:
         assert sentence[said.start : said.end].strip()
+
+
+@pytest.mark.parametrize(
+    ("sentence", "more"),
+    [
+        ("I would like something comedy and drama", False),
+        ("想看点喜剧、剧情的", False),
+        ("像《星环信使》这样的", False),
+        ("I loved “Courier of the Ring”, show me something funny", False),
+        ("Like “Courier of the Ring” but lighter", False),
+        ("a funny film about a lighthouse keeper", True),
+        ("想看搞笑的，关于守灯塔的人", True),
+        ("a keyboard that does not wake anybody", True),
+    ],
+)
+def test_meaning_counts_where_more_is_said_than_was_understood(sample: Recommender, sentence: str, more: bool) -> None:
+    assert says_more(sentence, understood(sentence, Titles(sample.items()))) is more
 
 
 def test_titles_are_found_as_people_write_them() -> None:
@@ -422,10 +440,12 @@ def test_an_own_catalogue(own: Recommender, tmp_path: Path) -> None:
     assert len(own.recommend("u3", n=20).picks) == 7, "a file that is refused changes nothing"
 
 
-def test_another_embedding_model_is_taken_into_use(own: Recommender) -> None:
+def test_another_embedding_model_is_taken_into_use(own: Recommender, tmp_path: Path) -> None:
     from core.settings import override
 
-    service = Recommender(own.runtime)
+    (tmp_path / "items.csv").write_text("id,title\na,A funny tale\nb,Scales\nc,Cups\n", "utf-8")
+    service = own
+    service.import_files(tmp_path / "items.csv")
     assert not service.recommend(says="funny").reads_text
     own.runtime.reload(override(own.runtime.settings, models__embedding="scripted:hash"))
     assert service.recommend(says="funny").reads_text
@@ -445,6 +465,20 @@ def test_small_and_strange_catalogues(own: Recommender, tmp_path: Path) -> None:
     assert shelf.left_out == {"seen": 1}
     own.store.add(Event("u", "gone from the catalogue", time.time()))
     assert own.recommend("u").known_events == 1
+
+
+def test_many_events_are_read_back_and_their_index_is_there(own: Recommender, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "BULK", 3)
+    events = [Event(f"u{n % 2}", "a", float(n)) for n in range(7)]
+    for _ in range(2):  # the second time in the place of the first
+        own.store.replace([Item("a", {"": "A"})], iter(events))
+        assert own.store.events() == events
+        assert [event.at for event in own.store.events("u1")] == [1.0, 3.0, 5.0]
+        with own.runtime.workspace.read() as db:
+            plan = db.execute(
+                "EXPLAIN QUERY PLAN SELECT at FROM recommendation_events WHERE tenant = 't' AND catalogue = 'c' AND user = 'u'"
+            ).fetchall()
+        assert store._INDEX in str([tuple(row) for row in plan])
 
 
 def test_tenants_and_catalogues_are_apart(sample: Recommender, own: Recommender, tmp_path: Path) -> None:

@@ -252,7 +252,7 @@ def test_long_passages_are_alike_whatever_their_sample_says() -> None:
         terms[rng.randrange(len(terms))] = rng.choice(words)
         texts.append(" ".join(terms).upper().replace("說", "说"))
     rng.shuffle(texts)
-    alike = arrange._alike([arrange._shingles(text) for text in texts], 0.8)
+    alike = arrange._alike(arrange._shingled(texts), 0.8)
     np.fill_diagonal(alike, False)
     suspects = set(arrange._suspects(texts, 0.8).tolist())
     expected = set(np.flatnonzero(alike.any(axis=1)).tolist())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import doctest
+import random
+import unicodedata
 from importlib import import_module
 
 import pytest
@@ -24,6 +26,20 @@ def test_examples_are_true(name: str) -> None:
     tried = doctest.testmod(import_module(name))
     assert tried.attempted > 0
     assert tried.failed == 0
+
+
+def test_the_short_way_normalizes_every_character_alike() -> None:
+    def long_way(text: str) -> str:
+        return unicodedata.normalize("NFKC", text).lower().translate(SIMPLIFIED)
+
+    characters = [chr(code) for code in range(0x30000) if not 0xD800 <= code < 0xE000]
+    assert [c for c in characters if tokens.normalized(c) != long_way(c)] == []
+    usual = [c for c in characters if not tokens._UNUSUAL.search(c)]
+    assert len(usual) > 21_000, "the short way is the usual one"
+    rng = random.Random(3)
+    for _ in range(300):  # none of them joins with what stands beside it
+        text = "".join(rng.choices(usual, k=200))
+        assert tokens.normalized(text) == long_way(text)
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from core.providers.openmp import be_polite
 from core.runtime import Runtime
 from core.settings import Settings, load_settings
 
@@ -51,3 +53,20 @@ def settings(tmp_path: Path) -> Settings:
 def runtime(settings: Settings) -> Iterator[Runtime]:
     with Runtime(settings) as opened:
         yield opened
+
+
+@pytest.fixture
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Torch computes in one thread, in child processes too. Models of these sizes gain nothing by a second one, and
+    where the processors are busy every step waits for it: 28 s of test_language.py were 9 s."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    if find_spec("torch") is None:
+        yield
+        return
+    be_polite()  # before torch is there
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -22,6 +22,7 @@ from core.training.store import Version
 from tests.core.training.conftest import rows as headlines
 from tests.core.training.conftest import table
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 needs_torch = pytest.mark.skipif(not (find_spec("torch") and find_spec("peft")), reason="needs torch and peft")
 TINY = {
     "epochs": "5",

@@ -31,7 +31,10 @@ from tests.core.providers.tiny_transformers import write_text_model
 from tests.core.training.conftest import rows, table
 
 # Looked for and not imported: torch's threads are polite only when it comes after the runtime.
-pytestmark = pytest.mark.skipif(not (find_spec("torch") and find_spec("peft")), reason="needs torch and peft")
+pytestmark = [
+    pytest.mark.skipif(not (find_spec("torch") and find_spec("peft")), reason="needs torch and peft"),
+    pytest.mark.usefixtures("one_thread"),
+]
 
 SHORT = {"epochs": "12", "batch_size": "8", "learning_rate": "0.005", "patience": "100"}
 
@@ -96,7 +99,8 @@ def test_a_run_that_was_killed_ends_where_it_would_have_ended(runtime: Runtime, 
 def test_lora_learns_and_is_served_from_an_adapter(runtime: Runtime, encoder: Path, tmp_path: Path) -> None:
     """On a base that had learned other labels, and a top of another size."""
     two = [(text, label) for text, label in rows() if label != "flat"]
-    base = run(runtime, prepared(runtime, "full", table(tmp_path / "x.csv", two), encoder, out="base"))
+    once = {**SHORT, "epochs": "1"}  # what it learned does not matter, only that its labels are others
+    base = run(runtime, prepared(runtime, "full", table(tmp_path / "x.csv", two), encoder, out="base", settings=once))
     path = table(tmp_path / "y.csv", [(text.replace("report", "call"), label) for text, label in rows()])
     ready = prepared(runtime, "lora", path, base.model, settings={**SHORT, "epochs": "8", "learning_rate": "0.01"})
     made = run(runtime, ready)
