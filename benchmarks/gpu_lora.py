@@ -17,9 +17,10 @@ from benchmarks.gpu import SIZES
 from benchmarks.report import Result, Table, Target
 from core.providers.torch_device import choose, devices
 from core.settings import load_settings
-from core.training.bases import frozen_dtype, quiet
+from core.training.bases import frozen_dtype
 from core.training.loop import Log, Session, optimize
 from core.training.recipes import recipe
+from core.training.recipes.adapters import counted, with_adapters
 
 TITLE = ("Low-rank adapters on a graphics card", "在显卡上训练低秩适配器")
 STEPS, ROUNDS = 20, 2
@@ -64,11 +65,9 @@ def measure(
             short, long = (_seconds(train, rows[: count * batch]) for count in (steps, 3 * steps))
             found[system].append(2 * steps * batch * length / (long - short))
     best = {system: max(rates) for system, rates in found.items()}
-    weights = [(p.numel(), p.requires_grad) for p in model.parameters()]
     raw = {
         "rates": found,
-        "weights": sum(n for n, _ in weights),
-        "trained_weights": sum(n for n, moved in weights if moved),
+        **counted(model),
         "device": place.label,
         "peak_mib": torch.cuda.max_memory_allocated() >> 20 if place.kind == "cuda" else None,
     }
@@ -86,23 +85,13 @@ def measure(
 def adapted(size: Mapping[str, int], device: str) -> Any:
     """A model whose weights come from the device's own chance, with the adapters of the recipe."""
     import torch
-    from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM, Qwen2Config
 
-    settings = recipe("chat").settings
     with torch.device(device):
         model = AutoModelForCausalLM.from_config(
             Qwen2Config(**size, max_position_embeddings=4096), dtype=frozen_dtype(device)
         )
-    config = LoraConfig(
-        task_type="CAUSAL_LM",
-        r=int(settings["rank"]),
-        lora_alpha=int(settings["alpha"]),
-        lora_dropout=settings["dropout"],
-        target_modules="all-linear",
-    )
-    with quiet():
-        return get_peft_model(model, config)
+    return with_adapters(model, recipe("chat").settings)
 
 
 def ours(model: Any, rows: Sequence[Row], folder: Path, batch: int, device: str) -> None:

@@ -1,7 +1,6 @@
 """The recipe ``chat``: a chat model learns from conversations what an assistant says, by low-rank adapters.
 
-Only the assistant's words are learned; what users and the system say is read. Sources: Hu et al. 2021 (LoRA),
-https://arxiv.org/abs/2106.09685.
+Only the assistant's words are learned; what users and the system say is read.
 """
 
 from __future__ import annotations
@@ -10,50 +9,25 @@ from collections.abc import Sequence
 from typing import Any
 
 from core.evaluation.datasets import Record
-from core.training.bases import frozen_dtype, quiet
 from core.training.data import conversation
 from core.training.loop import optimize
-from core.training.recipes import Plan
+from core.training.recipes import Plan, adapters
 
 IGNORED = -100  # torch's mark for a token that is not learned
 
 
 def train(plan: Plan) -> dict[str, Any]:
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
-
-    set_seed(plan.session.seed)
     settings = plan.recipe.settings
-    with quiet():
-        tokenizer = AutoTokenizer.from_pretrained(plan.start, local_files_only=True)
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            plan.start, dtype=frozen_dtype(plan.session.device), local_files_only=True, trust_remote_code=False
-        )
-    config = LoraConfig(
-        task_type="CAUSAL_LM",
-        r=int(settings["rank"]),
-        lora_alpha=int(settings["alpha"]),
-        lora_dropout=settings["dropout"],
-        target_modules="all-linear",
-    )
-    with quiet():
-        model = get_peft_model(model, config)
+    tokenizer, model = adapters.opened(plan)
     learned, held = (
         [row for record in part.records if (row := encoded(tokenizer, record, int(settings["max_tokens"])))]
         for part in (plan.splits.train, plan.splits.validation)
     )
     facts = optimize(model, learned, held, padded(tokenizer), settings, plan.session)
-    model.peft_config["default"].base_model_name_or_path = (
-        plan.base.name if plan.base else None
-    )  # not a path of this machine's cache
-    with quiet():
-        model.save_pretrained(plan.model)
-    weights = [(p.numel(), p.requires_grad) for p in model.parameters()]
     return {
         **facts,
         "learned_tokens": sum(label != IGNORED for row in learned for label in row["labels"]),
-        "weights": sum(n for n, _ in weights),
-        "trained_weights": sum(n for n, moved in weights if moved),
+        **adapters.saved(plan, model),
     }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from core.training.bases import quiet
 from core.training.loop import optimize
-from core.training.recipes import Plan
+from core.training.recipes import Plan, adapters
 
 LABELS = "labels.json"  # beside the weights: the labels in their order, and the temperature
 
@@ -35,14 +35,7 @@ def train(plan: Plan) -> dict[str, Any]:
         tokenizer.save_pretrained(plan.model)
     told = {"labels": labels, "temperature": found, "max_tokens": plan.recipe.settings["max_tokens"]}
     (plan.model / LABELS).write_text(json.dumps(told, ensure_ascii=False), "utf-8")
-    weights = [(p.numel(), p.requires_grad) for p in model.parameters()]
-    return {
-        **facts,
-        "labels": labels,
-        "temperature": found,
-        "weights": sum(n for n, _ in weights),
-        "trained_weights": sum(n for n, moved in weights if moved),
-    }
+    return {**facts, "labels": labels, "temperature": found, **adapters.counted(model)}
 
 
 def trainable(plan: Plan, labels: Sequence[str]) -> Any:
@@ -62,17 +55,7 @@ def trainable(plan: Plan, labels: Sequence[str]) -> Any:
         trust_remote_code=False,
     )
     if plan.recipe.method == "lora":
-        from peft import LoraConfig, get_peft_model
-
-        settings = plan.recipe.settings
-        config = LoraConfig(
-            task_type="SEQ_CLS",
-            r=int(settings["rank"]),
-            lora_alpha=int(settings["alpha"]),
-            lora_dropout=settings["dropout"],
-            target_modules="all-linear",
-        )
-        return get_peft_model(model, config)
+        return adapters.with_adapters(model, plan.recipe.settings, "SEQ_CLS")
     if plan.recipe.method == "frozen":
         for name, weight in model.base_model.named_parameters():
             weight.requires_grad_("pooler" in name)  # the pooler of BERT was never trained for this task either

@@ -15,10 +15,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from core.evaluation.datasets import Record
-from core.training.bases import frozen_dtype, quiet
 from core.training.data import conversation
 from core.training.loop import optimize
-from core.training.recipes import Plan
+from core.training.recipes import Plan, adapters
 from core.training.recipes.chat import IGNORED, padded, templated
 
 SIDES = ("chosen", "rejected")
@@ -26,25 +25,8 @@ Row = dict[str, Any]
 
 
 def train(plan: Plan) -> dict[str, Any]:
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
-
-    set_seed(plan.session.seed)
     settings = plan.recipe.settings
-    with quiet():
-        tokenizer = AutoTokenizer.from_pretrained(plan.start, local_files_only=True)
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            plan.start, dtype=frozen_dtype(plan.session.device), local_files_only=True, trust_remote_code=False
-        )
-    config = LoraConfig(
-        task_type="CAUSAL_LM",
-        r=int(settings["rank"]),
-        lora_alpha=int(settings["alpha"]),
-        lora_dropout=settings["dropout"],
-        target_modules="all-linear",
-    )
-    with quiet():
-        model = get_peft_model(model, config)
+    tokenizer, model = adapters.opened(plan)
     collate, dpo = padded(tokenizer), plan.recipe.method == "dpo"
     made = _pairs if dpo else _thumbs
     learned, held = (
@@ -57,16 +39,7 @@ def train(plan: Plan) -> dict[str, Any]:
             referenced(model, rows, sides, collate)
     loss = dpo_loss(settings["beta"]) if dpo else kto_loss(settings["beta"], *balanced(learned))
     facts = optimize(model, learned, held, lambda rows: _batch(rows, sides, collate), settings, plan.session, loss=loss)
-    model.peft_config["default"].base_model_name_or_path = plan.base.name if plan.base else None
-    with quiet():
-        model.save_pretrained(plan.model)
-    weights = [(p.numel(), p.requires_grad) for p in model.parameters()]
-    return {
-        **facts,
-        "learned_rows": len(learned),
-        "weights": sum(n for n, _ in weights),
-        "trained_weights": sum(n for n, moved in weights if moved),
-    }
+    return {**facts, "learned_rows": len(learned), **adapters.saved(plan, model)}
 
 
 # --- rows -----------------------------------------------------------------------------------------
