@@ -182,7 +182,7 @@ def extract(
         raise InputError(reason="empty_question")
     with open_runtime() as runtime:
         out, store = out_of(runtime.settings, json), Trained(runtime.settings.home)
-        chosen = store.version(name, version if version is not None else store.serving(name))
+        chosen = store.chosen(name, version)
         found = asyncio.run(extracted(chosen, runtime.settings, text))
     shown = table(out.t("train.explain.label"), out.t("train.extract.piece"), out.t("train.extract.probability"))
     shown.columns[2].justify = "right"
@@ -310,7 +310,7 @@ def explain(
         raise InputError(reason="empty_question")
     with open_runtime() as runtime:
         out, store = out_of(runtime.settings, json), Trained(runtime.settings.home)
-        chosen = store.version(name, version if version is not None else store.serving(name))
+        chosen = store.chosen(name, version)
         classifier = open_classifier(chosen, runtime.settings)
         try:
             found = run(explaining.explain(classifier, text, version=chosen))
@@ -346,7 +346,7 @@ def write(
 
     with open_runtime() as runtime:
         out, store = out_of(runtime.settings, json), Trained(runtime.settings.home)
-        chosen = store.version(name, version if version is not None else store.serving(name))
+        chosen = store.chosen(name, version)
         made = asyncio.run(written(chosen, runtime.settings, text, tokens=tokens, seed=seed))
     out.say(made)
     out.document({"model": chosen.served_as, "text": made})
@@ -364,7 +364,7 @@ def export(
 
     settings = load_settings()
     out, store = out_of(settings, json), Trained(settings.home)
-    chosen = store.version(name, version if version is not None else store.serving(name))
+    chosen = store.chosen(name, version)
     size = export_to(chosen, folder)
     out.say(out.t("train.export.done", name=f"{name}@{chosen.run.version}", path=str(folder), mb=f"{size / 1e6:.1f}"))
     out.document({"folder": str(folder), "version": chosen.run.version, "bytes": size})

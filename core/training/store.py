@@ -174,6 +174,10 @@ class Trained:
         standing = _standing(self.history(name))
         return standing[-1] if standing else None
 
+    def chosen(self, name: str, number: int | None) -> Version:
+        """Version ``number``, else the one that serves, else the newest that is finished. Raises as :meth:`version`."""
+        return self.version(name, self.serving(name) if number is None else number)
+
     def current(self, name: str) -> Version:
         """The version that serves as ``trained:NAME``.
 
