@@ -81,11 +81,7 @@ class Teaching:
 
     def forget(self, caller: Caller, intent: str) -> None:
         """Take back all that was taught of an intent."""
-        with self._runtime.workspace.write() as db:
-            db.execute(
-                "DELETE FROM training_corrections WHERE tenant=? AND name=? AND label=?",
-                (caller.tenant, INTENTS, intent),
-            )
+        self._kept.forget(caller, INTENTS, intent)
 
     def teachable(self, caller: Caller, intents: Sequence[str]) -> list[str]:
         """Those of ``intents`` that there are sentences of.

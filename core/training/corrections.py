@@ -55,3 +55,10 @@ class Corrections:
                 (caller.tenant, name),
             ).fetchall()
         return [Correction(*row) for row in rows]
+
+    def forget(self, caller: Caller, name: str, label: str) -> None:
+        """Take back the tenant's corrections to ``name`` that said ``label``."""
+        with self._workspace.write() as db:
+            db.execute(
+                "DELETE FROM training_corrections WHERE tenant=? AND name=? AND label=?", (caller.tenant, name, label)
+            )
