@@ -9,7 +9,7 @@ from __future__ import annotations
 import statistics
 import threading
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -184,16 +184,16 @@ class Manager:
         import numpy as np
 
         with _lock:
-            missing = [text for text in texts if text not in _known]
-        made: Iterable[np.ndarray] = ()
+            found = {text: _known[text] for text in texts if text in _known}
+        missing = [text for text in texts if text not in found]
         if missing:
             made = run(self._runtime.embedding(EMBEDDING).embed(missing, kind="query"))
+            found.update(zip(missing, made, strict=True))
         with _lock:
-            _known.update(zip(missing, made, strict=True))
-            found = np.stack([_known[text] for text in texts]).astype(np.float32)
+            _known.update(found)
             while len(_known) > _REMEMBERED:
                 _known.popitem(last=False)
-        return found
+        return np.stack([found[text] for text in texts]).astype(np.float32)
 
 
 _known: OrderedDict[str, np.ndarray] = OrderedDict()  # by text; the embedded model never changes
