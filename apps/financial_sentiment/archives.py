@@ -59,21 +59,21 @@ class Archives:
         """Keep what was read under a name, seen when it was published; one of the same name grows.
 
         Raises:
-            InputError: (``bad_value``) the name is empty or too long.
+            InputError: (``bad_value``) the name is empty or too long; (``no_rows``) nothing was read. Nothing is kept then.
         """
         name = " ".join(name.replace(_MARK[0], " ").split())
         if not name or len(name) > NAME_LIMIT:
             raise InputError(reason="bad_value", name="archive", value=name[:NAME_LIMIT], allowed=f"1 … {NAME_LIMIT}")
-        with self._workspace.write() as db:
-            db.execute(
-                "INSERT OR IGNORE INTO news_archives (tenant, name, added_at) VALUES (?, ?, ?)",
-                (caller.tenant, name, time.time()),
-            )
         whole = None
         for reading in readings:
             whole = reading if whole is None else whole + reading
         if whole is None:
             raise InputError(reason="no_rows", name=name)
+        with self._workspace.write() as db:
+            db.execute(
+                "INSERT OR IGNORE INTO news_archives (tenant, name, added_at) VALUES (?, ?, ?)",
+                (caller.tenant, name, time.time()),
+            )
         return self.desk.add_reading(whole, inside(caller, name), archive=True)
 
     def all(self, caller: Caller = LOCAL) -> list[Archive]:

@@ -43,7 +43,9 @@ def test_an_archive_is_apart_and_knows_the_desks_companies_and_rules(desk: Desk)
         with pytest.raises(InputError):
             archives.add(name, [parse("a.csv", CSV.encode())])
     archives.delete("March 2026")
-    assert not archives.all()
+    with pytest.raises(InputError):
+        archives.add("Nothing", [])
+    assert not archives.all(), "what brought nothing is not listed"
     assert not desk.companies(there, at=kept.last)
     with pytest.raises(NotFound):
         archives.delete("March 2026")
