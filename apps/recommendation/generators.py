@@ -8,15 +8,12 @@ where reasons come from, and a new event counts at once, without training.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from apps.recommendation import pairs
 from apps.recommendation.log import Array, Log, dots, product, weighed
-
-if TYPE_CHECKING:
-    pass
 
 REMEMBERED = 50  # events of a history that are looked at
 DAY_S = 86_400.0

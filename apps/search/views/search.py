@@ -33,7 +33,7 @@ from apps.ui.session import caller, t
 from core.i18n import LANGUAGES, message
 from core.retrieval.records import Found
 
-PAUSE = "0ms"  # without a key, and what is typed is searched; the results stand before the next key of most people
+PAUSE = "0ms"  # between a key and its search; a key that comes into the run of the one before stops it
 STARTERS = ("1", "2", "3", "4")
 
 
