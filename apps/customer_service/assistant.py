@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -65,6 +66,7 @@ class Assistant:
         self._intents = Intents(runtime, intents or MODEL)
         self.clock = clock
         self._flow: Flow | None = None
+        self._making = threading.Lock()
         self._loaded: set[tuple[int, str]] = set()  # the sample shop is in this workspace for this tenant
 
     @property
@@ -84,12 +86,13 @@ class Assistant:
     def flow(self) -> Flow:
         """The flow over the workspace in use; a runtime that was reloaded may have another."""
         workspace = self._runtime.workspace
-        if self._flow is None or self._flow.tools.workspace is not workspace:
-            if self._flow is not None:
-                self._flow.close()
-            self._flow = Flow(self.policy, Tools(self._definitions, workspace), clock=lambda: self.clock())
-        self._flow.steps.policy = self.policy
-        return self._flow
+        with self._making:
+            if self._flow is None or self._flow.tools.workspace is not workspace:
+                if self._flow is not None:
+                    self._flow.close()
+                self._flow = Flow(self.policy, Tools(self._definitions, workspace), clock=lambda: self.clock())
+            self._flow.steps.policy = self.policy
+            return self._flow
 
     @property
     def cases(self) -> Cases:

@@ -38,6 +38,8 @@ class Flow:
         self.steps = Steps(policy, tools, clock)
         self._locks: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
         self._opening = threading.Lock()
+        self._turns = threading.Condition()
+        self._running = 0
         self._graph: Any = None
         self._db: sqlite3.Connection | None = None
 
@@ -93,7 +95,8 @@ class Flow:
 
     def talk(self, conversation_id: str) -> Talk:
         """Where the conversation stands."""
-        kept = from_data(self.graph.get_state(self._config(conversation_id)).values.get("talk"))
+        with self._in_use():
+            kept = from_data(self.graph.get_state(self._config(conversation_id)).values.get("talk"))
         return kept.within(self.steps.policy.intents)
 
     def missed(self, conversation_id: str, missed: bool) -> bool:
@@ -146,9 +149,15 @@ class Flow:
         return graph.compile(checkpointer=SqliteSaver(self._db))
 
     def close(self) -> None:
-        if self._db is not None:
-            self._db.close()
-        self._db = self._graph = None
+        """Close the database once the turns in hand are through: those whose caller has gone run on in their threads.
+
+        SQLite crashes the process where one thread closes what another writes to.
+        """
+        with self._turns:
+            self._turns.wait_for(lambda: self._running == 0)
+            if self._db is not None:
+                self._db.close()
+            self._db = self._graph = None
 
     def _config(self, conversation_id: str) -> RunnableConfig:
         return {"configurable": {"thread_id": conversation_id}}
@@ -173,5 +182,17 @@ class Flow:
             lock = self._locks.get(conversation_id)
             if lock is None:
                 lock = self._locks[conversation_id] = threading.Lock()
-        with lock:
+        with lock, self._in_use():
             yield
+
+    @contextmanager
+    def _in_use(self) -> Iterator[None]:
+        """While this holds, :meth:`close` waits."""
+        with self._turns:
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._turns:
+                self._running -= 1
+                self._turns.notify_all()

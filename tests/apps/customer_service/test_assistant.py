@@ -107,6 +107,30 @@ def test_a_long_conversation_keeps_one_checkpoint(shop: CustomerService, setting
     assert rows == 1
 
 
+def test_closing_waits_for_the_turn_in_hand(shop: CustomerService, settings: Settings) -> None:
+    """SQLite crashes the process where one thread closes the database that another writes to."""
+    play = played(shop, settings)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def clock() -> float:
+        begun.set()
+        assert go_on.wait(20)
+        return play.start
+
+    shop.assistant.clock = clock
+    turn = threading.Thread(target=play.say, args=("取消订单 PW26110002 尾号 2468",))
+    closing = threading.Thread(target=shop.assistant.close)
+    turn.start()
+    assert begun.wait(20)
+    closing.start()
+    closing.join(0.2)
+    assert closing.is_alive(), "closed in the middle of a turn"
+    go_on.set()
+    for thread in (turn, closing):
+        thread.join(20)
+    assert shop.assistant.flow.talk(play.conversation).task is not None
+
+
 # --- the desk -------------------------------------------------------------------------------------
 
 
