@@ -151,11 +151,12 @@ class Flow:
     def close(self) -> None:
         """Close the database once the turns in hand are through: those whose caller has gone run on in their threads.
 
-        SQLite crashes the process where one thread closes what another writes to.
+        SQLite crashes the process where one thread closes what another writes to. A turn that hangs in a tool keeps
+        the connection, which goes with it.
         """
         with self._turns:
-            self._turns.wait_for(lambda: self._running == 0)
-            if self._db is not None:
+            through = self._turns.wait_for(lambda: not self._running, timeout=self.steps.tools.workspace.busy_s)
+            if self._db is not None and through:
                 self._db.close()
             self._db = self._graph = None
 
