@@ -17,7 +17,7 @@ from urllib.request import urlopen
 from apps.ui.launch import streamlit_arguments
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -94,3 +94,22 @@ def chromium() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+def quiet(page: Page, within_ms: float = 60_000) -> None:
+    """Wait until no script runs, nothing is still to be drawn, and the page has not changed for 400 ms."""
+    page.wait_for_function(
+        """() => {
+            if (!window.watched) {
+                window.watched = performance.now()
+                const changed = () => { window.watched = performance.now() }
+                new MutationObserver(changed).observe(
+                    document.body, {childList: true, subtree: true, attributes: true, characterData: true})
+            }
+            const app = document.querySelector('[data-testid=stApp]')
+            return app?.dataset.testScriptState === 'notRunning'
+                && !document.querySelector('[data-testid=stSkeleton]')
+                && performance.now() - window.watched > 400
+        }""",
+        timeout=within_ms,
+    )

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from apps.ui.launch import THEME
-from tests.browser.screenshots import PATHS, SIZES, settle
-from tests.browser.serving import CHROMIUM, chromium, served
+from tests.browser.screenshots import PATHS, SIZES
+from tests.browser.serving import CHROMIUM, chromium, quiet, served
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -61,7 +61,7 @@ def test_a_page_as_people_see_it(browser: Browser, address: str, path: str, size
     page.goto(f"{address}{path}?lang=zh")
     title = page.get_by_role("heading", level=1)
     title.wait_for(timeout=60_000)
-    settle(page)
+    quiet(page)
     assert title.inner_text() == TITLES[path]["zh"]
     assert page.title() == f"{'首页' if path == '/' else TITLES[path]['zh']} · 试金石"
     assert page.evaluate("document.scrollingElement.scrollWidth") <= width
