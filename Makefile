@@ -5,6 +5,8 @@ PORT ?= 8501
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile --constraint constraints.txt
+# Packages are installed without bytecode, so each process would compile them anew where this is set.
+export PYTHONDONTWRITEBYTECODE =
 .DEFAULT_GOAL := help
 .PHONY: run test check format eval bench bench-gpu docs constraints clean help
 
