@@ -334,12 +334,13 @@ class Answer:
     """An answer made of cited sentences, or a refusal that says what the sources do cover.
 
     ``mode``: ``extractive`` quotes sources, ``generated`` was written by a model and checked,
-    ``refused`` means the documents do not say, ``frame`` is a fixed text of the app, such as a greeting. Sources are
+    ``curated`` was written by a person for this question, ``refused`` means the documents do not say, ``frame`` is a
+    fixed text of the app, such as a greeting. Sources are
     not quoted with less ``confidence`` than ``threshold``. ``removed`` counts generated sentences dropped by the check.
     """
 
     question: str
-    mode: Literal["extractive", "generated", "refused", "frame"]
+    mode: Literal["extractive", "generated", "curated", "refused", "frame"]
     text: str
     sentences: tuple[Sentence, ...] = ()
     citations: tuple[Citation, ...] = ()

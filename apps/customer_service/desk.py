@@ -11,7 +11,10 @@ from dataclasses import dataclass
 
 from apps.customer_service import replies
 from apps.customer_service.assistant import Assistant
+from apps.customer_service.curated import Curated
+from apps.customer_service.dialog import small_talk
 from apps.customer_service.handover import Case
+from apps.customer_service.hearing import command_of, wants_person
 from apps.customer_service.policy import in_language
 from core.conversations import Conversations
 from core.errors import InputError, NotAllowed
@@ -34,11 +37,12 @@ class Customer:
 
 
 class Desk:
-    """The desk over one assistant and its conversations."""
+    """The desk over one assistant, its conversations and its curated answers."""
 
-    def __init__(self, assistant: Assistant, conversations: Conversations) -> None:
+    def __init__(self, assistant: Assistant, conversations: Conversations, curated: Curated) -> None:
         self._assistant = assistant
         self._conversations = conversations
+        self._curated = curated
 
     def queue(self, caller: Caller) -> list[Case]:
         """Open cases: those that wait longest first, then those taken."""
@@ -96,10 +100,14 @@ class Desk:
         self._say(caller, case, "agent", text, {"kind": "agent", "name": caller.user})
 
     def hand_back(self, caller: Caller, case_id: int) -> None:
-        """Give the conversation back to the assistant; the customer is told."""
+        """Give the conversation back to the assistant; the customer is told.
+
+        What the person answered to a question of the customer is proposed to the manager as a curated answer.
+        """
         _must_be_agent(caller)
         case = self._mine(caller, case_id)
         if self._assistant.cases.close(caller, case_id):
+            self._propose(caller, case)
             self._assistant.flow.reset(case.conversation_id)
             text = replies.say("handed_back", case.language)
             self._say(caller, case, "assistant", text, {"kind": "handed_back"})
@@ -118,6 +126,19 @@ class Desk:
         """The policy's canned answers in a customer's language."""
         return [in_language(texts, language) for texts in self._assistant.policy.canned]
 
+    def _propose(self, caller: Caller, case: Case) -> None:
+        """Propose the longest reply to what was asked before the case; what was about one order answers nobody else."""
+        rule = self._assistant.policy.intents.get(case.intent or "")
+        if rule is not None and rule.do == "tool":
+            return
+        messages = self.messages(caller, case)
+        taken_at = case.taken_at or case.created_at
+        replies_ = [m.text for m in messages if m.role == "agent" and m.at >= taken_at]
+        asked = [m.text for m in messages if m.role == "user" and m.at < taken_at and _asks(m.text)]
+        if replies_ and asked:
+            text = max(replies_, key=len)
+            self._curated.propose(caller, case.conversation_id, asked[-1], text, case.language)
+
     def _mine(self, caller: Caller, case_id: int) -> Case:
         case = self._assistant.cases.get(caller, case_id)
         if case.state != "taken" or case.agent != caller.user:
@@ -131,6 +152,11 @@ class Desk:
 
 def _owner(caller: Caller, case: Case) -> Caller:
     return Caller(caller.tenant, case.user, frozenset())
+
+
+def _asks(text: str) -> bool:
+    """Whether a message may be a question, and not a wish for a person, an answer to the assistant or a greeting."""
+    return not (wants_person(text) or command_of(text) or small_talk(text))
 
 
 def _must_be_agent(caller: Caller) -> None:

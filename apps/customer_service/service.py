@@ -19,6 +19,7 @@ from typing import Any, Literal
 import apps.i18n  # noqa: F401  (its import registers the catalogue)
 from apps.customer_service.assistant import Assistant
 from apps.customer_service.control import Control
+from apps.customer_service.curated import Curated
 from apps.customer_service.desk import Desk
 from apps.customer_service.dialog import language_in, small_talk
 from apps.customer_service.events import Added, Begun, Carded, Event, joined
@@ -99,9 +100,14 @@ class CustomerService:
         return Control(self.assistant, self.knowledge, self.runtime)
 
     @property
+    def curated(self) -> Curated:
+        """Answers that people of the house wrote."""
+        return Curated(self.runtime)
+
+    @property
     def desk(self) -> Desk:
         """What people do who take conversations over."""
-        return Desk(self.assistant, self.conversations)
+        return Desk(self.assistant, self.conversations, self.curated)
 
     def able(self) -> bool:
         """Whether the chat model set can write answers from sources; else answers are made of quotes."""
@@ -326,6 +332,16 @@ class CustomerService:
             if conversation_id is not None and (more := await self._after(caller, conversation_id, question, language)):
                 yield more
             yield AnswerDone(Answer(question, "frame", said, language=language))
+            return
+        if entry := await self.curated.find(caller, question, language):
+            if not repeated:
+                await asyncio.to_thread(self.curated.hit, caller, entry.id)
+            noting.outcome = "answered"
+            if conversation_id is not None:
+                missed = None if repeated else False
+                if more := await self._after(caller, conversation_id, question, language, missed=missed):
+                    yield more
+            yield AnswerDone(Answer(question, "curated", entry.text, language=language))
             return
         async with aclosing(
             self.knowledge.answer(question, asked_before, caller=caller, language=language, sample=sample)

@@ -23,6 +23,7 @@ from apps.financial_sentiment.public import LABELS, Row
 from apps.financial_sentiment.sketches import groups
 from apps.financial_sentiment.train import RECIPES, labeled
 from apps.financial_sentiment.training import fit
+from apps.spreadsheet import decoded
 from core.errors import InputError, MissingFile
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def read(path: Path, dictionary: Dictionary) -> Labels:
     """
     if not path.is_file():
         raise MissingFile(path=str(path), needed_for="evaluation")
-    reader = csv.DictReader(io.StringIO(sources.decoded(path.read_bytes(), path.name), newline=""))
+    reader = csv.DictReader(io.StringIO(decoded(path.read_bytes(), path.name), newline=""))
     for column in ("text", "label"):
         if column not in (reader.fieldnames or ()):
             allowed = ", ".join(reader.fieldnames or ())

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from apps.financial_sentiment import public, sources
+from apps.financial_sentiment import public
 from apps.financial_sentiment.companies import Dictionary, places_of
 from apps.financial_sentiment.head import Head, load
 from apps.financial_sentiment.masking import mask
@@ -22,6 +22,7 @@ from apps.financial_sentiment.public import LABELS, Row
 from apps.financial_sentiment.sketches import groups
 from apps.financial_sentiment.train import RECIPES, labeled
 from apps.financial_sentiment.training import fit
+from apps.spreadsheet import decoded
 from core.errors import InputError, MissingFile
 from core.evaluation.significance import Comparison, paired_bootstrap
 
@@ -56,7 +57,7 @@ def read(path: Path, dictionary: Dictionary) -> list[Row]:
     """
     if not path.is_file():
         raise MissingFile(path=str(path), needed_for="train")
-    reader = csv.DictReader(io.StringIO(sources.decoded(path.read_bytes(), path.name), newline=""))
+    reader = csv.DictReader(io.StringIO(decoded(path.read_bytes(), path.name), newline=""))
     for column in ("text", "label"):
         if column not in (reader.fieldnames or ()):
             allowed = ", ".join(reader.fieldnames or ())

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from apps.financial_sentiment.items import NewsItem
+from apps.spreadsheet import decoded
 from core.errors import InputError, MissingFile, TouchstoneError
 from core.safety.fetch import Limits
 from core.safety.fetch import fetch as fetched
@@ -191,19 +192,6 @@ def plain(text: str) -> str:
     """Text without HTML tags and entities, with single spaces; line breaks stay."""
     bare = unescape(_TAG.sub(" ", _INLINE.sub("", _BREAK.sub("\n", text))))
     return "\n".join(line for raw in bare.splitlines() if (line := " ".join(raw.split())))
-
-
-def decoded(data: bytes, name: str) -> str:
-    """
-    Raises:
-        InputError: neither UTF-8 nor GB18030.
-    """
-    for encoding in ("utf-8-sig", "gb18030"):
-        try:
-            return data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    raise InputError(reason="bad_encoding", name=name)
 
 
 def _csv(text: str, name: str, columns: Columns) -> Iterator[Mapping[str, Any]]:

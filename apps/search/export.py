@@ -8,27 +8,23 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from apps.spreadsheet import harmless
 from core.retrieval.beside import Beside
 from core.retrieval.query_help import Change
 from core.retrieval.records import Found
 from core.retrieval.tool import hit_data
 from core.types import Hit
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a cell that begins so is a formula to a spreadsheet
-
 
 def as_csv(hits: Sequence[Hit]) -> str:
-    """One row a hit, with a byte order mark, so that spreadsheets read Chinese; no cell can act as a formula.
-
-    Source: https://owasp.org/www-community/attacks/CSV_Injection
-    """
+    """One row a hit, with a byte order mark, so that spreadsheets read Chinese; no cell can act as a formula."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(("rank", "score", "title", "heading", "source", "page", "text"))
     for rank, hit in enumerate(hits, 1):
         p = hit.passage
         cells = (p.title, p.heading or "", p.source, "" if p.page is None else p.page, p.text)
-        writer.writerow((rank, f"{hit.score:.4f}", *map(_harmless, cells)))
+        writer.writerow((rank, f"{hit.score:.4f}", *map(harmless, cells)))
     return "\ufeff" + out.getvalue()
 
 
@@ -60,7 +56,3 @@ def as_markdown(query: str, hits: Sequence[Hit]) -> str:
         where = f"{p.source}" + (f", {p.page}" if p.page is not None else "")
         lines += [f"{rank}. {' '.join(place.split())} ({where})", "", fence, p.text, fence, ""]
     return "\n".join(lines)
-
-
-def _harmless(cell: object) -> object:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell

@@ -10,6 +10,7 @@ import streamlit as st
 from apps.customer_service.manager import Day, Overview, period
 from apps.customer_service.policy import in_language
 from apps.customer_service.turns import Outcome
+from apps.customer_service.views import answers
 from apps.customer_service.views.state import service
 from apps.ui import look, session, states
 from apps.ui.inert import inert
@@ -18,6 +19,7 @@ from apps.ui.session import language, t
 DAYS = (7, 30, 90)
 SHOWN = 6  # intents with a color of their own
 GAPS = 25
+PREFILLED = 10  # questions of a gap that an answer is begun with
 OUTCOMES: dict[Outcome, str] = {
     "answered": "#b8892b",
     "done": "#4d8f6c",
@@ -166,6 +168,10 @@ def draw_gaps() -> None:
             if others := gap.questions[1:]:
                 with st.expander(t("customer_service.manager.others", count=len(others)), type="compact"):
                     st.markdown("\n".join(f"- {inert(text)}" for text in others[:20]), anchors=False)
+            st.button(
+                t("customer_service.manager.write_answer"), key=f"gap_answer_{number}", type="tertiary",
+                icon=":material/edit_note:", on_click=answers.begin, args=(list(gap.questions[:PREFILLED]),),
+            )  # fmt: skip
     if len(found) > GAPS:
         st.caption(t("customer_service.manager.more_gaps", count=len(found) - GAPS))
 

@@ -1,10 +1,10 @@
-"""The manager's page: figures, what the documents lack, the policy, the intents, and a box to try a message in."""
+"""The manager's page: figures, what the documents lack, curated answers, the policy, the intents, and a box to try a message in."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from apps.customer_service.views import figures, intents, policy, tryout
+from apps.customer_service.views import answers, figures, intents, policy, tryout
 from apps.ui import look, session, states
 from apps.ui.session import t
 from core.errors import NotAllowed
@@ -13,6 +13,7 @@ from core.i18n import Phrase
 PARTS = {
     "figures": figures.draw,
     "gaps": figures.draw_gaps,
+    "answers": answers.draw,
     "policy": policy.draw,
     "intents": intents.draw,
     "try": tryout.draw,
@@ -25,10 +26,10 @@ def page() -> None:
         states.failed(NotAllowed(action=Phrase("customer_service.manager.action"), role="admin"))
         return
     wanted = st.query_params.get("view", "")
+    st.session_state.setdefault("manager_part", wanted if wanted in PARTS else "figures")
     part = st.segmented_control(
         t("customer_service.manager.part"),
         list(PARTS),
-        default=wanted if wanted in PARTS else "figures",
         format_func={name: t(f"customer_service.manager.tab.{name}") for name in PARTS}.__getitem__,
         required=True,
         key="manager_part",

@@ -124,7 +124,7 @@ def _body(answer: Answer) -> str:
     elif answer.confidence is not None and answer.confidence < WEAK:
         lines.insert(0, f":orange-badge[:material/help: {t('ui.weak.title')}] :small[:gray[{t('ui.weak.text')}]]")
     facts = []
-    if answer.mode in ("extractive", "generated"):
+    if answer.mode in ("extractive", "generated", "curated"):
         facts.append(t(f"customer_service.mode.{answer.mode}"))
     if answer.mode == "extractive" and any(
         _is_foreign(sentence.text, answer.language) for sentence in answer.sentences

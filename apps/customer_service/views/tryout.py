@@ -85,8 +85,9 @@ def _slots(found: Tryout) -> None:
 
 
 def _answer(answer: Answer) -> None:
-    refused = f":gray-badge[{t('customer_service.refused')}]\n\n" if answer.mode == "refused" else ""
-    st.markdown(f"**{t('customer_service.manager.answer')}**\n\n{refused}{chat.answer_markdown(answer)}", anchors=False)
+    badges = {"refused": t("customer_service.refused"), "curated": t("customer_service.mode.curated")}
+    badge = f":gray-badge[{badges[answer.mode]}]\n\n" if answer.mode in badges else ""
+    st.markdown(f"**{t('customer_service.manager.answer')}**\n\n{badge}{chat.answer_markdown(answer)}", anchors=False)
     if answer.confidence is not None:
         st.caption(t("customer_service.manager.confidence", value=f"{answer.confidence:.2f}"))
     if cited := sources.numbered(answer):

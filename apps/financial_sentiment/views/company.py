@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from apps.financial_sentiment import prices, sources
+from apps.financial_sentiment import prices
 from apps.financial_sentiment.digest import alert_text
 from apps.financial_sentiment.items import Stored
 from apps.financial_sentiment.public import LABELS
@@ -25,6 +25,7 @@ from apps.financial_sentiment.views.state import (
     signed,
     when,
 )
+from apps.spreadsheet import decoded
 from apps.ui import session, states
 from apps.ui.inert import inert
 from apps.ui.session import t
@@ -124,7 +125,7 @@ def _prices(company: str) -> None:
         )  # fmt: skip
         if file is not None:
             with states.guarded():
-                _price_file(sources.decoded(file.getvalue(), file.name), file.name, company)
+                _price_file(decoded(file.getvalue(), file.name), file.name, company)
         if known:
             st.button(
                 t("financial_sentiment.prices_delete"), key="sentiment_prices_delete", type="tertiary",

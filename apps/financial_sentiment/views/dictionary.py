@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from apps.financial_sentiment import companies, sources
+from apps.financial_sentiment import companies
 from apps.financial_sentiment.companies import Company
 from apps.financial_sentiment.views.state import desk
+from apps.spreadsheet import decoded
 from apps.ui import session, states
 from apps.ui.session import t
 from core.errors import TouchstoneError
@@ -56,7 +57,7 @@ def _file() -> None:
     if file is None or st.session_state.get(_TAKEN) == file.file_id:
         return
     try:
-        _take(companies.parse(sources.decoded(file.getvalue(), file.name), file.name))
+        _take(companies.parse(decoded(file.getvalue(), file.name), file.name))
     except TouchstoneError as error:
         states.failed(error)
     else:

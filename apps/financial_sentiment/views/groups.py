@@ -6,13 +6,14 @@ from typing import Any
 
 import streamlit as st
 
-from apps.financial_sentiment import groups, sources
+from apps.financial_sentiment import groups
 from apps.financial_sentiment.companies import Dictionary
 from apps.financial_sentiment.digest import group_name
 from apps.financial_sentiment.groups import Group
 from apps.financial_sentiment.standings import GroupStanding
 from apps.financial_sentiment.views import charts
 from apps.financial_sentiment.views.state import at, color_of, desk, group_id, open_company, open_group, signed
+from apps.spreadsheet import decoded
 from apps.ui import session, states
 from apps.ui.inert import inert
 from apps.ui.session import t
@@ -193,7 +194,7 @@ def _files(known: list[Group]) -> None:
     taken = st.session_state.get(_TAKEN)
     if taken is None or taken[0] != file.file_id:
         try:
-            text = sources.decoded(file.getvalue(), file.name)
+            text = decoded(file.getvalue(), file.name)
             made, refused = desk().add_portfolios(text, file.name, session.caller())
         except TouchstoneError as error:
             states.failed(error)

@@ -124,3 +124,67 @@ def test_the_page_is_for_admins(open_page: Open, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(session, "caller", lambda: Caller("local", "agent", frozenset({"agent"})))
     at.run()
     assert text("manager.title", "en") not in plain(at)
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_an_answer_from_a_gap_to_the_customer_and_away(open_page: Open, language: str) -> None:
+    asked = {"zh": "月球离地球有多远？", "en": "What is the population of Mongolia?"}[language]
+    at = opened(open_page, language)
+    shop = state.service()
+    shop.ask(asked, conversation_id=shop.conversations.create(LOCAL).id)
+    part(at, "gaps")
+    press(at, text("manager.write_answer", language))
+    whole(at)
+    assert at.segmented_control(key="manager_part").value == "answers"
+    assert text("manager.no_answers", language) in plain(at)
+    assert (at.text_area(key="answers_questions").value, at.segmented_control(key="answers_language").value) == (
+        asked,
+        language,
+    )
+    press(at, text("manager.save_answer", language))
+    whole(at)
+    assert "input.reply_length" in plain(at), "an answer without a text"
+    assert at.text_area(key="answers_questions").value == asked, "what was written stays"
+    at.text_area(key="answers_text").set_value("3.5 *M*").run()
+    press(at, text("manager.save_answer", language))
+    whole(at)
+    assert text("manager.curated", language, count=1) in plain(at)
+    assert at.text_area(key="answers_questions").value == ""
+    assert shop.ask(asked).text == "3.5 *M*"
+    part(at, "try")
+    at.text_input(key="try_message").set_value(asked).run()
+    whole(at)
+    assert text("mode.curated", language) in plain(at)
+    part(at, "answers")
+    (entry,) = shop.control.answers(LOCAL)
+    assert entry.hits == 1, "trying out does not count"
+    at.selectbox(key="answers_which").set_value(entry.id).run()
+    assert at.text_area(key="answers_text").value == "3.5 *M*"
+    at.toggle(key="answers_on").set_value(False).run()
+    press(at, text("manager.save_answer", language))
+    whole(at)
+    assert text("manager.switched_off", language) in plain(at)
+    assert shop.ask(asked).mode == "refused"
+    at.selectbox(key="answers_which").set_value(entry.id).run()
+    press(at, text("manager.delete_answer", language))
+    whole(at)
+    assert shop.control.answers(LOCAL) == []
+
+
+def test_a_proposal_is_edited_and_accepted_or_dismissed(open_page: Open) -> None:
+    at = opened(open_page, "en")
+    curated = state.service().curated
+    for question in ("Do you sell wooden kettles?", "Is there a shop in Lisbon?"):
+        talk = state.service().conversations.create(LOCAL).id
+        curated.propose(Caller("local", "maya"), talk, question, "Yes <b>really</b>", "en")
+    part(at, "answers")
+    assert text("manager.proposals", "en", count=2) in plain(at)
+    newest, older = state.service().control.answers(LOCAL, "proposed")
+    at.button(key=f"proposal_edit_{older.id}").click().run()
+    whole(at)
+    assert at.text_area(key="answers_questions").value == "Do you sell wooden kettles?"
+    press(at, text("manager.save_answer", "en"))
+    at.button(key=f"proposal_drop_{newest.id}").click().run()
+    whole(at)
+    assert state.service().control.answers(LOCAL, "proposed") == []
+    assert [entry.questions[0] for entry in state.service().control.answers(LOCAL)] == ["Do you sell wooden kettles?"]
