@@ -95,10 +95,11 @@ def _form(entries: list[Entry]) -> None:
     known = {entry.id: entry for entry in (*entries, *service().control.answers(session.caller(), "proposed"))}
     if st.session_state.get("answers_which", NEW) not in (NEW, *known):
         _clear()
+    labels = {NEW: t("customer_service.manager.new_answer")}
+    labels |= {number: _short(entry.questions[0], 60) for number, entry in known.items()}
     which = st.selectbox(
-        t("customer_service.manager.which"), [NEW, *known], key="answers_which", label_visibility="collapsed",
-        format_func=lambda i: _short(known[i].questions[0], 60) if i in known else t("customer_service.manager.new_answer"),
-        on_change=_chosen,
+        t("customer_service.manager.which"), list(labels), key="answers_which", label_visibility="collapsed",
+        format_func=labels.__getitem__, on_change=_chosen,
     )  # fmt: skip
     st.text_area(
         t("customer_service.manager.asked_so"), key="answers_questions", height=110, max_chars=50 * QUESTION_LIMIT,
