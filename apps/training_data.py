@@ -6,6 +6,7 @@ intents       the sample shop's sentences, and what people corrected            
 sentiment     moods that people corrected on the sentiment desk                     head, frozen, lora, full
 search        queries with the documents that people found good                     embedding
 talks         answers with a thumb up and replies of agents                         chat
+curated       answers that people wrote, with each question they are for              chat
 preferences   answers with a thumb, beside what an agent said instead               kto; dpo, where both are there
 
 Personal data that have a form are masked in all of them. Of conversations and searches only those of people who agreed
@@ -162,6 +163,16 @@ def _talks(workspace: Workspace, caller: Caller, name: str) -> Iterable[tuple[st
     return ((row["user"], {"prompt": row["asked"], "completion": row["text"]}) for row in rows if row["asked"])
 
 
+def _curated(workspace: Workspace, caller: Caller, name: str) -> Iterable[tuple[str | None, Row]]:
+    with workspace.read() as db:
+        rows = db.execute(
+            "SELECT q.text AS asked, a.text FROM support_answers AS a JOIN support_answer_questions AS q ON q.answer_id=a.id"
+            " WHERE a.tenant=? AND a.state='live' ORDER BY a.id, q.position",
+            (caller.tenant,),
+        ).fetchall()
+    return ((None, {"prompt": row["asked"], "completion": row["text"]}) for row in rows)
+
+
 def _preferences(workspace: Workspace, caller: Caller, name: str) -> Iterable[tuple[str | None, Row]]:
     """An answer that was liked, or one that was not, beside what an agent said to the same question."""
     with workspace.read() as db:
@@ -187,6 +198,7 @@ SOURCES: Mapping[str, Callable[[Workspace, Caller, str], Iterable[tuple[str | No
     "sentiment": _sentiment,
     "search": _search,
     "talks": _talks,
+    "curated": _curated,
     "preferences": _preferences,
 }
 

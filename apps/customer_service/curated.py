@@ -1,8 +1,8 @@
 """Curated answers: what people of the house wrote for a question comes before what the documents say.
 
 An answer is in one language and has one or more questions. A message gets it when it says one of them: in the same
-words, or so nearly in meaning (:data:`LEAST`) that three near questions in forty would get it wrongly. More ways to ask
-make it found more often; nothing but a person adds them. What an agent said to a customer becomes a proposal, which
+words, or so nearly in meaning (:data:`LEAST`) that one near question in nine, written to share its words, gets it wrongly.
+More ways to ask make it found more often; nothing but a person adds them. What an agent said to a customer becomes a proposal, which
 nobody reads but the manager, until it is accepted.
 """
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from apps import training_data
+from apps.customer_service.curated import Curated
 from core.conversations import Conversations
 from core.errors import InputError, UnknownName
 from core.runtime import Runtime
@@ -110,6 +111,17 @@ def test_judgments_of_searches_and_moods_become_rows(runtime: Runtime) -> None:
             )
     moods = training_data.gather(runtime.workspace, LOCAL, "sentiment").rows
     assert moods == ({"text": "Acme rises\nBy 3 %.", "label": "positive", "entity": "acme"},)
+
+
+def test_curated_answers_become_conversations(runtime: Runtime) -> None:
+    curated = Curated(runtime)
+    curated.save(LOCAL, questions=["Engraving?", "Can you engrave?"], text="Yes.", language="en")
+    curated.save(LOCAL, questions=["off"], text="off", language="en", on=False)
+    curated.save(Caller("elsewhere"), questions=["theirs"], text="theirs", language="en")
+    assert training_data.gather(runtime.workspace, LOCAL, "curated").rows == (
+        {"prompt": "Engraving?", "completion": "Yes."},
+        {"prompt": "Can you engrave?", "completion": "Yes."},
+    )
 
 
 def test_thumbs_become_preferences_and_an_agents_reply_the_better_answer(runtime: Runtime) -> None:

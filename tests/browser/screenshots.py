@@ -53,7 +53,7 @@ OWN_SHOP = "my-shop"  # a folder to import from; a copy of the sample
 OF_TASTE = ("taste", "find", "one", "shop", "beside", "measured", "data")  # other parts of the recommendation page
 PATHS |= dict.fromkeys((f"recommendation-{part}" for part in OF_TASTE), "/recommend")
 PATHS |= dict.fromkeys(SEARCHES, "/search") | dict.fromkeys((f"search-{part}" for part in PARTS), "/search")
-MANAGED = ("gaps", "policy", "intents", "try")  # other parts of the manager's page
+MANAGED = ("gaps", "answers", "policy", "intents", "try")  # other parts of the manager's page
 PATHS |= dict.fromkeys((f"manager-{part}" for part in MANAGED), "/manager")
 DESK_PARTS = (
     "company",
@@ -95,6 +95,24 @@ class Shot:
         return "-".join(marks) + ".png"
 
 
+CURATED: tuple[tuple[Literal["zh", "en"], tuple[str, ...], str, int], ...] = (
+    ("zh", ("可以在水壶上刻名字吗？", "支持刻字吗？"), "可以，最多 12 个字，另收 30 元，发货晚两天。", 23),
+    (
+        "en",
+        ("Can you engrave a name on a kettle?",),
+        "Yes: up to 12 letters, for 5 euros; it is sent two days later.",
+        9,
+    ),
+    ("en", ("Is there a student discount?",), "Not at the moment; the autumn sale begins on 9 November.", 4),
+)
+PROPOSED: tuple[tuple[Literal["zh", "en"], str, str], ...] = (
+    (
+        "en",
+        "Do you have a shop in Lisbon?",
+        "Not yet. Our partner in Porto has all kettles on show; a visit needs no appointment.",
+    ),
+    ("zh", "公司采购可以开专票吗？", "可以，请把税号和抬头发到客服邮箱，当天开出。"),
+)
 FORTNIGHT: tuple[tuple[str, str | None, Any], ...] = (
     ("KT-210 几天内可以退货？", "question", "answered"),
     ("How long is the warranty on the TW-5 Pro?", "question", "answered"),
@@ -120,6 +138,8 @@ README = (
     Shot("manager", "en"),
     Shot("manager", "zh"),
     Shot("manager-policy", "en"),
+    Shot("manager-answers", "en"),
+    Shot("manager-answers", "zh"),
     Shot("manager-try", "zh"),
     Shot("manager", "zh", "light", "phone"),
     Shot("customer-acting", "en", "light", "phone"),
@@ -180,7 +200,7 @@ def fortnight(home: Path) -> None:
     from apps.customer_service import CustomerService
     from apps.customer_service.turns import Noting, Turns
     from core.settings import load_settings, override
-    from core.types import LOCAL
+    from core.types import LOCAL, Caller
 
     shop = CustomerService.open(override(load_settings(), home=str(home)))
     draws, now = random.Random(4), time.time()
@@ -212,6 +232,12 @@ def fortnight(home: Path) -> None:
                     )
                 break
             at += 40
+    for language, asked, text, hits in CURATED:
+        answer_id = shop.curated.save(LOCAL, questions=asked, text=text, language=language)
+        for _ in range(hits):
+            shop.curated.hit(LOCAL, answer_id)
+    for language, question, text in PROPOSED:
+        shop.curated.propose(Caller("local", "Lin"), shop.conversations.create(LOCAL).id, question, text, language)
     shop.close()
 
 

@@ -28,13 +28,13 @@ def draw() -> None:
     control, caller = service().control, session.caller()
     _said()
     st.caption(t("customer_service.manager.answers_help"))
-    if proposed := control.answers(caller, "proposed"):
-        _proposals(proposed)
-    entries = control.answers(caller)
+    proposed, entries = control.answers(caller, "proposed"), control.answers(caller)
     left, right = st.columns([3, 2], gap="large")
     with right:
-        _form(entries)
+        _form([*entries, *proposed])
     with left:
+        if proposed:
+            _proposals(proposed)
         _list(entries)
         _files(entries)
 
@@ -92,7 +92,7 @@ def _short(text: str, limit: int) -> str:
 
 
 def _form(entries: list[Entry]) -> None:
-    known = {entry.id: entry for entry in (*entries, *service().control.answers(session.caller(), "proposed"))}
+    known = {entry.id: entry for entry in entries}
     if st.session_state.get("answers_which", NEW) not in (NEW, *known):
         _clear()
     labels = {NEW: t("customer_service.manager.new_answer")}
