@@ -196,10 +196,7 @@ class Desk:
             self._own = (named, own.in_use(self.heads))
         if self._own[1] is not None:
             return self._own[1]
-        wanted = self.runtime.settings.model("embedding")
-        if (analysis.MODEL / "full").is_dir() and (full := analysis.shipped("full")).embedding == wanted:
-            return full
-        return analysis.shipped("words")
+        return analysis.fitting(self.runtime.settings.model("embedding"))
 
     def analyzer(self, caller: Caller = LOCAL) -> Analyzer:
         head = self.head()
@@ -502,9 +499,11 @@ class Desk:
             MissingFile, InputError: see :func:`apps.financial_sentiment.own.read`.
             MissingPackage: scikit-learn is not installed.
         """
-        rows, current = own.read(path, self.dictionary(caller)), self.head()
-        vectors = run(self.analyzer(caller).vectors([row.masked for row in rows]))
-        return own.train(rows, self.heads, current, vectors, force=force)
+        rows = own.read(path, self.dictionary(caller))
+        shipped = analysis.fitting(self.runtime.settings.model("embedding"))
+        embedding = self.runtime.embedding() if shipped.embedding else None
+        vectors = run(Analyzer(self.dictionary(caller), shipped, embedding).vectors([row.masked for row in rows]))
+        return own.train(rows, self.heads, self.head(), vectors, embedding=shipped.embedding, force=force)
 
     def use_head(self, number: int | None) -> None:
         """Use an earlier head of the workspace, or with ``None`` the shipped one.

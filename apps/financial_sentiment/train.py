@@ -59,15 +59,12 @@ def train(name: str, data: Path, *, vectors: Path | None = None) -> Head:
 def on_rows(
     kind: str, rows: Sequence[Row], vectors: Any = None, *, embedding: str = "", about: dict[str, Any] | None = None
 ) -> Head:
-    """A head of the recipe ``kind`` trained on ``rows``; ``stacked`` also asks the shipped head ``full``.
+    """A head of the recipe ``kind`` trained on ``rows``; ``stacked`` also asks the shipped head.
 
     Args:
         vectors: of the rows' ``spoken`` texts by the model ``embedding``; ``words`` needs none.
     """
-    before = None
-    if kind == "stacked" and (analysis.MODEL / "full").is_dir():
-        full = analysis.shipped("full")
-        before = full if full.embedding == embedding else None
+    before = analysis.fitting(embedding) if kind == "stacked" else None
     return fit(labeled(rows, vectors), embedding=embedding, recipe=RECIPES[kind], before=before, about=about)
 
 
