@@ -16,6 +16,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +65,9 @@ SETS = {
     "sentfin": Set("SEntFiN, per entity", "sentfin", public.sentfin, "accuracy", shipped=True, heads=SHIPPED),
     "twitter": Set("Twitter financial news", "twitter_financial_news", public.twitter, "weighted_f1"),
     "finfe": Set("FinFE, texts not in train", "fincuge_zh", public.finfe, "accuracy"),
+    "finfe-as-published": Set(
+        "FinFE as published, half of it also in train", "fincuge_zh", partial(public.finfe, as_published=True), "accuracy"
+    ),
     "fiqa": Set("FiQA-SA", "fiqa_sa", public.fiqa, "weighted_f1"),
     "finnsp": Set(
         "FinNSP, is there negative news", "fincuge_zh", public.finnsp, "accuracy", heads=("words",),

@@ -95,3 +95,4 @@ def test_copied_posts_of_finfe_are_no_measure(tmp_path: Path) -> None:
     assert learned == {"涨": ("positive", True), "跌": ("negative", False), "看不懂": ("neutral", True)}
     assert "跌" not in {row.text for row in split.validation}
     assert [row.text for row in split.test] == ["大涨"]
+    assert [row.text for row in public.finfe(tmp_path, as_published=True).test] == ["跌", "大涨"]
