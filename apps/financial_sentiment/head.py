@@ -6,7 +6,8 @@ the embedding. A head may ask two more: the texts it learned from that are near 
 that was there ``before`` it. Margins become probabilities by a logistic model learned on texts that the margins' models
 had not seen.
 
-A head is a folder with ``head.json`` and ``head.safetensors``: data only, nothing in it can run. Reading and using
+A head is a folder with ``head.json`` and ``head.safetensors``, and the folder of the head before it if there is one: data
+only, nothing in it can run. Reading and using
 one needs no scikit-learn; :func:`apps.financial_sentiment.training.fit` makes one.
 """
 
@@ -31,6 +32,7 @@ VERSION = 1
 VIEWS = ("whole", "clause", "before", "after")
 LEXICON = 3 * len(VIEWS)
 NEAR = ("examples", "votes", "center")  # the arrays of Near
+_BATCH = 1024
 BEFORE = "before"  # the folder of the head before, inside that of the head
 
 
@@ -62,7 +64,13 @@ class Near:
 
     def margins(self, vectors: np.ndarray) -> np.ndarray:
         """Shape: ``(len(vectors), k)``."""
-        return likeness(centered(vectors, self.center), self.examples, self.width) @ self.votes
+        import numpy as np
+
+        found = np.empty((len(vectors), self.votes.shape[1]), np.float32)
+        for start in range(0, len(vectors), _BATCH):  # so that many texts take no more memory than some
+            part = slice(start, start + _BATCH)
+            found[part] = likeness(centered(vectors[part], self.center), self.examples, self.width) @ self.votes
+        return found
 
 
 @dataclass(frozen=True)
