@@ -68,12 +68,20 @@ def subject_name(alert: Alert, dictionary: Dictionary, language: str) -> str:
     return company.name(language) if company else alert.subject
 
 
+def title(digest: Digest, language: str) -> str:
+    """What the brief is of: of everything, or of a group by its name."""
+    head = message("financial_sentiment.brief", language)
+    if not digest.group:
+        return head
+    return f"{head}{'：' if language == 'zh' else ': '}{group_name(digest.group, language)}"
+
+
 def page(
     digest: Digest, names: Mapping[str, str], language: str, *, licences: Mapping[str, str] = MappingProxyType({})
 ) -> str:
     """The whole brief as a page of HTML to keep or to print: every quote with its source, its time and, where there is one,
     its address and what was noted of the source's licence. Nothing of the news acts in it."""
-    head = message("financial_sentiment.brief", language)
+    head = title(digest, language)
     lines = [f"<h1>{escape(head)}</h1><p class=at>{_when(digest.at)} UTC</p>"]
     for standing, reported in digest.standings:
         told = message(
@@ -109,9 +117,7 @@ def plain(
     digest: Digest, names: Mapping[str, str], language: str, *, licences: Mapping[str, str] = MappingProxyType({})
 ) -> str:
     """The whole brief as plain text."""
-    lines = [
-        message("financial_sentiment.brief", language) + f" {datetime.fromtimestamp(digest.at, UTC):%Y-%m-%d %H:%M} UTC"
-    ]
+    lines = [title(digest, language) + f" {datetime.fromtimestamp(digest.at, UTC):%Y-%m-%d %H:%M} UTC"]
     for standing, reported in digest.standings:
         lines.append("\n" + message(
             "financial_sentiment.brief_head", language, name=standing.company.name(language),

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from apps.financial_sentiment.alerts import Alert
-from apps.financial_sentiment.digest import alert_text, page, plain, subject_name
+from apps.financial_sentiment.digest import alert_text, group_name, page, plain, subject_name
 from apps.financial_sentiment.inbox import Inbox
 from apps.financial_sentiment.items import Stored
 from apps.financial_sentiment.journal import STATES, Entry, State
@@ -34,15 +34,26 @@ def draw() -> None:
     moment, caller = at(), session.caller()
     brief, history = st.columns([2, 3], gap="large")
     with brief:
-        _brief(desk().digest(caller, at=moment))
+        st.markdown(f"#### {t('financial_sentiment.brief')}", anchors=False)
+        _brief(desk().digest(caller, at=moment, group=_group()))
         _mutes(moment)
         _log(Inbox(desk()).log(caller, at=moment, limit=_LOGGED))
     with history:
         _inbox(Inbox(desk()).listed(caller, at=moment))
 
 
+def _group() -> str:
+    """The id of the group that the brief is of, nothing for all companies."""
+    language = session.language()
+    names = {"": t("financial_sentiment.brief_all")}
+    names |= {group.id: group_name(group.id, language) for group in desk().groups(session.caller())}
+    picked = st.selectbox(
+        t("financial_sentiment.brief_of"), list(names), format_func=names.__getitem__, key="sentiment_brief_group"
+    )
+    return str(picked or "")
+
+
 def _brief(digest: Digest) -> None:
-    st.markdown(f"#### {t('financial_sentiment.brief')}", anchors=False)
     for standing, reported in digest.standings:
         st.markdown(markdown(standing, reported, session.language()), anchors=False)
     if digest.standings:

@@ -245,6 +245,21 @@ def test_the_brief_quotes_its_sources(desk: Desk) -> None:
     assert "宏远科技" in told
 
 
+def test_a_brief_of_a_portfolio_is_of_its_members_alone(desk: Desk) -> None:
+    desk.load_sample(now=NOW)
+    whole = desk.digest(at=NOW, most=40)
+    first, second, *_ = (standing.company.id for standing, _ in whole.standings)
+    desk.save_portfolio("Mine", {first: 1, second: 2})
+    made = desk.digest(at=NOW, group="portfolio:Mine")
+    assert {standing.company.id for standing, _ in made.standings} == {first, second}
+    assert list(made.alerts) == [a for a in whole.alerts if a.subject in (first, second)]
+    assert len(made.alerts) < len(whole.alerts)
+    assert "今日简报：Mine" in plain(made, {}, "zh")
+    assert "<h1>Brief of the day: Mine</h1>" in brief_page(made, {}, "en")
+    with pytest.raises(NotFound):
+        desk.digest(at=NOW, group="portfolio:None")
+
+
 def test_a_folder_is_added_as_an_archive_and_again_without_doubling(desk: Desk, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("title,published\nTesla shares sink,2026-03-01\n,\n", "utf-8")
     made = desk.add_path(tmp_path, archive=True)
