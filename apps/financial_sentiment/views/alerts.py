@@ -10,6 +10,7 @@ import streamlit as st
 
 from apps.financial_sentiment.alerts import Alert
 from apps.financial_sentiment.digest import alert_text, group_name, page, plain, subject_name
+from apps.financial_sentiment.digest import markdown as as_markdown
 from apps.financial_sentiment.inbox import Inbox
 from apps.financial_sentiment.items import Stored
 from apps.financial_sentiment.journal import STATES, Entry, State
@@ -71,6 +72,10 @@ def _exports(digest: Digest) -> None:
         st.download_button(
             "HTML", page(digest, names, language, licences=licences), f"brief-{day}.html", "text/html", key="sentiment_brief_html",
             icon=":material/download:", help=t("financial_sentiment.brief_html"), on_click="ignore",
+        )  # fmt: skip
+        st.download_button(
+            "Markdown", as_markdown(digest, names, language, licences=licences), f"brief-{day}.md", "text/markdown",
+            key="sentiment_brief_markdown", icon=":material/download:", on_click="ignore",
         )  # fmt: skip
         st.download_button(
             t("financial_sentiment.brief_text"), plain(digest, names, language, licences=licences), f"brief-{day}.txt",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from apps.financial_sentiment import Desk, NewsItem, alerts, series
-from apps.financial_sentiment.digest import alert_text, plain
+from apps.financial_sentiment.digest import alert_text, markdown, plain
 from apps.financial_sentiment.digest import page as brief_page
 from apps.financial_sentiment.items import Mood
 from apps.financial_sentiment.sample import sample_items
@@ -290,6 +290,11 @@ def test_a_brief_as_a_page_cites_and_lets_nothing_of_the_news_act(desk: Desk) ->
         assert 'href="https://example.org/?a=1&amp;b=2"' in page
         assert "比亚迪销量大增" in page
         assert message("financial_sentiment.no_advice", language).replace("'", "&#x27;") in page
+        written = markdown(made, {}, language)
+        assert "<script" not in written.replace("\\<", "")
+        assert "javascript:" not in written
+        assert "](<https://example.org/?a=1&b=2>)" in written
+        assert message("financial_sentiment.no_advice", language) in written
 
 
 def test_the_feed_is_newest_first_filtered_and_of_its_time(desk: Desk) -> None:
