@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from core.evaluation.results import Evaluation, Report
     from core.runtime import Runtime
 
-HEADS = ("words", "full")
+SHIPPED = ("words", "full")
+TRAINED = ("stacked",)  # a recipe that only a head of one's own follows
 BESIDE = ("tfidf+svm", "lexicon")  # what the head is compared with, text by text
 
 
@@ -39,8 +40,9 @@ def sentiment(
 ) -> None:
     if train and folds:
         raise InputError(reason="bad_value", name="--folds", value=folds, allowed="--train | --folds")
-    if head not in (None, *HEADS):
-        raise InputError(reason="bad_value", name="--head", value=head, allowed=", ".join(HEADS))
+    allowed = (*SHIPPED, *(TRAINED if train or folds else ()))
+    if head not in (None, *allowed):
+        raise InputError(reason="bad_value", name="--head", value=head, allowed=", ".join(allowed))
     files = Files(baseline, gate, save, html, publish)
     _measure(lambda runtime, out: _measured(runtime, data, train, folds, head), files, json, _against, intervals=True)
 
@@ -57,16 +59,18 @@ async def _measured(
 
     desk = Desk(runtime)
     dictionary = desk.dictionary()
-    rows = evaluate_file.read(data, dictionary)
+    rows, model = evaluate_file.read(data, dictionary), str(runtime.settings.model("embedding"))
 
     def vectors(wanted: Sequence[Row]) -> np.ndarray:
         return run(embedded([row.masked.spoken for row in wanted], runtime.embedding()))
 
     def measured() -> list[Evaluation]:
         if train:
-            return evaluate_file.trained(head or "words", evaluate_file.read(train, dictionary), rows, vectors)
+            return evaluate_file.trained(
+                head or "words", evaluate_file.read(train, dictionary), rows, vectors, embedding=model
+            )
         if folds:
-            return evaluate_file.folded(head or "words", rows, folds, vectors)
+            return evaluate_file.folded(head or "words", rows, folds, vectors, embedding=model)
         return evaluate_file.as_it_is(analysis.shipped(head) if head else desk.head(), rows, vectors)
 
     return await asyncio.to_thread(measured)

@@ -68,6 +68,12 @@ def shipped(name: str = "words") -> Head:
     return load(MODEL / name)
 
 
+def fitting(embedding: str) -> Head:
+    """The shipped head for who has this embedding model: ``full`` when it was trained with it, else ``words``."""
+    full = shipped("full") if (MODEL / "full").is_dir() else None
+    return full if full and full.embedding == embedding else shipped("words")
+
+
 class Analyzer:
     """A dictionary, a head and, when the head wants one, an embedding model; ``store`` keeps what that made."""
 

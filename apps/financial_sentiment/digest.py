@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from html import escape
 from types import MappingProxyType
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from apps.financial_sentiment.alerts import Alert
 from apps.financial_sentiment.companies import Dictionary
@@ -48,6 +50,7 @@ def alert_text(alert: Alert, language: str) -> str:
     return message(f"financial_sentiment.reason.{alert.when}", language, **told)
 
 
+_ADDRESS = ":/?#[]@!$&'()*+,;=%-._~"  # what stands in a web address as it is
 SECTORS = (
     "autos", "consumer", "energy", "finance", "health", "industry", "materials", "property", "technology", "telecom",
 )  # fmt: skip
@@ -68,12 +71,20 @@ def subject_name(alert: Alert, dictionary: Dictionary, language: str) -> str:
     return company.name(language) if company else alert.subject
 
 
+def title(digest: Digest, language: str) -> str:
+    """What the brief is of: of everything, or of a group by its name."""
+    head = message("financial_sentiment.brief", language)
+    if not digest.group:
+        return head
+    return f"{head}{'：' if language == 'zh' else ': '}{group_name(digest.group, language)}"
+
+
 def page(
     digest: Digest, names: Mapping[str, str], language: str, *, licences: Mapping[str, str] = MappingProxyType({})
 ) -> str:
     """The whole brief as a page of HTML to keep or to print: every quote with its source, its time and, where there is one,
     its address and what was noted of the source's licence. Nothing of the news acts in it."""
-    head = message("financial_sentiment.brief", language)
+    head = title(digest, language)
     lines = [f"<h1>{escape(head)}</h1><p class=at>{_when(digest.at)} UTC</p>"]
     for standing, reported in digest.standings:
         told = message(
@@ -88,8 +99,9 @@ def page(
                 source = f'<a href="{escape(r.item.url)}" rel="noreferrer">{source}</a>'
             if noted := licences.get(r.item.source):
                 source += f" · {escape(noted)}"
-            quote = escape(r.evidence)
-            lines.append(f"<li><q>{quote}</q> <small>{escape(label)} {r.mood.probability:.0%} · {source}</small></li>")
+            lines.append(
+                f"<li><q>{escape(r.evidence)}</q> <small>{escape(label)} {r.mood.probability:.0%} · {source}</small></li>"
+            )
         lines.append("</ul>")
     if digest.alerts:
         listed = "".join(
@@ -101,6 +113,42 @@ def page(
     return _PAGE.format(language=language, title=escape(head), body="\n".join(lines))
 
 
+_SIGNS = re.compile(r"([\\`*_\[\]<>#~|&]|^[-+]|(?<=^\d)[.)]|(?<=^\d\d)[.)])")
+
+
+def markdown(
+    digest: Digest, names: Mapping[str, str], language: str, *, licences: Mapping[str, str] = MappingProxyType({})
+) -> str:
+    """The whole brief as Markdown; what the news says stays words: signs are escaped, only web addresses are links."""
+    lines = [f"# {_literal(title(digest, language))}", f"{_when(digest.at)} UTC"]
+    for standing, reported in digest.standings:
+        told = message(
+            "financial_sentiment.brief_head", language, name=standing.company.name(language),
+            mood=f"{standing.index.mood:+.2f}", change=f"{standing.change:+.2f}", count=standing.last[-1].count,
+        )  # fmt: skip
+        lines.append(f"## {_literal(told)}")
+        quotes = []
+        for r in reported:
+            label = message(f"financial_sentiment.label.{r.mood.label}", language)
+            source = _literal(f"{r.item.source}, {_when(r.item.published_at)}")
+            if r.item.url.startswith(("https://", "http://")):
+                source = f"[{source}](<{quote(r.item.url, safe=_ADDRESS)}>)"
+            if noted := licences.get(r.item.source):
+                source += f" · {_literal(noted)}"
+            quotes.append(f"- {_literal(r.evidence)} ({label} {r.mood.probability:.0%}, {source})")
+        lines.append("\n".join(quotes))
+    if digest.alerts:
+        lines.append(f"## {message('financial_sentiment.brief_alerts', language)}")
+        listed = (f"{names.get(a.subject, a.subject)}: {alert_text(a, language)}" for a in digest.alerts)
+        lines.append("\n".join(f"- {_literal(told)}" for told in listed))
+    lines.append(f"*{message('financial_sentiment.no_advice', language)}*")
+    return "\n\n".join(lines) + "\n"
+
+
+def _literal(text: str) -> str:
+    return _SIGNS.sub(r"\\\1", " ".join(text.split()))
+
+
 def _when(moment: float) -> str:
     return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M}"
 
@@ -109,9 +157,7 @@ def plain(
     digest: Digest, names: Mapping[str, str], language: str, *, licences: Mapping[str, str] = MappingProxyType({})
 ) -> str:
     """The whole brief as plain text."""
-    lines = [
-        message("financial_sentiment.brief", language) + f" {datetime.fromtimestamp(digest.at, UTC):%Y-%m-%d %H:%M} UTC"
-    ]
+    lines = [title(digest, language) + f" {datetime.fromtimestamp(digest.at, UTC):%Y-%m-%d %H:%M} UTC"]
     for standing, reported in digest.standings:
         lines.append("\n" + message(
             "financial_sentiment.brief_head", language, name=standing.company.name(language),

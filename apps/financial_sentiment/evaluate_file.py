@@ -21,8 +21,7 @@ from apps.financial_sentiment.evaluate import Output
 from apps.financial_sentiment.head import Head, Judged
 from apps.financial_sentiment.public import LABELS, Row
 from apps.financial_sentiment.sketches import groups
-from apps.financial_sentiment.train import RECIPES, labeled
-from apps.financial_sentiment.training import fit
+from apps.financial_sentiment.train import labeled, on_rows
 from apps.spreadsheet import decoded
 from core.errors import InputError, MissingFile
 
@@ -100,23 +99,27 @@ def as_it_is(head: Head, data: Labels, vectors: Vectors) -> list[Evaluation]:
     return _evaluations(data, data.rows, {**outputs, name: _judged(head, data.labels, data.rows, vectors)}, "all")
 
 
-def trained(kind: str, learned: Labels, data: Labels, vectors: Vectors) -> list[Evaluation]:
+def trained(kind: str, learned: Labels, data: Labels, vectors: Vectors, *, embedding: str = "") -> list[Evaluation]:
     """A head of the recipe ``kind`` trained on ``learned``; a text that both have is left out of the learning.
+
+    Args:
+        embedding: the name of the model that makes ``vectors``.
 
     Raises:
         InputError: (``bad_value``) too little is left to learn from.
     """
     tested = {"".join(row.text.split()) for row in data.rows}
     rows = [row for row in learned.rows if "".join(row.text.split()) not in tested]
-    return _evaluations(data, data.rows, _systems(kind, rows, data.rows, data.labels, vectors), "test")
+    return _evaluations(data, data.rows, _systems(kind, rows, data.rows, data.labels, vectors, embedding), "test")
 
 
-def folded(kind: str, data: Labels, folds: int, vectors: Vectors) -> list[Evaluation]:
+def folded(kind: str, data: Labels, folds: int, vectors: Vectors, *, embedding: str = "") -> list[Evaluation]:
     """Every fold judged by a head trained on the others, or with times on those before it."""
     outputs: dict[str, dict[int, Output]] = {}
     for inside, outside in _splits(data, folds):
         test = [data.rows[i] for i in outside]
-        for system, found in _systems(kind, [data.rows[i] for i in inside], test, data.labels, vectors).items():
+        made = _systems(kind, [data.rows[i] for i in inside], test, data.labels, vectors, embedding)
+        for system, found in made.items():
             outputs.setdefault(system, {}).update(zip(outside, found, strict=True))
     judged = sorted(outputs["majority"])
     rows = [data.rows[i] for i in judged]
@@ -154,12 +157,12 @@ def _fold(text: str, folds: int) -> int:
 
 
 def _systems(
-    kind: str, learned: Sequence[Row], rows: Sequence[Row], labels: tuple[str, ...], vectors: Vectors
+    kind: str, learned: Sequence[Row], rows: Sequence[Row], labels: tuple[str, ...], vectors: Vectors, embedding: str
 ) -> dict[str, list[Output]]:
     if len(learned) < own.LEAST or len({row.label for row in learned}) < 2:
         raise InputError(reason="bad_value", name="train", value=len(learned), allowed=f"{own.LEAST} …")
-    known = vectors(learned) if kind == "full" else labeled(learned).vectors
-    head = fit(labeled(learned, known), embedding="full" if kind == "full" else "", recipe=RECIPES[kind])
+    known = None if kind == "words" else vectors(learned)
+    head = on_rows(kind, learned, known, embedding="" if kind == "words" else embedding)
     return {
         "majority": evaluate.majority(learned, rows),
         "lexicon": _lexicon(labels, rows),

@@ -2,15 +2,19 @@
 
 One linear model over everything: TF-IDF of the whole masked text, of the target's clause, of the words before and
 after the target (:mod:`apps.financial_sentiment.masking`), the counts of :mod:`apps.financial_sentiment.lexicon`, and
-the embedding. Margins become probabilities by a logistic model learned on texts that the margins' models had not seen.
+the embedding. A head may ask two more: the texts it learned from that are near in meaning (:class:`Near`), and a head
+that was there ``before`` it. Margins become probabilities by a logistic model learned on texts that the margins' models
+had not seen.
 
-A head is a folder with ``head.json`` and ``head.safetensors``: data only, nothing in it can run. Reading and using
+A head is a folder with ``head.json`` and ``head.safetensors``, and the folder of the head before it if there is one: data
+only, nothing in it can run. Reading and using
 one needs no scikit-learn; :func:`apps.financial_sentiment.training.fit` makes one.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +31,9 @@ if TYPE_CHECKING:
 VERSION = 1
 VIEWS = ("whole", "clause", "before", "after")
 LEXICON = 3 * len(VIEWS)
+NEAR = ("examples", "votes", "center")  # the arrays of Near
+_BATCH = 1024
+BEFORE = "before"  # the folder of the head before, inside that of the head
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +50,35 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Head:
-    """``k`` labels, ``v`` n-grams over all views, ``d`` dimensions; ``d`` is 0 for a head without an embedding model.
+class Near:
+    """Votes of the texts that were learned, by nearness of meaning: kernel ridge regression.
 
-    Shape: ``ngrams (v, k)``, ``dense (LEXICON + d, k)``, ``bias (k,)``, ``center (d,)``, ``calibration (k + 1, k)``.
+    ``votes @ exp(-width · squared distance)``, the distance between embeddings without their mean, of norm 1.
+    Shape: ``examples (n, d)``, ``votes (n, k)``, ``center (d,)``.
+    """
+
+    examples: np.ndarray
+    votes: np.ndarray
+    center: np.ndarray
+    width: float
+
+    def margins(self, vectors: np.ndarray) -> np.ndarray:
+        """Shape: ``(len(vectors), k)``."""
+        import numpy as np
+
+        found = np.empty((len(vectors), self.votes.shape[1]), np.float32)
+        for start in range(0, len(vectors), _BATCH):  # so that many texts take no more memory than some
+            part = slice(start, start + _BATCH)
+            found[part] = likeness(centered(vectors[part], self.center), self.examples, self.width) @ self.votes
+        return found
+
+
+@dataclass(frozen=True)
+class Head:
+    """``k`` labels, ``v`` n-grams over all views, ``d`` dimensions of the embedding that are read linearly, 0 for none.
+
+    Shape: ``ngrams (v, k)``, ``dense (LEXICON + d, k)``, ``bias (k,)``, ``center (d,)``, ``calibration (m + 1, k)``,
+    where ``m`` counts the margins: ``k``, as many again with ``near``, and those of ``before``.
     ``weights`` scale the blocks: each view, the lexicon, the embedding.
     """
 
@@ -60,6 +92,8 @@ class Head:
     bias: np.ndarray
     calibration: np.ndarray
     about: dict[str, Any] = field(default_factory=dict)
+    near: Near | None = None
+    before: Head | None = None
 
     def judge(self, texts: Sequence[Masked], vectors: np.ndarray) -> list[Judged]:
         """Classify ``texts``; ``vectors (len(texts), d)`` are those of their ``spoken`` form, of kind ``query``."""
@@ -74,10 +108,22 @@ class Head:
         ]
 
     def margins(self, texts: Sequence[Masked], vectors: np.ndarray) -> np.ndarray:
+        """What the calibration makes probabilities of. Shape: ``(len(texts), m)``."""
+        import numpy as np
+
+        found = [self.linear(texts, vectors)]
+        if self.near:
+            found.append(self.near.margins(vectors))
+        if self.before:
+            found.append(self.before.margins(texts, vectors))
+        return np.hstack(found)
+
+    def linear(self, texts: Sequence[Masked], vectors: np.ndarray) -> np.ndarray:
         """Shape: ``(len(texts), k)``."""
         import numpy as np
 
-        found = dense_features(texts, vectors, self.center, self.weights) @ self.dense.astype(np.float32)
+        read = vectors[:, : len(self.center)]
+        found = dense_features(texts, read, self.center, self.weights) @ self.dense.astype(np.float32)
         found += self.bias
         offset = 0
         for number, vocabulary in enumerate(self.vocabularies):
@@ -100,6 +146,12 @@ class Head:
             "ngrams": self.ngrams, "dense": self.dense, "bias": self.bias, "calibration": self.calibration,
             "idf": np.concatenate([v.idf for v in self.vocabularies]).astype(np.float16),
         }  # fmt: skip
+        if self.near:
+            arrays |= {f"near_{name}": getattr(self.near, name) for name in NEAR}
+        if (folder / BEFORE).is_dir():
+            shutil.rmtree(folder / BEFORE)
+        if self.before:
+            self.before.save(folder / BEFORE)
         save_file({name: np.ascontiguousarray(value) for name, value in arrays.items()}, folder / "head.safetensors")
         told = {
             "version": VERSION,
@@ -107,9 +159,20 @@ class Head:
             "embedding": self.embedding,
             "weights": self.weights,
             "about": self.about,
+            "width": self.near.width if self.near else None,
             "terms": ["\n".join(v.terms) for v in self.vocabularies],
         }
         (folder / "head.json").write_text(json.dumps(told, ensure_ascii=False, indent=1), "utf-8")
+
+
+def likeness(vectors: np.ndarray, examples: np.ndarray, width: float) -> np.ndarray:
+    """exp(-``width`` · squared distance) between rows of norm 1. Shape: ``(len(vectors), len(examples))`` float32."""
+    import numpy as np
+
+    found = vectors.astype(np.float32) @ examples.T.astype(np.float32)
+    found -= 1
+    found *= 2 * width
+    return np.exp(found, out=found)
 
 
 def dense_features(
@@ -148,12 +211,20 @@ def load(folder: Path) -> Head:
         idf = np.split(arrays["idf"].astype(np.float32), np.cumsum(sizes)[:-1])
         labels, k = tuple(told["labels"]), len(told["labels"])
         d = len(arrays["center"])
+        near = None
+        if told.get("width"):  # heads made before there was one say nothing of it
+            near = Near(arrays["near_examples"], arrays["near_votes"], arrays["near_center"], told["width"])
+        before = load(folder / BEFORE) if (folder / BEFORE).is_dir() else None
+        m = k + (k if near else 0) + (len(before.calibration) - 1 if before else 0)
         found = (arrays["ngrams"].shape, arrays["dense"].shape, arrays["bias"].shape, arrays["calibration"].shape)
-        if len(terms) != len(VIEWS) or found != ((sum(sizes), k), (LEXICON + d, k), (k,), (k + 1, k)):
+        if len(terms) != len(VIEWS) or found != ((sum(sizes), k), (LEXICON + d, k), (k,), (m + 1, k)):
             raise ValueError(f"shapes {found}")
+        if near and (near.votes.shape != (len(near.examples), k) or near.examples.shape[1:] != near.center.shape):
+            raise ValueError(f"shapes {near.examples.shape}, {near.votes.shape}")
         return Head(
             labels, told["embedding"],
             tuple(Vocabulary(t, values) for t, values in zip(terms, idf, strict=True)),
             tuple(told["weights"]), arrays["center"],
             arrays["ngrams"], arrays["dense"], arrays["bias"], arrays["calibration"], told["about"],
+            near, before,
         )  # fmt: skip

@@ -20,8 +20,7 @@ from apps.financial_sentiment.head import Head, load
 from apps.financial_sentiment.masking import mask
 from apps.financial_sentiment.public import LABELS, Row
 from apps.financial_sentiment.sketches import groups
-from apps.financial_sentiment.train import RECIPES, labeled
-from apps.financial_sentiment.training import fit
+from apps.financial_sentiment.train import on_rows
 from apps.spreadsheet import decoded
 from core.errors import InputError, MissingFile
 from core.evaluation.significance import Comparison, paired_bootstrap
@@ -81,11 +80,14 @@ def row(number: int, text: str, entity: str, label: str, group: int, dictionary:
     return Row(str(number), text, entity, label, group, mask(text, own, places_of(mentions, entity)))
 
 
-def train(rows: list[Row], folder: Path, before: Head, vectors: np.ndarray, *, force: bool = False) -> Trained:
+def train(
+    rows: list[Row], folder: Path, before: Head, vectors: np.ndarray, *, embedding: str = "", force: bool = False
+) -> Trained:
     """Train a head, compare it with the one used ``before``, keep it, and use it from now on when it is better.
 
     Args:
-        vectors: of the rows' ``spoken`` texts, for ``before``; without columns when that needs none.
+        vectors: of the rows' ``spoken`` texts by the model ``embedding``; without columns when there is none. With one
+            the recipe is ``stacked``, else ``words``.
         force: use it whatever the comparison says.
 
     Raises:
@@ -97,11 +99,13 @@ def train(rows: list[Row], folder: Path, before: Head, vectors: np.ndarray, *, f
     learned, unseen = np.flatnonzero(~held), np.flatnonzero(held)
     if len(unseen) < 5 or len({rows[i].label for i in learned}) < 2:
         raise InputError(reason="bad_value", name="held_out", value=len(unseen), allowed="5 …")
-    trial = fit(labeled([rows[i] for i in learned]), embedding="", recipe=RECIPES["words"])
+    kind = "stacked" if embedding else "words"
+    trial = on_rows(kind, [rows[i] for i in learned], vectors[learned], embedding=embedding)
     texts, truth = [rows[i].masked for i in unseen], [rows[i].label for i in unseen]
-    empty = np.empty((len(unseen), 0), np.float32)
-    mine = np.array([j.label == t for j, t in zip(trial.judge(texts, empty), truth, strict=True)], float)
-    theirs = np.array([j.label == t for j, t in zip(before.judge(texts, vectors[unseen]), truth, strict=True)], float)
+    mine, theirs = (
+        np.array([j.label == t for j, t in zip(head.judge(texts, vectors[unseen]), truth, strict=True)], float)
+        for head in (trial, before)
+    )
     found = paired_bootstrap(mine, theirs)
     promoted = force or (found.difference > 0 and found.p < CONFIDENCE)
     number = max((int(p.name) for p in folder.glob("[0-9]*") if p.is_dir()), default=0) + 1
@@ -110,7 +114,7 @@ def train(rows: list[Row], folder: Path, before: Head, vectors: np.ndarray, *, f
         "labels": dict(Counter(row.label for row in rows)),
         "held_out": {"rows": len(unseen), "accuracy": float(mine.mean()), "in_use_before": float(theirs.mean())},
     }
-    fit(labeled(rows), embedding="", recipe=RECIPES["words"], about=about).save(folder / str(number))
+    on_rows(kind, rows, vectors, embedding=embedding, about=about).save(folder / str(number))
     if promoted:
         use(folder, number)
     return Trained(number, len(rows), len(unseen), float(mine.mean()), float(theirs.mean()), found, promoted)

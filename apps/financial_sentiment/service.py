@@ -73,11 +73,13 @@ class Reported:
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """The day's brief: per company its standing and the sentences that say why, each with its item."""
+    """The day's brief: per company its standing and the sentences that say why, each with its item; of all companies, or
+    of the members of ``group``, an id."""
 
     at: float
     standings: tuple[tuple[Standing, tuple[Reported, ...]], ...]
     alerts: tuple[Alert, ...]
+    group: str = ""
 
 
 class Desk:
@@ -196,10 +198,7 @@ class Desk:
             self._own = (named, own.in_use(self.heads))
         if self._own[1] is not None:
             return self._own[1]
-        wanted = self.runtime.settings.model("embedding")
-        if (analysis.MODEL / "full").is_dir() and (full := analysis.shipped("full")).embedding == wanted:
-            return full
-        return analysis.shipped("words")
+        return analysis.fitting(self.runtime.settings.model("embedding"))
 
     def analyzer(self, caller: Caller = LOCAL) -> Analyzer:
         head = self.head()
@@ -481,17 +480,34 @@ class Desk:
         told = f"{hours.begin} – {hours.end} {hours.zone} {hours.market}" if hours else ""
         self.journal.note(caller, "quiet" if hours else "quiet_off", time.time(), told)
 
-    def digest(self, caller: Caller = LOCAL, *, at: float | None = None, most: int = 6, quotes: int = 3) -> Digest:
-        """The brief of the 24 hours up to ``at``: companies that were named, the biggest moves first."""
+    def digest(
+        self, caller: Caller = LOCAL, *, at: float | None = None, group: str = "", most: int = 6, quotes: int = 3
+    ) -> Digest:
+        """The brief of the 24 hours up to ``at``: companies that were named, the biggest moves first.
+
+        Args:
+            group: the id of a portfolio or a sector (``portfolio:Cars``): only its members and alerts count.
+
+        Raises:
+            NotFound: no group has this id.
+        """
         at = time.time() if at is None else at
-        standings = [s for s in self.companies(caller, at=at, days=7, change_days=1) if s.last[-1].count]
+        members = self.group(group, caller).weights if group else None
+        standings = [
+            s
+            for s in self.companies(caller, at=at, days=7, change_days=1)
+            if s.last[-1].count and (members is None or s.company.id in members)
+        ]
         standings.sort(key=lambda s: (-abs(s.change), s.company.id))
         told = []
         for moved in standings[:most]:
             listed = self.reported(moved.company.id, caller, at=at, since=at - DAY)
             clearest = sorted(listed, key=lambda r: -abs(r.mood.mood))[:quotes]
             told.append((moved, tuple(clearest)))
-        return Digest(at, tuple(told), tuple(self.alerts(caller, at=at, since=at - DAY)))
+        found = self.alerts(caller, at=at, since=at - DAY)
+        if members is not None:
+            found = [a for a in found if (a.subject == group if a.scope == "group" else a.subject in members)]
+        return Digest(at, tuple(told), tuple(found), group)
 
     # --- a head of one's own ------------------------------------------------------------------
 
@@ -502,9 +518,11 @@ class Desk:
             MissingFile, InputError: see :func:`apps.financial_sentiment.own.read`.
             MissingPackage: scikit-learn is not installed.
         """
-        rows, current = own.read(path, self.dictionary(caller)), self.head()
-        vectors = run(self.analyzer(caller).vectors([row.masked for row in rows]))
-        return own.train(rows, self.heads, current, vectors, force=force)
+        rows = own.read(path, self.dictionary(caller))
+        shipped = analysis.fitting(self.runtime.settings.model("embedding"))
+        embedding = self.runtime.embedding() if shipped.embedding else None
+        vectors = run(Analyzer(self.dictionary(caller), shipped, embedding).vectors([row.masked for row in rows]))
+        return own.train(rows, self.heads, self.head(), vectors, embedding=shipped.embedding, force=force)
 
     def use_head(self, number: int | None) -> None:
         """Use an earlier head of the workspace, or with ``None`` the shipped one.

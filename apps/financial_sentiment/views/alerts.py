@@ -9,7 +9,8 @@ from typing import Any
 import streamlit as st
 
 from apps.financial_sentiment.alerts import Alert
-from apps.financial_sentiment.digest import alert_text, page, plain, subject_name
+from apps.financial_sentiment.digest import alert_text, group_name, page, plain, subject_name
+from apps.financial_sentiment.digest import markdown as as_markdown
 from apps.financial_sentiment.inbox import Inbox
 from apps.financial_sentiment.items import Stored
 from apps.financial_sentiment.journal import STATES, Entry, State
@@ -34,15 +35,26 @@ def draw() -> None:
     moment, caller = at(), session.caller()
     brief, history = st.columns([2, 3], gap="large")
     with brief:
-        _brief(desk().digest(caller, at=moment))
+        st.markdown(f"#### {t('financial_sentiment.brief')}", anchors=False)
+        _brief(desk().digest(caller, at=moment, group=_group()))
         _mutes(moment)
         _log(Inbox(desk()).log(caller, at=moment, limit=_LOGGED))
     with history:
         _inbox(Inbox(desk()).listed(caller, at=moment))
 
 
+def _group() -> str:
+    """The id of the group that the brief is of, nothing for all companies."""
+    language = session.language()
+    names = {"": t("financial_sentiment.brief_all")}
+    names |= {group.id: group_name(group.id, language) for group in desk().groups(session.caller())}
+    picked = st.selectbox(
+        t("financial_sentiment.brief_of"), list(names), format_func=names.__getitem__, key="sentiment_brief_group"
+    )
+    return str(picked or "")
+
+
 def _brief(digest: Digest) -> None:
-    st.markdown(f"#### {t('financial_sentiment.brief')}", anchors=False)
     for standing, reported in digest.standings:
         st.markdown(markdown(standing, reported, session.language()), anchors=False)
     if digest.standings:
@@ -60,6 +72,10 @@ def _exports(digest: Digest) -> None:
         st.download_button(
             "HTML", page(digest, names, language, licences=licences), f"brief-{day}.html", "text/html", key="sentiment_brief_html",
             icon=":material/download:", help=t("financial_sentiment.brief_html"), on_click="ignore",
+        )  # fmt: skip
+        st.download_button(
+            "Markdown", as_markdown(digest, names, language, licences=licences), f"brief-{day}.md", "text/markdown",
+            key="sentiment_brief_markdown", icon=":material/download:", on_click="ignore",
         )  # fmt: skip
         st.download_button(
             t("financial_sentiment.brief_text"), plain(digest, names, language, licences=licences), f"brief-{day}.txt",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from apps.financial_sentiment import Desk, NewsItem, alerts, series
-from apps.financial_sentiment.digest import alert_text, plain
+from apps.financial_sentiment.digest import alert_text, markdown, plain
 from apps.financial_sentiment.digest import page as brief_page
 from apps.financial_sentiment.items import Mood
 from apps.financial_sentiment.sample import sample_items
@@ -245,6 +245,21 @@ def test_the_brief_quotes_its_sources(desk: Desk) -> None:
     assert "宏远科技" in told
 
 
+def test_a_brief_of_a_portfolio_is_of_its_members_alone(desk: Desk) -> None:
+    desk.load_sample(now=NOW)
+    whole = desk.digest(at=NOW, most=40)
+    first, second, *_ = (standing.company.id for standing, _ in whole.standings)
+    desk.save_portfolio("Mine", {first: 1, second: 2})
+    made = desk.digest(at=NOW, group="portfolio:Mine")
+    assert {standing.company.id for standing, _ in made.standings} == {first, second}
+    assert list(made.alerts) == [a for a in whole.alerts if a.subject in (first, second)]
+    assert len(made.alerts) < len(whole.alerts)
+    assert "今日简报：Mine" in plain(made, {}, "zh")
+    assert "<h1>Brief of the day: Mine</h1>" in brief_page(made, {}, "en")
+    with pytest.raises(NotFound):
+        desk.digest(at=NOW, group="portfolio:None")
+
+
 def test_a_folder_is_added_as_an_archive_and_again_without_doubling(desk: Desk, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("title,published\nTesla shares sink,2026-03-01\n,\n", "utf-8")
     made = desk.add_path(tmp_path, archive=True)
@@ -275,6 +290,11 @@ def test_a_brief_as_a_page_cites_and_lets_nothing_of_the_news_act(desk: Desk) ->
         assert 'href="https://example.org/?a=1&amp;b=2"' in page
         assert "比亚迪销量大增" in page
         assert message("financial_sentiment.no_advice", language).replace("'", "&#x27;") in page
+        written = markdown(made, {}, language)
+        assert "<script" not in written.replace("\\<", "")
+        assert "javascript:" not in written
+        assert "](<https://example.org/?a=1&b=2>)" in written
+        assert message("financial_sentiment.no_advice", language) in written
 
 
 def test_the_feed_is_newest_first_filtered_and_of_its_time(desk: Desk) -> None:

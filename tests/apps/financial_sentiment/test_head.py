@@ -16,7 +16,7 @@ from apps.financial_sentiment.companies import shipped as dictionary
 from apps.financial_sentiment.head import load
 from apps.financial_sentiment.masking import mask
 from apps.financial_sentiment.sketches import bands, groups, likeness
-from apps.financial_sentiment.train import labeled
+from apps.financial_sentiment.train import STACKED, WORDS, labeled
 from core.errors import InputError, MissingFile
 
 UP = ["Acme profit rises", "Acme shares jump on strong sales", "Acme wins order", "公司甲利润大增", "公司甲股价大涨"]
@@ -64,6 +64,38 @@ def test_a_head_learns_and_survives_its_file(tmp_path: Path) -> None:
         assert a.label == b.label
         assert a.probability == pytest.approx(b.probability, abs=1e-4)
     assert head.judge([], vectors[:0]) == []
+
+
+def test_a_stacked_head_asks_what_is_near_and_the_head_before_it(tmp_path: Path) -> None:
+    """The words of each text are its own, so that only nearness and the head before can know it."""
+    draw = np.random.default_rng(1)
+    labels = [public.LABELS[i] for i in draw.integers(0, 3, 150)]
+    texts = [mask(f"text{number}", ()) for number in range(len(labels))]
+    places = np.eye(3, 16, dtype=np.float32)[[public.LABELS.index(label) for label in labels]]
+    vectors = places + draw.normal(0, 0.15, places.shape).astype(np.float32)
+    known = training.Labeled(texts, labels, range(len(labels)), vectors)
+    before = training.fit(labeled(rows()), embedding="")
+    head = training.fit(known.at(np.arange(120)), embedding="e", recipe=STACKED, before=before)
+    judged = head.judge(texts[120:], vectors[120:])
+    assert sum(j.label == label for j, label in zip(judged, labels[120:], strict=True)) >= 28
+    bare = training.fit(known.at(np.arange(120)), embedding="", recipe=WORDS).judge(texts[120:], vectors[120:, :0])
+    assert sum(j.label == label for j, label in zip(bare, labels[120:], strict=True)) <= 20
+    head.save(tmp_path / "head")
+    again = load(tmp_path / "head")
+    assert again.before is not None
+    for a, b in zip(judged, again.judge(texts[120:], vectors[120:]), strict=True):
+        assert a.probability == pytest.approx(b.probability, abs=2e-3)
+    training.fit(labeled(rows()), embedding="").save(tmp_path / "head")
+    assert load(tmp_path / "head").before is None, "nothing is left of the head that was there"
+
+
+def test_the_calibration_learns_from_the_usual_texts() -> None:
+    texts = [mask(f"same words {number}", ()) for number in range(200)]
+    labels = ["positive"] * 50 + ["negative"] * 50 + ["positive"] * 90 + ["negative"] * 10
+    empty = np.empty((200, 0), np.float32)
+    known = training.Labeled(texts, labels, range(200), empty, [False] * 100 + [True] * 100)
+    (judged,) = training.fit(known, embedding="").judge([mask("same words", ())], empty[:1])
+    assert judged.probabilities["positive"] == pytest.approx(0.9, abs=0.06)
 
 
 def test_a_damaged_head_is_refused(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import csv
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from apps.financial_sentiment import Desk, NewsItem, own
@@ -96,3 +97,15 @@ def test_the_command(folder: Path) -> None:
     assert found["companies"][0]["label"] == "negative"
     assert data(touchstone("train", "sentiment", "--use", "0", "--json"))["in_use"] == "words-2"
     assert touchstone("train", "sentiment").exit_code == 2
+
+
+def test_with_vectors_a_head_of_ones_own_starts_from_the_shipped_one(desk: Desk, tmp_path: Path) -> None:
+    rows = own.read(labels_file(tmp_path / "mine.csv"), shipped())
+    vectors = np.random.default_rng(0).standard_normal((len(rows), 8)).astype(np.float32)
+    made = own.train(rows, desk.heads, desk.head(), vectors, embedding="e", force=True)
+    head = own.in_use(desk.heads)
+    assert head is not None
+    assert (head.embedding, head.about["version"]) == ("e", f"own-{made.number}")
+    assert head.near is not None
+    assert head.before is not None
+    assert head.before.about["version"] == "words-2", "no shipped head was made with this model"

@@ -64,6 +64,11 @@ def test_every_part_of_the_page(open_page: Open, language: str) -> None:
     whole(at)
     assert text("reason.burst", language, count=4, expected="0.3") in words(at)
 
+    of_all = {element.value for element in at.markdown}
+    at.selectbox(key="sentiment_brief_group").set_value("sector:technology").run()
+    whole(at)
+    assert of_all - {element.value for element in at.markdown}, "what is said of other sectors is gone"
+
     at = look_at(at, "groups")
     whole(at)
     assert {"zh": "科技", "en": "Technology"}[language] in list(at.dataframe[0].value.iloc[:, 0])

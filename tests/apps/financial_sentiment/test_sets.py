@@ -84,3 +84,15 @@ def test_a_system_of_three_labels_on_a_set_of_two() -> None:
     outputs = [evaluate.Output("positive", 0.9), evaluate.Output("negative", 0.8)]
     assert [o.label for o in evaluate._among(("negative", "neutral"), outputs)] == ["neutral", "negative"]
     assert evaluate._among(public.LABELS, outputs) == outputs
+
+
+def test_copied_posts_of_finfe_are_no_measure(tmp_path: Path) -> None:
+    train = [["涨", 2], ["跌", 0], ["跌", 0], ["横盘", 1], ["横盘", 2], ["看不懂", 1]]
+    (tmp_path / "finfe_train.json").write_text(json.dumps(train), "utf-8")
+    (tmp_path / "finfe_eval.json").write_text(json.dumps([["跌", 0], ["大涨", 2]]), "utf-8")
+    split = public.finfe(tmp_path)
+    learned = {row.text: (row.label, row.usual) for row in (*split.train, *split.validation)}
+    assert learned == {"涨": ("positive", True), "跌": ("negative", False), "看不懂": ("neutral", True)}
+    assert "跌" not in {row.text for row in split.validation}
+    assert [row.text for row in split.test] == ["大涨"]
+    assert [row.text for row in public.finfe(tmp_path, as_published=True).test] == ["跌", "大涨"]
