@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from core.retrieval import filters, sentences, tokens, vectors
+from core.retrieval import filters, sentences, structure, tokens, vectors
 from core.retrieval.options import Recency, SearchOptions
 from core.retrieval.records import Found
 from core.types import Hit
@@ -287,14 +287,25 @@ def with_sentence(hit: Hit, weights: Mapping[str, float]) -> Hit:
 def best_sentence(text: str, weights: Mapping[str, float], offset: int = 0) -> tuple[int, int] | None:
     """Where the sentence with the largest share of the question's terms stands, moved by ``offset``.
 
-    ``None`` when no sentence has any. Of equals the shorter one, then the first.
+    ``None`` when no sentence has any. Of equals the shorter one, then the first. The header of a table names its
+    columns and says nothing of what stands in them, so it is no sentence.
     """
     best: tuple[float, int, int, int] | None = None
+    headers = _table_headers(text)
     for start, end in sentences.spans(text):
+        if any(first <= start < last for first, last in headers):
+            continue
         share = coverage(text[start:end], weights)
         if share and (best is None or (-share, end - start) < best[:2]):
             best = (-share, end - start, start, end)
     return (best[2] + offset, best[3] + offset) if best else None
+
+
+def _table_headers(text: str) -> list[tuple[int, int]]:
+    """Where the headers of pipe tables, and the rules below them, stand."""
+    if "|" not in text or "--" not in text:  # most texts; they need not be taken apart
+        return []
+    return [(b.start, b.end) for b in structure.blocks(text, markdown=True) if b.kind == "table_rule"]
 
 
 @lru_cache(maxsize=8192)

@@ -282,6 +282,21 @@ def test_the_best_sentence_is_marked(library: Library) -> None:
     assert other[0].sentence is None  # no sentence of it shares a word
 
 
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [
+        ("zone price", None),  # the words of the header alone: the passage is found, no sentence of it answers
+        ("price for the uk zone", "| UK | £4.95 |"),
+        ("price returns", "Returns cost the price of a stamp."),
+    ],
+)
+def test_the_header_of_a_table_is_no_sentence(query: str, wanted: str | None) -> None:
+    text = "| Zone | Price for the |\n| :-- | --- |\n| UK | £4.95 |\n| EU | £12.50 |"
+    text += "\n\nReturns cost the price of a stamp." if wanted and "stamp" in wanted else ""
+    place = arrange.best_sentence(text, dict.fromkeys(tokens.tokens(query), 1.0))
+    assert (place and text[slice(*place)]) == wanted
+
+
 def test_a_section_is_what_stands_under_the_same_heading(library: Library) -> None:
     parts = [f"Paragraph {n}. " + "The warranty covers faults. " * 25 for n in range(9)]
     filled(
