@@ -29,6 +29,7 @@ from apps.commands import (
 from apps.commands import evaluate_intents as evaluate_intents  # its import adds the command
 from apps.commands import evaluate_recommend as evaluate_recommend  # so does this one's
 from apps.commands import evaluate_sentiment as evaluate_sentiment  # and this one's
+from apps.commands import train_aids as train_aids  # and this one's
 from apps.commands.shell import Command, Group
 from core import __version__
 

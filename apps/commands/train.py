@@ -15,6 +15,7 @@ import typer
 from apps.commands.checkup import Json
 from apps.commands.shell import Command, Group, Out, out_of, plain, table
 from core.errors import InputError
+from core.i18n import message
 
 if TYPE_CHECKING:
     from core.evaluation.gate import GateResult
@@ -26,6 +27,7 @@ RECIPES = (
     "head",
     "frozen",
     "lora",
+    "adalora",
     "full",
     "entities",
     "embedding",
@@ -67,7 +69,7 @@ def check(
     if kind not in COLUMNS:
         raise InputError(reason="bad_value", name="--kind", value=kind, allowed=", ".join(COLUMNS))
     out = out_of(None, json)
-    found = examine(data, kind, columns=_pairs(column, "--column"), validation=validation, test=test, seed=seed)  # type: ignore[arg-type]
+    found = examine(data, kind, columns=pairs(column, "--column"), validation=validation, test=test, seed=seed)  # type: ignore[arg-type]
     _tell_data(out, found)
     out.document(found.as_dict(out.language))
     if not found.ok:
@@ -101,8 +103,8 @@ def _add(recipe: str) -> None:
                 data,
                 out=out,
                 base=base,
-                settings=_pairs(settings, "--set"),
-                columns=_pairs(column, "--column"),
+                settings=pairs(settings, "--set"),
+                columns=pairs(column, "--column"),
                 validation=validation,
                 test=test,
                 seed=seed,
@@ -157,8 +159,8 @@ def negatives(
         told = out_of(runtime.settings, json)
         if out.exists():
             raise InputError(reason="file_exists", name=str(out))
-        pairs = _pairs(column, "--column")
-        found = asyncio.run(mined_from(runtime, data, collection, count=count, skip=skip, columns=pairs))
+        names = pairs(column, "--column")
+        found = asyncio.run(mined_from(runtime, data, collection, count=count, skip=skip, columns=names))
         found.save(out)
         wrong = sum(len(row["negatives"]) for row in found.rows)
         told.say(told.t("train.negatives.done", rows=len(found.rows), negatives=wrong, path=str(out)))
@@ -357,15 +359,21 @@ def export(
     name: Name,
     folder: Annotated[Path, typer.Argument(help="cli.train.export.folder", metavar="FOLDER")],
     version: Number = None,
+    merged: Annotated[bool, typer.Option("--merged", help="cli.train.export.merged")] = False,
+    gguf: Annotated[bool, typer.Option("--gguf", help="cli.train.export.gguf")] = False,
     json: Json = False,
 ) -> None:
     from core.settings import load_settings
-    from core.training.store import Trained, export_to
+    from core.training.export import export_gguf, export_merged, export_to
+    from core.training.store import Trained
 
     settings = load_settings()
     out, store = out_of(settings, json), Trained(settings.home)
     chosen = store.chosen(name, version)
-    size = export_to(chosen, folder)
+    if gguf:
+        size = export_gguf(chosen, folder, settings)
+    else:
+        size = export_merged(chosen, folder, settings) if merged else export_to(chosen, folder)
     out.say(out.t("train.export.done", name=f"{name}@{chosen.run.version}", path=str(folder), mb=f"{size / 1e6:.1f}"))
     out.document({"folder": str(folder), "version": chosen.run.version, "bytes": size})
 
@@ -408,6 +416,7 @@ def _tell_start(out: Out, prepared: Prepared) -> None:
 
 def _tell_made(out: Out, made: Version) -> None:
     from core.evaluation import results
+    from core.training.card import energy
 
     facts, found = made.facts(), results.load(made.report)
     shown = table(out.t("train.figure"), *(e.system for e in found.evaluations))
@@ -421,6 +430,7 @@ def _tell_made(out: Out, made: Version) -> None:
     out.say(
         out.t("train.cost", seconds=f"{facts['seconds']:.0f}", cpu_s=f"{facts['cpu_s']:.0f}", mib=facts["peak_mib"])
     )
+    out.say(out.t("train.energy", text=message("training.card.energy", out.language, **energy(facts["cpu_s"]))))
     out.say(out.t("train.made", path=str(made.folder / "README.md"), name=made.run.name))
     out.document(
         {
@@ -477,7 +487,7 @@ def _bar(out: Out) -> Iterator[Callable[[Any], None] | None]:
         yield show
 
 
-def _pairs(given: list[str] | None, option: str) -> dict[str, str]:
+def pairs(given: list[str] | None, option: str) -> dict[str, str]:
     """``NAME=VALUE`` options as a mapping."""
     found = {}
     for item in given or ():

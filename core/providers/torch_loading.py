@@ -79,7 +79,7 @@ def load_model(files: ModelFiles, folder: Path, device: Device, dtype: torch.dty
     kind = AutoModelForImageTextToText if files.sees else AutoModelForCausalLM
     options: dict[str, Any] = {"dtype": dtype, "trust_remote_code": False, "local_files_only": True}
     if quantization:
-        options["quantization_config"] = _quantization(quantization, device, dtype)
+        options["quantization_config"] = quantized(quantization, device, dtype)
     if device.kind != "cpu":
         options["device_map"] = {"": device.name}
     try:
@@ -195,7 +195,13 @@ def _content_hash(path: Path) -> str:
 # --- helpers ----------------------------------------------------------------------------------
 
 
-def _quantization(wanted: str, device: Device, dtype: torch.dtype) -> Any:
+def quantized(wanted: str, device: Device, dtype: torch.dtype) -> Any:
+    """How transformers loads weights in ``int8`` or ``int4``.
+
+    Raises:
+        InvalidSetting: (reason ``not_on_device``) the device is no card of CUDA.
+        MissingPackage: bitsandbytes is not installed.
+    """
     from importlib.util import find_spec
 
     if device.kind != "cuda":

@@ -29,11 +29,17 @@ _FLOAT = 4
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """``name`` as it was given, ``source`` as the transformers provider opens it, ``folder`` as torch loads it."""
+    """``name`` as it was given, a trained one with its version; ``source`` as the transformers provider opens it,
+    ``folder`` as torch loads it.
+
+    ``adapter`` are low-rank adapters trained before, on the model ``beneath``, with which a new run begins.
+    """
 
     name: str
     source: str
     folder: Path
+    adapter: Path | None = None
+    beneath: str = ""
 
 
 @contextmanager
@@ -53,6 +59,7 @@ def quiet() -> Iterator[None]:
             warnings.filterwarnings(
                 "ignore", "Could not find a config file in", UserWarning
             )  # a base has a name, no path
+            warnings.filterwarnings("ignore", ".*invalid shape")  # peft, where AdaLoRA has left a layer no rank
             yield
     finally:
         logging.set_verbosity(verbosity)
@@ -71,15 +78,35 @@ def frozen_dtype(device: str) -> Any:
     return torch.bfloat16 if kind == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
 
 
+def quantization(settings: Settings) -> Any:
+    """How the frozen weights are loaded when ``local.quantization`` asks for fewer bits (QLoRA); else ``None``.
+
+    Raises:
+        InvalidSetting: (reason ``not_on_device``) the device cannot.
+        MissingPackage: bitsandbytes is not installed.
+    """
+    if not (wanted := settings.values["local.quantization"]):
+        return None
+    import torch
+
+    from core.providers.torch_device import choose
+    from core.providers.torch_loading import quantized
+
+    return quantized(wanted, choose(settings), torch.bfloat16)
+
+
 def need_torch() -> None:
-    """Raises: MissingPackage: torch, transformers or peft is not installed."""
-    for package in ("torch", "transformers", "peft", "accelerate"):
+    """Raises: MissingPackage: torch, transformers, peft, accelerate or tensorboardX is not installed."""
+    for package in ("torch", "transformers", "peft", "accelerate", "tensorboardX"):
         if find_spec(package) is None:
             raise MissingPackage(package=package, needed_for="training", install=INSTALL)
 
 
-def resolve(name: str, settings: Settings) -> Base:
+def resolve(name: str, settings: Settings, *, adapters: bool = False) -> Base:
     """Find the base model ``name``; what has to be fetched or converted is.
+
+    Args:
+        adapters: take a trained adapter, too; a chat model goes on learning with it.
 
     Raises:
         InputError: (reason ``bad_value``) no name was given.
@@ -90,6 +117,8 @@ def resolve(name: str, settings: Settings) -> Base:
     need_torch()
     from core.providers.torch_files import WEIGHTS, fetch, read_json
 
+    if name.startswith("trained:"):
+        return _trained(name, settings, adapters)
     source = _source(name, settings)
     if source.lower().endswith(".gguf"):
         from core.providers.gguf_file import read_header
@@ -108,8 +137,6 @@ def resolve(name: str, settings: Settings) -> Base:
 
 def _source(name: str, settings: Settings) -> str:
     """A path made absolute, or a hub id as it is."""
-    if name.startswith("trained:"):
-        return _trained(name, settings)
     if name.startswith("embedded:"):
         from core.providers.embedded import CHAT, _row, find_file
 
@@ -122,16 +149,28 @@ def _source(name: str, settings: Settings) -> str:
     return name
 
 
-def _trained(name: str, settings: Settings) -> str:
-    """The folder of a version that is a whole model; ``trained:NAME`` is the one that serves, else the newest."""
+def _trained(name: str, settings: Settings, adapters: bool) -> Base:
+    """A version that is a whole model, or adapters; ``trained:NAME`` is the one that serves, else the newest.
+
+    Adapters that began with others are whole in themselves: they stand on the model beneath those.
+    """
     from core.training.store import Trained, named
 
-    store = Trained(settings.home)
     model, number = named(name.removeprefix("trained:"))
-    version = store.version(model, store.serving(model) if number is None else number)
-    if not (version.model / "config.json").is_file():
-        raise InputError(reason="wrong_kind", name=version.served_as, kind=version.run.recipe, wanted="full, embedding, causal, masked")  # fmt: skip
-    return str(version.model)
+    version = Trained(settings.home).chosen(model, number)
+    if (version.model / "config.json").is_file():
+        return Base(version.served_as, str(version.model), version.model)
+    wanted = ["full", "adalora", "embedding", "causal", "masked"]
+    if not adapters:
+        raise InputError(reason="wrong_kind", name=version.served_as, kind=version.run.recipe, wanted=", ".join(wanted))
+    if (
+        version.run.kind not in ("conversations", "preferences")
+        or not (version.model / "adapter_config.json").is_file()
+    ):
+        wanted += ["chat", "dpo", "kto"]
+        raise InputError(reason="wrong_kind", name=version.served_as, kind=version.run.recipe, wanted=", ".join(wanted))
+    under = resolve(version.run.base, settings, adapters=True)
+    return Base(version.served_as, under.source, under.folder, version.model, under.beneath or under.name)
 
 
 def memory_needed(
@@ -162,9 +201,10 @@ def memory_needed(
             model = AutoModelForSequenceClassification.from_config(config)
     weights = sum(p.numel() for p in model.parameters())
     trained = weights
-    if method in ("lora", "dpo", "kto"):
+    if method in ("lora", "adalora", "dpo", "kto"):
         linear = [m for m in model.modules() if isinstance(m, torch.nn.Linear)]
-        trained = settings["rank"] * sum(m.in_features + m.out_features for m in linear)
+        rank = settings["rank"] + (settings["rank"] + 1) // 2 if method == "adalora" else settings["rank"]
+        trained = rank * sum(m.in_features + m.out_features for m in linear)
     elif method == "frozen":
         trained = weights - sum(p.numel() for p in model.base_model.parameters()) + text.hidden_size**2
     batch, length = settings["batch_size"], min(settings["max_tokens"], _context(text))

@@ -11,6 +11,8 @@ from core.evaluation.results import Evaluation, Report
 from core.i18n import LANGUAGES, detect_language, message
 from core.training.store import Version, write_whole
 
+WATTS = 12.0  # of a busy processor core with its share of memory and supply: a guess for servers and laptops alike
+GRAMS_PER_KWH = 445.0  # of CO2 equivalent, the world in 2024: IEA, Electricity 2025
 _PIPELINES = {
     "classification": "text-classification",
     "pairs": "sentence-similarity",
@@ -41,6 +43,13 @@ def write_card(version: Version, made: Report) -> None:
     write_whole(version.folder / "README.md", "\n\n".join(parts) + "\n")
 
 
+def energy(cpu_s: float) -> dict[str, str]:
+    """An estimate from processor time alone, with what it assumes; a graphics card is not counted."""
+    wh = cpu_s * WATTS / 3600
+    figures = {"wh": wh, "grams": wh * GRAMS_PER_KWH / 1000, "watts": WATTS, "per_kwh": GRAMS_PER_KWH}
+    return {name: f"{value:.3g}" for name, value in figures.items()}
+
+
 def _part(version: Version, made: Report, language: str) -> list[str]:
     run, facts = version.run, version.facts()
 
@@ -68,13 +77,14 @@ def _part(version: Version, made: Report, language: str) -> list[str]:
         device=facts.get("device", "?"),
         mb=f"{facts.get('bytes', 0) / 1e6:.1f}",
     )
+    estimate = t("energy", **energy(facts.get("cpu_s", 0)))
     return [
         f"## {t('title')}",
         message(f"training.card.kind.{'ranking' if version.reranks else run.kind}", language),
         f"### {t('learned_from')}",
         "\n".join(f"- {line}" for line in learned),
         f"### {t('how')}",
-        f"- {trained}\n- {cost}",
+        f"- {trained}\n- {cost}\n- {estimate}",
         f"### {t('figures')}",
         _figures(made, t),
         *_per_language(made.evaluations[0], version, t),

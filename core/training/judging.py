@@ -1,7 +1,8 @@
 """What a trained model is worth on rows it has not seen, beside a cheap baseline.
 
 kind             figures                                                          baseline
-classification   accuracy, F1, calibration error, AURC, accuracy with typos       TF-IDF and a linear SVM
+classification   accuracy, F1, calibration error, AURC, accuracy with typos,      TF-IDF and a linear SVM
+                 the same label for other names, genders, regions
 pairs            nDCG, MRR, recall: the partner among all partners;               the base model
                  a cross-encoder orders the partner among its negatives          the reranker of words
 conversations    perplexity of the reference, overlap with it, expected words     the base model
@@ -27,7 +28,9 @@ from core.evaluation.tasks import Task, judged
 from core.i18n import detect_language
 from core.settings import Settings
 from core.training import entities, preferences, reranking
+from core.training.classifiers import Classifier, open_classifier
 from core.training.store import Version
+from core.training.swaps import KINDS, swapped
 from core.training.typos import with_typos
 from core.types import Example
 
@@ -36,6 +39,10 @@ DOCUMENTS = 2_000  # partners of other parts that stand beside those of the test
 GENERATED = 100  # answers written for a judgment; each costs seconds on a CPU
 ANSWER_TOKENS = 64
 MASKED = "masked text"
+SAME = {
+    kind: f"same_other_{kind}" for kind in KINDS
+}  # measures: the label stays when a name, gender or region is another
+SWAPPED = 100  # rows on which that is looked at
 
 
 def task_of(version: Version) -> Task:
@@ -128,18 +135,21 @@ def _labels(data: Dataset) -> Task:
 
     def judge(records: Sequence[Record], outputs: Sequence[Any]) -> Mapping[str, Sequence[Cell]]:
         typed = [float((output or {}).get("typos") == r.label) for r, output in zip(records, outputs, strict=True)]
-        return {**plain.judge(records, outputs), "accuracy_typos": typed}
+        same = {
+            name: [((output or {}).get("same") or {}).get(kind) for output in outputs] for kind, name in SAME.items()
+        }
+        return {**plain.judge(records, outputs), "accuracy_typos": typed, **same}
 
-    return replace(plain, judge=judge, measures=(*plain.measures, Measure("accuracy_typos", gated=False)))
+    more = (Measure("accuracy_typos", gated=False), *(Measure(name, gated=False) for name in SAME.values()))
+    return replace(plain, judge=judge, measures=(*plain.measures, *more))
 
 
 async def _classified(version: Version, records: Sequence[Record], settings: Settings) -> dict[str, Any]:
-    from core.training.classifiers import open_classifier
-
     classifier = open_classifier(version, settings)
     try:
         shares = await classifier.probabilities([r.input for r in records])
         typed = await classifier.probabilities([with_typos(r.input) for r in records])
+        same = await _same_label(classifier, records[:SWAPPED])
     finally:
         await classifier.aclose()
     return {
@@ -147,9 +157,23 @@ async def _classified(version: Version, records: Sequence[Record], settings: Set
             "label": classifier.labels[row.argmax()],
             "confidence": float(row.max()),
             "typos": classifier.labels[other.argmax()],
+            "same": same.get(record.id),
         }
         for record, row, other in zip(records, shares, typed, strict=True)
     }
+
+
+async def _same_label(classifier: Classifier, records: Sequence[Record]) -> dict[str, dict[str, float]]:
+    """Whether the label stays when a name, a gender or a place in the text is another one, by record."""
+    found: dict[str, dict[str, float]] = {record.id: {} for record in records}
+    for kind in SAME:
+        pairs = [swapped(record.input, kind) for record in records]
+        one, other = [
+            (await classifier.probabilities(list(texts))).argmax(axis=1) for texts in zip(*pairs, strict=True)
+        ]
+        for record, a, b in zip(records, one, other, strict=True):
+            found[record.id][kind] = float(a == b)
+    return found
 
 
 # --- pairs ----------------------------------------------------------------------------------------

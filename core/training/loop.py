@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from core.training import tracking
 from core.training.bases import quiet
 
 TOLD_S = 0.5  # between two lines of progress
@@ -89,13 +90,19 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Where a run keeps its state and how it is watched."""
+    """Where a run keeps its state and how it is watched.
+
+    ``board`` is a folder for TensorBoard, ``track`` a service beside it (see :mod:`core.training.tracking`).
+    """
 
     checkpoints: Path
     log: Log
     seed: int
     device: str = ""
     stop: Callable[[], bool] = lambda: False
+    board: Path | None = None
+    track: str = ""
+    name: str = ""
 
 
 def optimize(
@@ -121,7 +128,7 @@ def optimize(
     """
     from transformers import EarlyStoppingCallback, PrinterCallback
 
-    per_epoch = math.ceil(math.ceil(len(train) / settings["batch_size"]) / settings["accumulate"])
+    per_epoch = _per_epoch(len(train), settings)
     every = max(1, math.ceil(per_epoch / settings["evaluations"]))
     arguments = _arguments(settings, session, every, per_epoch)
     watch = _watch(session, every)
@@ -131,7 +138,11 @@ def optimize(
         train_dataset=list(train),
         eval_dataset=list(validation),
         data_collator=collate,
-        callbacks=[watch, EarlyStoppingCallback(early_stopping_patience=settings["patience"])],
+        callbacks=[
+            watch,
+            *tracking.boards(session.board),
+            EarlyStoppingCallback(early_stopping_patience=settings["patience"]),
+        ],
     )
     trainer.remove_callback(PrinterCallback)
     checkpoint = newest(session.checkpoints)
@@ -147,6 +158,15 @@ def optimize(
         "validation_loss": state.best_metric,
         "resumed_from": int(checkpoint.name.rpartition("-")[2]) if checkpoint else None,
     }
+
+
+def planned_steps(rows: int, settings: Mapping[str, Any]) -> int:
+    """Steps of the optimizer in a run that no early end cuts short."""
+    return _per_epoch(rows, settings) * int(settings["epochs"])
+
+
+def _per_epoch(rows: int, settings: Mapping[str, Any]) -> int:
+    return math.ceil(math.ceil(rows / settings["batch_size"]) / settings["accumulate"])
 
 
 def newest(checkpoints: Path) -> Path | None:
@@ -188,7 +208,8 @@ def _arguments(settings: Mapping[str, Any], session: Session, every: int, per_ep
         prediction_loss_only=True,
         logging_steps=max(1, every // 5),
         disable_tqdm=True,
-        report_to="none",
+        report_to=session.track or "none",
+        run_name=session.name or None,
         seed=session.seed,
         data_seed=session.seed,
         remove_unused_columns=False,
@@ -243,6 +264,10 @@ def _watch(session: Session, every: int) -> Any:
                 self.told = now
                 session.log.write(state.global_step, state.max_steps)
             return control
+
+        def on_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+            if hasattr(getattr(model, "base_model", None), "update_and_allocate"):  # AdaLoRA, while gradients are there
+                model.base_model.update_and_allocate(state.global_step + 1)
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
             if logs and "loss" in logs:

@@ -16,6 +16,7 @@ from core.i18n import Phrase
 from core.providers.decisions import BINS, checked, decided, labels_of
 from core.settings import Settings
 from core.training.classifiers import Classifier, open_classifier
+from core.training.shadow import Shadow
 from core.training.store import ENGINE, Trained, Version, named
 from core.types import Decision, Question
 
@@ -59,16 +60,18 @@ def open_decisions(model: str, *, engine: str, settings: Settings) -> DecisionMo
         from core.providers.decisions import decision_model
 
         return decision_model(chat_of(version, settings))
-    return TrainedDecisions(open_classifier(version, settings))
+    return TrainedDecisions(open_classifier(version, settings), Shadow(version.run.name, settings))
 
 
 def chat_of(version: Version, settings: Settings, *, base: bool = False) -> ChatModel:
     """The chat model of ``version``; with ``base`` the one it began with."""
     from core.providers.torch_files import find
     from core.providers.transformers import TransformersChat
+    from core.training.bases import resolve
 
     run = version.run
-    source = run.base_source if base else f"{run.base_source}+{version.model}"
+    adapter = resolve(run.base, settings, adapters=True).adapter if base else version.model
+    source = f"{run.base_source}+{adapter}" if adapter else run.base_source
     name = f"{run.name}@{run.version}"
     files = find(source, name=f"{ENGINE}:{name}", folder=settings.folder)
     return TransformersChat(files, provider=ENGINE, model=name, settings=settings)
@@ -129,14 +132,15 @@ def weights_of(version: Version, settings: Settings, *, base: bool = False) -> t
     from core.providers.torch_loading import merge_adapter
     from core.training.bases import quiet, resolve
 
-    folder = resolve(version.run.base, settings).folder
+    began = resolve(version.run.base, settings, adapters=True)
+    adapter = began.adapter if base else version.model
     with quiet():
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(began.folder, local_files_only=True)
         model: Any = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float32, local_files_only=True, trust_remote_code=False
+            began.folder, dtype=torch.float32, local_files_only=True, trust_remote_code=False
         )
-        if not base:
-            model = merge_adapter(model, version.model)
+        if adapter:
+            model = merge_adapter(model, adapter)
     return model.to(choose(settings).name).eval(), tokenizer
 
 
@@ -144,9 +148,10 @@ class TrainedDecisions:
     """A classifier's labels as answers: ``choice`` among some or all of them, ``yes_no`` where they are yes and no,
     ``score`` where they are numbers. The state is what is classified; the instructions are not read."""
 
-    def __init__(self, classifier: Classifier) -> None:
+    def __init__(self, classifier: Classifier, shadow: Shadow | None = None) -> None:
         self.name = classifier.name
         self.classifier = classifier
+        self.shadow = shadow
 
     async def decide(self, state: str, questions: Sequence[Question]) -> Mapping[str, Decision]:
         """Raises: InputError: (reason ``bad_value``) a choice is not among the labels it was trained on."""
@@ -154,10 +159,15 @@ class TrainedDecisions:
             return {}
         (shares,) = await self.classifier.probabilities([state])
         by_label = dict(zip(self.classifier.labels, map(float, shares), strict=True))
+        if self.shadow is not None:
+            label = max(by_label, key=by_label.__getitem__)
+            await self.shadow.beside(state, self.classifier, label, by_label[label])
         return {q.id: decided(q, self._weights(q, by_label), self.name) for q in questions}
 
     async def aclose(self) -> None:
         await self.classifier.aclose()
+        if self.shadow is not None:
+            await self.shadow.aclose()
 
     def _weights(self, question: Question, by_label: Mapping[str, float]) -> list[float]:
         labels = labels_of(question)

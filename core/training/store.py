@@ -16,7 +16,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -288,19 +287,3 @@ def _read_part(path: Path, name: str) -> Dataset:
         Record(row["id"], row["input"], row["label"], tuple(row["answers"]), metadata=row["metadata"]) for row in rows
     )
     return Dataset(name, path.stem, records)
-
-
-def export_to(version: Version, folder: Path) -> int:
-    """Copy what providers load, with the model card, into the new folder ``folder``: a Hugging Face folder or adapter,
-    or a head. Its size in bytes comes back.
-
-    Raises:
-        InputError: (reason ``file_exists``) the folder is there and not empty; (``not_finished``) it is being trained.
-    """
-    if not version.finished:
-        raise InputError(reason="not_finished", name=version.served_as)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(reason="file_exists", name=str(folder))
-    shutil.copytree(version.model, folder, dirs_exist_ok=True)
-    shutil.copy(version.folder / "README.md", folder / "README.md")
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

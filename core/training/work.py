@@ -28,7 +28,8 @@ from core.evaluation.tasks import report
 from core.jobs import Job, Jobs, job
 from core.runtime import Runtime
 from core.settings import Settings, load_settings
-from core.training.bases import memory_needed, need_torch, require_memory, resolve
+from core.training import tracking
+from core.training.bases import memory_needed, need_torch, quantization, require_memory, resolve
 from core.training.checks import DataReport, examine
 from core.training.loop import Log, Progress, Session
 from core.training.recipes import Plan, Recipe, recipe, trainer
@@ -159,10 +160,19 @@ def _train(version: Version, settings: Settings, stop: threading.Event) -> dict[
         version.folder,
         replace(chosen, settings=dict(run.settings)),
         version.splits(),
-        resolve(run.base, settings) if run.base else None,
+        resolve(run.base, settings, adapters=chosen.needs == "chat") if run.base else None,
         run.embedding,
         settings,
-        Session(checkpoints, log, run.seed, settings.values["local.device"], stop.is_set),
+        Session(
+            checkpoints,
+            log,
+            run.seed,
+            settings.values["local.device"],
+            stop.is_set,
+            board=version.folder / "tensorboard",
+            track=tracking.require(settings),
+            name=version.served_as,
+        ),
     )
     facts = trainer(chosen)(plan)
     last = log.last()
@@ -209,8 +219,14 @@ def _described(
     elif chosen.needs is not None:
         base = base or (DEFAULT_CHAT_BASE if chosen.needs == "chat" else "")
         need_torch()
-        found = None if chosen.needs == "text" and not base else resolve(base, runtime.settings)
+        chats = chosen.needs == "chat"
+        tracking.require(runtime.settings)
+        if chats:
+            quantization(runtime.settings)
+        found = None if chosen.needs == "text" and not base else resolve(base, runtime.settings, adapters=chats)
         source = found.source if found else ""
+        if found and base.startswith("trained:"):
+            base = found.name  # another version may serve when this one is opened
         memory = memory_needed(found, chosen.needs, chosen.method, chosen.settings, labels=max(2, len(data.labels)))
         require_memory(memory[0] or 0, base or chosen.name, runtime.settings)
     told = data.as_dict("en")

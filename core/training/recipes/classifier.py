@@ -1,4 +1,4 @@
-"""The recipes ``lora``, ``full`` and ``frozen``: a text classifier on an encoder.
+"""The recipes ``lora``, ``adalora``, ``full`` and ``frozen``: a text classifier on an encoder.
 
 encoder + a linear layer  ->  train all, adapters or the top alone  ->  one temperature from the validation part
 """
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from core.training.bases import quiet
-from core.training.loop import optimize
+from core.training.loop import optimize, planned_steps
 from core.training.recipes import Plan, adapters
 
 LABELS = "labels.json"  # beside the weights: the labels in their order, and the temperature
@@ -30,12 +30,15 @@ def train(plan: Plan) -> dict[str, Any]:
     )
     facts = optimize(model, rows, held, padded(tokenizer), plan.recipe.settings, plan.session)
     found = temperature(model, held, padded(tokenizer))
+    counted = adapters.counted(model)
+    if plan.recipe.method == "adalora":
+        model = model.merge_and_unload(safe_merge=True)  # the ranks that are left differ from layer to layer
     with quiet():
         model.save_pretrained(plan.model)
         tokenizer.save_pretrained(plan.model)
     told = {"labels": labels, "temperature": found, "max_tokens": plan.recipe.settings["max_tokens"]}
     (plan.model / LABELS).write_text(json.dumps(told, ensure_ascii=False), "utf-8")
-    return {**facts, "labels": labels, "temperature": found, **adapters.counted(model)}
+    return {**facts, "labels": labels, "temperature": found, **counted}
 
 
 def trainable(plan: Plan, labels: Sequence[str]) -> Any:
@@ -56,6 +59,9 @@ def trainable(plan: Plan, labels: Sequence[str]) -> Any:
     )
     if plan.recipe.method == "lora":
         return adapters.with_adapters(model, plan.recipe.settings, "SEQ_CLS")
+    if plan.recipe.method == "adalora":
+        steps = planned_steps(len(plan.splits.train.records), plan.recipe.settings)
+        return adapters.with_adapters(model, plan.recipe.settings, "SEQ_CLS", steps=steps)
     if plan.recipe.method == "frozen":
         for name, weight in model.base_model.named_parameters():
             weight.requires_grad_("pooler" in name)  # the pooler of BERT was never trained for this task either

@@ -34,9 +34,8 @@ def train(plan: Plan) -> dict[str, Any]:
         for part in (plan.splits.train, plan.splits.validation)
     )
     sides = SIDES if dpo else ("said", "elsewhere")
-    with model.disable_adapter():
-        for rows in (learned, held):
-            referenced(model, rows, sides, collate)
+    for rows in (learned, held):  # fresh adapters change nothing yet, and those of before belong to the beginning
+        referenced(model, rows, sides, collate)
     loss = dpo_loss(settings["beta"]) if dpo else kto_loss(settings["beta"], *balanced(learned))
     facts = optimize(model, learned, held, lambda rows: _batch(rows, sides, collate), settings, plan.session, loss=loss)
     return {**facts, "learned_rows": len(learned), **adapters.saved(plan, model)}

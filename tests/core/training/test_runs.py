@@ -17,8 +17,9 @@ from core.runtime import Runtime
 from core.training import promotion, work
 from core.training.classifiers import open_classifier
 from core.training.explain import explain, faithfulness
+from core.training.export import export_to
 from core.training.recipes import LIMITS, recipe, recipes, trainer
-from core.training.store import Trained, Version, export_to, serving_name
+from core.training.store import Trained, Version, serving_name
 from core.training.typos import with_typos
 from core.types import LOCAL, Question
 from tests.core.training.conftest import rows, table

@@ -12,19 +12,21 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import InputError, OutOfMemory, code_of
+from core.errors import InputError, InvalidSetting, MissingPackage, OutOfMemory, code_of
 from core.evaluation import results
 from core.evaluation.datasets import Record
 from core.jobs import Jobs
 from core.providers.complete import complete
 from core.providers.openmp import be_polite
 from core.runtime import Runtime
+from core.settings import override
 from core.training import promotion, work
 from core.training.classifiers import open_classifier
 from core.training.explain import explain
+from core.training.export import export_gguf, export_merged, export_to
 from core.training.loop import Log, newest
 from core.training.recipes.embedding import distinct
-from core.training.store import Trained, Version, export_to
+from core.training.store import Trained, Version
 from core.types import LOCAL, Options, Question, user
 from tests.core.providers.tiny_torch import minilm
 from tests.core.providers.tiny_transformers import write_text_model
@@ -122,6 +124,51 @@ def test_lora_learns_and_is_served_from_an_adapter(runtime: Runtime, encoder: Pa
     assert {"adapter_config.json", "adapter_model.safetensors", "labels.json", "README.md"} <= {p.name for p in (tmp_path / "out").iterdir()}  # fmt: skip
 
 
+def test_adalora_moves_ranks_and_is_whole_at_the_end(runtime: Runtime, encoder: Path, tmp_path: Path) -> None:
+    ready = prepared(
+        runtime,
+        "adalora",
+        table(tmp_path / "x.csv", rows()),
+        encoder,
+        settings={**SHORT, "epochs": "20", "learning_rate": "0.05"},
+    )
+    made = run(runtime, ready)
+    facts = made.facts()
+    assert facts["trained_weights"] < ready.trained_weights, "ranks were taken away"
+    assert results.load(made.report).evaluations[0].value("accuracy") > 0.8, "chance is 0.33"
+    assert (made.model / "config.json").is_file(), "a whole model"
+    assert not (made.model / "adapter_config.json").exists()
+
+
+def test_the_curve_is_there_for_tensorboard(runtime: Runtime, encoder: Path, tmp_path: Path) -> None:
+    made = run(
+        runtime, prepared(runtime, "frozen", table(tmp_path / "x.csv", rows()), encoder, settings={"epochs": "1"})
+    )
+    written = b"".join(path.read_bytes() for path in (made.folder / "tensorboard").glob("events.out.tfevents.*"))
+    assert b"eval/loss" in written
+    assert b"train/learning_rate" in written
+
+
+def test_who_else_watches_must_be_installed(
+    runtime: Runtime, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.training.tracking.find_spec", lambda _: None)
+    told = Runtime(override(runtime.settings, training__track="swanlab"))
+    with pytest.raises(MissingPackage, match="pip install swanlab"):
+        prepared(told, "full", table(tmp_path / "x.csv", rows()), encoder)
+    told.close()
+
+
+def test_fewer_bits_need_a_card(runtime: Runtime, tmp_path: Path) -> None:
+    base = write_text_model(tmp_path / "tiny")
+    told = Runtime(override(runtime.settings, local__quantization="int4", local__device="cpu"))
+    talks = [{"prompt": f"say {word} {'x' * n}", "completion": word} for n in range(14) for word in ("aa", "bb", "cc")]
+    (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, talks)))
+    with pytest.raises(InvalidSetting, match=r"local\.quantization"):
+        prepared(told, "chat", tmp_path / "x.jsonl", base, settings={})
+    told.close()
+
+
 def test_frozen_moves_the_top_alone(runtime: Runtime, encoder: Path, tmp_path: Path) -> None:
     from safetensors.numpy import load_file
 
@@ -200,6 +247,35 @@ def test_a_chat_model_learns_what_the_assistant_says(runtime: Runtime, tmp_path:
     assert asyncio.run(complete(model, asked, options)).finish_reason == "stop", "it has learned to end its turn"
     before = runtime.chat(f"transformers:{base}")
     assert asyncio.run(complete(before, asked, options)).finish_reason == "length"
+
+    # Merged, it is a model of its own that says the same.
+    export_merged(made, tmp_path / "whole", runtime.settings)
+    whole = runtime.chat(f"transformers:{tmp_path / 'whole'}")
+    assert asyncio.run(complete(whole, asked, options)).text == asyncio.run(complete(model, asked, options)).text
+    with pytest.raises(MissingPackage, match="convert_hf_to_gguf"):
+        export_gguf(made, tmp_path / "packed", runtime.settings)
+
+    # It goes on learning from thumbs with its adapter, and what it is compared with is what it was.
+    thumbs = [
+        {"prompt": f"say {w} {'x' * n}", "chosen": f"{w} {w}", "rejected": w}
+        for n in range(14)
+        for w in ("aa", "bb", "cc")
+    ]
+    (tmp_path / "y.jsonl").write_text("\n".join(map(json.dumps, thumbs)))
+    more = {"epochs": "2", "learning_rate": "0.005", "accumulate": "1", "max_tokens": "64", "evaluations": "1"}
+    ready = work.prepare(runtime, "dpo", tmp_path / "y.jsonl", out="taste", base="trained:talk", settings=more)
+    assert ready.version.run.base == "trained:talk@1"
+    liked = run(runtime, ready)
+    config = json.loads((liked.model / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == str(base), "it stands on the first model, not on the adapter"
+    mine, plain = results.load(liked.report).evaluations
+    assert plain.value("preferred") == 0.0, "before, it says one word"
+    assert mine.value("margin") > plain.value("margin") + 5
+    asyncio.run(promotion.promote(liked, runtime.settings, force=True))
+    assert runtime.chat("trained:taste").name == "trained:taste@1"
+    with pytest.raises(InputError) as caught:
+        prepared(runtime, "full", table(tmp_path / "z.csv", rows()), Path("trained:talk"))
+    assert code_of(caught.value) == "input.wrong_kind"
 
 
 def test_only_the_assistants_words_are_learned(tmp_path: Path) -> None:
