@@ -24,7 +24,7 @@ Rows = Annotated[Path, typer.Option("--out", "-o", help="cli.train.few.out", met
 def shadow(
     name: Name,
     version: Number = None,
-    off: Annotated[bool, typer.Option("--off", help="cli.train.shadow.off")] = False,
+    off: Annotated[bool, typer.Option("--off", help="cli.train.shadow.end")] = False,
     json: Json = False,
 ) -> None:
     from core.settings import load_settings
