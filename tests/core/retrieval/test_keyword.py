@@ -8,6 +8,7 @@ import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from core.errors import StoreBusy
 from core.retrieval import keyword, postings, segments
 from core.workspace import Workspace
 
@@ -42,6 +44,18 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segments, "FANOUT", 2)
     monkeypatch.setattr(segments, "MOST", 64)
     monkeypatch.setattr(postings, "BLOCK_BYTES", 128)
+
+
+def _passage(db: sqlite3.Connection) -> None:
+    """One document of one passage, not indexed yet."""
+    db.execute(
+        "INSERT INTO documents (id, collection_id, tenant, user, source, title, language, media_type, content_hash,"
+        " text, updated_at) VALUES ('d', 1, 'local', 'u', 's', 'Kettle KT-210', 'en', 'text/plain', 'h', '', 0)"
+    )
+    db.execute(
+        'INSERT INTO passages (id, collection_id, document_id, position, start, "end", language, text, text_hash)'
+        " VALUES ('d-1', 1, 'd', 0, 0, 9, 'zh', '七天内可以退货', 'x')"
+    )
 
 
 def scanned(passages: dict[int, Passage], terms: Sequence[str]) -> dict[int, float]:
@@ -202,18 +216,47 @@ def test_an_index_of_the_first_format_is_made_anew_from_the_stored_text(workspac
     with workspace.write() as db:
         db.execute("DELETE FROM keyword_indexes")
         db.execute(f"CREATE VIRTUAL TABLE keyword_{COLLECTION} USING fts5(context, body)")
-        db.execute(
-            "INSERT INTO documents (id, collection_id, tenant, user, source, title, language, media_type, content_hash,"
-            " text, updated_at) VALUES ('d', 1, 'local', 'u', 's', 'Kettle KT-210', 'en', 'text/plain', 'h', '', 0)"
-        )
-        db.execute(
-            'INSERT INTO passages (id, collection_id, document_id, position, start, "end", language, text, text_hash)'
-            " VALUES ('d-1', 1, 'd', 0, 0, 9, 'zh', '七天内可以退货', 'x')"
-        )
+        _passage(db)
     with workspace.read() as db:
         for term in ("kt210", "退货"):
             assert [number for number, _ in keyword.search(db, COLLECTION, [term], 5)] == [1]
         assert not db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (f"keyword_{COLLECTION}",)).fetchall()
+
+
+def test_a_search_waits_for_an_index_that_another_makes_anew(tmp_path: Path) -> None:
+    """However long that takes: here ten times as long as a connection waits for a lock."""
+    found: list[list[int]] = []
+    with closing(Workspace.open(tmp_path, busy_s=0.05)) as workspace:
+        with workspace.write() as db:
+            db.execute("INSERT INTO collections (id, tenant, name, created_at) VALUES (1, 'local', 'one', 0)")
+            segments.create(db, COLLECTION, "older")
+            _passage(db)
+
+        def search() -> None:
+            with workspace.read() as db:
+                found.append([number for number, _ in keyword.search(db, COLLECTION, ["退货"], 5)])
+
+        threads = [threading.Thread(target=search) for _ in range(3)]
+        with workspace.write() as db:
+            keyword.make_current(db, COLLECTION)
+            for thread in threads:
+                thread.start()
+            threads[0].join(0.5)
+            assert not found
+        for thread in threads:
+            thread.join()
+        assert found == [[1]] * 3
+
+
+def test_a_stuck_writer_is_not_waited_for_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keyword, "_PATIENCE_S", 0.1)
+    with closing(Workspace.open(tmp_path, busy_s=0.02)) as workspace, closing(sqlite3.connect(workspace.path)) as other:
+        with workspace.write() as db:
+            db.execute("INSERT INTO collections (id, tenant, name, created_at) VALUES (1, 'local', 'one', 0)")
+            segments.create(db, COLLECTION, "older")
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreBusy), workspace.read() as db:
+            keyword.search(db, COLLECTION, ["a"], 5)
 
 
 def test_readers_see_whole_states_while_another_thread_writes(workspace: Workspace, small: None) -> None:
