@@ -9,7 +9,9 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from hypothesis import strategies as st
 
 from core.errors import StoreBusy
 from core.retrieval import keyword, postings, segments
+from core.retrieval.segment_views import Live, Term
 from core.workspace import Workspace
 
 Passage = tuple[list[str], list[str]]  # terms of context and of body
@@ -257,6 +260,41 @@ def test_a_stuck_writer_is_not_waited_for_without_end(tmp_path: Path, monkeypatc
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreBusy), workspace.read() as db:
             keyword.search(db, COLLECTION, ["a"], 5)
+
+
+class Forgetful(dict[int, Term]):
+    """What a view remembers, cleared by another thread right after each look."""
+
+    def __contains__(self, key: object) -> bool:
+        there = super().__contains__(key)
+        self.clear()
+        return there
+
+    def get(self, key: int, default: Any = None) -> Any:
+        found = super().get(key, default)
+        self.clear()
+        return found
+
+
+def test_threads_that_share_a_view_may_clear_and_fill_it_at_any_moment(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names, others = Live.names, [True]
+
+    def while_another_looks(part: Live, db: sqlite3.Connection, collection: int) -> Any:
+        if others:
+            others.clear()
+            view.names(db, collection)
+        return names(part, db, collection)
+
+    with workspace.write() as db:
+        keyword.add(db, COLLECTION, 1, [], ["a", "b"])
+        view = keyword.view(db, COLLECTION)
+        asked = [postings.hashed(term) for term in ("a", "b")]
+        remembered = Forgetful({hash_: view.terms(db, [hash_])[0] for hash_ in asked})
+        assert [term.passages for term in replace(view, _terms=remembered).terms(db, asked)] == [1, 1]
+        monkeypatch.setattr(Live, "names", while_another_looks)
+        assert len(view.names(db, COLLECTION) or ()) == len(view.parts)
 
 
 def test_readers_see_whole_states_while_another_thread_writes(workspace: Workspace, small: None) -> None:
