@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ CONTEXT_WEIGHT = 0.7  # of title and headings against the passage's own text; ch
 K1, B = 1.2, 0.75
 VERSION = f"{tokens.VERSION}.{segments.FORMAT}.{CONTEXT_WEIGHT}"
 _SLACK = 1e-3  # of float32 sums, when a bound is compared with a score
+_PATIENCE_S = 600.0  # for another thread or process that makes the index anew; far longer than for any other write
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,21 +302,46 @@ def _rounded(scores: np.ndarray) -> np.ndarray:
 
 
 def make_current(db: sqlite3.Connection, collection_id: int) -> None:
-    """Make the index anew when it was made with other tokens or stands in an older format."""
+    """Make the index anew when it was made with other tokens or stands in an older format.
+
+    Whoever else is at it is waited for: without the index there is nothing to find.
+
+    Raises:
+        sqlite3.OperationalError: the database stayed locked.
+    """
     if segments.version(db, collection_id) in (VERSION, None):
         return
-    begun = not db.in_transaction
-    if begun:
-        db.execute("BEGIN IMMEDIATE")
+    if db.in_transaction:
+        rebuild(db, collection_id)
+        return
+    if not _begun(db, collection_id):
+        return
     try:
-        if segments.version(db, collection_id) != VERSION:  # another process may have been faster
+        if segments.version(db, collection_id) not in (VERSION, None):  # another may have been faster
             rebuild(db, collection_id)
     except BaseException:
-        if begun and db.in_transaction:
+        if db.in_transaction:
             db.execute("ROLLBACK")
         raise
-    if begun:
-        db.execute("COMMIT")
+    db.execute("COMMIT")
+
+
+def _begun(db: sqlite3.Connection, collection_id: int) -> bool:
+    """Begin to write; false when another has made the index current meanwhile.
+
+    A rebuild may take longer than a connection waits for a lock, and a search that gave up then would be lost.
+    """
+    until = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            db.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            if segments.version(db, collection_id) in (VERSION, None):
+                return False
+        else:
+            return True
 
 
 def rebuild(db: sqlite3.Connection, collection_id: int) -> None:

@@ -187,7 +187,7 @@ class View:
     def terms(self, db: sqlite3.Connection, hashes: Sequence[int]) -> list[Term]:
         """Each of ``hashes``, which are distinct."""
         known = self._terms
-        found = {hash_: known[hash_] for hash_ in hashes if hash_ in known}
+        found = {hash_: term for hash_ in hashes if (term := known.get(hash_)) is not None}  # another thread may clear
         if missing := [hash_ for hash_ in hashes if hash_ not in found]:
             found.update(zip(missing, self._looked_up(db, missing), strict=True))
             if self.resident:
@@ -214,7 +214,7 @@ class View:
         if not self.resident:
             return None
         if not self._names:
-            self._names.extend([part.names(db, collection_id) for part in self.parts])
+            self._names[:] = [part.names(db, collection_id) for part in self.parts]  # set whole: two threads may come
         return self._names
 
 

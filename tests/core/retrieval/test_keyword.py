@@ -8,14 +8,19 @@ import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from core.errors import StoreBusy
 from core.retrieval import keyword, postings, segments
+from core.retrieval.segment_views import Live, Term
 from core.workspace import Workspace
 
 Passage = tuple[list[str], list[str]]  # terms of context and of body
@@ -42,6 +47,18 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segments, "FANOUT", 2)
     monkeypatch.setattr(segments, "MOST", 64)
     monkeypatch.setattr(postings, "BLOCK_BYTES", 128)
+
+
+def _passage(db: sqlite3.Connection) -> None:
+    """One document of one passage, not indexed yet."""
+    db.execute(
+        "INSERT INTO documents (id, collection_id, tenant, user, source, title, language, media_type, content_hash,"
+        " text, updated_at) VALUES ('d', 1, 'local', 'u', 's', 'Kettle KT-210', 'en', 'text/plain', 'h', '', 0)"
+    )
+    db.execute(
+        'INSERT INTO passages (id, collection_id, document_id, position, start, "end", language, text, text_hash)'
+        " VALUES ('d-1', 1, 'd', 0, 0, 9, 'zh', '七天内可以退货', 'x')"
+    )
 
 
 def scanned(passages: dict[int, Passage], terms: Sequence[str]) -> dict[int, float]:
@@ -202,18 +219,82 @@ def test_an_index_of_the_first_format_is_made_anew_from_the_stored_text(workspac
     with workspace.write() as db:
         db.execute("DELETE FROM keyword_indexes")
         db.execute(f"CREATE VIRTUAL TABLE keyword_{COLLECTION} USING fts5(context, body)")
-        db.execute(
-            "INSERT INTO documents (id, collection_id, tenant, user, source, title, language, media_type, content_hash,"
-            " text, updated_at) VALUES ('d', 1, 'local', 'u', 's', 'Kettle KT-210', 'en', 'text/plain', 'h', '', 0)"
-        )
-        db.execute(
-            'INSERT INTO passages (id, collection_id, document_id, position, start, "end", language, text, text_hash)'
-            " VALUES ('d-1', 1, 'd', 0, 0, 9, 'zh', '七天内可以退货', 'x')"
-        )
+        _passage(db)
     with workspace.read() as db:
         for term in ("kt210", "退货"):
             assert [number for number, _ in keyword.search(db, COLLECTION, [term], 5)] == [1]
         assert not db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (f"keyword_{COLLECTION}",)).fetchall()
+
+
+def test_a_search_waits_for_an_index_that_another_makes_anew(tmp_path: Path) -> None:
+    """However long that takes: here ten times as long as a connection waits for a lock."""
+    found: list[list[int]] = []
+    with closing(Workspace.open(tmp_path, busy_s=0.05)) as workspace:
+        with workspace.write() as db:
+            db.execute("INSERT INTO collections (id, tenant, name, created_at) VALUES (1, 'local', 'one', 0)")
+            segments.create(db, COLLECTION, "older")
+            _passage(db)
+
+        def search() -> None:
+            with workspace.read() as db:
+                found.append([number for number, _ in keyword.search(db, COLLECTION, ["退货"], 5)])
+
+        threads = [threading.Thread(target=search) for _ in range(3)]
+        with workspace.write() as db:
+            keyword.make_current(db, COLLECTION)
+            for thread in threads:
+                thread.start()
+            threads[0].join(0.5)
+            assert not found
+        for thread in threads:
+            thread.join()
+        assert found == [[1]] * 3
+
+
+def test_a_stuck_writer_is_not_waited_for_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keyword, "_PATIENCE_S", 0.1)
+    with closing(Workspace.open(tmp_path, busy_s=0.02)) as workspace, closing(sqlite3.connect(workspace.path)) as other:
+        with workspace.write() as db:
+            db.execute("INSERT INTO collections (id, tenant, name, created_at) VALUES (1, 'local', 'one', 0)")
+            segments.create(db, COLLECTION, "older")
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreBusy), workspace.read() as db:
+            keyword.search(db, COLLECTION, ["a"], 5)
+
+
+class Forgetful(dict[int, Term]):
+    """What a view remembers, cleared by another thread right after each look."""
+
+    def __contains__(self, key: object) -> bool:
+        there = super().__contains__(key)
+        self.clear()
+        return there
+
+    def get(self, key: int, default: Any = None) -> Any:
+        found = super().get(key, default)
+        self.clear()
+        return found
+
+
+def test_threads_that_share_a_view_may_clear_and_fill_it_at_any_moment(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names, others = Live.names, [True]
+
+    def while_another_looks(part: Live, db: sqlite3.Connection, collection: int) -> Any:
+        if others:
+            others.clear()
+            view.names(db, collection)
+        return names(part, db, collection)
+
+    with workspace.write() as db:
+        keyword.add(db, COLLECTION, 1, [], ["a", "b"])
+        view = keyword.view(db, COLLECTION)
+        asked = [postings.hashed(term) for term in ("a", "b")]
+        remembered = Forgetful({hash_: view.terms(db, [hash_])[0] for hash_ in asked})
+        assert [term.passages for term in replace(view, _terms=remembered).terms(db, asked)] == [1, 1]
+        monkeypatch.setattr(Live, "names", while_another_looks)
+        assert len(view.names(db, COLLECTION) or ()) == len(view.parts)
 
 
 def test_readers_see_whole_states_while_another_thread_writes(workspace: Workspace, small: None) -> None:
