@@ -55,6 +55,19 @@ def test_no_key_stands_twice(folder: Path, language: str) -> None:
     assert walk(yaml.compose((folder / f"{language}.yaml").read_text("utf-8")), "") == []
 
 
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_every_key_is_a_text(folder: Path) -> None:
+    """YAML reads ``yes``, ``no``, ``on`` and ``off`` as truth values; without quotes their texts are never found."""
+
+    def walk(node: yaml.Node) -> list[str]:
+        if not isinstance(node, yaml.MappingNode):
+            return []
+        wrong = [key.value for key, _ in node.value if not key.tag.endswith(":str")]
+        return wrong + [name for _, value in node.value for name in walk(value)]
+
+    assert walk(yaml.compose((folder / "en.yaml").read_text("utf-8"))) == []
+
+
 def test_the_chinese_texts_are_chinese() -> None:
     only_signs = [
         key for key, text in catalogue("zh").items() if key.startswith("error.") and not re.search("[一-鿿]", text)
