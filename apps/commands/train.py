@@ -134,9 +134,7 @@ def gather_data(
     with open_runtime() as runtime:
         told = out_of(runtime.settings, json)
         found = gather(runtime.workspace, LOCAL, source, name=name)
-        if out.exists():
-            raise InputError(reason="file_exists", name=str(out))
-        found.save(out)
+        found.save(new_file(out))
         masked = sum(found.masked.values())
         told.say(told.t("train.gather.done", rows=len(found.rows), path=str(out), refused=found.without_consent, masked=masked))  # fmt: skip
         told.document({"source": source, "rows": len(found.rows), "file": str(out), "without_consent": found.without_consent, "masked": dict(found.masked)})  # fmt: skip
@@ -157,8 +155,7 @@ def negatives(
 
     with open_runtime() as runtime:
         told = out_of(runtime.settings, json)
-        if out.exists():
-            raise InputError(reason="file_exists", name=str(out))
+        new_file(out)
         names = pairs(column, "--column")
         found = asyncio.run(mined_from(runtime, data, collection, count=count, skip=skip, columns=names))
         found.save(out)
@@ -386,7 +383,7 @@ def _tell_data(out: Out, found: DataReport) -> None:
 
     sizes = found.splits.sizes
     out.say(out.t("train.data_read", name=found.name, rows=found.rows, usable=found.usable, **sizes))
-    out.say(told(found, out.language))
+    out.say(told(found.findings, out.language))
 
 
 def _tell_start(out: Out, prepared: Prepared) -> None:
@@ -485,6 +482,18 @@ def _bar(out: Out) -> Iterator[Callable[[Any], None] | None]:
             )
 
         yield show
+
+
+def new_file(path: Path) -> Path:
+    """``path``, at which nothing is; the folders above it are made.
+
+    Raises:
+        InputError: ``file_exists``.
+    """
+    if path.exists():
+        raise InputError(reason="file_exists", name=str(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def pairs(given: list[str] | None, option: str) -> dict[str, str]:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from apps.commands.checkup import Json
-from apps.commands.shell import Command, out_of, plain, table
-from apps.commands.train import Columns, Data, Name, Number, Seed, app, pairs
+from apps.commands.shell import Command, Out, out_of, plain, table
+from apps.commands.train import Columns, Data, Name, Number, Seed, app, new_file, pairs
+from core.errors import InputError
 
 if TYPE_CHECKING:
     from core.evaluation.datasets import Record
@@ -66,7 +67,8 @@ def few(
 ) -> None:
     from core.training.few import drawn
 
-    _write(drawn(_records(data, column), per_label, seed=seed), file, json)
+    out = out_of(None, json)
+    _write(drawn(_records(data, column, out), per_label, seed=seed), file, out)
 
 
 @app.command("augment", cls=Command, help="cli.train.augment.about")
@@ -80,22 +82,26 @@ def augment(
 ) -> None:
     from core.training.few import augmented
 
-    _write(augmented(_records(data, column), copies, seed=seed), file, json)
+    out = out_of(None, json)
+    _write(augmented(_records(data, column, out), copies, seed=seed), file, out)
 
 
-def _records(data: Path, column: list[str] | None) -> Sequence[Record]:
+def _records(data: Path, column: list[str] | None, out: Out) -> Sequence[Record]:
+    """The rows that can be used; those that cannot are told."""
+    from core.training.checks import require, told
     from core.training.data import read
 
-    return read(data, "classification", columns=pairs(column, "--column")).data.records
+    reading = read(data, "classification", columns=pairs(column, "--column"))
+    require(data.name, reading.findings)
+    if reading.findings:
+        out.say(told(reading.findings, out.language))
+    if not reading.data.records:
+        raise InputError(reason="no_rows", name=data.name)
+    return reading.data.records
 
 
-def _write(records: Sequence[Record], file: Path, json: bool) -> None:
-    from core.errors import InputError
-
-    if file.exists():
-        raise InputError(reason="file_exists", name=str(file))
-    out = out_of(None, json)
-    with file.open("w", encoding="utf-8", newline="") as opened:
+def _write(records: Sequence[Record], file: Path, out: Out) -> None:
+    with new_file(file).open("w", encoding="utf-8", newline="") as opened:
         writer = csv.writer(opened)
         writer.writerow(("text", "label"))
         writer.writerows((record.input, record.label) for record in records)

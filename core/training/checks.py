@@ -45,8 +45,7 @@ class DataReport:
         Raises:
             InputError: (reason ``training_data``) there are errors; says each.
         """
-        if not self.ok:
-            raise InputError(reason="training_data", name=self.name, detail=_Errors(self.findings))
+        require(self.name, self.findings)
         return self
 
     def as_dict(self, language: str) -> dict[str, Any]:
@@ -65,6 +64,16 @@ class DataReport:
                 for f in self.findings
             ],
         }  # fmt: skip
+
+
+def require(name: str, findings: tuple[Finding, ...]) -> None:
+    """Nothing, where there is no error among the findings of the file ``name``.
+
+    Raises:
+        InputError: (reason ``training_data``) there are errors; says each.
+    """
+    if any(finding.severity == "error" for finding in findings):
+        raise InputError(reason="training_data", name=name, detail=_Errors(findings))
 
 
 def examine(
@@ -118,9 +127,9 @@ def _about(reading: Reading, splits: Splits, labels: Counter[str], languages: Co
         return found
     if usable < LEAST or not all(splits.sizes.values()):
         found.append(Finding("too_few", "error", usable, params={"least": LEAST}))
-    if reading.kind == "classification" and len(labels) < 2:
-        found.append(Finding("one_class", "error", len(labels), params={"labels": ", ".join(labels) or "-"}))
-    elif reading.kind == "classification":
+    if reading.kind == "classification" and len(labels) == 1:
+        found.append(Finding("one_class", "error", 1, params={"labels": ", ".join(labels)}))
+    elif reading.kind == "classification" and labels:
         (largest, most), (smallest, least) = labels.most_common()[0], labels.most_common()[-1]
         if most / least >= IMBALANCE:
             params = {"largest": largest, "most": most, "smallest": smallest, "least": least}
@@ -154,7 +163,7 @@ class _Errors(Phrase):
         return " ".join(finding.text(language) for finding in self.findings)
 
 
-def told(report: DataReport, language: str) -> str:
-    """The report's findings in words, one a line; nothing found is said, too."""
-    lines = [f"{message(f'training.severity.{f.severity}', language)}: {f.text(language)}" for f in report.findings]
+def told(findings: tuple[Finding, ...], language: str) -> str:
+    """Findings in words, one a line; nothing found is said, too."""
+    lines = [f"{message(f'training.severity.{f.severity}', language)}: {f.text(language)}" for f in findings]
     return "\n".join(lines) or message("training.nothing_found", language)

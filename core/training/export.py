@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 from core.errors import InputError, MissingPackage
+from core.i18n import Phrase
 from core.settings import Settings
+from core.training.serving import TALKS, weights_of
 from core.training.store import Version
 
 CONVERTERS = ("convert_hf_to_gguf.py", "convert-hf-to-gguf")  # of llama.cpp, under the names it is known by
@@ -33,13 +35,11 @@ def export_merged(version: Version, folder: Path, settings: Settings) -> int:
     Raises:
         InputError: as :func:`export_to`; (``wrong_kind``) it is no chat model with an adapter.
     """
+    _must_talk(version)
     import torch
 
     from core.training.bases import quiet
-    from core.training.serving import TALKS, weights_of
 
-    if version.run.kind not in TALKS:
-        raise InputError(reason="wrong_kind", name=version.served_as, kind=version.run.recipe, wanted="chat, dpo, kto")
     _must_be_new(version, folder)
     model, tokenizer = weights_of(version, settings)
     with quiet():
@@ -53,12 +53,13 @@ def export_gguf(version: Version, folder: Path, settings: Settings) -> int:
     """As :func:`export_merged`, and ``model.gguf`` beside it.
 
     Raises:
-        MissingPackage: llama.cpp's converter is not on the PATH.
         InputError: as :func:`export_merged`; (``not_converted``) the converter refuses the model, in its words.
+        MissingPackage: llama.cpp's converter is not on the PATH.
     """
+    _must_talk(version)
     found = next((path for name in CONVERTERS if (path := shutil.which(name))), None)
     if found is None:
-        raise MissingPackage(package=CONVERTERS[0], needed_for="--gguf", install="put llama.cpp's folder on the PATH")
+        raise MissingPackage(package=CONVERTERS[0], needed_for="--gguf", install=Phrase("training.converter"))
     export_merged(version, folder, settings)
     command = [sys.executable, found] if found.endswith(".py") else [found]
     done = subprocess.run(  # noqa: S603  # the user's own converter
@@ -69,6 +70,11 @@ def export_gguf(version: Version, folder: Path, settings: Settings) -> int:
         detail = (done.stderr.strip().splitlines() or ["?"])[-1]
         raise InputError(reason="not_converted", name=version.served_as, detail=detail)
     return _size(folder)
+
+
+def _must_talk(version: Version) -> None:
+    if version.run.kind not in TALKS:
+        raise InputError(reason="wrong_kind", name=version.served_as, kind=version.run.recipe, wanted="chat, dpo, kto")
 
 
 def _must_be_new(version: Version, folder: Path) -> None:

@@ -55,7 +55,8 @@ class Shadow:
         """Ask ``version`` beside the one that serves from now on; what another shadow said is forgotten.
 
         Raises:
-            InputError: ``wrong_kind``, it is no classifier; ``not_finished``; ``bad_value``, it serves itself.
+            InputError: ``wrong_kind``, it is no classifier; ``not_finished``; ``not_promoted``, none serves that it
+                could stand beside; ``serves_already``, it serves itself.
         """
         if version.run.kind != "classification":
             raise InputError(
@@ -63,7 +64,7 @@ class Shadow:
             )
         if not version.finished:
             raise InputError(reason="not_finished", name=version.served_as)
-        if version.run.version == Trained(self._settings.home).serving(self._name):
+        if version.run.version == Trained(self._settings.home).current(self._name).run.version:
             raise InputError(reason="serves_already", name=version.served_as)
         self._lines.unlink(missing_ok=True)
         write_whole(self._told, json.dumps({"version": version.run.version, "since": time.time()}))
@@ -81,19 +82,18 @@ class Shadow:
 
     async def beside(self, text: str, served: Classifier, label: str, probability: float) -> None:
         """Ask the shadow what the served classifier has just answered, and note both."""
-        number = self.version()
-        if number is None or served.name.endswith(f"@{number}"):
-            return
         try:
-            (shares,) = await (await self._classifier(number)).probabilities([text])
-        except TouchstoneError as error:
-            log.warning("the shadow trained:%s@%s failed: %s", self._name, number, error)
-            return
-        labels = self._opened[1].labels if self._opened else ()
-        best = int(shares.argmax())
-        row = {"at": round(time.time(), 3), "version": number, "served": label, "p": round(probability, 4), "shadow": labels[best], "q": round(float(shares[best]), 4)}  # fmt: skip
-        with self._lines.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            number = self.version()
+            if number is None or served.name.endswith(f"@{number}"):
+                return
+            classifier = await self._classifier(number)
+            (shares,) = await classifier.probabilities([text])
+            best = int(shares.argmax())
+            row = {"at": round(time.time(), 3), "version": number, "served": label, "p": round(probability, 4), "shadow": classifier.labels[best], "q": round(float(shares[best]), 4)}  # fmt: skip
+            with self._lines.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        except (TouchstoneError, OSError, ValueError, LookupError, TypeError) as error:  # a full disk, a damaged file
+            log.warning("the shadow of trained:%s failed: %s", self._name, error)
 
     def told(self) -> Shadowed:
         """What came of it so far.

@@ -90,6 +90,20 @@ def test_errors_say_what_to_do(headlines: Path, arguments: tuple[str, ...], code
     assert said in done.output
 
 
+def test_aids_tell_what_they_leave_out_and_write_no_empty_file(folder: Path, headlines: Path) -> None:
+    table(folder / "gaps.csv", [*rows(), ("no label", "")])
+    done = touchstone("train", "few", "gaps.csv", "--per-label", "2", "--out", "new/few.csv")
+    assert done.exit_code == 0, done.output
+    assert "gaps.csv:122" in done.output
+    assert len((folder / "new" / "few.csv").read_text("utf-8").splitlines()) == 7
+    table(folder / "bare.csv", [("no label", "")])
+    (folder / "mixed.csv").write_bytes("text,label\n退货,a\n".encode() + "退款,b\n".encode("gb18030"))
+    for file, code in (("bare.csv", "input.no_rows"), ("mixed.csv", "input.training_data")):
+        done = touchstone("train", "augment", file, "--out", "more.csv", "--json")
+        assert (done.exit_code, json.loads(done.stdout)["error"]["code"]) == (6, code)
+    assert not (folder / "more.csv").exists()
+
+
 def test_a_gate_that_closes_is_an_exit_code(folder: Path, headlines: Path) -> None:
     data("train", "head", str(headlines), "--out", "stock")
     data("train", "promote", "stock")

@@ -28,6 +28,9 @@ def trained(runtime: Runtime, path: Path) -> Version:
 
 def test_a_shadow_is_asked_beside_and_changes_nothing(runtime: Runtime, tmp_path: Path) -> None:
     first = trained(runtime, table(tmp_path / "x.csv", rows()))
+    with pytest.raises(InputError) as caught:
+        Shadow("stock", runtime.settings).begin(first)
+    assert code_of(caught.value) == "input.not_promoted", "nothing serves that it could stand beside"
     asyncio.run(promotion.promote(first, runtime.settings, force=True))
     turned = [(text, {"good": "bad", "bad": "good"}.get(label, label)) for text, label in rows()]
     second = trained(runtime, table(tmp_path / "y.csv", turned))
@@ -50,6 +53,9 @@ def test_a_shadow_is_asked_beside_and_changes_nothing(runtime: Runtime, tmp_path
     shadow.end()
     asyncio.run(runtime.decision("trained:stock").decide(texts[0], CHOICE))
     assert shadow.told().answers == 2
+    (Trained(runtime.settings.home).folder / "stock" / "shadow.json").write_text("{", "utf-8")
+    answer = asyncio.run(runtime.decision("trained:stock").decide(texts[0], CHOICE))["mood"].answer
+    assert answer == "good", "a damaged shadow is no matter of the caller"
     figures = results.load(first.report).evaluations[0].figures
     assert {f"same_other_{kind}" for kind in KINDS} <= figures.keys()
 
