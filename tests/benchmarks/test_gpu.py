@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 
 from benchmarks import gpu, gpu_lora
@@ -38,8 +36,7 @@ def test_parameters_are_counted_as_the_model_has_them() -> None:
 
 
 def test_adapters_are_trained_by_both_on_tiny_models() -> None:
-    result = gpu_lora.measure(TINY["tiny"], device="cpu", name="tiny", steps=4, rounds=1, batch=2, length=64)
+    result = gpu_lora.measure(TINY["tiny"], device="cpu", name="tiny", steps=12, rounds=2, batch=2, length=64)
     assert set(result.raw["rates"]) == {gpu_lora.OURS, gpu_lora.PLAIN}
-    # So few steps may take less than a busy machine's noise: that each was measured is what can be said.
-    assert all(math.isfinite(rate) and rate for rates in result.raw["rates"].values() for rate in rates)
+    assert all(rate > 0 for rate in result.raw["rates"].values())
     assert 0 < result.raw["trained_weights"] < result.raw["weights"]
