@@ -8,6 +8,7 @@ nobody reads but the manager, until it is accepted.
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import logging
@@ -66,23 +67,28 @@ class Curated:
 
     async def find(self, caller: Caller, question: str, language: Language) -> Entry | None:
         """The answer in ``language`` that people wrote for what ``question`` asks."""
+        rows = await asyncio.to_thread(self._live, caller, language)
+        if not rows:
+            return None
+        asked = without_courtesy(question)
+        words, named = tokens(asked), codes(asked)
+        answer_id = next((row["answer_id"] for row in rows if words == tokens(row["text"])), None)
+        if answer_id is None:
+            near = [row for row in rows if row["vector"] and codes(row["text"]) == named]
+            answer_id = await self._nearest(asked, near, LEAST[language]) if near else None
+        return None if answer_id is None else await asyncio.to_thread(self.get, caller, answer_id)
+
+    def _live(self, caller: Caller, language: Language) -> list[sqlite3.Row]:
         with self._runtime.workspace.read() as db:
-            rows = db.execute(
+            return db.execute(
                 "SELECT q.answer_id, q.text, q.vector FROM support_answers AS a JOIN support_answer_questions AS q"
                 " ON q.answer_id=a.id WHERE a.tenant=? AND a.state='live' AND a.language=?"
                 " ORDER BY a.changed_at DESC, a.id DESC, q.position",
                 (caller.tenant, language),
             ).fetchall()
-        if not rows:
-            return None
-        asked = without_courtesy(question)
-        words, named = tokens(asked), codes(asked)
-        for row in rows:
-            if words == tokens(row["text"]):
-                return self.get(caller, row["answer_id"])
-        rows = [row for row in rows if row["vector"] and codes(row["text"]) == named]
-        if not rows:
-            return None
+
+    async def _nearest(self, asked: str, rows: Sequence[sqlite3.Row], least: float) -> int | None:
+        """The answer to the question of ``rows`` that is nearest, if it is near enough."""
         import numpy as np
 
         (vector,) = await self._vectors([asked])
@@ -90,7 +96,7 @@ class Curated:
             return None
         cosines = np.stack([_vector(row["vector"]) for row in rows]) @ vector
         best = int(cosines.argmax())
-        return self.get(caller, rows[best]["answer_id"]) if cosines[best] >= LEAST[language] else None
+        return int(rows[best]["answer_id"]) if cosines[best] >= least else None
 
     def hit(self, caller: Caller, answer_id: int) -> None:
         """Count that an answer was given."""
