@@ -9,7 +9,7 @@ import streamlit as st
 
 from apps.customer_service.curated import QUESTION_LIMIT, TEXT_LIMIT, Entry
 from apps.customer_service.dialog import language_of
-from apps.customer_service.views.state import service
+from apps.customer_service.views.state import outcome, service
 from apps.spreadsheet import decoded
 from apps.ui import look, session, states
 from apps.ui.inert import inert, inert_lines
@@ -26,7 +26,7 @@ _FIELDS = ("answers_questions", "answers_text", "answers_language", "answers_on"
 
 def draw() -> None:
     control, caller = service().control, session.caller()
-    _said()
+    outcome(_SAID)
     st.caption(t("customer_service.manager.answers_help"))
     proposed, entries = control.answers(caller, "proposed"), control.answers(caller)
     left, right = st.columns([3, 2], gap="large")
@@ -194,11 +194,3 @@ def _do(call: Callable[[], object], said: str) -> bool:
         return False
     st.session_state[_SAID] = t(f"customer_service.manager.{said}", count=count)
     return True
-
-
-def _said() -> None:
-    said = st.session_state.pop(_SAID, None)
-    if isinstance(said, TouchstoneError):
-        states.failed(said)
-    elif said:
-        st.toast(said, icon=":material/check:")

@@ -6,7 +6,7 @@ import streamlit as st
 
 from apps.customer_service.policy import in_language
 from apps.customer_service.teaching import LEAST, Taught
-from apps.customer_service.views.state import service
+from apps.customer_service.views.state import outcome, service
 from apps.ui import session, states
 from apps.ui.inert import inert
 from apps.ui.session import language, t
@@ -45,7 +45,7 @@ def draw() -> None:
             return
         _teach(list(policy.intents), taught)
         _train(sum(map(len, taught.values())), version)
-    _said()
+    outcome(_SAID)
 
 
 def _teach(names: list[str], taught: dict[str, list[str]]) -> None:
@@ -111,14 +111,6 @@ def _train(count: int, version: int | None) -> None:
 
 def _share(part: int, whole: int) -> str:
     return f"{part / whole:.0%}" if whole else "–"
-
-
-def _said() -> None:
-    said = st.session_state.pop(_SAID, None)
-    if isinstance(said, TouchstoneError):
-        states.failed(said)
-    elif said:
-        st.toast(said, icon=":material/check:")
 
 
 def _keep(intent: str) -> None:

@@ -8,9 +8,9 @@ import streamlit as st
 
 from apps.customer_service.own import own_shop
 from apps.customer_service.service import CustomerService
-from apps.ui import session
+from apps.ui import session, states
 from apps.ui.shared import Shared
-from core.errors import NotFound
+from core.errors import NotFound, TouchstoneError
 from core.runtime import Runtime
 from core.transcripts import Conversation
 
@@ -81,3 +81,12 @@ def later(question: str = "", question_id: int | None = None, pressed: tuple[str
 
 def take_pending() -> Pending | None:
     return st.session_state.pop(_PENDING, None)
+
+
+def outcome(key: str) -> None:
+    """Say once what a button's callback left under ``key``: the error it met, or words that it went well."""
+    said = st.session_state.pop(key, None)
+    if isinstance(said, TouchstoneError):
+        states.failed(said)
+    elif said:
+        st.toast(said, icon=":material/check:")
