@@ -59,7 +59,6 @@ def quiet() -> Iterator[None]:
             warnings.filterwarnings(
                 "ignore", "Could not find a config file in", UserWarning
             )  # a base has a name, no path
-            warnings.filterwarnings("ignore", ".*invalid shape")  # peft, where AdaLoRA has left a layer no rank
             yield
     finally:
         logging.set_verbosity(verbosity)

@@ -11,6 +11,7 @@ import json
 import math
 import shutil
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -146,7 +147,9 @@ def optimize(
     )
     trainer.remove_callback(PrinterCallback)
     checkpoint = newest(session.checkpoints)
-    with quiet():
+    with quiet(), warnings.catch_warnings():
+        if _allocates(model):  # peft warns of layers that AdaLoRA has left no rank
+            warnings.filterwarnings("ignore", "Adapter .* invalid shape")
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     state = trainer.state
     if watch.stopped:
@@ -242,6 +245,11 @@ def _trainer(loss: Callable[[Any, Any], Any] | None) -> Any:
     return _ByLoss
 
 
+def _allocates(model: Any) -> bool:
+    """Whether the model moves its ranks while it learns (AdaLoRA)."""
+    return hasattr(getattr(model, "base_model", None), "update_and_allocate")
+
+
 def _watch(session: Session, every: int) -> Any:
     from transformers import TrainerCallback
 
@@ -266,7 +274,7 @@ def _watch(session: Session, every: int) -> Any:
             return control
 
         def on_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
-            if hasattr(getattr(model, "base_model", None), "update_and_allocate"):  # AdaLoRA, while gradients are there
+            if _allocates(model):  # while gradients are there
                 model.base_model.update_and_allocate(state.global_step + 1)
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
