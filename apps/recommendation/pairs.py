@@ -1,7 +1,7 @@
 """Matrices of pairs of items, made a block of rows at a time, so that memory does not grow with the square of the catalogue.
 
-A catalogue of at most :data:`LARGE` items keeps every cell, dense where that is the smaller form. A larger one keeps
-the :data:`KEPT` greatest cells of each row.
+A catalogue of at most :data:`LARGE` items keeps every cell, dense where that is the smaller form or there are at most
+:data:`SMALL` items. A larger one keeps the :data:`KEPT` greatest cells of each row.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from apps.recommendation.log import Array, Log
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
+SMALL = 1000  # items; 4 MB a matrix, and choosing rows of a sparse one takes longer than adding up dense ones
 LARGE, KEPT = 6000, 500
 CELLS = 2**22  # of a block: 16 MB
 PRIOR = 5.0  # events that every item is taken to have had, in ratios
@@ -69,7 +70,7 @@ def shared_out(block: Block, log: Log, first: float, second: float, *, large: in
         cells = block(begin, end) * of_row[begin:end, None] * of_column
         made.append(sparse.csr_matrix(cells) if n <= large else largest(cells, kept))
     whole = sparse.vstack(made, format="csr", dtype=np.float32) if made else sparse.csr_matrix((n, n), dtype=np.float32)
-    return whole.toarray() if n <= large and 2 * whole.nnz > n * n else whole
+    return whole.toarray() if n <= large and (n <= SMALL or 2 * whole.nnz > n * n) else whole
 
 
 def largest(cells: Array, kept: int) -> csr_matrix:

@@ -28,10 +28,11 @@ SMOLLM2_ON_A_SERVER = replace(CAPABILITIES, tools=False, images=False, reasoning
 
 
 PATIENT = {"TOUCHSTONE_FIRST_TOKEN_S": "600", "TOUCHSTONE_IDLE_S": "600"}  # a busy machine is no broken contract
+ONE_THREAD = {"TOUCHSTONE_LOCAL_THREADS": "1"}  # the other core works on the other half of the tests
 
 
 def named(name: str, **variables: str) -> ChatModel:
-    model: ChatModel = open_model("chat", name, load_settings(HERE, {**PATIENT, **variables}))
+    model: ChatModel = open_model("chat", name, load_settings(HERE, {**PATIENT, **ONE_THREAD, **variables}))
     return model
 
 
@@ -58,15 +59,14 @@ def bridged(model: ChatModel) -> ChatModel:
 
 
 CONVERTED = HERE.parent.parent / ".pytest_cache" / "touchstone"  # converting SmolLM2 takes a minute: once per checkout
-ONE_THREAD = {"TOUCHSTONE_HOME": str(CONVERTED), "TOUCHSTONE_LOCAL_THREADS": "1"}
 
 
 def transformers(_: Any) -> ChatModel:
-    return named(f"transformers:{find_file(CHAT['smollm2'])}", **ONE_THREAD)
+    return named(f"transformers:{find_file(CHAT['smollm2'])}", TOUCHSTONE_HOME=str(CONVERTED))
 
 
 def transformers_with_eyes(_: Any) -> ChatModel:
-    return named(f"transformers:{_vision_folder()}", **ONE_THREAD)
+    return named(f"transformers:{_vision_folder()}", TOUCHSTONE_HOME=str(CONVERTED))
 
 
 @cache

@@ -21,7 +21,7 @@ from core.providers.langchain_bridge import ChatTouchstone, TouchstoneEmbeddings
 from core.providers.registry import open_model
 from core.providers.sync import run
 from core.settings import load_settings
-from tests.contracts.subjects import HERE, ONE_THREAD, SUBJECTS, named
+from tests.contracts.subjects import HERE, SUBJECTS, named
 from tests.core.providers.tiny_transformers import write_text_model
 
 ENGINES = ("gguf", "openai, llama.cpp server", "transformers")
@@ -31,7 +31,7 @@ held: dict[str, Any] = {}
 @pytest.fixture(scope="module", params=ENGINES)
 def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChatModel]:
     if request.param == "transformers":
-        model = named(f"transformers:{write_text_model(tmp_path_factory.mktemp('tiny'))}", **ONE_THREAD)
+        model = named(f"transformers:{write_text_model(tmp_path_factory.mktemp('tiny'))}")
     else:
         subject = next(s for s in SUBJECTS if s.name == request.param)
         model = subject.open(request.getfixturevalue(subject.given) if subject.given else None)

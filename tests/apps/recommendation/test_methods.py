@@ -63,14 +63,22 @@ def test_ease_of_a_large_catalogue_keeps_the_best_weights_of_the_most_used(log: 
 def test_a_sequence_knows_the_direction_and_the_distance() -> None:
     made = generators.sequence(small(), "s", window=2, within=0.5, back=0.0, by=(0.0, 0.0), decay=1.0)
     # a→b once at distance 1; a→c at distance 2 (0.5) and at distance 1; b→c once; nothing backwards.
-    assert made.matrix.toarray().tolist() == [[0, 1, 1.5], [0, 0, 1], [0, 0, 0]]
+    assert made.matrix.tolist() == [[0, 1, 1.5], [0, 0, 1], [0, 0, 0]]
 
 
 def test_item_item_is_a_shrunken_cosine() -> None:
     matrix = generators.item_item(small()).matrix
-    assert isinstance(matrix, np.ndarray), "more than half of the cells are filled"
     assert matrix[0, 2] == pytest.approx(2 / 7)  # together twice; (2 + 5) ** .5 * (2 + 5) ** .5
     assert matrix[0, 0] == 0
+
+
+def test_a_matrix_is_dense_where_that_costs_less(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = generators.sequence(log, "markov", window=1, within=1.0, back=0.0, by=(0.0, 0.0), decay=1.0)
+    assert isinstance(few.matrix, np.ndarray), "a small catalogue"
+    monkeypatch.setattr(pairs, "SMALL", 0)
+    sparse_one = generators.sequence(log, "markov", window=1, within=1.0, back=0.0, by=(0.0, 0.0), decay=1.0)
+    assert sparse_one.matrix.toarray().tolist() == few.matrix.tolist()
+    assert isinstance(generators.item_item(small()).matrix, np.ndarray), "more than half of the cells are filled"
 
 
 def test_a_large_catalogue_keeps_the_best_cells_of_each_row(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:

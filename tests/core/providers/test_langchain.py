@@ -54,7 +54,7 @@ from core.settings import Settings, load_settings
 from core.telemetry.ledger import Ledger, Recorded
 from core.types import Deadlines, Done, Image, Message, Options, Text, TextDelta, Tool, ToolCall, ToolCallDelta, user
 from core.workspace import Workspace
-from tests.contracts.subjects import ONE_THREAD, SMOLLM2_ON_A_SERVER, bare_at, gguf, named
+from tests.contracts.subjects import SMOLLM2_ON_A_SERVER, bare_at, gguf, named
 from tests.core.providers.tiny_transformers import write_text_model
 from tests.servers.llama import llama_server
 
@@ -113,7 +113,7 @@ def small(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     for that engine brings JSON to its end whatever the model."""
     if request.param != "openai":
         tiny = request.param == "transformers" and write_text_model(tmp_path_factory.mktemp("tiny"))
-        model = named(f"transformers:{tiny}", **ONE_THREAD) if tiny else gguf(None)
+        model = named(f"transformers:{tiny}") if tiny else gguf(None)
         yield ChatTouchstone(model=model.name, chat=model, temperature=0, seed=1, max_tokens=60)
         run(model.aclose())
     else:
