@@ -97,6 +97,19 @@ def test_one_sentence_is_enough_for_somebody_new(sample: Recommender, sentence: 
     assert best & set(ids(shelf)), [pick.item.title("en") for pick in shelf.picks]
 
 
+def test_a_wish_that_much_shows_leaves_the_order_to_what_people_take(own: Recommender, tmp_path: Path) -> None:
+    items, events = tmp_path / "items.csv", tmp_path / "events.csv"
+    tags = {**{f"c{n}": "Comedy" for n in range(7)}, "w": "Western", "cw": "Comedy|Western", "other": "Horror"}
+    items.write_text("id,title,tags\n" + "".join(f"{id_},Thing {id_},{tag}\n" for id_, tag in tags.items()), "utf-8")
+    taken = ["other"] * 9 + ["w"] * 5 + ["c3"] * 4 + ["cw"]
+    rows = "".join(f"u{n},{id_},{1e9 + n * 1e5}\n" for n, id_ in enumerate(taken))
+    events.write_text("user,item,timestamp\n" + rows, "utf-8")
+    own.import_files(items, events)
+    listed = ids(own.recommend(says="a comedy, a western", diversity=0.0))
+    assert listed[0] == "w", "most are comedies: what people take decides, not that the other western is one too"
+    assert listed.index("c3") < listed.index("other"), "which people take more, but it shows neither"
+
+
 def test_a_lighter_one_like_it(sample: Recommender) -> None:
     plain = sample.recommend(says="像《星环信使》", n=50, diversity=0.0)
     lighter = sample.recommend(says="像《星环信使》但轻松一点", n=50, diversity=0.0)
