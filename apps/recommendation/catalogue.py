@@ -33,7 +33,7 @@ class Catalogue:
     vectors: Array | None  # as the model made them
     near: Array | None  # centered
     titles: preferences.Titles
-    source: tuple[Path, int, str]  # see Recommender._source
+    source: tuple[Path, int, str]  # see apps.recommendation.fits.Source
     counts: Array
     shows: Mapping[str, Array]  # concept → which items show it
     tags: Counter[str]  # in how many items

@@ -6,8 +6,8 @@ The whole service makes the lists, from the same split as :mod:`apps.recommendat
 
 **One sentence.** Of each person only a sentence is known, made by a fixed pattern from what they did before the item
 that came next: the title of their last item, or the two tags most frequent among their last ten items, or both; in
-English and in Chinese, with titles as the catalogue has them. What they had is taken off the list afterwards, as it is
-for every method that it is compared with.
+English and in Chinese, with titles as the catalogue has them. All items are ranked by what the service makes of the
+sentence; what they had is taken off afterwards, as it is for every method that it is compared with.
 
 **Reasons.** Lists of people with their whole history. A reason is real when the event that it cites is one of theirs
 (or the count that it tells is the true one); it bears weight when the item falls in the ranking without that event.
@@ -28,12 +28,13 @@ from pathlib import Path
 import numpy as np
 
 from apps.recommendation import preferences
+from apps.recommendation.catalogue import EVERYTHING
 from apps.recommendation.data import Event, Item
 from apps.recommendation.evaluate import MEASURES, evaluation, spoken
 from apps.recommendation.generators import History
-from apps.recommendation.lists import Shelf
 from apps.recommendation.log import SEED, Array
 from apps.recommendation.protocol import SPLITS, TOP, Case, Data, load, ranks
+from apps.recommendation.scoring import Scored, scored
 from apps.recommendation.service import Recommender
 from core.evaluation import scoreboard
 from core.evaluation.results import Evaluation, Measure, figures
@@ -41,7 +42,6 @@ from core.evaluation.tasks import report
 from core.runtime import Runtime
 from core.settings import load_settings, override
 
-DEEP = 100  # of a list, before what somebody had is taken off
 RECENT = 10  # items whose tags somebody would name
 POPULARITY = ("popularity", "recent")
 REAL, FALLS = Measure("real reasons"), Measure("rank falls without it")
@@ -80,27 +80,32 @@ def sentence(case: Case, items: Sequence[Item], language: str, pattern: str) -> 
     return SENTENCES[language][pattern].format(title=title, tags=named)
 
 
-def rank_of(shelf: Shelf, case: Case, items: Sequence[Item]) -> float:
-    """How many unseen items stand before the target; beyond the list when it is not there."""
-    seen = {items[number].id for number in case.seen.tolist()}
-    target = items[case.target].id
-    left = [pick.item.id for pick in shelf.picks if pick.item.id not in seen or pick.item.id == target]
-    return float(left.index(target)) if target in left else float(DEEP)
+def rank_of(asked: Scored, case: Case) -> float:
+    """How many unseen items stand before the target, a tie counting half; all when it may not be shown."""
+    worth = asked.scores + asked.added
+    shown = np.isin(asked.allowed, case.seen, invert=True) | (asked.allowed == case.target)
+    if case.target not in asked.allowed:
+        return float(shown.sum())
+    ranked, target = worth[asked.allowed[shown]], worth[case.target]
+    return float((ranked > target).sum() + ((ranked == target).sum() - 1) / 2)
 
 
 def from_sentences(service: Recommender, data: Data) -> dict[str, list[float]]:
     """Ranks by language and pattern, and those of popularity on the same people."""
     found: dict[str, list[float]] = {}
-    fused = service.catalogue().fused
+    catalogue = service.catalogue()
     for case in data.cases:
         for language, patterns in SENTENCES.items():
             for pattern in patterns:
                 says = sentence(case, data.items, language, pattern)
-                shelf = service.recommend(says=says, n=DEEP, diversity=0.0, now=case.at, language=language)
-                name = f"one sentence, {pattern}, {language}"
-                found.setdefault(name, []).append(rank_of(shelf, case, data.items))
+                read = preferences.understood(says, catalogue.titles)
+                asked = scored(
+                    service.runtime, catalogue, (), likes=(), says=says, read=read, ignored=frozenset(), filters=EVERYTHING,
+                    boosts={}, now=case.at,
+                )  # fmt: skip
+                found.setdefault(f"one sentence, {pattern}, {language}", []).append(rank_of(asked, case))
         nothing = History.of([], case.at)
-        popular = {name: fused.generator(name).scores(nothing) for name in POPULARITY}
+        popular = {name: catalogue.fused.generator(name).scores(nothing) for name in POPULARITY}
         for name, rank in ranks(case, popular).items():
             found.setdefault(name, []).append(rank)
     return found

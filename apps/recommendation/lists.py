@@ -24,7 +24,10 @@ SENTENCE_LIMIT = 500  # characters
 FEEDBACK = {"like": 1.5, "own": 0.5, "not_interested": -1.0, "less": -2.0}  # what a click weighs in a history
 # What a sentence weighs, in deviations of the fused score. Set by hand on the sample, not fitted: there is no public
 # set of such sentences with right answers.
-SAID, WISHED, UNWISHED, NEAR_A_DISLIKE = 1.0, 1.5, 3.0, 1.5
+SAID, OPPOSITE, UNWISHED, NEAR_A_DISLIKE = 1.0, 1.5, 3.0, 1.5
+# What an item gains that shows any of the wishes, and for each of them by how few others show it, for a nat; where wishes
+# are all that is known of somebody, and beside other things. Chosen on validation (docs/decisions/0036).
+ALONE, BESIDE = (2.0, 0.6), (1.0, 0.45)
 NAMED = 2.0  # a title that a sentence names, as an event of the history
 
 
@@ -103,29 +106,31 @@ def spoken_for(
     """What a sentence adds to the score of each item; words that shall not count are cut out of it first.
 
     Its meaning counts where it says more than the words that were understood: by itself “I would like something” is near
-    to anything (docs/decisions/0029). Its weight then goes to the wishes of a ``stranger``, of whom nothing else is known:
-    they stand against what everybody takes.
+    to anything (docs/decisions/0029). Of a ``stranger`` the wishes are then all that is known, and they count for more. What
+    shows none of them stands behind; a wish that much of the catalogue shows says little beyond that, and leaves the order
+    to what else is known, or to what everybody takes.
     """
     sentence = says
     for one in sorted(set(read) - set(said), key=lambda s: -s.start):
         says = says[: one.start] + says[one.end :]
     if not says.strip():
         return None
-    added, wished = np.zeros(len(found.items), np.float32), WISHED
-    if found.vectors is None or not preferences.says_more(sentence, read):
-        wished += SAID * stranger
-    else:
+    added = np.zeros(len(found.items), np.float32)
+    any_, rare = ALONE if stranger else BESIDE
+    if found.vectors is not None and preferences.says_more(sentence, read):
+        any_, rare = BESIDE
         meaning = Meaning(runtime.workspace, runtime.embedding())
         wish = run(meaning.vectors([says.strip()], kind="query"))[0]
         added += SAID * evened(dots(found.vectors, wish), 1.0)[0]
-    for one in said:
-        if one.kind != "concept":
-            continue
+    wishes = [one for one in said if one.kind == "concept"]
+    added += any_ * np.any([found.shows[one.name] for one in wishes if one.wanted], axis=0)
+    for one in wishes:
         shows = found.shows[one.name].astype(np.float32)
-        added += (wished if one.wanted else -UNWISHED) * shows
+        share = max(float(shows.mean()), 1 / len(shows))
+        added -= (rare * np.log(share) if one.wanted else UNWISHED) * shows
         other = preferences.opposite(one.name)
         if other and one.wanted:
-            added -= WISHED * found.shows[other]
+            added -= OPPOSITE * found.shows[other]
     return added
 
 

@@ -7,8 +7,6 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
 import zlib
 from collections import Counter
@@ -20,30 +18,20 @@ import numpy as np
 
 import apps.i18n  # noqa: F401  (its import registers the catalogue)
 from apps.recommendation import assistant, closer, finding, preferences, sample
-from apps.recommendation.catalogue import EVERYTHING, Catalogue, Filters, boost_name, boosted, like_it
-from apps.recommendation.catalogue import allowed as allowed_items
+from apps.recommendation.catalogue import EVERYTHING, Catalogue, Filters, allowed, boosted
 from apps.recommendation.closer import Shown, Similar
 from apps.recommendation.data import SAMPLE, Event, Findings, Item, read_events, read_items, with_years
-from apps.recommendation.diversity import DEFAULT, arranged, explored
+from apps.recommendation.diversity import DEFAULT
+from apps.recommendation.fits import Fits, Source
 from apps.recommendation.folders import Recognized
-from apps.recommendation.fusion import leveled
 from apps.recommendation.generators import DAY_S
 from apps.recommendation.health import Health, health
 from apps.recommendation.helped import Help
 from apps.recommendation.learning import embed, learnt
-from apps.recommendation.lists import (
-    FEEDBACK,
-    NEAR_A_DISLIKE,
-    Pick,
-    Shelf,
-    by_words,
-    check,
-    histories,
-    otherwise,
-    spoken_for,
-)
+from apps.recommendation.lists import FEEDBACK, Shelf, check, histories
 from apps.recommendation.quality import Quality, measured
-from apps.recommendation.reasons import Reason, from_history
+from apps.recommendation.reasons import Reason
+from apps.recommendation.scoring import scored
 from apps.recommendation.store import Store
 from core.errors import InputError, NotFound
 from core.i18n import message
@@ -54,8 +42,6 @@ from core.runtime import Runtime, open_runtime
 from core.settings import Settings
 from core.types import LOCAL, Caller
 
-log = logging.getLogger(__name__)
-REFIT_AFTER = 50  # things told since the last fit; each counts at once all the same
 MOST_BOOST = 5.0  # deviations of the score
 
 
@@ -65,11 +51,7 @@ class Recommender:
     def __init__(self, runtime: Runtime, *, catalogue: str = SAMPLE, tenant: str = LOCAL.tenant) -> None:
         self.runtime = runtime
         self._tenant, self._name = tenant, catalogue
-        self._lock = threading.RLock()
-        self._fitted: Catalogue | None = None
-        self._told = 0  # since the last fit, in this process
-        self._refitting: threading.Thread | None = None
-        self.refit_error: Exception | None = None  # why the last fit in the background came to nothing
+        self._fits = Fits(lambda progress: self._made(progress), lambda: self._source())
         self.answers: dict[tuple[str, ...], Any] = {}  # of the chat model, the oldest first
 
     @classmethod
@@ -148,29 +130,27 @@ class Recommender:
         Returns:
             The weight of each method.
         """
-        self._told = 0
-        return self._taken(self._made(progress)).fused.weights
+        return self._fits.anew(progress).fused.weights
 
     def refit(self) -> bool:
         """Learn from all events in the background; until then, and when that fails, the last good fit serves.
 
-        It begins by itself after every :data:`REFIT_AFTER` things told. Failures are kept in ``refit_error``.
+        It begins by itself after every :data:`apps.recommendation.fits.REFIT_AFTER` things told. Failures are kept in
+        ``refit_error``.
 
         Returns:
             Whether it was begun; not while one is under way.
         """
-        with self._lock:
-            if self._refitting is not None and self._refitting.is_alive():
-                return False
-            self._told = 0
-            self._refitting = threading.Thread(target=self._refit, name="touchstone-refit", daemon=True)
-            self._refitting.start()
-            return True
+        return self._fits.begin()
+
+    @property
+    def refit_error(self) -> Exception | None:
+        """Why the last fit in the background came to nothing."""
+        return self._fits.error
 
     def wait(self) -> None:
         """Until the fit in the background is through."""
-        if (thread := self._refitting) is not None:
-            thread.join()
+        self._fits.wait()
 
     def prepare(self) -> None:
         """Load the sample into this workspace unless its catalogue is there, and fit what is not fitted yet."""
@@ -185,7 +165,7 @@ class Recommender:
         Raises:
             NotFound: no such item.
         """
-        found = self._fitted
+        found = self._fits.last
         if found is None or id_ not in found.number:
             found = self.catalogue()
         return found.items[self._number(found, id_)]
@@ -197,7 +177,7 @@ class Recommender:
 
     def history(self, user: str) -> list[Event]:
         """What ``user`` did and told, oldest first."""
-        if self._fitted is None:
+        if self._fits.last is None:
             self._bring_sample()
         return self.store.events(user)
 
@@ -214,9 +194,7 @@ class Recommender:
         self._number(self.catalogue(), item)
         self.store.withdraw(user, item)
         self.store.add(Event(user, item, time.time(), 1.0, kind))
-        self._told += 1
-        if self._told >= REFIT_AFTER:
-            self.refit()
+        self._fits.told()
 
     def starters(self, n: int = 9) -> list[Item]:
         """Well-known items that are not alike, for somebody new to choose from; all kinds in turn."""
@@ -254,12 +232,11 @@ class Recommender:
             How many events there were.
         """
         count = self.store.erase(user)
-        with self._lock:
-            self.answers.clear()
-            if self._fitted is not None:
-                self._fitted.tastes.pop(user, None)
-        if count and self._fitted is not None:
-            self.refit()
+        self.answers.clear()
+        if (found := self._fits.last) is not None:
+            found.tastes.pop(user, None)
+            if count:
+                self.refit()
         return count
 
     # --- recommending -----------------------------------------------------------------------------
@@ -302,49 +279,25 @@ class Recommender:
         check(n, diversity, exploration, says)
         found = self.catalogue()
         now = time.time() if now is None else now
-        events = [e for e in self.store.events(user) if e.item in found.number] if user is not None else []
         helped = Help(self, found, language) if assisted else None
         read = helped.read(says) if helped else preferences.understood(says, found.titles)
-        said = [one for one in read if f"{one.kind}:{one.name}" not in ignored]
-        history, disliked, seen = histories(found, events, likes, said, now)
-        features = found.fused.features(history)
-        scores = leveled(found.fused.scores(history, features))
-        words = spoken_for(self.runtime, found, says, read, said, stranger=not len(history.items))
-        if words is not None:
-            scores = scores + words
-        for number, weight in disliked.items():
-            scores = scores - weight * NEAR_A_DISLIKE * like_it(found, number)
-        boosts = {**self.store.boosts(), **(boosts or {})}
-        added = boosted(found.items, boosts)
-        allowed, left_out = allowed_items(found, filters, seen, said, now)
-        ranked = explored(scores + added, exploration, zlib.crc32(f"{user}{int(now // DAY_S)}".encode()))
-        order = arranged(ranked, allowed, found.likeness, count=n, diversity=diversity, standing=found.standing)
+        events = self._events(found, user) if user is not None else []
+        asked = scored(
+            self.runtime, found, events, likes=likes, says=says, read=read, ignored=ignored, filters=filters,
+            boosts={**self.store.boosts(), **(boosts or {})}, now=now,
+        )  # fmt: skip
+        seed = zlib.crc32(f"{user}{int(now // DAY_S)}".encode())
+        order = asked.order(n, diversity=diversity, exploration=exploration, seed=seed)
         if helped:  # the list as it is without the model, then the next candidates: so it stays when the model fails
             wider = max(n, assistant.CANDIDATES)
-            more = arranged(ranked, allowed, found.likeness, count=wider, diversity=diversity, standing=found.standing)
+            more = asked.order(wider, diversity=diversity, exploration=exploration, seed=seed)
             order = np.concatenate([order, more[~np.isin(more, order)]])
-            order = helped.reordered(order, history, says)[:n]
-        cited = from_history(found.fused, history, features, order)
-        plain = set(allowed[np.argsort(-scores[allowed], kind="stable")[: 2 * n]].tolist()) if exploration else None
-        picks = []
-        for number, event in zip(order.tolist(), cited, strict=True):
-            reasons = list(by_words(found.items[number], said, language))
-            if event is not None:
-                named = any(s.kind == "title" and found.number[s.name] == event for s in said)
-                reasons.append(Reason("title" if named else "history", item=found.items[event].id))
-            if added[number]:
-                reasons.append(Reason("boosted", text=boost_name(found.items[number], boosts)))
-            if plain is not None and number not in plain:
-                reasons.append(Reason("explored"))
-            if not reasons:
-                reasons.append(otherwise(found, number, words))
-            picks.append(
-                Pick(found.items[number], float(scores[number] + added[number]), tuple(reasons), float(added[number]))
-            )
+            order = helped.reordered(order, asked.history, says)[:n]
+        picks = asked.picks(order, language, plain=asked.best(2 * n) if exploration else None)
         if helped:
             picks = helped.worded(picks)
         error = helped.error if helped else None
-        return Shelf(tuple(picks), tuple(said), left_out, len(events), found.vectors is not None, error)
+        return Shelf(tuple(picks), tuple(asked.said), asked.left_out, len(events), found.vectors is not None, error)
 
     def in_words(self, reason: Reason, language: str) -> str:
         """A reason as a plain sentence."""
@@ -373,7 +326,7 @@ class Recommender:
             NotFound: no such item.
         """
         found = self.catalogue()
-        events = [event for event in self.store.events(user) if event.item in found.number]
+        events = self._events(found, user)
         return closer.why(found, events, self._number(found, id_), time.time())[:n]
 
     def search(self, text: str, n: int = 10) -> list[Item]:
@@ -396,14 +349,13 @@ class Recommender:
     def side_by_side(self, user: str, n: int = 5) -> dict[str, list[Item]]:
         """The best unseen items in stock for ``user`` by every method alone and by all together (``fused``)."""
         found, now = self.catalogue(), time.time()
-        events = [event for event in self.store.events(user) if event.item in found.number]
-        history, _, seen = histories(found, events, (), (), now)
-        allowed, _ = allowed_items(found, EVERYTHING, seen, (), now)
+        history, _, seen = histories(found, self._events(found, user), (), (), now)
+        may, _ = allowed(found, EVERYTHING, seen, (), now)
         features = found.fused.features(history)
         scores = {"fused": found.fused.scores(history, features)}
         scores |= dict(zip((g.name for g in found.fused.generators), features.values, strict=True))
         return {
-            name: [found.items[i] for i in allowed[np.argsort(-of[allowed], kind="stable")[:n]].tolist() if of.any()]
+            name: [found.items[i] for i in may[np.argsort(-of[may], kind="stable")[:n]].tolist() if of.any()]
             for name, of in scores.items()
         }
 
@@ -463,27 +415,13 @@ class Recommender:
 
     def catalogue(self) -> Catalogue:
         """The catalogue in use; fitted anew when files were imported since, or the models have changed."""
-        with self._lock:
-            if self._fitted is None or self._fitted.source != self._source():
-                self._fitted = self._made(lambda _: None)
-            return self._fitted
+        return self._fits.current()
 
-    def _refit(self) -> None:
-        try:
-            self._taken(self._made(lambda _: None))
-            self.refit_error = None
-        except Exception as error:  # the last good fit goes on serving, whatever it was
-            log.exception("the fit in the background failed; the last one goes on serving")
-            self.refit_error = error
+    def _events(self, found: Catalogue, user: str) -> list[Event]:
+        """What is known of ``user`` about items of the catalogue, oldest first."""
+        return [event for event in self.store.events(user) if event.item in found.number]
 
-    def _taken(self, made: Catalogue) -> Catalogue:
-        """``made`` in use, unless files were imported while it was being made: then the next request fits anew."""
-        with self._lock:
-            if made.source == self._source():
-                self._fitted = made
-        return made
-
-    def _source(self) -> tuple[Path, int, str]:
+    def _source(self) -> Source:
         """What a fit depends on besides clicks: the workspace, the number of the import, the embedding model."""
         return self.runtime.workspace.folder, self.store.version(), self.runtime.settings.model("embedding")
 

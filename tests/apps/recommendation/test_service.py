@@ -15,6 +15,7 @@ from apps.recommendation.data import Event, Item
 from apps.recommendation.lists import FEEDBACK, Shelf
 from apps.recommendation.preferences import Titles, says_more, understood
 from apps.recommendation.service import Recommender
+from apps.recommendation.store import Store
 from core.errors import InputError, NotFound, code_of
 from core.i18n import LANGUAGES
 
@@ -94,6 +95,19 @@ def test_titles_are_found_as_people_write_them() -> None:
 def test_one_sentence_is_enough_for_somebody_new(sample: Recommender, sentence: str, best: set[str]) -> None:
     shelf = sample.recommend(says=sentence, n=3, filters=Filters(in_stock=False), diversity=0.0)
     assert best & set(ids(shelf)), [pick.item.title("en") for pick in shelf.picks]
+
+
+def test_a_wish_that_much_shows_leaves_the_order_to_what_people_take(own: Recommender, tmp_path: Path) -> None:
+    items, events = tmp_path / "items.csv", tmp_path / "events.csv"
+    tags = {**{f"c{n}": "Comedy" for n in range(7)}, "w": "Western", "cw": "Comedy|Western", "other": "Horror"}
+    items.write_text("id,title,tags\n" + "".join(f"{id_},Thing {id_},{tag}\n" for id_, tag in tags.items()), "utf-8")
+    taken = ["other"] * 9 + ["w"] * 5 + ["c3"] * 4 + ["cw"]
+    rows = "".join(f"u{n},{id_},{1e9 + n * 1e5}\n" for n, id_ in enumerate(taken))
+    events.write_text("user,item,timestamp\n" + rows, "utf-8")
+    own.import_files(items, events)
+    listed = ids(own.recommend(says="a comedy, a western", diversity=0.0))
+    assert listed[0] == "w", "most are comedies: what people take decides, not that the other western is one too"
+    assert listed.index("c3") < listed.index("other"), "which people take more, but it shows neither"
 
 
 def test_a_lighter_one_like_it(sample: Recommender) -> None:
@@ -295,7 +309,7 @@ def test_what_is_told_is_learnt_in_the_background(
     own: Recommender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     crowd(own, tmp_path)
-    monkeypatch.setattr("apps.recommendation.service.REFIT_AFTER", 3)
+    monkeypatch.setattr("apps.recommendation.fits.REFIT_AFTER", 3)
     before, go = own._made, threading.Event()
 
     def slow(progress: Callable[[str], None]) -> Catalogue:
@@ -467,7 +481,16 @@ def test_small_and_strange_catalogues(own: Recommender, tmp_path: Path) -> None:
     assert own.recommend("u").known_events == 1
 
 
-def test_many_events_are_read_back_and_their_index_is_there(own: Recommender, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("statement", "index"),
+    [
+        ("SELECT at FROM recommendation_events WHERE tenant = ? AND catalogue = ? AND user = 'u'", "by_user"),
+        (store._OF_ALL, "by_catalogue"),
+    ],
+)
+def test_many_events_are_read_back_and_their_indexes_are_there(
+    own: Recommender, monkeypatch: pytest.MonkeyPatch, statement: str, index: str
+) -> None:
     monkeypatch.setattr(store, "BULK", 3)
     events = [Event(f"u{n % 2}", "a", float(n)) for n in range(7)]
     for _ in range(2):  # the second time in the place of the first
@@ -475,10 +498,29 @@ def test_many_events_are_read_back_and_their_index_is_there(own: Recommender, mo
         assert own.store.events() == events
         assert [event.at for event in own.store.events("u1")] == [1.0, 3.0, 5.0]
         with own.runtime.workspace.read() as db:
-            plan = db.execute(
-                "EXPLAIN QUERY PLAN SELECT at FROM recommendation_events WHERE tenant = 't' AND catalogue = 'c' AND user = 'u'"
-            ).fetchall()
-        assert store._INDEX in str([tuple(row) for row in plan])
+            plan = db.execute(f"EXPLAIN QUERY PLAN {statement}", ("t", "c")).fetchall()
+        assert [row["detail"].split(" (")[0].split()[-1] for row in plan] == [f"recommendation_events_{index}"]
+
+
+def test_a_fit_reads_no_rows_of_other_catalogues(own: Recommender) -> None:
+    """Counted in steps of SQLite's machine, of which a row of the table takes several."""
+    Store(own.runtime.workspace, "other", "theirs").replace(
+        [Item("a", {"": "A"})], (Event("u", "a", float(n)) for n in range(5000))
+    )
+    own.store.replace([Item("a", {"": "A"})], [Event("u", "a", 1.0), Event("v", "a", 2.0)])
+    steps = 0
+
+    def counted() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    own.runtime.workspace.connection().set_progress_handler(counted, 100)
+    try:
+        assert len(own.store.log({"a": 0})) == 2
+    finally:
+        own.runtime.workspace.connection().set_progress_handler(None, 0)
+    assert steps < 10
 
 
 def test_tenants_and_catalogues_are_apart(sample: Recommender, own: Recommender, tmp_path: Path) -> None:
