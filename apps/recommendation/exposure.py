@@ -12,10 +12,10 @@ from apps.recommendation.log import SEED, Array
 PEOPLE, TOP = 1000, 10  # whose lists are counted, and how long these are
 
 
-def standing(fused: Fused) -> Standing:
-    """Fame and exposure of the items that were fitted."""
+def standing(fused: Fused, exposed: Array | None = None) -> Standing:
+    """Fame and exposure of the items that were fitted; ``exposed`` is their :func:`exposure` where it is known already."""
     known = fame(fused.log.counts())
-    return Standing(known, 1 / (1 + exposure(fused, known)))
+    return Standing(known, 1 / (1 + (exposure(fused, known) if exposed is None else exposed)))
 
 
 def exposure(fused: Fused, known: Array) -> Array:

@@ -17,6 +17,7 @@ import numpy as np
 
 from apps.recommendation import generators as methods
 from apps.recommendation.generators import Generator, History
+from apps.recommendation.lesson import Lesson
 from apps.recommendation.log import SEED, Array, Log, weighed
 
 FOLDS = 2  # events of each person that the weights are learnt from
@@ -140,6 +141,7 @@ def fit(
     vectors: Array | None = None,
     numbers: Array | None = None,
     progress: Callable[[str], None] = lambda _: None,
+    lesson: Lesson | None = None,
 ) -> Fused:
     """Learn from ``log``.
 
@@ -147,7 +149,11 @@ def fit(
         vectors: embeddings of the items' texts, ``(items, dim)``.
         numbers: a number of each item such as its year, NaN where unknown.
         progress: told what is being done.
+        lesson: what was learnt from the same data before.
     """
+    if lesson is not None:
+        final = fitted(log, vectors, numbers)
+        return Fused(log, final, lesson.weights, lesson.learnt_from, _lenders(log, vectors))
     told_of = sampled(log)
     from_last = told_of.from_last()
     examples: list[tuple[Array, Array, Array]] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -9,15 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-from apps.recommendation import preferences, sample
+from apps.recommendation import lesson, preferences, sample
 from apps.recommendation.catalogue import Catalogue
 from apps.recommendation.data import SAMPLE, Item
-from apps.recommendation.diversity import Likeness
-from apps.recommendation.exposure import standing
-from apps.recommendation.fusion import fit
+from apps.recommendation.diversity import Likeness, Standing, fame
+from apps.recommendation.exposure import exposure, standing
+from apps.recommendation.fusion import Fused, fit
 from apps.recommendation.generators import centered
+from apps.recommendation.lesson import Lesson
 from apps.recommendation.lists import FEEDBACK
-from apps.recommendation.log import Array
+from apps.recommendation.log import Array, Log
 from apps.recommendation.store import Store
 from core.errors import NotFound, TouchstoneError
 from core.providers.sync import run
@@ -42,7 +44,7 @@ def learnt(runtime: Runtime, store: Store, source: tuple[Path, int, str], progre
     taken = store.log(number, without=[kind for kind, weight in FEEDBACK.items() if weight <= 0])
     vectors = _vectors(runtime, items, store.catalogue)
     numbers = np.array([np.nan if item.year is None else item.year for item in items], dtype=float)
-    fused = fit(taken, vectors=vectors, numbers=numbers, progress=progress)
+    fused, places = _taught(runtime, store, taken, vectors, numbers, progress)
     near = centered(vectors) if vectors is not None else None
     shows = {
         concept.name: np.array([preferences.in_item(concept, item, "") is not None for item in items])
@@ -54,8 +56,28 @@ def learnt(runtime: Runtime, store: Store, source: tuple[Path, int, str], progre
     kind = np.array([item.kind for item in items])
     return Catalogue(
         items, number, fused, vectors, near, titles, source, counts, shows, tags, stock, age, kind,
-        standing(fused), Likeness.of(near, (item.tags for item in items)),
+        places, Likeness.of(near, (item.tags for item in items)),
     )  # fmt: skip
+
+
+def _taught(
+    runtime: Runtime,
+    store: Store,
+    taken: Log,
+    vectors: Array | None,
+    numbers: Array,
+    progress: Callable[[str], None],
+) -> tuple[Fused, Standing]:
+    """Fitted with what these data taught before, if that is kept; else learnt, and kept for the next process."""
+    of = lesson.digest(taken, vectors, numbers)
+    name = hashlib.blake2b(repr((store.tenant, store.catalogue)).encode(), digest_size=8).hexdigest()
+    place = runtime.workspace.folder / "recommendation" / f"{name}.npz"
+    kept = lesson.read((sample.LESSON, place) if store.catalogue == SAMPLE else (place,), of)
+    fused = fit(taken, vectors=vectors, numbers=numbers, progress=progress, lesson=kept)
+    if kept is None:
+        kept = Lesson(fused.weights, fused.learnt_from, exposure(fused, fame(taken.counts())))
+        lesson.write(place, of, kept)
+    return fused, standing(fused, kept.exposure)
 
 
 def embed(runtime: Runtime, items: Sequence[Item], told: Callable[[Progress], None]) -> None:

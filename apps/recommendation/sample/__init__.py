@@ -1,7 +1,7 @@
 """The sample: invented things in both languages, and invented people whose histories a script drew.
 
-``python -m apps.recommendation.sample`` draws the histories anew (the same ones: the seed is fixed) and writes the
-vectors of the texts. Nobody is behind these people; pages call them simulated.
+``python -m apps.recommendation.sample`` draws the histories anew (the same ones: the seed is fixed) and, when told, writes
+the vectors of the texts and what is learnt from the histories. Nobody is behind these people; pages call them simulated.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from core.workspace import Workspace
 
 FOLDER = Path(__file__).parent
 ITEMS, INTERACTIONS, VECTORS = FOLDER / "items.csv", FOLDER / "interactions.csv", FOLDER / "vectors.npz"
+LESSON = FOLDER / "lesson.npz"  # see apps.recommendation.lesson
 PERSONAS = ("s001", "s002", "s003", "s004", "s005", "s006")  # one for each of the first tastes
 
 

@@ -1,4 +1,4 @@
-"""Draw the simulated people: ``python -m apps.recommendation.sample [--vectors]``.
+"""Draw the simulated people: ``python -m apps.recommendation.sample [--vectors] [--lesson]``.
 
 Each has a taste (two or three tags), a leaning to some kinds, and a share of chance. What they take next is drawn by
 taste, by how well known a thing is, and by likeness to what they took last, so that there is something to learn.
@@ -7,6 +7,7 @@ taste, by how well known a thing is, and by likeness to what they took last, so 
 from __future__ import annotations
 
 import csv
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from apps.recommendation.data import Item, read_items
-from apps.recommendation.sample import INTERACTIONS, ITEMS, VECTORS
+from apps.recommendation.sample import INTERACTIONS, ITEMS, LESSON, VECTORS
 
 SEED, PEOPLE = 7, 500
 EVENTS = (6, 15)
@@ -71,6 +72,21 @@ def write_vectors(items: list[Item]) -> int:
             return vectors.export_file(db, meaning.model.name, [key(text) for text in texts], Path(VECTORS))
 
 
+def write_lesson() -> int:
+    """Learn from everybody with the vectors that are there; gives how many held-out events the weights come from."""
+    from apps.recommendation.service import Recommender
+    from core.runtime import Runtime
+    from core.settings import load_settings, override
+
+    LESSON.unlink(missing_ok=True)
+    settings = override(load_settings(), models__embedding="embedded:e5")
+    with tempfile.TemporaryDirectory() as home, Runtime(override(settings, home=home)) as runtime:
+        learnt_from = Recommender(runtime).catalogue().fused.learnt_from
+        (made,) = (Path(home) / "recommendation").glob("*.npz")
+        shutil.copyfile(made, LESSON)
+    return learnt_from
+
+
 def main() -> None:
     items, _ = read_items(ITEMS)
     with INTERACTIONS.open("w", encoding="utf-8", newline="") as file:
@@ -79,6 +95,8 @@ def main() -> None:
         writer.writerows(drawn(items))
     if "--vectors" in sys.argv[1:]:
         sys.stdout.write(f"{write_vectors(items)} vectors\n")
+    if "--lesson" in sys.argv[1:]:
+        sys.stdout.write(f"weights learnt from {write_lesson()} events\n")
 
 
 if __name__ == "__main__":
