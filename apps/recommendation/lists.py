@@ -25,9 +25,9 @@ FEEDBACK = {"like": 1.5, "own": 0.5, "not_interested": -1.0, "less": -2.0}  # wh
 # What a sentence weighs, in deviations of the fused score. Set by hand on the sample, not fitted: there is no public
 # set of such sentences with right answers.
 SAID, OPPOSITE, UNWISHED, NEAR_A_DISLIKE = 1.0, 1.5, 3.0, 1.5
-# What an item gains that shows any of the wishes, and for each of them by how few others show it, for a nat; where wishes
-# are all that is known of somebody, and beside other things. Chosen on validation (docs/decisions/0036).
-ALONE, BESIDE = (2.0, 0.6), (1.0, 0.45)
+# What an item gains that shows any of the wishes, and what it gains for each of them, by its rarity; where wishes are all
+# that is known of somebody, and beside other things. Chosen on validation (docs/decisions/0036).
+ALONE, BESIDE = (2.0, 0.8), (1.0, 0.5)
 NAMED = 2.0  # a title that a sentence names, as an event of the history
 
 
@@ -126,12 +126,21 @@ def spoken_for(
     added += any_ * np.any([found.shows[one.name] for one in wishes if one.wanted], axis=0)
     for one in wishes:
         shows = found.shows[one.name].astype(np.float32)
-        share = max(float(shows.mean()), 1 / len(shows))
-        added -= (rare * np.log(share) if one.wanted else UNWISHED) * shows
+        added += (rare * rarity(shows) if one.wanted else -UNWISHED) * shows
         other = preferences.opposite(one.name)
         if other and one.wanted:
             added -= OPPOSITE * found.shows[other]
     return added
+
+
+def rarity(shows: Array) -> float:
+    """The logarithm of the odds that an item does not show a wish: what half of the items show tells nothing apart, 0.
+
+    >>> round(rarity(np.array([1, 0, 0, 0, 0])), 2)
+    1.39
+    """
+    share = max(float(shows.mean()), 1 / len(shows))
+    return float(np.log(1 / share - 1)) if share < 0.5 else 0.0
 
 
 def by_words(item: Item, said: Sequence[Said], language: str) -> list[Reason]:
