@@ -28,7 +28,7 @@ _CHOICES: tuple[tuple[str, tuple[str, ...]], ...] = (  # key and codes
 WAIT_S = 0.5  # for help with a query; without it results come at once
 _AS_TYPED = "search_as_typed"  # the text for which no correction is wanted
 _TYPED = "typed"  # in the address
-_FOUND = "search_found"
+_FOUND, _KEPT = "search_found", "search_kept"
 
 
 def _opened(runtime: Runtime) -> Search:
@@ -187,8 +187,14 @@ def found(asked: Query) -> tuple[Understood, Found, float]:
         state.pop(_FOUND, None)
     else:
         state[_FOUND] = (key, result)
-    desk.history.add(asked, len(there.hits), who)
     return result
+
+
+def keep_in_history(asked: Query, found: Found) -> None:
+    """Keep a search once its results are on the screen; a run of the page that searched nothing keeps none."""
+    if st.session_state.get(_KEPT) is not found:
+        st.session_state[_KEPT] = found
+        service().history.add(asked, len(found.hits), session.caller())
 
 
 def as_typed(text: str) -> None:

@@ -92,7 +92,7 @@ def test_a_click_opens_the_document_and_the_reasons(page: Open) -> None:
     at.button(key="why_1").click().run()
     whole(at)
     assert text("reason.fused", "en") in words(at)
-    at.button(key="similar_1").click().run()
+    at.menu_button(key="more_1").click("similar").run()
     whole(at)
 
 
