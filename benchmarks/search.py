@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from apps.search import Search
-from apps.search.query import Query
+from apps.search.query import Mode, Query
 from benchmarks.growing import Writer, pool, questions
 from benchmarks.growth import embedded
 from benchmarks.report import Result, Table, Target
@@ -39,7 +39,8 @@ USERS = 20
 SEARCHES = 20  # of each user
 PAUSE_S = 2.0  # between two searches of one user, as people have them
 KEYS = 40  # key presses that are timed, in each mode
-TYPED = 28  # characters of a question that are typed
+TYPED, LEAST = 28, 6  # characters of a question that are typed
+MARKS = "?？.。 "  # at the end of a question, they ask nothing
 MODEL = "embedded:e5"
 INSTANT_MS, HYBRID_MS, ANSWER_MS = 120.0, 250.0, 1000.0
 
@@ -178,17 +179,17 @@ _WATCH = """() => {
 def _keys(folder: Path, asked: Sequence[str]) -> dict[str, Any]:
     """Milliseconds from the last key of a query to its results, and to the first words of its answer, on the screen."""
     found: dict[str, Any] = {}
+    typed = _typed(folder, asked[::2])  # half of them Chinese
     variables = {"TOUCHSTONE_EMBEDDING": MODEL, "TOUCHSTONE_CHAT": "scripted:demo", "HOME": str(folder)}
     with served(folder / "home", folder, **variables) as address, chromium() as browser:
         page = browser.new_page(viewport={"width": 1440, "height": 1000}, locale="en-US")
         page.set_default_timeout(120_000)
-        queries = [text[:TYPED].rstrip() for text in asked[::2]]  # half of them Chinese
-        whole = [text.rstrip("?？.。 ") for text in asked[1::4]]
-        for mode, name, what, texts in (
-            ("keyword", "instant", "results", queries),
-            ("hybrid", "hybrid", "results", queries),
-            ("hybrid", "answer", "answer", whole),
+        for mode, name, what in (
+            ("keyword", "instant", "results"),
+            ("hybrid", "hybrid", "results"),
+            ("hybrid", "answer", "answer"),
         ):
+            texts = typed[mode] if what == "results" else [text.rstrip(MARKS) for text in asked[1::4]]
             page.goto(f"{address}/search?lang=en&mode={mode}")
             field = page.get_by_test_id("stTextInput").first.locator("input")
             field.fill(asked[0][:TYPED])
@@ -200,6 +201,37 @@ def _keys(folder: Path, asked: Sequence[str]) -> dict[str, Any]:
                 raise RuntimeError(f"{len(times)} of {len(texts)} keys changed anything")
             found |= {f"{name}_p50_ms": _at(times, 50), f"{name}_p95_ms": _at(times, 95), f"{name}_raw_ms": times}
     return found
+
+
+def _typed(folder: Path, asked: Sequence[str]) -> dict[Mode, list[str]]:
+    """By mode, what is typed of each question: up to ``TYPED`` characters, the last of which changes the first hit.
+
+    A letter in the middle of a word often changes nothing, and then there is no end to time.
+    """
+    desk = Search.open(load_settings(folder, {"TOUCHSTONE_HOME": str(folder / "home"), "TOUCHSTONE_EMBEDDING": MODEL}))
+    try:
+        desk.prepare()
+        desk.lexicons.of([place.index for place in desk.places()], wait_s=None)
+        return {
+            mode: [part for text in asked if (part := _telling(desk, text, mode))] for mode in ("keyword", "hybrid")
+        }
+    finally:
+        desk.close()
+
+
+def _telling(desk: Search, text: str, mode: Mode) -> str | None:
+    def first(part: str) -> str | None:
+        query = desk.understood(Query(part, mode=mode), wait_s=None).query
+        return next((hit.passage.id for hit in desk.find(query, sentences=False).hits), None)
+
+    part = text.rstrip(MARKS)[:TYPED].rstrip()
+    now = first(part)
+    while len(part) > LEAST:
+        before = first(part[:-1])
+        if before != now and not part[-1].isspace():
+            return part
+        part, now = part[:-1], before
+    return None
 
 
 def _timed(page: Page, field: Locator, text: str, what: str) -> float | None:
