@@ -138,7 +138,7 @@ def controls(
             filters(found)
         if any(c.isalnum() for c in asked.text):
             with st.popover(t("search.saved.save"), icon=":material/bookmark_add:"):
-                saved.keep_it(asked)
+                saved.keep_it(meant.query if meant else asked)  # an alert on a slip would wait for it to be made again
         if found and found.hits and meant:
             with st.popover(t("search.save"), icon=":material/download:"):
                 saves(found, asked, meant)

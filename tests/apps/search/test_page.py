@@ -121,6 +121,10 @@ def test_a_slip_is_corrected_and_the_way_back_is_a_click(page: Open, monkeypatch
     at = typed(page("en"), "anual leave Leeds")
     whole(at)
     assert text("meant", "en", query="**annual leave Leeds**") in words(at)
+    at.button(key="search_saved_keep").click().run()
+    assert [kept.query.text for kept in state.service().saved.all()] == ["annual leave Leeds"], (
+        "an alert is for what was meant"
+    )
     at.button(key="search_as_typed_button").click().run()
     whole(at)
     assert "annual leave Leeds**" not in words(at)
