@@ -298,8 +298,11 @@ def draw(browser: Browser, address: str, shot: Shot, target: Path) -> None:
     elif shot.page in ("customer-acting", "desk"):
         act(page, shot, address)
     elif asked := SEARCHES.get(shot.page, {}).get(shot.language):
-        page.get_by_test_id("stTextInput").first.locator("input").fill(asked)
+        field = page.get_by_test_id("stTextInput").first.locator("input")
+        field.fill(asked[:-1])  # the first search of a process opens the models and reads the words for query help
         page.locator(".st-key-open_1").wait_for(timeout=ANSWER_MS)
+        settle(page)
+        field.fill(asked)
         settle(page)
         if shot.page == "search":
             page.get_by_test_id("stExpander").first.locator("summary").click()
@@ -358,6 +361,9 @@ def alert(page: Page, language: str) -> None:
     asked = SEARCHES["search-slip"][language]
     page.goto(page.url.replace("view=saved", f"q={asked}"))
     page.locator(".st-key-open_1").wait_for(timeout=ANSWER_MS)
+    settle(page)
+    page.reload()  # by now the words for query help are read
+    page.locator(".st-key-search_as_typed_button").wait_for(timeout=ANSWER_MS)
     settle(page)
     page.get_by_test_id("stPopover").nth(1).locator("button").click()
     page.locator(".st-key-search_saved_keep button").click()

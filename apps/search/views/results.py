@@ -12,7 +12,7 @@ from apps.search.service import PAGE
 from apps.search.views import reader
 from apps.search.views.state import service
 from apps.ui import sources, states
-from apps.ui.inert import inert
+from apps.ui.inert import JOINER, inert
 from apps.ui.session import caller, language, t
 from core.retrieval.arrange import with_sentence
 from core.retrieval.beside import Beside
@@ -196,11 +196,16 @@ def _terms(reason: PassageReason) -> str:
     columns = ("term", "idf", "in_passages", "in_text", "in_title")
     head = "| " + " | ".join(t(f"search.reason.{name}") for name in columns) + " |\n|:--|--:|--:|--:|--:|\n"
     rows: Sequence[str] = [
-        f"| {inert(term.term)} | {term.idf:.2f} | {term.passages:,} | {term.in_text or '–'} | {term.in_context or '–'} |"
+        f"| {inert(_unbroken(term.term))} | {term.idf:.2f} | {term.passages:,} | {term.in_text or '–'} | {term.in_context or '–'} |"
         for term in sorted(reason.terms, key=lambda term: -term.idf)[:12]
         if term.passages or term.term.isascii()  # a pair across two Chinese words stands nowhere and tells nothing
     ]
     return head + "\n".join(rows)
+
+
+def _unbroken(term: str) -> str:
+    """A Chinese term that stays on one line in the narrow column of a phone."""
+    return term if term.isascii() else JOINER.join(term)
 
 
 def _number(value: float | int | None) -> str:

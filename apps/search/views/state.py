@@ -183,7 +183,7 @@ def found(asked: Query) -> tuple[Understood, Found, float]:
     meant = understood(asked)
     there = desk.find(meant.query, who, sentences=False)
     result = (meant, there, time.perf_counter() - began)
-    if there.notices:  # something was missing that may be there at the next click
+    if there.notices or not meant.complete:  # something was missing that may be there at the next click
         state.pop(_FOUND, None)
     else:
         state[_FOUND] = (key, result)
