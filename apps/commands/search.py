@@ -76,7 +76,7 @@ def search(
         finally:
             library.close()
     if save is not None:
-        _save(save, _query(query, options, filter, not no_help), out)
+        _save(save, _query(found["query"], options, filter, not no_help), out)
     out.document(found)
 
 

@@ -69,11 +69,15 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Understood:
-    """``query`` is to be searched; ``changes`` say what was corrected in it, ``also`` what is searched beside it."""
+    """``query`` is to be searched; ``changes`` say what was corrected in it, ``also`` what is searched beside it.
+
+    It is not ``complete`` while the words of the collections are still being read.
+    """
 
     query: Query
     changes: tuple[Change, ...] = ()
     also: tuple[str, ...] = ()
+    complete: bool = True
 
 
 class Search:
@@ -172,7 +176,8 @@ class Search:
         also = [meant.simplified] if meant.simplified else []
         if "synonyms" in query.help:
             also += [word for index in indexes for word in index.vocabulary().synonyms(meant.query)]
-        return Understood(replace(query, text=meant.query), meant.changes, tuple(dict.fromkeys(also)))
+        complete = lexicon is not None or not kinds
+        return Understood(replace(query, text=meant.query), meant.changes, tuple(dict.fromkeys(also)), complete)
 
     def beside(self, query: Query, found: Found, caller: Caller = LOCAL) -> Beside | None:
         """What documents in the other language have; see :mod:`core.retrieval.beside`."""

@@ -148,10 +148,11 @@ def test_a_query_of_known_words_reads_no_lexicon(indexed: Path, monkeypatch: pyt
 
 def test_a_search_is_saved_and_tells_what_is_new(indexed: Path) -> None:
     assert data(touchstone("search", "--saved", "--json")) == {"saved": []}
-    touchstone("search", "kettle sent back", "--save", "returns", "--filter", "language=en", "--mode", "keyword")
+    touchstone("search", "ketle sent back", "--save", "returns", "--filter", "language=en", "--mode", "keyword")
     (row,) = data(touchstone("search", "--saved", "--json"))["saved"]
-    assert (row["name"], row["query"]["mode"], row["query"]["where"], row["new"]) == (
+    assert (row["name"], row["query"]["text"], row["query"]["mode"], row["query"]["where"], row["new"]) == (
         "returns",
+        "kettle sent back",
         "keyword",
         ["language=en"],
         [],

@@ -44,7 +44,7 @@ def draw(query: Query) -> None:
     if kept is not None and kept.error is None and kept.answer is None:
         st.fragment(_waiting, run_every=LOOK_S)(kept)  # with its own frame: see what desk() says of its places
         return
-    with st.container(border=True):
+    with st.container(border=True, key="search_answer"):
         if kept is None:
             answer = _streamed(query)
             _draw_whole(answer)
@@ -84,7 +84,7 @@ def _waiting(quoted: _Quoted) -> None:
     if quoted.answer is not None or quoted.error is not None:
         st.rerun()
     quoted.look()
-    with st.container(border=True):
+    with st.container(border=True, key="search_answer"):
         if quoted.answer is not None:
             _draw_whole(quoted.answer)
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 
@@ -13,7 +12,7 @@ from apps.search.service import PAGE
 from apps.search.views import reader
 from apps.search.views.state import service
 from apps.ui import sources, states
-from apps.ui.inert import inert
+from apps.ui.inert import JOINER, inert
 from apps.ui.session import caller, language, t
 from core.retrieval.arrange import with_sentence
 from core.retrieval.beside import Beside
@@ -22,41 +21,67 @@ from core.retrieval.records import Found
 from core.types import Hit
 
 BEFORE, AFTER = 90, 160  # characters of a passage around the sentence that answers best
+MENU = {  # what a card offers besides the document and the reasons, with the gain of what judges it
+    "similar": (":material/join:", None),
+    "good": (":material/thumb_up:", 1.0),
+    "poor": (":material/thumb_down:", 0.0),
+    "unjudged": (":material/undo:", None),
+}
+SAID = {0.0: "poor", 1.0: "good"}
 
 
-def draw(found: Found, query: Query, typed: str) -> None:
-    """The page of results that the address names; thumbs are for what was ``typed``."""
+def places() -> list[st.delta_generator.DeltaGenerator]:
+    """Where the cards of a page will stand: drawn while nothing is found yet, they cost no time between key and text."""
+    return [st.container(gap="xsmall", key=f"card_{number}") for number in range(1, PAGE + 1)]
+
+
+def draw(cards: Sequence[st.delta_generator.DeltaGenerator], found: Found, query: Query, typed: str) -> None:
+    """The page of results that the address names, into ``cards``; judgments are of what was ``typed``.
+
+    Texts come first: what is read is on its way to the browser while what can be clicked is still drawn.
+    """
     judged = service().judgments.own(typed, caller())
-    pages = max(1, math.ceil(len(found.hits) / PAGE))
+    pages = page_count(found)
     page = min(max(1, st.session_state.get("page") or 1), pages)
     first = (page - 1) * PAGE
-    shown = found.hits[first : first + PAGE]
+    shown = [with_sentence(hit, found.weights) for hit in found.hits[first : first + PAGE]]
     dates = service().dates([hit.passage.document_id for hit in shown])
-    for rank, hit in enumerate(shown, first + 1):
-        card(rank, with_sentence(hit, found.weights), query, typed, judged.get(hit.passage.document_id), dates)
-    if pages > 1:
+    said = [SAID.get(judged.get(hit.passage.document_id, math.nan)) for hit in shown]
+    for number, (card, hit, verdict) in enumerate(zip(cards, shown, said, strict=False), 1):
+        card.markdown(described(first + number, hit, dates, verdict), anchors=False)
+    for number, (card, hit, verdict) in enumerate(zip(cards, shown, said, strict=False), 1):
+        with card, st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            actions(number, hit, query, typed, verdict)
+
+
+def page_count(found: Found) -> int:
+    return max(1, math.ceil(len(found.hits) / PAGE))
+
+
+def paging(found: Found) -> None:
+    """The way to the other pages of results, where there are any."""
+    if (pages := page_count(found)) > 1:
         with st.container(horizontal_alignment="center"):
             st.pagination(pages, key="page", bind="query-params")
 
 
-def card(rank: int, hit: Hit, query: Query, typed: str, judged: float | None, dates: Mapping[str, float]) -> None:
-    with st.container(gap="xsmall", key=f"card_{rank}"):
-        st.markdown(described(rank, hit, dates), anchors=False)
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            if st.button(t("search.open"), key=f"open_{rank}", icon=":material/article:", type="tertiary"):
-                reader.open_at(hit, titled(hit))
-            if st.button(t("search.why"), key=f"why_{rank}", icon=":material/help:", type="tertiary"):
-                st.dialog(t("search.why_title"), width="large")(reasons)(query, hit.passage.id)
-            if st.button(t("search.similar"), key=f"similar_{rank}", icon=":material/join:", type="tertiary"):
-                st.dialog(t("search.similar_title"), width="large")(similar)(hit, query)
-            key = f"thumb_{hashlib.sha256(f'{typed} {hit.passage.id}'.encode()).hexdigest()[:16]}"
-            st.feedback(
-                "thumbs",
-                key=key,
-                default=None if judged is None else int(judged > 0),
-                on_change=_judged,
-                args=(key, typed, hit.passage.document_id),
-            )
+def actions(number: int, hit: Hit, query: Query, typed: str, verdict: str | None) -> None:
+    """What can be done with a hit. Their keys are of the place: whatever stands there, the browser draws them once."""
+    if st.button(t("search.open"), key=f"open_{number}", icon=":material/article:", type="tertiary"):
+        reader.open_at(hit, titled(hit))
+    left_out = {verdict or "unjudged"}
+    names = {
+        choice: f"{icon} {t(f'search.menu.{choice}')}" for choice, (icon, _) in MENU.items() if choice not in left_out
+    }
+    key = f"more_{number}"
+    if st.button(t("search.why"), key=f"why_{number}", icon=":material/help:", type="tertiary"):
+        st.dialog(t("search.why_title"), width="large")(reasons)(query, hit.passage.id)
+    chosen = st.menu_button(
+        t("search.more"), list(names), key=key, type="tertiary", format_func=names.__getitem__,
+        on_click=_judged, args=(key, typed, hit.passage.document_id),
+    )  # fmt: skip
+    if chosen == "similar":
+        st.dialog(t("search.similar_title"), width="large")(similar)(hit, query)
 
 
 def beside(also: Beside) -> None:
@@ -73,11 +98,12 @@ def beside(also: Beside) -> None:
 
 
 def _judged(key: str, typed: str, document_id: str) -> None:
-    thumb = st.session_state.get(key)
-    service().judgments.judge(typed, document_id, None if thumb is None else float(thumb), caller())
+    choice = st.session_state.get(key)
+    if choice in ("good", "poor", "unjudged"):
+        service().judgments.judge(typed, document_id, MENU[choice][1], caller())
 
 
-def described(rank: int, hit: Hit, dates: Mapping[str, float]) -> str:
+def described(rank: int, hit: Hit, dates: Mapping[str, float], verdict: str | None = None) -> str:
     """A card as Markdown: place, snippet with the best sentence marked, facts; ``dates`` as of the service."""
     passage = hit.passage
     facts = [inert(passage.source.rsplit("/", 1)[-1])]
@@ -87,6 +113,8 @@ def described(rank: int, hit: Hit, dates: Mapping[str, float]) -> str:
     facts.append(reader.dated(hit, dates))
     facts.append(t("ui.sources.score", score=f"{hit.score:.2f}"))
     facts.append(reasons_short(hit))
+    if verdict:
+        facts.append(f"{MENU[verdict][0]} {t(f'search.judged.{verdict}')}")
     lines = [
         f":small[:gray[{rank}]] **{titled(hit)}**  \n{snippet(hit)}",
         f":small[:gray[{' · '.join(filter(None, facts))}]]",
@@ -168,11 +196,16 @@ def _terms(reason: PassageReason) -> str:
     columns = ("term", "idf", "in_passages", "in_text", "in_title")
     head = "| " + " | ".join(t(f"search.reason.{name}") for name in columns) + " |\n|:--|--:|--:|--:|--:|\n"
     rows: Sequence[str] = [
-        f"| {inert(term.term)} | {term.idf:.2f} | {term.passages:,} | {term.in_text or '–'} | {term.in_context or '–'} |"
+        f"| {inert(_unbroken(term.term))} | {term.idf:.2f} | {term.passages:,} | {term.in_text or '–'} | {term.in_context or '–'} |"
         for term in sorted(reason.terms, key=lambda term: -term.idf)[:12]
         if term.passages or term.term.isascii()  # a pair across two Chinese words stands nowhere and tells nothing
     ]
     return head + "\n".join(rows)
+
+
+def _unbroken(term: str) -> str:
+    """A Chinese term that stays on one line in the narrow column of a phone."""
+    return term if term.isascii() else JOINER.join(term)
 
 
 def _number(value: float | int | None) -> str:

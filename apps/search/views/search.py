@@ -19,6 +19,7 @@ from apps.search.views.state import (
     as_typed,
     ask,
     keep,
+    keep_in_history,
     open_view,
     query,
     remember,
@@ -88,33 +89,35 @@ def desk() -> None:
     remember()
     bar = st.container(horizontal=True, vertical_alignment="center", gap="small")
     # Always at the same places. When a key stops a run, Streamlit drops what the run has drawn but for what stands in
-    # fragments within it, such as the wait for an answer: without its place the page would break.
-    said, top = st.container(), st.container()
+    # fragments within it, such as the wait for an answer: without its place the page would break. And what is drawn
+    # before the search is on its way while it runs: between the results and the screen there are only their texts.
+    said, top, count, other = (st.container() for _ in range(4))
+    cards = results.places()
     if not any(c.isalnum() for c in asked.text):
         controls(bar, None, asked, None)
         welcome()
         return
     with states.guarded():
         meant, found, took_s = searched(asked)
-        controls(bar, found, asked, meant)
-        with said:
-            help_line(asked, meant)
-            notices(found)
         typed, asked = asked, meant.query
-        if not found.hits:
+        results.draw(cards, found, asked, typed.text)
+        with said:
+            help_line(typed, meant)
+            notices(found)
+        if found.hits:
+            more = "+" if len(found.hits) == 100 else ""
+            count.caption(t("search.count", count=f"{len(found.hits)}{more}", seconds=look.seconds(took_s)))
+            results.paging(found)
+            if also := service().beside(asked, found, caller()):
+                with other:
+                    results.beside(also)
+            with top:
+                answer.draw(asked)
+        else:
             states.empty(t("search.nothing"), icon=":material/search_off:", hint=t("search.nothing_hint"))
-            why_not(asked)
-            return
-        more = "+" if len(found.hits) == 100 else ""
-        st.caption(t("search.count", count=f"{len(found.hits)}{more}", seconds=look.seconds(took_s)))
-        other = st.container()
-        results.draw(found, asked, typed.text)
-        if also := service().beside(asked, found, caller()):
-            with other:
-                results.beside(also)
-        with top:
-            answer.draw(asked)
         why_not(asked)
+        controls(bar, found, typed, meant)
+        keep_in_history(typed, found)
 
 
 def controls(
@@ -135,7 +138,7 @@ def controls(
             filters(found)
         if any(c.isalnum() for c in asked.text):
             with st.popover(t("search.saved.save"), icon=":material/bookmark_add:"):
-                saved.keep_it(asked)
+                saved.keep_it(meant.query if meant else asked)  # an alert on a slip would wait for it to be made again
         if found and found.hits and meant:
             with st.popover(t("search.save"), icon=":material/download:"):
                 saves(found, asked, meant)

@@ -28,7 +28,7 @@ _CHOICES: tuple[tuple[str, tuple[str, ...]], ...] = (  # key and codes
 WAIT_S = 0.5  # for help with a query; without it results come at once
 _AS_TYPED = "search_as_typed"  # the text for which no correction is wanted
 _TYPED = "typed"  # in the address
-_FOUND = "search_found"
+_FOUND, _KEPT = "search_found", "search_kept"
 
 
 def _opened(runtime: Runtime) -> Search:
@@ -183,12 +183,18 @@ def found(asked: Query) -> tuple[Understood, Found, float]:
     meant = understood(asked)
     there = desk.find(meant.query, who, sentences=False)
     result = (meant, there, time.perf_counter() - began)
-    if there.notices:  # something was missing that may be there at the next click
+    if there.notices or not meant.complete:  # something was missing that may be there at the next click
         state.pop(_FOUND, None)
     else:
         state[_FOUND] = (key, result)
-    desk.history.add(asked, len(there.hits), who)
     return result
+
+
+def keep_in_history(asked: Query, found: Found) -> None:
+    """Keep a search once its results are on the screen; a run of the page that searched nothing keeps none."""
+    if st.session_state.get(_KEPT) is not found:
+        st.session_state[_KEPT] = found
+        service().history.add(asked, len(found.hits), session.caller())
 
 
 def as_typed(text: str) -> None:

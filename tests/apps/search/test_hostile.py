@@ -69,8 +69,8 @@ def test_it_is_shown_inert_wherever_it_is_shown(open_page: Open, small_sample: o
     whole(at)
     assert "attack.md" in words(at)
     opened = next(b for b in at.button if (b.key or "").startswith("open_"))
-    for button in (opened.key, "why_1", "similar_1"):
-        at.button(key=button).click().run()
+    for key in (opened.key, "why_1", "more_1"):
+        at.menu_button(key=key).click("similar").run() if key == "more_1" else at.button(key=key).click().run()
         whole(at)
         for element in [*at.markdown, *at.caption]:
             assert not ACTING.search(element.value), element.value

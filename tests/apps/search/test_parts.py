@@ -1,4 +1,4 @@
-"""The other parts of the search page in both languages: compare, saved and history, documents; thumbs, and links."""
+"""The other parts of the search page in both languages: compare, saved and history, documents; judgments, and links."""
 
 from __future__ import annotations
 
@@ -56,18 +56,21 @@ def group(at: AppTest, key: str) -> Any:
     return next(g for g in at.get("button_group") if g.key == key)
 
 
-# --- thumbs ---------------------------------------------------------------------------------------
+# --- judgments ---------------------------------------------------------------------------------------
 
 
-def test_a_thumb_is_kept_for_what_was_typed(part: Part) -> None:
+def test_a_judgment_is_kept_for_what_was_typed(part: Part) -> None:
     at = typed(part("search"), "annual leave Leeds")
-    at.feedback[0].set_value(1).run()
+    at.menu_button(key="more_1").click("good").run()
     whole(at)
     desk = state.service()
-    (gain,) = desk.judgments.own("annual leave Leeds", LOCAL).values()
-    assert gain == 1
-    at.feedback[0].set_value(None).run()
+    assert list(desk.judgments.own("annual leave Leeds", LOCAL).values()) == [1.0]
+    assert text("judged.good", "en") in words(at)
+    at.menu_button(key="more_1").click("poor").run()
+    assert list(desk.judgments.own("annual leave Leeds", LOCAL).values()) == [0.0]
+    at.menu_button(key="more_1").click("unjudged").run()
     assert desk.judgments.own("annual leave Leeds", LOCAL) == {}
+    assert text("judged.poor", "en") not in words(at)
 
 
 # --- compare --------------------------------------------------------------------------------------
