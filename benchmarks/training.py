@@ -8,6 +8,7 @@
     language         causal and LSTM from nothing on the project's own text, n-grams of bytes beside; bits per byte
 
 ``--test`` judges on the published test rows, once; without it on rows of the training part, to choose settings.
+``--publish docs/measured`` writes the figures of such a judgment for the scoreboard.
 A run that was stopped goes on when the command is given again, so a long one can be run in pieces.
 """
 
@@ -20,10 +21,11 @@ import json
 import random
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from core.evaluation import results
+from core.evaluation import results, scoreboard
 from core.evaluation.gate import compare
 from core.evaluation.tasks import report
 from core.runtime import Runtime, open_runtime
@@ -138,6 +140,37 @@ def show(versions: Sequence[Version]) -> None:
             )
 
 
+FIGURES = {
+    "classification": ("SEntFiN subset, {}: accuracy", "accuracy", "SEntFiN, 600 rows/test"),
+    "preferences": (
+        "Shop preferences, SmolLM2, {}: nats gained for the answer people like",
+        "margin",
+        "own pairs/test",
+    ),
+    "entities": ("Requests to the shop, {}: F1 of whole pieces", "f1", "own requests/test"),
+}  # by part: a figure's name on the scoreboard, the measure, the data
+
+
+def publish(versions: Sequence[Version], part: str, into: Path) -> None:
+    """The figure of each version; of preferences, whose margins say nothing by themselves, what the base gained."""
+    name, measure, data = FIGURES[part]
+    for version in versions:
+        only = "" if part == version.run.recipe else f" --only {version.run.recipe}"
+        made = replace(results.load(version.report), command=f"python -m benchmarks.training {part}{only} --test")
+        mine, plain = made.evaluations[:2]
+        (found,) = scoreboard.published("training", made, mine, [scoreboard.Wanted(measure, name.format(version.run.recipe))])  # fmt: skip
+        found = replace(found, data=data)
+        if part == "preferences":
+            rows = compare(report("", [mine]), report("", [plain])).rows
+            row = next(row for row in rows if row.measure == measure)
+            gained = {"value": row.difference, "interval": (row.low, row.high), "baselines": {}}
+            found = replace(
+                found, **gained, note=f"margin {plain.value(measure):.2f} before, {mine.value(measure):.2f} after"
+            )  # type: ignore[arg-type]
+        file = f"training-{version.run.name.removesuffix('-test')}"
+        sys.stdout.write(f"{scoreboard.save(into, file, [found])}\n")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
     parser.add_argument("part", choices=("classification", "embedding", "entities", "preferences", "chat", "language"))
@@ -145,6 +178,7 @@ def main() -> int:
     parser.add_argument("--only", help="these recipes, with commas between")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--test", action="store_true")
+    parser.add_argument("--publish", type=Path, metavar="FOLDER", help="write the figures for docs/scoreboard.md")
     given = parser.parse_args()
     settings = dict(item.split("=", 1) for item in given.set)
     with open_runtime() as runtime:
@@ -179,6 +213,8 @@ def main() -> int:
 
             made = [run(runtime, "chat", f"shop-{kind}", talks(into, test=given.test), "", settings)]
         show(made)
+        if given.publish:
+            publish(made, given.part, given.publish)
     return 0
 
 

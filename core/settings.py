@@ -99,6 +99,7 @@ FIELDS: tuple[Field, ...] = (
     Field("local.device", "TOUCHSTONE_LOCAL_DEVICE", "", str, "Device of transformers models: cuda, cuda:1, rocm, mps, cpu; empty takes the best there is", "transformers 模型的设备：cuda、cuda:1、rocm、mps、cpu；空则用最好的"),
     Field("local.dtype", "TOUCHSTONE_LOCAL_DTYPE", "", str, "Number format of transformers models; empty takes what the device does best", "transformers 模型的数值格式；空则按设备选择", allowed=("", "float32", "bfloat16", "float16")),
     Field("training.track", "TOUCHSTONE_TRAINING_TRACK", "", str, "Also tell Weights & Biases or SwanLab how a run goes (TensorBoard files are always written)", "训练过程同时告诉 Weights & Biases 或 SwanLab（TensorBoard 文件总会写）", allowed=("", "wandb", "swanlab")),
+    Field("training.processes", "TOUCHSTONE_TRAINING_PROCESSES", 1, int, "Processes that share each batch of a run: one for a graphics card, or on the CPU", "共同分担每一批训练数据的进程数：每张显卡一个，或都在 CPU 上", low=1, high=64),
     Field("local.quantization", "TOUCHSTONE_LOCAL_QUANTIZATION", "", str, "Weights of transformers models in 8 or 4 bits (CUDA, needs bitsandbytes)", "transformers 模型的权重用 8 位或 4 位（CUDA，需要 bitsandbytes）", allowed=("", "int8", "int4")),
     Field("retrieval.synonyms", "TOUCHSTONE_SYNONYMS", "", str, "YAML file of synonyms for all collections; empty for none", "所有集合通用的同义词 YAML 文件，空则不用"),
     Field("retrieval.folders", "TOUCHSTONE_FOLDERS", "", str, "Folders that the pages may index, separated as in PATH; empty: any, for an administrator at this machine", "页面可以索引的文件夹，分隔方式同 PATH；空则本机的管理员可索引任意文件夹"),

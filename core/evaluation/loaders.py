@@ -18,7 +18,10 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import itertools
 import json
+import re
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +31,7 @@ from core.errors import InputError, MissingFile, UnknownName
 from core.evaluation.datasets import Dataset, Document, Record
 
 _LONGEST_CELL = 2**26  # characters; by itself csv refuses a text of 128 KiB
+_END = "\ue000 end of the file \ue000"  # a last line; csv does not tell of a quote that the file's end closes
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,16 +367,46 @@ def _json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 def _delimited(path: Path, delimiter: str | None, header: Sequence[str] | None) -> Iterator[tuple[str, dict[str, Any]]]:
     text = text_of(path)
     delimiter = delimiter or ("\t" if "\t" in text.partition("\n")[0] else ",")
-    lines = io.StringIO(text, newline="")
+    held: list[str] = []  # the lines of the row in hand
+
+    def noted() -> Iterator[str]:
+        for line in itertools.chain(io.StringIO(text, newline=""), [_END]):
+            held.append(line)
+            yield line
+
     csv.field_size_limit(_LONGEST_CELL)
     if delimiter == "\t":
-        rows = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
+        rows = csv.reader(noted(), delimiter=delimiter, quoting=csv.QUOTE_NONE)
     else:
-        rows = csv.reader(lines, delimiter=delimiter)
+        rows = csv.reader(noted(), delimiter=delimiter)
+    names = list(header) if header else None
     try:
-        names = list(header) if header else next(rows, [])
         for row in rows:
-            if row:
+            if row == [_END]:
+                return
+            if len(held) > 1 and (opened := _open_quote(held, delimiter)) is not None:
+                at = rows.line_num - len(held) + 1 + opened
+                raise InputError(reason="open_quote", where=f"{path.name}:{at}")
+            held.clear()
+            if names is None:
+                names = row
+            elif row:
                 yield f"{path.name}:{rows.line_num}", dict(zip(names, row, strict=False))
     except csv.Error as error:
         raise InputError(reason="data_row", where=f"{path.name}:{rows.line_num}", detail=str(error)) from error
+
+
+def _open_quote(lines: Sequence[str], delimiter: str) -> int | None:
+    """The line of a row of several, from 0, on which a quoted cell begins that is not closed before the next one.
+
+    csv ends such a cell at the next quotation mark, rows later, or at the end of the file, and says nothing.
+    """
+    text, place, after = "".join(lines), 0, re.escape(delimiter)
+    whole = re.compile(rf'"(?:[^"]|"")*+"[ \t]*(?={after}|[\r\n]|$)')
+    bare = re.compile(rf"[^{after}\r\n]*+")
+    while place < len(text):
+        found = (whole if text[place] == '"' else bare).match(text, place)
+        if found is None:
+            return bisect_right(list(itertools.accumulate(map(len, lines))), place)
+        place = found.end() + 1
+    return None

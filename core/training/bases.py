@@ -162,10 +162,7 @@ def _trained(name: str, settings: Settings, adapters: bool) -> Base:
     wanted = ["full", "adalora", "embedding", "causal", "masked"]
     if not adapters:
         raise InputError(reason="wrong_kind", name=version.served_as, kind=version.run.recipe, wanted=", ".join(wanted))
-    if (
-        version.run.kind not in ("conversations", "preferences")
-        or not (version.model / "adapter_config.json").is_file()
-    ):
+    if version.role != "chat" or not (version.model / "adapter_config.json").is_file():
         wanted += ["chat", "dpo", "kto"]
         raise InputError(reason="wrong_kind", name=version.served_as, kind=version.run.recipe, wanted=", ".join(wanted))
     under = resolve(version.run.base, settings, adapters=True)

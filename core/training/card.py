@@ -135,6 +135,6 @@ def _example(version: Version) -> str:
         return f'await texts.written(Trained(home).version("{name}"), runtime.settings, "…")'
     if version.run.kind == "entities":
         return f'await open_tagger(Trained(home).version("{name}"), runtime.settings).extract(["…"])'
-    if version.run.kind in ("conversations", "preferences"):
+    if version.role == "chat":
         return f'runtime.chat("trained:{name}")'
     return f'runtime.decision("trained:{name}")'

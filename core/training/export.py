@@ -10,7 +10,7 @@ from pathlib import Path
 from core.errors import InputError, MissingPackage
 from core.i18n import Phrase
 from core.settings import Settings
-from core.training.serving import TALKS, weights_of
+from core.training.serving import weights_of
 from core.training.store import Version
 
 CONVERTERS = ("convert_hf_to_gguf.py", "convert-hf-to-gguf")  # of llama.cpp, under the names it is known by
@@ -73,7 +73,7 @@ def export_gguf(version: Version, folder: Path, settings: Settings) -> int:
 
 
 def _must_talk(version: Version) -> None:
-    if version.run.kind not in TALKS:
+    if version.role != "chat":
         raise InputError(reason="wrong_kind", name=version.served_as, kind=version.run.recipe, wanted="chat, dpo, kto")
 
 

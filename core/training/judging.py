@@ -6,7 +6,8 @@ classification   accuracy, F1, calibration error, AURC, accuracy with typos,    
 pairs            nDCG, MRR, recall: the partner among all partners;               the base model
                  a cross-encoder orders the partner among its negatives          the reranker of words
 conversations    perplexity of the reference, overlap with it, expected words     the base model
-preferences      the chosen answer is the likelier one, by how much          the base model
+preferences      the chosen answer is the likelier one, by how much;         the base model
+                 of single thumbs: liked answers likely, others not
 entities         precision, recall, F1 of whole pieces                       pieces seen in the training rows
 text             bits per byte; masked: perplexity and hits on hidden tokens      n-grams of bytes, or the base;
                                                                                  masked: the tokens' frequencies
@@ -65,7 +66,7 @@ def task_of(version: Version) -> Task:
 
 
 async def judge(version: Version, task: Task, settings: Settings, *, name: str = "") -> Evaluation:
-    """``version`` on ``task``, which may be that of another version of the same kind."""
+    """``version`` on ``task``, which may be that of another version of the same role."""
     run = version.run
     config = {"recipe": run.recipe, "base": version.origin, **run.settings, "seed": run.seed, "checksum": run.checksum}  # fmt: skip
     outputs = await _outputs(version, task, settings)
@@ -111,7 +112,7 @@ async def _outputs(version: Version, task: Task, settings: Settings, *, base: bo
             return await _ranked(task.data, embedding)
         finally:
             await embedding.aclose()
-    if version.run.kind == "preferences":
+    if task.name == preferences.TASK:
         model, tokenizer = serving.weights_of(version, settings, base=base)
         most = int(version.run.settings["max_tokens"])
         return preferences.likelihoods(model, tokenizer, task.data.records, most=most)

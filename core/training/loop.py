@@ -28,6 +28,10 @@ class Stopped(Exception):
     """The run was asked to stop; its checkpoint is written and it can go on."""
 
 
+class Helped(Exception):
+    """A process beside the first one has done its share; the first one keeps the model."""
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """A moment of a run. ``seconds`` and ``cpu_s`` count all its sessions, also those before a kill."""
@@ -93,7 +97,8 @@ class Log:
 class Session:
     """Where a run keeps its state and how it is watched.
 
-    ``board`` is a folder for TensorBoard, ``track`` a service beside it (see :mod:`core.training.tracking`).
+    ``board`` is a folder for TensorBoard, ``track`` a service beside it (see :mod:`core.training.tracking`). Of several
+    ``processes`` that learn together this is number ``rank``, from 0 (see :mod:`core.training.parallel`).
     """
 
     checkpoints: Path
@@ -104,6 +109,8 @@ class Session:
     board: Path | None = None
     track: str = ""
     name: str = ""
+    rank: int = 0
+    processes: int = 1
 
 
 def optimize(
@@ -126,6 +133,7 @@ def optimize(
 
     Raises:
         Stopped: ``session.stop`` said so; a checkpoint is there.
+        Helped: this is not the first of several processes, and the run is over.
     """
     from transformers import EarlyStoppingCallback, PrinterCallback
 
@@ -146,6 +154,9 @@ def optimize(
         ],
     )
     trainer.remove_callback(PrinterCallback)
+    if loss is not None or _averages(model):
+        # The Trainer would take the loss for a share of the whole step's, and count it once for every process and batch.
+        trainer.model_accepts_loss_kwargs = False
     checkpoint = newest(session.checkpoints)
     with quiet(), warnings.catch_warnings():
         if _allocates(model):  # peft warns of layers that AdaLoRA has left no rank
@@ -154,6 +165,8 @@ def optimize(
     state = trainer.state
     if watch.stopped:
         raise Stopped()
+    if session.rank:
+        raise Helped()
     return {
         "steps": state.global_step,
         "planned_steps": state.max_steps,
@@ -190,10 +203,11 @@ def _arguments(settings: Mapping[str, Any], session: Session, every: int, per_ep
     from transformers import TrainingArguments
 
     kind = session.device.partition(":")[0] or ("cuda" if torch.cuda.is_available() else "cpu")
-    return TrainingArguments(
+    share = settings["batch_size"] // session.processes
+    made = TrainingArguments(
         output_dir=str(session.checkpoints),
-        per_device_train_batch_size=settings["batch_size"],
-        per_device_eval_batch_size=settings["batch_size"],
+        per_device_train_batch_size=share,
+        per_device_eval_batch_size=share,
         gradient_accumulation_steps=settings["accumulate"],
         num_train_epochs=settings["epochs"],
         learning_rate=settings["learning_rate"],
@@ -220,6 +234,10 @@ def _arguments(settings: Mapping[str, Any], session: Session, every: int, per_ep
         use_cpu=kind == "cpu",
         bf16=kind == "cuda" and torch.cuda.is_bf16_supported(),
     )
+    # By itself the Trainer would take every card it sees, in threads of one process, each with a whole batch: fewer steps
+    # than were planned, and slower than a process a card.
+    made._n_gpu = min(1, made.n_gpu)
+    return made
 
 
 def _trainer(loss: Callable[[Any, Any], Any] | None) -> Any:
@@ -243,6 +261,15 @@ def _trainer(loss: Callable[[Any, Any], Any] | None) -> Any:
                 return own(model, self._prepare_inputs(inputs)).detach(), None, None
 
     return _ByLoss
+
+
+def _averages(model: Any) -> bool:
+    """Whether the model's own loss is a mean over the rows it is given; those that write on divide by the tokens of the
+    whole step, of which the Trainer tells them. The others take that argument and do not use it (transformers 5.23)."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    bare = model.get_base_model() if hasattr(model, "get_base_model") else model
+    return type(bare).__name__ not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()
 
 
 def _allocates(model: Any) -> bool:

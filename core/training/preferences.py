@@ -14,23 +14,27 @@ TASK = "preferences"
 
 
 def task(data: Dataset) -> Task:
-    """``preferred`` and ``margin`` (nats) need both answers; ``perplexity`` is that of the chosen ones."""
+    """``preferred`` and ``margin`` (nats) need both answers, ``thumbs`` is of rows with one: its log-probability, less
+    than nothing where it was not liked, so that only the difference of two models says something. ``perplexity`` is that
+    of the chosen ones."""
     kept = tuple(record for record in data.records if any(record.answers))
     data = replace(data, records=kept, checksum="") if len(kept) < len(data.records) else data
 
     def judge(records: Sequence[Record], outputs: Sequence[Any]) -> Mapping[str, Sequence[Cell]]:
-        columns: dict[str, list[Cell]] = {name: [] for name in ("preferred", "margin", "nll", "tokens")}
+        columns: dict[str, list[Cell]] = {name: [] for name in ("preferred", "margin", "thumbs", "nll", "tokens")}
         for output in outputs:
             chosen, rejected = (output or {}).get("chosen"), (output or {}).get("rejected")
             margin = chosen[0] - rejected[0] if chosen and rejected else None
             columns["margin"].append(margin)
             columns["preferred"].append(None if margin is None else float(margin > 0))
+            single = chosen[0] if chosen else -rejected[0] if rejected else None
+            columns["thumbs"].append(single if margin is None else None)
             columns["nll"].append(-chosen[0] if chosen else None)
             columns["tokens"].append(float(chosen[1]) if chosen else None)
         return columns
 
     perplexity = Measure("perplexity", ("nll", "tokens"), "perplexity", higher_is_better=False, gated=False)
-    return Task(TASK, data, judge, (Measure("preferred"), Measure("margin"), perplexity))
+    return Task(TASK, data, judge, (Measure("preferred"), Measure("margin"), Measure("thumbs"), perplexity))
 
 
 def likelihoods(

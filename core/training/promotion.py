@@ -1,5 +1,6 @@
 """The gate between a trained version and its stable name: the version that serves now is judged on the new one's test
-rows, record by record, and a significant loss is refused."""
+rows, record by record, and a significant loss is refused. Where the two learned from data of different kinds, as a chat
+model from conversations and from preferences, each judges the other on its own rows, too (decision 0037)."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from dataclasses import replace
 from core.errors import InputError
 from core.evaluation import results
 from core.evaluation.gate import GateResult, compare
-from core.evaluation.results import Report
+from core.evaluation.results import Evaluation, Report
 from core.evaluation.tasks import Task, report
 from core.settings import Settings
 from core.training.data import fold
@@ -21,36 +22,40 @@ LEAST = 10  # test rows below which a comparison says nothing
 async def compared(version: Version, settings: Settings) -> tuple[GateResult, str]:
     """``version`` against the one that serves, or where none does against its baseline; and the other's name.
 
-    Test rows that the serving version has learned from are left out of the comparison.
+    Test rows that the other one has learned from are left out of the comparison.
 
     Raises:
-        InputError: ``not_finished``; ``few_rows``, too few rows are left to compare on; ``wrong_kind``.
+        InputError: ``not_finished``; ``serves_already``; ``other_role``, what serves under this name is used for
+            something else; ``few_rows``, too few rows are left to compare on.
     """
     if not version.finished:
         raise InputError(reason="not_finished", name=version.served_as)
     store, made = Trained(settings.home), results.load(version.report)
-    mine, plain = made.evaluations[0], made.evaluations[1]
     number = store.serving(version.run.name)
-    if number is None or number == version.run.version:
+    if number == version.run.version:
+        raise InputError(reason="serves_already", name=version.served_as)
+    if number is None:
+        mine, plain = made.evaluations[0], made.evaluations[1]
         return compare(_as(made, mine), _as(made, plain)), plain.system
     other = store.version(version.run.name, number)
+    if other.role != version.role:
+        raise InputError(
+            reason="other_role", name=version.served_as, role=version.role, other=other.served_as, wanted=other.role
+        )
+    found = [await _both(version, version, other, settings, known=made.evaluations[0])]
     if other.run.kind != version.run.kind:
-        raise InputError(reason="wrong_kind", name=other.served_as, kind=other.run.kind, wanted=version.run.kind)
-    task = task_of(version)
-    fair = _without_learned(task, other)
-    if len(fair.data) < LEAST:
-        raise InputError(reason="few_rows", name=version.served_as, count=len(fair.data), least=LEAST)
-    if len(fair.data) < len(task.data):
-        mine = await judge(version, fair, settings)
-    theirs = await judge(other, fair, settings)
-    return compare(report("now", [mine]), report("before", [theirs])), other.served_as
+        found.append(await _both(other, version, other, settings))
+    now, before = zip(*found, strict=True)
+    return compare(report("now", now), report("before", before)), other.served_as
 
 
 async def promote(version: Version, settings: Settings, *, by: str = "local", force: bool = False) -> tuple[Step | None, GateResult, str]:  # fmt: skip
     """Let ``version`` serve when it is not worse than what serves; ``None`` in place of the step when it is.
 
     Args:
-        force: let it serve whatever the comparison says; the history says so.
+        force: let it serve whatever the comparison says, or where there are too few rows to compare; the history says so.
+
+    Raises: as :func:`compared`.
     """
     try:
         gate, against = await compared(version, settings)
@@ -69,6 +74,25 @@ async def promote(version: Version, settings: Settings, *, by: str = "local", fo
         compared={"against": against, **gate.as_dict()},
     )
     return step, gate, against
+
+
+async def _both(
+    owner: Version, version: Version, other: Version, settings: Settings, *, known: Evaluation | None = None
+) -> tuple[Evaluation, Evaluation]:
+    """``version`` and ``other`` on those test rows of ``owner``, one of them, that neither has learned from.
+
+    Args:
+        known: how ``version`` did on all of these rows.
+    """
+    task, stranger = task_of(owner), other if owner is version else version
+    fair = _without_learned(task, stranger)
+    if len(fair.data) < LEAST:
+        raise InputError(
+            reason="few_rows", name=owner.served_as, other=stranger.served_as, count=len(fair.data), least=LEAST
+        )
+    if known is None or len(fair.data) < len(task.data):
+        known = await judge(version, fair, settings)
+    return known, await judge(other, fair, settings)
 
 
 def _as(made: Report, evaluation: results.Evaluation) -> Report:

@@ -21,7 +21,6 @@ from core.training.store import ENGINE, Trained, Version, named
 from core.types import Decision, Question
 
 LOSS_BATCH = 4
-TALKS = ("conversations", "preferences")  # kinds of data that make a chat model
 
 
 def found(model: str, settings: Settings) -> Version:
@@ -36,27 +35,21 @@ def found(model: str, settings: Settings) -> Version:
 
 
 def open_chat(model: str, *, engine: str, settings: Settings) -> ChatModel:
-    return chat_of(_of_kind(found(model, settings), *TALKS), settings)
+    return chat_of(_of_role(found(model, settings), "chat"), settings)
 
 
 def open_embedding(model: str, *, engine: str, settings: Settings) -> EmbeddingModel:
-    version = _of_kind(found(model, settings), "pairs")
-    if version.reranks:
-        raise InputError(reason="wrong_kind", name=version.served_as, kind=version.run.recipe, wanted="embedding")
-    return embedding_of(version, settings)
+    return embedding_of(_of_role(found(model, settings), "embedding"), settings)
 
 
 def open_reranker(model: str, *, engine: str, settings: Settings) -> Reranker:
-    version = found(model, settings)
-    if not version.reranks:
-        raise InputError(reason="wrong_kind", name=version.served_as, kind=version.run.recipe, wanted="cross-encoder")
-    return reranker_of(version, settings)
+    return reranker_of(_of_role(found(model, settings), "reranker"), settings)
 
 
 def open_decisions(model: str, *, engine: str, settings: Settings) -> DecisionModel:
     """A trained classifier answers by its labels; a trained chat model as chat models do."""
     version = found(model, settings)
-    if version.run.kind in TALKS:
+    if version.role == "chat":
         from core.providers.decisions import decision_model
 
         return decision_model(chat_of(version, settings))
@@ -191,9 +184,9 @@ class TrainedDecisions:
         )  # fmt: skip
 
 
-def _of_kind(version: Version, *wanted: str) -> Version:
-    if version.run.kind not in wanted:
-        raise InputError(reason="wrong_kind", name=version.served_as, kind=version.run.kind, wanted=", ".join(wanted))
+def _of_role(version: Version, wanted: str) -> Version:
+    if version.role != wanted:
+        raise InputError(reason="wrong_kind", name=version.served_as, kind=version.run.recipe, wanted=wanted)
     return version
 
 

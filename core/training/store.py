@@ -28,6 +28,10 @@ from core.i18n import Phrase
 from core.training.splits import PARTS, Splits
 
 ENGINE = "trained"
+ROLES: Mapping[str, str] = {
+    "classification": "classifier", "pairs": "embedding", "conversations": "chat", "preferences": "chat",
+    "entities": "entities", "text": "language",
+}  # fmt: skip
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -81,6 +85,13 @@ class Version:
     @property
     def served_as(self) -> str:
         return f"{ENGINE}:{self.run.name}@{self.run.version}"
+
+    @property
+    def role(self) -> str:
+        """What the model is used for. Versions of one role may follow each other under a name, whatever they learned from."""
+        if self.run.recipe == "masked":
+            return "encoder"
+        return "reranker" if self.reranks else ROLES[self.run.kind]
 
     @property
     def reranks(self) -> bool:

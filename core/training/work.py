@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import sys
 import threading
@@ -19,7 +20,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from core import __version__
 from core.errors import InputError
@@ -29,9 +30,10 @@ from core.jobs import Job, Jobs, job
 from core.runtime import Runtime
 from core.settings import Settings, load_settings
 from core.training import tracking
-from core.training.bases import memory_needed, need_torch, quantization, require_memory, resolve
+from core.training.bases import Base, Needs, memory_needed, need_torch, quantization, require_memory, resolve
 from core.training.checks import DataReport, examine
 from core.training.loop import Log, Progress, Session
+from core.training.parallel import required
 from core.training.recipes import Plan, Recipe, recipe, trainer
 from core.training.splits import PARTS
 from core.training.store import Run, Trained, Version, checked_name, write_whole
@@ -152,9 +154,26 @@ async def stages(*, name: str, version: int, home: str, folder: str) -> AsyncIte
 def _train(version: Version, settings: Settings, stop: threading.Event) -> dict[str, Any]:
     if facts := version.facts():
         return facts  # killed between the end of training and the end of its item
+    count = settings.values["training.processes"]
+    if count > 1 and recipe(version.run.recipe).needs != "embedding":
+        from core.training import parallel
+
+        parallel.learn(version, settings, count, stop)
+        return version.facts()
+    return learn(version, settings, stop.is_set)
+
+
+def learn(
+    version: Version, settings: Settings, stop: Callable[[], bool], *, rank: int = 0, processes: int = 1
+) -> dict[str, Any]:
+    """Train ``version`` in this process, number ``rank`` of ``processes`` that learn together; its facts are written.
+
+    Raises:
+        Stopped, Helped: as :func:`core.training.loop.optimize`.
+    """
     run = version.run
     chosen = recipe(run.recipe)
-    log = Log(version.folder / "progress.jsonl")
+    log = Log(version.folder / "progress.jsonl" if not rank else Path(os.devnull))
     checkpoints = version.folder / "checkpoints"
     plan = Plan(
         version.folder,
@@ -168,18 +187,21 @@ def _train(version: Version, settings: Settings, stop: threading.Event) -> dict[
             log,
             run.seed,
             settings.values["local.device"],
-            stop.is_set,
-            board=version.folder / "tensorboard",
-            track=tracking.require(settings),
+            stop,
+            board=None if rank else version.folder / "tensorboard",
+            track="" if rank else tracking.require(settings),
             name=version.served_as,
+            rank=rank,
+            processes=processes,
         ),
     )
     facts = trainer(chosen)(plan)
     last = log.last()
     facts |= {
         "seconds": last.seconds if last else 0.0,
-        "cpu_s": last.cpu_s if last else 0.0,
-        "peak_mib": _peak_mib(),
+        "cpu_s": round(last.cpu_s * processes, 2) if last else 0.0,  # of all: each does as much as the first
+        "peak_mib": _peak_mib() * processes,
+        "processes": processes,
         "device": settings.values["local.device"] or results.device(),
         "bytes": sum(path.stat().st_size for path in version.model.rglob("*") if path.is_file()),
     }
@@ -227,8 +249,8 @@ def _described(
         source = found.source if found else ""
         if found and base.startswith("trained:"):
             base = found.name  # another version may serve when this one is opened
-        memory = memory_needed(found, chosen.needs, chosen.method, chosen.settings, labels=max(2, len(data.labels)))
-        require_memory(memory[0] or 0, base or chosen.name, runtime.settings)
+        memory = _memory(runtime.settings, chosen, found, max(2, len(data.labels)))
+        require_memory(memory[0], base or chosen.name, runtime.settings)
     told = data.as_dict("en")
     about = {name: told[name] for name in ("labels", "languages", "characters", "findings")}
     run = Run(
@@ -236,6 +258,16 @@ def _described(
         data.splits.checksum, data.splits.sizes, about, time.time(), __version__,
     )  # fmt: skip
     return run, memory
+
+
+def _memory(settings: Settings, chosen: Recipe, base: Base | None, labels: int) -> tuple[int, int, int]:
+    """As :func:`memory_needed`: of all processes where they share the memory, else of one with its share of a batch."""
+    from core.providers.torch_device import choose
+
+    count = required(settings, int(chosen.settings["batch_size"]))
+    shared = {**chosen.settings, "batch_size": int(chosen.settings["batch_size"]) // count}
+    needed, weights, trained = memory_needed(base, cast("Needs", chosen.needs), chosen.method, shared, labels=labels)
+    return needed * (count if choose(settings).kind == "cpu" else 1), weights, trained
 
 
 def _need_pairs(data: DataReport) -> None:

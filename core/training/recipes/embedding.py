@@ -27,7 +27,13 @@ def train(plan: Plan) -> dict[str, Any]:
             str(plan.start), device=plan.session.device or None, trust_remote_code=False, local_files_only=True
         )
     model.max_seq_length = int(min(settings["max_tokens"], model.max_seq_length or settings["max_tokens"]))
-    ranking = MultipleNegativesRankingLoss(model, scale=settings["scale"])
+
+    def ranking(learner: Any, features: Any) -> Any:
+        """The loss; of several processes each compares with the texts of all, as one process would."""
+        return MultipleNegativesRankingLoss(learner, scale=settings["scale"], gather_across_devices=True)(
+            features, None
+        )
+
     facts = optimize(
         model,
         distinct(plan.splits.train.records),
@@ -35,7 +41,7 @@ def train(plan: Plan) -> dict[str, Any]:
         lambda pairs: [model.preprocess([pair[side] for pair in pairs]) for side in ("anchor", "positive")],
         settings,
         plan.session,
-        loss=lambda _, features: ranking(features, None),
+        loss=ranking,
     )
     with quiet():
         model.save(str(plan.model), create_model_card=False)

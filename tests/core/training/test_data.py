@@ -86,6 +86,23 @@ def test_two_encodings_in_one_file_are_an_error_and_one_is_not(tmp_path: Path) -
     assert checked(tmp_path, table(good_rows()).encode("gb18030")).ok
 
 
+def test_a_quote_that_never_closes_is_told_with_the_line_where_it_opens(tmp_path: Path) -> None:
+    rows = 'one,"a label\nof two lines"\n"three ""quoted"" words\nin two","never closed\nfive,return\nsix,delivery'
+    for end in ("", "\n", '""', '\r\n"", x\r\n'):
+        with pytest.raises(InputError) as caught:
+            checked(tmp_path, table(good_rows()) + rows + end)
+        assert code_of(caught.value) == "input.open_quote"
+        assert "data.csv:41:" in str(caught.value)
+    with pytest.raises(InputError, match=r"data\.csv:1:"):
+        checked(tmp_path, '"text,label\n' + table(good_rows()))
+    for opened in ('x\n"one,return\ntwo,delivery\n"three, four",return\n', 'x\n"one,return\ntwo,"delivery"\n'):
+        with pytest.raises(InputError, match=r"data\.csv:39:"):  # closed by the quote of a later cell
+            checked(tmp_path, table(good_rows()) + opened)
+    closed = checked(tmp_path, table(good_rows()) + rows + '"')
+    assert closed.usable == 38
+    assert checked(tmp_path, table(good_rows()) + 'a 5" screen,return\n"a ""6"" screen",return').usable == 38
+
+
 def test_wrong_columns_name_those_there_are(tmp_path: Path) -> None:
     content = table(good_rows(), head="question,topic")
     with pytest.raises(InputError) as caught:

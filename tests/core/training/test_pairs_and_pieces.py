@@ -18,7 +18,7 @@ from core.evaluation.datasets import Dataset, Record
 from core.evaluation.judges import retrieval_task
 from core.evaluation.tasks import judged
 from core.runtime import Runtime
-from core.training import entities, judging, promotion, reranking, work
+from core.training import entities, judging, preferences, promotion, reranking, work
 from core.training.checks import DataReport, examine
 from core.training.mining import mined
 from core.training.recipes.cross_encoder import groups
@@ -195,6 +195,16 @@ def test_preferences_that_are_none_are_told(tmp_path: Path) -> None:
     (one,) = [r for part in ("train", "validation", "test") for r in getattr(report.splits, part).records if r.answers[0] == "only"]  # fmt: skip
     assert one.answers == ("only", "")
     assert [turn["role"] for turn in one.metadata["messages"]] == ["system", "user"]
+
+
+def test_single_thumbs_can_be_compared() -> None:
+    """By hand: a liked answer counts as it is, another one against the model; pairs are judged by their order."""
+    answers = [("a", "b"), ("a", ""), ("", "b")]
+    task = preferences.task(Dataset("d", "test", tuple(Record(str(n), "q", answers=a) for n, a in enumerate(answers))))
+    said = {"0": {"chosen": (-3.0, 2), "rejected": (-5.0, 2)}, "1": {"chosen": (-4.0, 2)}, "2": {"rejected": (-7.0, 2)}}
+    found = judged(task, said, name="x")
+    assert (found.value("margin"), found.value("preferred"), found.value("thumbs")) == (2.0, 1.0, 1.5)
+    assert [measure.name for measure in task.measures if measure.gated] == ["preferred", "margin", "thumbs"]
 
 
 def test_thumbs_of_one_sort_alone_can_be_read(tmp_path: Path) -> None:

@@ -84,6 +84,16 @@ def test_promotion_is_seen_at_the_next_call_and_can_be_taken_back(runtime: Runti
     assert store.history("stock")[1].compared["against"] == "trained:stock@1"
     assert serving_name("trained:stock", runtime.settings.home) == "trained:stock@1"
     assert store.serving("stock") == 1
+    for force in (False, True):
+        with pytest.raises(InputError) as caught:
+            asyncio.run(promotion.promote(first, runtime.settings, force=force))
+        assert code_of(caught.value) == "input.serves_already"
+    assert len(store.history("stock")) == 3
+    other = Version(second.folder, replace(second.run, kind="entities", recipe="entities"))
+    with pytest.raises(InputError) as caught:
+        asyncio.run(promotion.promote(other, runtime.settings, force=True))
+    assert code_of(caught.value) == "input.other_role"
+    assert "trained:stock@2 (entities) cannot follow trained:stock@1 (classifier)" in str(caught.value)
     # Where the program brings a model of this name, there is a way back from the first version too, and forth again.
     assert store.rollback("stock", by="ann", shipped=True).version == 0
     assert store.serving("stock") is None

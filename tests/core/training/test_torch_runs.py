@@ -70,13 +70,20 @@ def run(runtime: Runtime, ready: work.Prepared) -> Version:
     return asyncio.run(work.train(runtime, ready))
 
 
+def whole_state(path: Path) -> bool:
+    try:
+        return bool(json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError):  # being written, or just cleared away
+        return False
+
+
 def test_a_run_that_was_killed_ends_where_it_would_have_ended(runtime: Runtime, encoder: Path, tmp_path: Path) -> None:
     path = table(tmp_path / "x.csv", rows())
     whole = run(runtime, prepared(runtime, "full", path, encoder))
     ready = prepared(runtime, "full", path, encoder, fresh=True)
     pid = Jobs(runtime.workspace).spawn(LOCAL, ready.job.id, concurrency=1)
     log, deadline = Log(ready.version.folder / "progress.jsonl"), time.monotonic() + 90
-    while not any((ready.version.folder / "checkpoints").glob("*/trainer_state.json")):
+    while not any(map(whole_state, (ready.version.folder / "checkpoints").glob("*/trainer_state.json"))):
         assert time.monotonic() < deadline, (runtime.workspace.folder / "jobs" / f"{ready.job.id}.log").read_text()
         time.sleep(0.01)
     os.kill(pid, signal.SIGKILL)
@@ -138,6 +145,23 @@ def test_adalora_moves_ranks_and_is_whole_at_the_end(runtime: Runtime, encoder: 
     assert results.load(made.report).evaluations[0].value("accuracy") > 0.8, "chance is 0.33"
     assert (made.model / "config.json").is_file(), "a whole model"
     assert not (made.model / "adapter_config.json").exists()
+
+
+def test_two_processes_come_to_what_one_does(
+    runtime: Runtime, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, settings = table(tmp_path / "x.csv", rows()), {**SHORT, "epochs": "1"}
+    alone = run(runtime, prepared(runtime, "full", path, encoder, settings=settings))
+    monkeypatch.setenv("TOUCHSTONE_TRAINING_PROCESSES", "2")
+    both = run(runtime, prepared(runtime, "full", path, encoder, settings=settings, fresh=True))
+    one, two = alone.facts(), both.facts()
+    assert (one["processes"], two["processes"]) == (1, 2)
+    assert two["steps"] == one["steps"]
+    assert two["validation_loss"] == pytest.approx(one["validation_loss"], rel=0.1), "a mean over the whole batch"
+    uneven = Runtime(override(runtime.settings, training__processes=3))
+    with pytest.raises(InputError, match="Allowed: 3, 6, 9 …"):
+        prepared(uneven, "full", path, encoder, fresh=True)
+    uneven.close()
 
 
 def test_the_curve_is_there_for_tensorboard(runtime: Runtime, encoder: Path, tmp_path: Path) -> None:
@@ -229,12 +253,14 @@ def test_a_chat_model_learns_what_the_assistant_says(runtime: Runtime, tmp_path:
             ],
             "expected": [word],
         }
-        for n in range(14)
+        for n in range(18)
         for word in ("aa", "bb", "cc")
     ]
-    (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, talks)))
+    (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, talks[:42])))
+    (tmp_path / "x-test.jsonl").write_text("\n".join(map(json.dumps, talks[42:])))
     settings = {"epochs": "3", "learning_rate": "0.01", "accumulate": "1"}
-    made = run(runtime, prepared(runtime, "chat", tmp_path / "x.jsonl", base, out="talk", settings=settings))
+    ready = prepared(runtime, "chat", tmp_path / "x.jsonl", base, out="talk", settings=settings, test=tmp_path / "x-test.jsonl")  # fmt: skip
+    made = run(runtime, ready)
     mine, plain = results.load(made.report).evaluations
     assert mine.value("perplexity") < plain.value("perplexity") / 100
     assert {"overlap", "expected_words"} <= mine.figures.keys()
@@ -255,15 +281,18 @@ def test_a_chat_model_learns_what_the_assistant_says(runtime: Runtime, tmp_path:
     with pytest.raises(MissingPackage, match="convert_hf_to_gguf"):
         export_gguf(made, tmp_path / "packed", runtime.settings)
 
-    # It goes on learning from thumbs with its adapter, and what it is compared with is what it was.
+    # It goes on learning from preferences with its adapter, and what it is compared with is what it was.
     thumbs = [
         {"prompt": f"say {w} {'x' * n}", "chosen": f"{w} {w}", "rejected": w}
-        for n in range(14)
+        for n in range(18)
         for w in ("aa", "bb", "cc")
     ]
-    (tmp_path / "y.jsonl").write_text("\n".join(map(json.dumps, thumbs)))
+    (tmp_path / "y.jsonl").write_text("\n".join(map(json.dumps, thumbs[:42])))
+    (tmp_path / "y-test.jsonl").write_text("\n".join(map(json.dumps, thumbs[42:])))
     more = {"epochs": "2", "learning_rate": "0.005", "accumulate": "1", "max_tokens": "64", "evaluations": "1"}
-    ready = work.prepare(runtime, "dpo", tmp_path / "y.jsonl", out="taste", base="trained:talk", settings=more)
+    ready = work.prepare(
+        runtime, "dpo", tmp_path / "y.jsonl", out="talk", base="trained:talk", settings=more, test=tmp_path / "y-test.jsonl"
+    )  # fmt: skip
     assert ready.version.run.base == "trained:talk@1"
     liked = run(runtime, ready)
     config = json.loads((liked.model / "adapter_config.json").read_text())
@@ -271,8 +300,14 @@ def test_a_chat_model_learns_what_the_assistant_says(runtime: Runtime, tmp_path:
     mine, plain = results.load(liked.report).evaluations
     assert plain.value("preferred") == 0.0, "before, it says one word"
     assert mine.value("margin") > plain.value("margin") + 5
+    # Both are chat models, so it may follow; but it has learned to say what the conversations did not teach.
+    step, gate, against = asyncio.run(promotion.promote(liked, runtime.settings))
+    verdicts = {(row.task, row.measure): row.verdict for row in gate.rows}
+    assert (step, against) == (None, "trained:talk@1")
+    assert verdicts["preferences", "margin"] == "better"
+    assert verdicts["conversations", "perplexity"] == "worse"
     asyncio.run(promotion.promote(liked, runtime.settings, force=True))
-    assert runtime.chat("trained:taste").name == "trained:taste@1"
+    assert runtime.chat("trained:talk").name == "trained:talk@2"
     with pytest.raises(InputError) as caught:
         prepared(runtime, "full", table(tmp_path / "z.csv", rows()), Path("trained:talk"))
     assert code_of(caught.value) == "input.wrong_kind"
