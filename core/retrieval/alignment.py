@@ -7,13 +7,13 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from functools import cached_property, lru_cache
 from typing import Literal
 
 from core.i18n import detect_language
-from core.retrieval import bounds, numerals, polarity, sentences, tokens
+from core.retrieval import bounds, numerals, polarity, sentences, slots, tokens
 from core.retrieval.measures import Quantities, plain, quantities
+from core.retrieval.slots import Slot
 
 Failure = Literal["name", "negation", "comparison", "attribution", "unit", "date"]
 _CLAUSE = re.compile(
@@ -31,8 +31,6 @@ _PERSON = re.compile(
 _HEADS = "中心|公司|集团|基金会|委员会|协会|大学|医院|学院|银行|机场|码头|车站|酒店|超市|商场|公园|广场|体育馆|图书馆|博物馆|实验室|研究所|事务所|工厂|厂|局|厅|校|馆|站|路|街|区|市|省|县|镇|村|岛|山|湖|河|寺|桥|港|国|洲|州|班|队|社|店|座|舱|卡|集|奖|号线|药|剂|茶|色"
 _NAMED = re.compile(_HEADS)
 _HAN = re.compile(r"[\u4e00-\u9fff]+")
-_HAN_OR_WORD = re.compile(r"[\u4e00-\u9fff]|[a-z0-9]+(?:[.'-][a-z0-9]+)*")
-_BEFORE_A_NOUN = frozenset(("the", "a", "an", "in", "at", "on", "of", "by", "with", "to", "for", "from", "and", "or"))
 _POINTING = frozenset("该本此某每各全新旧原同另其这那一二三四五六七八九十两几多数所有任何第")
 
 
@@ -79,13 +77,22 @@ def failure(claim: str, sources: Sequence[tuple[str, str]], question: str = "") 
         return "comparison"
     if bound := bounds.failure(claim, [sentence.text for sentence in whole]):
         return bound
-    if replaced(Clause(claim), whole) or _renamed(
-        claim, "\n".join([text for _, text in sources] + [title for title, _ in sources] + [question])
-    ):
+    if _renamed(claim, "\n".join([text for _, text in sources] + [title for title, _ in sources] + [question])):
         return "name"
-    if _crossed(said, parts, weights):
+    if _crossed(said, parts, weights) or any(slot.crossed for slot in _exchanged(said, parts)):
         return "attribution"
     return None
+
+
+def doubts(claim: str, sources: Sequence[tuple[str, str]], question: str = "") -> list[Slot]:
+    """What ``claim`` names instead of something in its source, without words telling whether it is another thing."""
+    parts = [Clause(part.text) for _, text in sources for a, b in sentences.spans(text) for part in clauses(text[a:b])]
+    lent = tokens.normalized("\n".join([title for title, _ in sources] + [question]))
+    return [slot for slot in _exchanged(clauses(claim), parts) if not slot.crossed and slot.new not in lent]
+
+
+def _exchanged(said: Sequence[Clause], parts: Sequence[Clause]) -> list[Slot]:
+    return slots.exchanged([clause.text for clause in said], [part.text for part in parts])
 
 
 def _denied_otherwise(said: Sequence[Clause], parts: Sequence[Clause], weights: dict[str, float]) -> bool:
@@ -181,40 +188,6 @@ def _elsewhere(
 
     rival, mine = shared(rivals), shared(own)
     return rival > _CROSSED * mine and rival > 0.5 * whole and mine < 0.35 * whole
-
-
-def replaced(claim: Clause, whole: Sequence[Clause]) -> tuple[str, str] | None:
-    """What stands in the claim in the place of something else of the source: repeated words before, other words there.
-
-    >>> replaced(Clause("Bring it to the fire station soon."), [Clause("Bring it to the town hall soon.")])
-    ('fire station', 'town hall')
-    """
-    if detect_language(claim.text) == "zh":
-        return None  # without words and their classes, a synonym looks the same
-    unit = _HAN_OR_WORD.findall
-    mine = unit(tokens.normalized(claim.text))
-    held = set().union(*(sentence.terms for sentence in whole))
-    for sentence in whole:
-        there = unit(tokens.normalized(sentence.text))
-        blocks = SequenceMatcher(None, mine, there, autojunk=False).get_opcodes()
-        for before, block, after in zip(blocks, blocks[1:], [*blocks[2:], ("end", 0, 9, 0, 9)], strict=False):
-            kind, a, b, c, d = block
-            if kind != "replace" or before[0] != "equal" or after[0] not in ("equal", "end"):
-                continue
-            if before[2] - before[1] < 2 or mine[a - 1] not in _BEFORE_A_NOUN or b - a > 3 or d - c > 4:
-                continue
-            if after[0] == "equal" and after[2] - after[1] < 2:
-                continue
-            new, old = " ".join(mine[a:b]), " ".join(there[c:d])
-            fresh = [t for t in tokens.tokens(new) if not tokens.is_stop(t) and len(t) > 1]
-            if (
-                fresh
-                and not any(t in held for t in tokens.tokens(new) if not tokens.is_stop(t))
-                and not any(t in claim.terms for t in tokens.content_terms(old))
-                and tokens.content_terms(old)
-            ):
-                return new, old
-    return None
 
 
 def clauses(text: str) -> list[Clause]:

@@ -16,7 +16,7 @@ from core.i18n import detect_language
 from core.prompts.library import PromptLibrary, library
 from core.retrieval import calibration, evidence
 from core.retrieval.answer import AnswerDone, AnswerEvent, Notice, SourcesFound
-from core.retrieval.check import check
+from core.retrieval.check import checked
 from core.retrieval.draft import Draft, Mode, differing, finished, nothing_indexed, refused
 from core.retrieval.meaning import Meaning
 from core.retrieval.question import checked_question, searched
@@ -148,6 +148,8 @@ class Answerer:
         prompt = self.prompts.get(PROMPT)
         sources = [{"title": p.title, "heading": p.heading, "text": source_text(p)} for p in passages]
         messages = prompt.render(language=draft.language, question=draft.question, sources=sources)
+        meaning = self.index.meaning()
+        embedding = None if meaning is None else meaning.model
         buffer, model, refuses, done = "", self.chat.name, False, False
         try:
             async with aclosing(_within(prompt.ref, self.chat.stream(messages))) as events:
@@ -165,7 +167,7 @@ class Answerer:
                         if _SAYS_NOTHING.search(sentence):
                             refuses = refuses or not draft.sentences
                             continue
-                        outcome = check(sentence, passages, draft.question)
+                        outcome = await checked(sentence, passages, draft.question, model=embedding)
                         if outcome.failed is not None:
                             draft.removed += 1
                             continue

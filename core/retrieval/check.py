@@ -11,9 +11,11 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Literal
 
+from core.contracts import EmbeddingModel
 from core.i18n import detect_language
-from core.retrieval import alignment, numerals, tokens
+from core.retrieval import alignment, doubts, numerals, tokens
 from core.retrieval.measures import Measure, quantities
+from core.retrieval.slots import Slot
 from core.retrieval.stem import stem
 from core.retrieval.units import Unit, units
 from core.types import Passage
@@ -34,6 +36,17 @@ class Checked:
     text: str
     support: Mapping[int, Unit]  # by number of the source
     failed: Reason | None = None
+    doubts: tuple[Slot, ...] = ()  # things named otherwise than in the source, which words cannot tell from synonyms
+
+
+async def checked(
+    written: str, sources: Sequence[Passage], question: str = "", *, model: EmbeddingModel | None = None
+) -> Checked:
+    """As :func:`check`, and what its words leave in doubt is settled by ``model``; without one it passes."""
+    outcome = check(written, sources, question)
+    if model is not None and outcome.doubts and await doubts.another(outcome.doubts, model):
+        return Checked(outcome.text, {}, "name")
+    return outcome
 
 
 def check(written: str, sources: Sequence[Passage], question: str = "") -> Checked:
@@ -54,7 +67,8 @@ def check(written: str, sources: Sequence[Passage], question: str = "") -> Check
         passages = [sources[n - 1] for n in chosen]
         failed = _failure(text, passages, question)
         if failed is None:
-            return Checked(text, {n: best_unit(text, sources[n - 1]) for n in chosen})
+            unsure = alignment.doubts(text, [(p.title, p.text) for p in passages], question) if _comparable(text, passages) else []
+            return Checked(text, {n: best_unit(text, sources[n - 1]) for n in chosen}, doubts=tuple(unsure))
     return Checked(text, {}, failed)
 
 
@@ -94,7 +108,7 @@ def _failure(text: str, passages: Sequence[Passage], question: str) -> Reason | 
         return failed
     known = tokens.normalized(f"{source}\n{question}")
     language = detect_language(text)
-    same_language = language == detect_language("\n".join(p.text for p in passages))
+    same_language = _comparable(text, passages)
     if language == "zh":
         if any(word.lower() not in known for word in _LATIN.findall(bare)):
             return "name"
@@ -103,6 +117,11 @@ def _failure(text: str, passages: Sequence[Passage], question: str) -> Reason | 
     if not same_language:
         return None  # words cannot be compared; numbers, dates, units, codes and names were
     return alignment.failure(text, [(p.title, p.text) for p in passages], question) or _overlap_failure(bare, source)
+
+
+def _comparable(text: str, passages: Sequence[Passage]) -> bool:
+    """Whether a sentence is written in the language of its passages."""
+    return detect_language(text) == detect_language("\n".join(p.text for p in passages))
 
 
 def _quantities_failure(text: str, source: str) -> Reason | None:

@@ -1,0 +1,259 @@
+"""What stands in a claim in the place of something else: a clause of the source repeated, one thing in it exchanged.
+
+A claim that is made up is mostly the source's own clause with one name, thing or value put in the place of another.
+Where the other thing stands elsewhere in the source, two facts were crossed. Where it stands nowhere, it is another
+name for the same thing or another thing, and words alone do not tell which: the clause with the one and the clause
+with the other (a minimal pair) are told apart by an embedding model, see :mod:`core.retrieval.doubts`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from functools import lru_cache
+from itertools import pairwise
+
+from core.retrieval import tokens
+from core.retrieval.measures import plain
+from core.retrieval.stem import stem
+
+_WORD = re.compile(r"[\u4e00-\u9fff]|[a-z]+(?:['’](?!s\b)[a-z]+)?|\d+(?:[.:]\d+)*%?")
+# Han characters that say how, when and whether, and are in hardly any name.
+_LIGHT = frozenset(
+    "的了着过之其此该这那各某每不没未无非莫勿别能可须需要应当得会将已再又还也都就才只仅最更很便即则而并且若如倘因由于为被把让使给对向往从自到至在和与或及以按用经是有等时后前内中里外上下间共均皆约近够距离除请请凡曾正所"
+)
+_PLACES = frozenset("的了上下里内中")
+_HAN_BEFORE_A_NOUN = frozenset("在由于往到从自的为是因把被向对至和与或及、入给用按离")
+_BEFORE_A_NOUN = frozenset(
+    "the a an in at on of by with for from and or no any each every this that these those its their his her our your into onto near".split()
+)
+_POINTS_BACK = frozenset("it they them he she this that these those both one ones former latter who which".split())
+_REPEATED = 0.5  # share of the clause's content that one clause of the source must hold
+_LONGEST = {True: 6, False: 3}  # content of what is exchanged: characters in Chinese, words in English
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """``new`` stands in the claim where ``old`` stands in ``told``; ``swapped`` is ``told`` with ``new`` instead."""
+
+    old: str
+    new: str
+    told: str
+    swapped: str
+    crossed: bool  # whether ``new`` stands elsewhere in the source
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    text: str
+    key: str
+    start: int
+    end: int
+
+    @property
+    def han(self) -> bool:
+        return self.text > "\u4e00"
+
+    @property
+    def number(self) -> bool:
+        return self.text[0].isdigit()
+
+    @property
+    def light(self) -> bool:
+        return self.text in _LIGHT or tokens.is_stop(self.key)
+
+
+@lru_cache(maxsize=2_048)
+def _words(text: str) -> tuple[_Word, ...]:
+    return tuple(
+        _Word(m[0], stem(m[0]) if m[0].isascii() and m[0].isalpha() else m[0], m.start(), m.end())
+        for m in _WORD.finditer(_plain(text))
+    )
+
+
+@lru_cache(maxsize=2_048)
+def _plain(text: str) -> str:
+    return tokens.normalized(plain(text))
+
+
+def exchanged(said: Sequence[str], parts: Sequence[str]) -> list[Slot]:
+    """What the clauses ``said`` of a claim have in the place of something in the clauses ``parts`` of its source.
+
+    >>> [(s.old, s.new, s.crossed) for s in exchanged(["Silver members enter free"], ["Gold members enter free", "Silver members pay"])]
+    [('gold', 'silver', True)]
+    >>> [(s.old, s.new, s.crossed) for s in exchanged(["素描运往杭州修复"], ["素描运往苏州修复"])]
+    [('苏', '杭', False)]
+    """
+    whole = " ".join(_plain(clause) for clause in said)
+    keys = {word.key for clause in said for word in _words(clause)}
+    found: list[Slot] = []
+    for clause in said:
+        aligned = _nearest(clause, parts)
+        if aligned is not None:
+            found += _slots(clause, aligned, parts, whole, keys)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Aligned:
+    part: str
+    blocks: list[tuple[str, int, int, int, int]]
+
+
+def _nearest(clause: str, parts: Sequence[str]) -> _Aligned | None:
+    """The clause of the source that repeats most of ``clause`` in the same order, if it repeats enough."""
+    mine = _words(clause)
+    weight = [0 if word.light else 1 for word in mine]
+    best: tuple[float, _Aligned] | None = None
+    for part in parts:
+        there = _words(part)
+        blocks = SequenceMatcher(None, [w.key for w in mine], [w.key for w in there], autojunk=False).get_opcodes()
+        shared = sum(sum(weight[a:b]) for kind, a, b, _, _ in blocks if kind == "equal")
+        if best is None or shared > best[0]:
+            best = (shared, _Aligned(part, blocks))
+    han = any(word.han for word in mine)
+    if best is None or best[0] < (3 if han else 2):
+        return None
+    own = sum(weight)
+    there = sum(not w.light for w in _words(best[1].part))
+    return best[1] if best[0] >= _REPEATED * own or best[0] >= 0.6 * there else None
+
+
+def _slots(clause: str, aligned: _Aligned, parts: Sequence[str], whole: str, keys: set[str]) -> list[Slot]:
+    mine, there, blocks = _words(clause), _words(aligned.part), aligned.blocks
+    found = []
+    for n, (kind, a, b, c, d) in enumerate(blocks):
+        if kind != "replace":
+            continue
+        begins = n > 0 or (a == 0 and c == 0)
+        ends = n + 1 < len(blocks) or (b == len(mine) and d == len(there))
+        new, old = _stripped(mine, a, b), _stripped(there, c, d)
+        if not (begins and ends) or not new or not old:
+            continue
+        lost = [{w.text for w in (*words[i:x], *words[y:j])} for words, (i, j), (x, y) in ((mine, (a, b), new), (there, (c, d), old))]
+        if any(w > "\u4e00" and w not in _PLACES for w in lost[0] ^ lost[1]):
+            continue
+        (a, b), (c, d) = new, old
+        slot = _slot(clause, aligned.part, (a, b), (c, d), parts, whole, keys)
+        if slot is not None:
+            found.append(slot)
+    return found
+
+
+def _stripped(words: Sequence[_Word], a: int, b: int) -> tuple[int, int] | None:
+    """The span without what says nothing at its ends."""
+    while a < b and words[a].light:
+        a += 1
+    while b > a and words[b - 1].light:
+        b -= 1
+    return (a, b) if a < b else None
+
+
+def _slot(
+    clause: str,
+    part: str,
+    new_at: tuple[int, int],
+    old_at: tuple[int, int],
+    parts: Sequence[str],
+    whole: str,
+    keys: set[str],
+) -> Slot | None:
+    (a, b), (c, d) = new_at, old_at
+    mine, there = _words(clause), _words(part)
+    new, old = mine[a:b], there[c:d]
+    han = any(w.han for w in new)
+    if han != any(w.han for w in old) and not (new[0].number and old[0].number):
+        return None
+    if any(w.number for w in new) != any(w.number for w in old) or max(len(new), len(old)) > _LONGEST[han]:
+        return None
+    if any(w.text in _POINTS_BACK or (w.han and w.light) for w in (*new, *old)):
+        return None
+    written, replaced = _plain(clause)[new[0].start : new[-1].end], _plain(part)[old[0].start : old[-1].end]
+    if (replaced in whole) if han else any(w.key in keys for w in old if not w.light):
+        return None
+    told = _plain(part)
+    swapped = told[: old[0].start] + written + told[old[-1].end :]
+    named = (a == 0 or _named_there(mine, a)) and (c == 0 or _named_there(there, c))
+    if (han or named) and _crossed(mine, a, b, there, c, d, part, parts, keys, whole):
+        return Slot(replaced, written, told, swapped, True)
+    if any(w.number for w in new) or not _named_there(mine, a) or (len(new) == 1) != (len(old) == 1) and han:
+        return None
+    if _anew(mine, a, b, parts):
+        return Slot(replaced, written, told, swapped, False)
+    return None
+
+
+def _crossed(
+    mine: Sequence[_Word],
+    a: int,
+    b: int,
+    there: Sequence[_Word],
+    c: int,
+    d: int,
+    part: str,
+    parts: Sequence[str],
+    keys: set[str],
+    whole: str,
+) -> bool:
+    """Whether what is new stands in another clause of the source, of which the claim says nothing else."""
+    new = mine[a:b]
+    if any(w.han for w in new):
+        if len(new) == 1:
+            if d - c != 1:
+                return False
+            pairs = [f"{x.text}{y.text}" for x, y in pairwise(mine[max(0, a - 1) : b + 1]) if x.han and y.han]
+            holders = [p for p in parts if p != part and any(pair in _plain(p) for pair in pairs)]
+        else:
+            text = "".join(w.text for w in new)
+            holders = [p for p in parts if p != part and text in _plain(p)]
+    else:
+        sought = {w.key for w in new if not w.light}
+        holders = [p for p in parts if p != part and sought <= {w.key for w in _words(p)}]
+    if not holders:
+        return False
+    known = {w.key for w in there} | {w.key for w in new}
+    for holder in holders:
+        others = _units(holder)
+        if any(unit not in _units(part) and unit in _claimed(keys, whole, unit) and not _within(unit, new) for unit in others):
+            return False
+    return bool(known)
+
+
+def _units(text: str) -> set[str]:
+    """What a clause says: words and numbers, and in Chinese pairs of characters."""
+    words = _words(text)
+    found = {w.key for w in words if not w.han and not w.light}
+    return found | {f"{x.text}{y.text}" for x, y in pairwise(words) if x.han and y.han and not (x.light or y.light)}
+
+
+def _claimed(keys: set[str], whole: str, unit: str) -> set[str]:
+    return {unit} if unit in keys or (unit > "\u4e00" and unit in whole) else set()
+
+
+def _within(unit: str, new: Sequence[_Word]) -> bool:
+    return any(w.key in unit for w in new)
+
+
+def _named_there(words: Sequence[_Word], a: int) -> bool:
+    """Whether a name or a thing is what stands at ``a``: after an article, a preposition, a number, or first."""
+    if a == 0:
+        return words[0].han
+    before = words[a - 1]
+    if before.han:
+        if before.text in _HAN_BEFORE_A_NOUN:
+            return True
+        return not before.light and (a == 1 or words[a - 2].text in _HAN_BEFORE_A_NOUN)
+    return before.text in _BEFORE_A_NOUN or before.number
+
+
+def _anew(words: Sequence[_Word], a: int, b: int, parts: Sequence[str]) -> bool:
+    """Whether the words at ``a`` to ``b`` stand nowhere in the source."""
+    source = " ".join(map(_plain, parts))
+    if words[a].han:
+        run = words[max(0, a - 1) : b + 1] if b - a == 1 else words[a:b]
+        pairs = [f"{x.text}{y.text}" for x, y in pairwise(run) if x.han and y.han and not (x.light or y.light)]
+        return bool(pairs) and not any(pair in source for pair in pairs)
+    keys = {w.key for part in parts for w in _words(part)}
+    return not any(w.key in keys for w in words[a:b] if not w.light)
