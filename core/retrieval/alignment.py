@@ -17,13 +17,15 @@ from core.retrieval.slots import Slot
 
 Failure = Literal["name", "negation", "comparison", "attribution", "unit", "date"]
 _CLAUSE = re.compile(
-    r"[，,；;：:。！？!?]+(?!\d)|\.(?=\s|$)|\s[-–—]\s|—+|\b(?:and|but|while|whereas|although|though|however)\b|(?<!\d)并且?|但是?|而(?!且)",
+    r"[，；。！？]+|[,;：:!?]+(?!\d)|\.(?=\s|$)|\s[-–—]\s|—+|\b(?:and|but|while|whereas|although|though|however)\b|(?<!\d)并且?|但是?|而(?!且)",
     re.IGNORECASE,
 )
 _NEAR = 0.8  # a clause this near to the best is as good
+_HALF = 0.5  # a clause so near may be the one that is denied
 _LOOSELY = 0.3  # a denial so near may be the one that is repeated
+_SCOPE = 2  # terms behind a denial that are denied by it
 _CROSSED = 2.0  # a rival clause must hold this many times more of what is said
-_CAPITAL = re.compile(r"\b[A-Z][a-z]+(?: [A-Z][a-z]+)*\b")
+_CAPITAL = re.compile(r"\b[A-Z][a-z]+(?: [A-Z][a-z]+)*\b(?! \d)")
 _SURNAMES = "王李张刘陈杨黄赵周吴徐孙朱马胡郭林何高梁郑罗宋谢唐韩曹许邓萧冯曾程蔡彭潘袁于董余苏叶吕魏蒋田杜丁沈姜范江傅钟卢汪戴崔任陆廖姚方金邱夏谭韦贾邹石熊孟秦阎薛侯雷白龙段郝孔邵史毛常万顾赖武康贺严尹钱施牛洪龚"
 _PERSON = re.compile(
     rf"(?:^|[由与和、请是师理席长任员者总授士生官记手人的任命聘同及])([{_SURNAMES}][\u4e00-\u9fff]{{1,2}})(?=[提负说在于因担获以表宣建认指将已也则夺来去是的，。、；为做]|$)"
@@ -44,7 +46,11 @@ class Clause:
 
     @cached_property
     def denied(self) -> bool:
-        return polarity.denies(self.text)
+        return polarity.denies(plain(self.text))
+
+    @cached_property
+    def content(self) -> frozenset[str]:
+        return frozenset(t for t in tokens.content_terms(polarity.affirmed(plain(self.text))) if len(t) > 1)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -70,7 +76,7 @@ def failure(claim: str, sources: Sequence[tuple[str, str]], question: str = "") 
     if not said or not parts:
         return None
     weights = _weights(parts)
-    if _denied_otherwise(said, parts, weights):
+    if _denied_otherwise(said, parts, weights) or _affirmed(said, parts):
         return "negation"
     best = nearest(Clause(claim), whole, _weights(whole))
     if best and all(polarity.reversed_axes(claim, sentence.text) for sentence in best):
@@ -84,8 +90,8 @@ def failure(claim: str, sources: Sequence[tuple[str, str]], question: str = "") 
     return None
 
 
-def doubts(claim: str, sources: Sequence[tuple[str, str]], question: str = "") -> list[Slot]:
-    """What ``claim`` names instead of something in its source, without words telling whether it is another thing."""
+def renamed(claim: str, sources: Sequence[tuple[str, str]], question: str = "") -> list[Slot]:
+    """What ``claim`` names instead of something in its source; words do not tell whether it is another thing."""
     parts = [Clause(part.text) for _, text in sources for a, b in sentences.spans(text) for part in clauses(text[a:b])]
     lent = tokens.normalized("\n".join([title for title, _ in sources] + [question]))
     return [slot for slot in _exchanged(clauses(claim), parts) if not slot.crossed and slot.new not in lent]
@@ -106,15 +112,27 @@ def _denied_otherwise(said: Sequence[Clause], parts: Sequence[Clause], weights: 
         if not best:
             continue
         if clause.denied:
-            if not any(part.denied and score >= _LOOSELY * best for score, part in near) and _denies(
-                clause, near[0][1]
+            if not any(part.denied and score >= _LOOSELY * best for score, part in near) and any(
+                _denies(clause, part) for score, part in near if score >= _HALF * best
             ):
                 return True
         elif all(part.denied for score, part in near if score >= _NEAR * best):
             part = near[0][1]
-            beside = [c for c, other in zip(said, aligned, strict=True) if other and other[0][1] is part and c.denied]
+            beside = [c for c in said if c.denied and c.content & part.content]
             if not beside and _denies(part, clause):
                 return True
+    return False
+
+
+def _affirmed(said: Sequence[Clause], parts: Sequence[Clause]) -> bool:
+    """Whether a clause holds all that a denied clause of the source is about, and nothing of either text bears it."""
+    for part in parts:
+        if not part.denied or len(part.content) < 2:
+            continue
+        holders = [c for c in said if len(part.content & c.terms) >= 0.8 * len(part.content)]
+        told = any(not other.denied and len(part.content & other.terms) >= 0.5 * len(part.content) for other in parts)
+        if holders and not told and not any(c.denied for c in said):
+            return True
     return False
 
 
@@ -126,8 +144,10 @@ def _other_time(clause: Clause, part: Clause) -> bool:
 
 def _denies(clause: Clause, other: Clause) -> bool:
     """Whether what ``clause`` denies is spoken of in ``other``."""
-    scope = [t for text in polarity.denied(clause.text) for t in tokens.content_terms(text)]
-    return any(term in other.terms for term in scope)
+    if polarity.exclusive(clause.text) or polarity.exclusive(other.text):
+        return False  # "only in the afternoon" and "not in the morning" say the same
+    scope = [[t for t in tokens.content_terms(text) if len(t) > 1] for text in polarity.denied(plain(clause.text))]
+    return any(term in other.terms for terms in scope for term in terms[:_SCOPE])
 
 
 def _renamed(claim: str, source: str) -> bool:
@@ -152,15 +172,8 @@ def _renamed(claim: str, source: str) -> bool:
 
 
 def _crossed(said: Sequence[Clause], parts: Sequence[Clause], weights: dict[str, float]) -> bool:
-    """Whether a value, a time or a name stands in the source beside other things than in the claim."""
+    """Whether a time or a name stands in the source beside other things than in the claim; values: see `slots`."""
     for clause in said:
-        for measure in clause.quantities.measures:
-            if measure.kind:
-                same_kind = [(p, [m for m in p.quantities.measures if m.kind == measure.kind]) for p in parts]
-                own = [p for p, found in same_kind if any(abs(m.value - measure.value) < 1e-6 for m in found)]
-                rivals = [p for p, found in same_kind if found and p not in own]
-                if _elsewhere(clause, own, rivals, weights, numerals.canonical(measure.number)):
-                    return True
         for moment in clause.quantities.moments:
             timed = [p for p in parts if p.quantities.moments]
             own = [p for p in timed if any(moment.agrees(m) for m in p.quantities.moments)]

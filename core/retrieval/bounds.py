@@ -71,10 +71,10 @@ _LESS = frozenset(
 )
 # An exception of the source, and a claim that says there is none.
 _EXCEPTION = re.compile(
-    r"除非|除[^，。；]{1,16}[外]|但[^，。；]{0,10}(?:除外|例外)|\b(?:unless|except(?:ing|ions?)?|apart from|other than)\b"
+    r"除非|除[^，。；]{1,16}[外]|但[^，。；]{0,10}(?:除外|例外)|只(?!要)|仅|\b(?:only|unless|except(?:ing|ions?)?|apart from|other than)\b"
 )
 _NO_EXCEPTION = re.compile(
-    r"即使|即便|哪怕|无论|不论|不管|无一例外|任何情况|一律不|\b(?:even (?:if|when|though)|whether or not|regardless|no matter|in (?:any|every) case|without exception|under any circumstances)\b"
+    r"[没未不][^，。；]{1,16}也(?:可|能|会)|即使|即便|哪怕|无论|不论|不管|无一例外|任何情况|一律不|\b(?:even (?:if|when|though)|whether or not|regardless|no matter|in (?:any|every) case|without exception|under any circumstances)\b"
 )
 
 

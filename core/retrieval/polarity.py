@@ -30,9 +30,9 @@ _PLAINLY = re.compile(
 )
 # Verbs that deny: not to forbid is to allow.
 _BY_VERB = re.compile(
-    r"禁止|严禁|禁用|禁|拒绝|拒|停止|停用|停售|停(?=[课电水业运办])|暂停|中止|终止|取消|撤销|除外|排除|免(?=[除征于])|避免|否认|否决|驳回|缺乏|失效|作废|谢绝|杜绝"
+    r"禁止|严禁|禁用|禁|拒绝|拒|停止|停用|停售|停(?=[课电水业运办])|暂停|中止|终止|取消|撤销|除外|排除|免(?=[除征于])|避免|远离|否认|否决|驳回|缺乏|失效|作废|谢绝|杜绝"
     r"|\b(?:except(?:ing)?|unable|exclud\w*|prohibit\w*|forbid\w*|forbade|forbidden|bann?(?:ed|s)?|refus\w*|reject\w*|den(?:y|ies|ied)|lack\w*|fail\w*"
-    r"|stop(?:s|ped)?|ceas\w*|cancel\w*|suspend\w*|discontinu\w*|avoid\w*|exempt\w*|waiv\w*|invalid\w*|void\w*|ineligible|impossible|unavailable|unsuitable|unsafe|instead of|rule[sd]? out)\b",
+    r"|stop(?:s|ped)?|ceas\w*|cancel\w*|suspend\w*|discontinu\w*|avoid\w*|refrain\w*|(?:keep|kept|stay|steer)\w* (?:\w+ )?(?:away|clear|off)|(?:drop|end|withdr[ae]w)\w* support|exempt\w*|waiv\w*|invalid\w*|void\w*|ineligible|impossible|unavailable|unsuitable|unsafe|instead of|rather than(?! \d)|rule[sd]? out)\b",
 )
 
 _AXES: tuple[tuple[str, str], ...] = (
@@ -66,6 +66,27 @@ def denies(text: str) -> bool:
     """
     text = spelled(text)
     return bool(_PLAINLY.search(text)) != (len(_BY_VERB.findall(text)) % 2 == 1)
+
+
+_EXCLUSIVE = re.compile(r"只(?!要)|仅|唯|才(?!能力|会)|限于|除非|\b(?:only|solely|exclusively|unless|confined|limited|restricted)\b")
+
+
+def exclusive(text: str) -> bool:
+    """Whether ``text`` leaves only one thing open, so that it says by what it allows what it does not.
+
+    >>> exclusive("只能留在甲板"), exclusive("Refunds are given only on Mondays."), exclusive("Refunds are given.")
+    (True, True, False)
+    """
+    return bool(_EXCLUSIVE.search(tokens.normalized(text)))
+
+
+def affirmed(text: str) -> str:
+    """``text`` (normalised) without the words that deny: what it denies.
+
+    >>> affirmed("画作没有受损")
+    '画作 受损'
+    """
+    return _PLAINLY.sub(" ", spelled(text))
 
 
 def denied(text: str) -> list[str]:

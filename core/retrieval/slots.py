@@ -24,11 +24,14 @@ _WORD = re.compile(r"[\u4e00-\u9fff]|[a-z]+(?:['’](?!s\b)[a-z]+)?|\d+(?:[.:]\d
 _LIGHT = frozenset(
     "的了着过之其此该这那各某每不没未无非莫勿别能可须需要应当得会将已再又还也都就才只仅最更很便即则而并且若如倘因由于为被把让使给对向往从自到至在和与或及以按用经是有等时后前内中里外上下间共均皆约近够距离除请请凡曾正所"
 )
+_OPPOSITE = frozenset("前后左右上下里外内东西南北")
+_SAYS = frozenset("不没未无非莫勿别能可须需要应当得会将已再又还也都就才只仅更则而并若如倘因为被把让使给对向往到至在和与或及是的了着过")  # not in a name
 _PLACES = frozenset("的了上下里内中")
 _HAN_BEFORE_A_NOUN = frozenset("在由于往到从自的为是因把被向对至和与或及、入给用按离")
 _BEFORE_A_NOUN = frozenset(
     "the a an in at on of by with for from and or no any each every this that these those its their his her our your into onto near".split()
 )
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}\b)")
 _POINTS_BACK = frozenset("it they them he she this that these those both one ones former latter who which".split())
 _REPEATED = 0.5  # share of the clause's content that one clause of the source must hold
 _LONGEST = {True: 6, False: 3}  # content of what is exchanged: characters in Chinese, words in English
@@ -75,7 +78,7 @@ def _words(text: str) -> tuple[_Word, ...]:
 
 @lru_cache(maxsize=2_048)
 def _plain(text: str) -> str:
-    return tokens.normalized(plain(text))
+    return _THOUSANDS.sub("", tokens.normalized(plain(text)))
 
 
 def exchanged(said: Sequence[str], parts: Sequence[str]) -> list[Slot]:
@@ -124,11 +127,17 @@ def _nearest(clause: str, parts: Sequence[str]) -> _Aligned | None:
 def _slots(clause: str, aligned: _Aligned, parts: Sequence[str], whole: str, keys: set[str]) -> list[Slot]:
     mine, there, blocks = _words(clause), _words(aligned.part), aligned.blocks
     found = []
+    if (turned := _turned(mine, there, blocks)) is not None:
+        (a, b), (c, d) = turned
+        found.append(Slot(there[c].text, mine[a].text, _plain(aligned.part), _plain(clause), True))
     for n, (kind, a, b, c, d) in enumerate(blocks):
         if kind != "replace":
             continue
         begins = n > 0 or (a == 0 and c == 0)
         ends = n + 1 < len(blocks) or (b == len(mine) and d == len(there))
+        if begins and ends and (swapped := _han_crossed(clause, aligned.part, (a, b), (c, d), parts, whole, keys)):
+            found.append(swapped)
+            continue
         new, old = _stripped(mine, a, b), _stripped(there, c, d)
         if not (begins and ends) or not new or not old:
             continue
@@ -140,6 +149,50 @@ def _slots(clause: str, aligned: _Aligned, parts: Sequence[str], whole: str, key
         if slot is not None:
             found.append(slot)
     return found
+
+
+def _turned(
+    mine: Sequence[_Word], there: Sequence[_Word], blocks: Sequence[tuple[str, int, int, int, int]]
+) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """Where two things of one clause have changed places around the same words: from the top to the side."""
+    changed = []
+    for kind, a, b, c, d in blocks:
+        if kind == "replace":
+            new, old = _stripped(mine, a, b), _stripped(there, c, d)
+            if new and old:
+                changed.append((new, old, [w.key for w in mine[slice(*new)]], [w.key for w in there[slice(*old)]]))
+    for n, (new, old, said, told) in enumerate(changed):
+        if any(said == other_told and told == other_said for _, _, other_said, other_told in changed[n + 1 :]):
+            return new, old
+    return None
+
+
+def _han_crossed(
+    clause: str,
+    part: str,
+    new_at: tuple[int, int],
+    old_at: tuple[int, int],
+    parts: Sequence[str],
+    whole: str,
+    keys: set[str],
+) -> Slot | None:
+    """The slot of a Chinese name with light characters in it (自行车, 省里) that stands elsewhere in the source."""
+    (a, b), (c, d) = new_at, old_at
+    mine, there = _words(clause), _words(part)
+    if a == 0 and c == 0 and d - c > b - a:  # a name that the source begins with may be left out
+        c = d - (b - a)
+    new, old = mine[a:b], there[c:d]
+    if not all(w.han for w in (*new, *old)) or max(len(new), len(old)) > _LONGEST[True]:
+        return None
+    if len(new) == 1 and not (len(old) == 1 and {new[0].text, old[0].text} <= _OPPOSITE):
+        return None
+    if len(new) > 1 and any(all(w.light for w in words) for words in (new, old)):
+        return None
+    told, said = _plain(part), _plain(clause)
+    written, replaced = said[new[0].start : new[-1].end], told[old[0].start : old[-1].end]
+    if replaced in whole or any(w.text in _SAYS for w in (*new, *old)) or not _crossed(mine, a, b, there, c, d, part, parts, keys, whole):
+        return None
+    return Slot(replaced, written, told, told[: old[0].start] + written + told[old[-1].end :], True)
 
 
 def _stripped(words: Sequence[_Word], a: int, b: int) -> tuple[int, int] | None:
@@ -176,7 +229,7 @@ def _slot(
     told = _plain(part)
     swapped = told[: old[0].start] + written + told[old[-1].end :]
     named = (a == 0 or _named_there(mine, a)) and (c == 0 or _named_there(there, c))
-    if (han or named) and _crossed(mine, a, b, there, c, d, part, parts, keys, whole):
+    if (han or new[0].number or named) and _crossed(mine, a, b, there, c, d, part, parts, keys, whole):
         return Slot(replaced, written, told, swapped, True)
     if any(w.number for w in new) or not _named_there(mine, a) or (len(new) == 1) != (len(old) == 1) and han:
         return None
