@@ -17,7 +17,7 @@ from core.retrieval.slots import Slot
 
 Failure = Literal["name", "negation", "comparison", "attribution", "unit", "date"]
 _CLAUSE = re.compile(
-    r"[，；。！？]+|[,;：:!?]+(?!\d)|\.(?=\s|$)|\s[-–—]\s|—+|\b(?:and|but|while|whereas|although|though|however)\b|(?<!\d)并且?|但是?|而(?!且)",
+    r"[，；。！？]+|[,;：:!?]+(?!\d)|(?<!\b[A-Z][a-z])(?<!\bMrs)\.(?=\s|$)|\s[-–—]\s|—+|\b(?:and|but|while|whereas|although|though|however)\b|(?<!\d)并且?|但是?|而(?!且)",
     re.IGNORECASE,
 )
 _NEAR = 0.8  # a clause this near to the best is as good
@@ -32,6 +32,7 @@ _PERSON = re.compile(
 )
 _HEADS = "中心|公司|集团|基金会|委员会|协会|大学|医院|学院|银行|机场|码头|车站|酒店|超市|商场|公园|广场|体育馆|图书馆|博物馆|实验室|研究所|事务所|工厂|厂|局|厅|校|馆|站|路|街|区|市|省|县|镇|村|岛|山|湖|河|寺|桥|港|国|洲|州|班|队|社|店|座|舱|卡|集|奖|号线|药|剂|茶|色"
 _NAMED = re.compile(_HEADS)
+_OTHERS = re.compile(r"其他|其它|其余|否则|\b(?:others|otherwise|else|the rest)\b", re.IGNORECASE)
 _HAN = re.compile(r"[\u4e00-\u9fff]+")
 _POINTING = frozenset("该本此某每各全新旧原同另其这那一二三四五六七八九十两几多数所有任何第")
 
@@ -72,14 +73,14 @@ def failure(claim: str, sources: Sequence[tuple[str, str]], question: str = "") 
     """What is wrong with ``claim`` against ``sources`` of (title, text) in its language, or nothing."""
     said = clauses(claim)
     whole = [Clause(text[a:b]) for _, text in sources for a, b in sentences.spans(text)]
-    parts = [part for sentence in whole for part in clauses(sentence.text)]
+    parts = [part for sentence in whole for part in _joined(clauses(sentence.text))]
     if not said or not parts:
         return None
     weights = _weights(parts)
     if _denied_otherwise(said, parts, weights) or _affirmed(said, parts):
         return "negation"
     best = nearest(Clause(claim), whole, _weights(whole))
-    if best and all(polarity.reversed_axes(claim, sentence.text) for sentence in best):
+    if best and all(polarity.reversed_axes(plain(claim), plain(sentence.text)) for sentence in best):
         return "comparison"
     if bound := bounds.failure(claim, [sentence.text for sentence in whole]):
         return bound
@@ -112,6 +113,8 @@ def _denied_otherwise(said: Sequence[Clause], parts: Sequence[Clause], weights: 
         if not best:
             continue
         if clause.denied:
+            if any(_OTHERS.search(part.text) and score >= _LOOSELY * best for score, part in near):
+                continue
             if not any(part.denied and score >= _LOOSELY * best for score, part in near) and any(
                 _denies(clause, part) for score, part in near if score >= _HALF * best
             ):
@@ -180,8 +183,9 @@ def _crossed(said: Sequence[Clause], parts: Sequence[Clause], weights: dict[str,
             if _elsewhere(clause, own, [p for p in timed if p not in own], weights):
                 return True
         for name in clause.names:
-            own = [p for p in parts if name in p.text]
-            rivals = [p for p in parts if name not in p.text and any(n not in clause.text for n in p.names)]
+            head = name.split()[-1].lower()
+            own = [p for p in parts if name in p.text or head in p.text.lower()]
+            rivals = [p for p in parts if p not in own and any(n not in clause.text for n in p.names)]
             if _elsewhere(clause, own, rivals, weights, name):
                 return True
     return False
@@ -207,6 +211,21 @@ def clauses(text: str) -> list[Clause]:
     """``text`` cut at commas and conjunctions; a piece without content joins the one after it."""
     found = [piece.strip() for piece in _CLAUSE.split(text) if piece and piece.strip()]
     return [Clause(piece) for piece in found if any(c.isalnum() for c in piece)]
+
+
+def _joined(parts: Sequence[Clause]) -> list[Clause]:
+    """``parts`` of a sentence, those that deny and name nothing ("is forbidden") with the one before."""
+    found: list[Clause] = []
+    for part in parts:
+        if found and part.denied and not part.content - _denying(part):
+            found[-1] = Clause(f"{found[-1].text}, {part.text}")
+        else:
+            found.append(part)
+    return found
+
+
+def _denying(part: Clause) -> set[str]:
+    return {term for text in polarity.deniers(plain(part.text)) for term in tokens.tokens(text)}
 
 
 def nearest(clause: Clause, others: Sequence[Clause], weights: dict[str, float]) -> list[Clause]:

@@ -95,7 +95,22 @@ def failure(claim: str, sentences: Sequence[str]) -> Failure | None:
         return "comparison"
     if _otherwise(_rates(claim), _rates(source)):
         return "unit"
-    return "date" if _starts_otherwise(claim, source) else None
+    return "date" if _starts_otherwise(claim, source) or _another_season(claim, source) else None
+
+
+_IN_SEASON = re.compile(
+    r"\b(?:in|since|until|by|next|last) (?:the |early |late |mid-)*(?P<a>spring|summer|autumn|winter)\b(?! [a-z]+s\b)|(?P<b>[春夏秋冬])[天季]"
+)
+
+
+def _another_season(claim: str, source: str) -> bool:
+    """Whether the claim is about a season that its source does not name, while it names another."""
+    claim, source = tokens.normalized(claim), tokens.normalized(source)
+    named = [match["a"] or match["b"] for match in _IN_SEASON.finditer(claim)]
+    return any(season not in source for season in named) and bool(_IN_SEASON.search(source) or _SEASON.search(source))
+
+
+_SEASON = re.compile(r"\b(?:spring|summer|autumn|winter)\b")
 
 
 def _otherwise(mine: dict[str, set[str]], there: dict[str, set[str]]) -> bool:

@@ -17,7 +17,7 @@ _PHRASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     for pattern, mark in (
         (r"还?[没未不](?:到|满)(?=\d)|[别勿]超过|不(?:得|能|可|会|应)?(?:超过|多于|高于|大于|晚于|迟于|超出|长于)|未超过|没有?超过|至多|最多|最高(?=\d)|上限|以内|之内|以下|低于|少于|小于|不足|不到|未满|不满|短于|未达", "≤"),
         (r"不(?:得|能|可|会|应)?(?:低于|少于|小于|短于|早于)|至少|最少|最低(?=\d)|起码|下限|以上|超过|高于|多于|大于|逾|满(?=\d)|长于|超出", "≥"),
-        (r"\b(?:no|not|never) (?:be )?(?:more|greater|higher|later|longer|older|larger) than\b|\b(?:not|never) (?:to )?exceed\w*\b|\bat (?:the )?most\b|\bup to\b|\bmaximum(?: of)?\b|\b(?:less|fewer|lower|shorter|smaller|younger) than\b|\bunder\b(?= \W?\d)|\bbelow\b|\bwithin\b", "≤"),
+        (r"\b(?:no|not|never) (?:be )?(?:more|greater|higher|later|longer|older|larger) than\b|\b(?:not|never|cannot) (?:to )?exceed\w*\b|\bat (?:the )?most\b|\bup to\b|\bmaximum(?: of)?\b|\b(?:less|fewer|lower|shorter|smaller|younger) than\b|\bunder\b(?= \W?\d)|\bbelow\b|\bwithin\b", "≤"),
         (r"\b(?:no|not) (?:less|fewer|lower|earlier|shorter|younger) than\b|\bat (?:the )?least\b|\bminimum(?: of)?\b|\b(?:more|greater|higher|longer|older|larger) than\b|\bover\b(?= \W?\d)|\babove\b|\bexceed\w*\b", "≥"),
         (r"不(?:仅|但|只|光|单|论|管|同|断|久|妨|过|少|错|良|锈钢|干胶|动产|等式)|没有?(?=收)|无(?:理由|线|论|人机|需预约)|未(?:成年|来|婚)|非(?:常|洲|凡)|\bnot only\b|\bno matter\b|\bno\.(?= ?\d)", ""),
         (r"\b(?:at )?no (?:extra )?(?:charge|fee|cost)\b|\bfree of charge\b|\bwithout (?:extra |further )?(?:charge|fee|cost)s?\b|\bpay(?:s)? nothing\b|\bcost(?:s)? nothing\b|免费|免收|不收费|不要钱|不收取?任何费用", "free"),
@@ -89,18 +89,25 @@ def affirmed(text: str) -> str:
     return _PLAINLY.sub(" ", spelled(text))
 
 
+def deniers(text: str) -> list[str]:
+    """The words of ``text`` that deny."""
+    text = spelled(text)
+    return [match[0] for pattern in (_PLAINLY, _BY_VERB) for match in pattern.finditer(text)]
+
+
 def denied(text: str) -> list[str]:
-    """What follows each denial: what it denies.
+    """What follows each denial, or stands before one at the end: what it denies.
 
     >>> denied("拆封后不能退货"), denied("Guests may not bring food.")
     (['能退货'], [' bring food.'])
     """
     text = spelled(text)
-    return [
-        text[match.end() : match.end() + (7 if match[0] > "\u4e00" else 28)]
-        for pattern in (_PLAINLY, _BY_VERB)
-        for match in pattern.finditer(text)
-    ]
+    found = []
+    for pattern in (_PLAINLY, _BY_VERB):
+        for match in pattern.finditer(text):
+            behind = text[match.end() : match.end() + (7 if match[0] > "\u4e00" else 28)]
+            found.append(behind if any(c.isalnum() for c in behind) else text[: match.start()])
+    return found
 
 
 def reversed_axes(text: str, source: str) -> bool:

@@ -26,6 +26,7 @@ _LIGHT = frozenset(
 )
 _OPPOSITE = frozenset("前后左右上下里外内东西南北")
 _SAYS = frozenset("不没未无非莫勿别能可须需要应当得会将已再又还也都就才只仅更则而并若如倘因为被把让使给对向往到至在和与或及是的了着过")  # not in a name
+_STRIPPED = frozenset("的了着过之其此该那这每是在和与或及也都又则而从到至于为对向将已")
 _PLACES = frozenset("的了上下里内中")
 _HAN_BEFORE_A_NOUN = frozenset("在由于往到从自的为是因把被向对至和与或及、入给用按离")
 _BEFORE_A_NOUN = frozenset(
@@ -116,12 +117,13 @@ def _nearest(clause: str, parts: Sequence[str]) -> _Aligned | None:
         shared = sum(sum(weight[a:b]) for kind, a, b, _, _ in blocks if kind == "equal")
         if best is None or shared > best[0]:
             best = (shared, _Aligned(part, blocks))
-    han = any(word.han for word in mine)
-    if best is None or best[0] < (3 if han else 2):
+    if best is None or best[0] < 2:
         return None
-    own = sum(weight)
-    there = sum(not w.light for w in _words(best[1].part))
-    return best[1] if best[0] >= _REPEATED * own or best[0] >= 0.6 * there else None
+    changed = sum(max((sum(weights[c:d]) for kind, _, _, c, d in best[1].blocks if kind == "replace"), default=0) for weights in [[not w.light for w in _words(best[1].part)]])
+    own, there = sum(weight), sum(not w.light for w in _words(best[1].part))
+    enough = 3 if any(word.han for word in mine) else 2
+    whole = best[0] >= 0.9 * (there - changed) or best[0] >= 0.9 * own
+    return best[1] if whole or (best[0] >= enough and (best[0] >= _REPEATED * own or best[0] >= 0.6 * there)) else None
 
 
 def _slots(clause: str, aligned: _Aligned, parts: Sequence[str], whole: str, keys: set[str]) -> list[Slot]:
@@ -141,6 +143,7 @@ def _slots(clause: str, aligned: _Aligned, parts: Sequence[str], whole: str, key
         new, old = _stripped(mine, a, b), _stripped(there, c, d)
         if not (begins and ends) or not new or not old:
             continue
+        new, old = _narrowed(mine, new), _narrowed(there, old)
         lost = [{w.text for w in (*words[i:x], *words[y:j])} for words, (i, j), (x, y) in ((mine, (a, b), new), (there, (c, d), old))]
         if any(w > "\u4e00" and w not in _PLACES for w in lost[0] ^ lost[1]):
             continue
@@ -190,18 +193,39 @@ def _han_crossed(
         return None
     told, said = _plain(part), _plain(clause)
     written, replaced = said[new[0].start : new[-1].end], told[old[0].start : old[-1].end]
-    if replaced in whole or any(w.text in _SAYS for w in (*new, *old)) or not _crossed(mine, a, b, there, c, d, part, parts, keys, whole):
+    if replaced in whole or _says(new) or _says(old) or not _crossed(mine, a, b, there, c, d, part, parts, keys, whole):
         return None
     return Slot(replaced, written, told, told[: old[0].start] + written + told[old[-1].end :], True)
 
 
 def _stripped(words: Sequence[_Word], a: int, b: int) -> tuple[int, int] | None:
     """The span without what says nothing at its ends."""
-    while a < b and words[a].light:
+    while a < b and _empty(words[a]):
         a += 1
-    while b > a and words[b - 1].light:
+    while b > a and _empty(words[b - 1]):
         b -= 1
     return (a, b) if a < b else None
+
+
+def _narrowed(words: Sequence[_Word], span: tuple[int, int]) -> tuple[int, int]:
+    """The number of a span that holds one; else, at the start of a clause, what follows its last light character."""
+    a, b = span
+    numbers = [n for n in range(a, b) if words[n].number]
+    if len(numbers) == 1:
+        return numbers[0], numbers[0] + 1
+    if words[a].han and a == 0:
+        a = max([n + 1 for n in range(a, b - 1) if words[n].text in _SAYS], default=a)
+    return a, b
+
+
+def _says(words: Sequence[_Word]) -> bool:
+    """Whether a Chinese run says how or whether, and is no name: 维也纳 is one."""
+    inner = words[1:-1]
+    return any(w.text in _SAYS and not (len(words) > 2 and w in inner) for w in words)
+
+
+def _empty(word: _Word) -> bool:
+    return word.text in _STRIPPED if word.han else word.light
 
 
 def _slot(
@@ -221,7 +245,7 @@ def _slot(
         return None
     if any(w.number for w in new) != any(w.number for w in old) or max(len(new), len(old)) > _LONGEST[han]:
         return None
-    if any(w.text in _POINTS_BACK or (w.han and w.light) for w in (*new, *old)):
+    if any(w.text in _POINTS_BACK for w in (*new, *old)) or _says(new) or _says(old):
         return None
     written, replaced = _plain(clause)[new[0].start : new[-1].end], _plain(part)[old[0].start : old[-1].end]
     if (replaced in whole) if han else any(w.key in keys for w in old if not w.light):
