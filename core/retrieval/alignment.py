@@ -33,6 +33,7 @@ _PERSON = re.compile(
 _HEADS = "中心|公司|集团|基金会|委员会|协会|大学|医院|学院|银行|机场|码头|车站|酒店|超市|商场|公园|广场|体育馆|图书馆|博物馆|实验室|研究所|事务所|工厂|厂|局|厅|校|馆|站|路|街|区|市|省|县|镇|村|岛|山|湖|河|寺|桥|港|国|洲|州|班|队|社|店|座|舱|卡|集|奖|号线|药|剂|茶|色"
 _NAMED = re.compile(_HEADS)
 _OTHERS = re.compile(r"其他|其它|其余|否则|\b(?:others|otherwise|else|the rest)\b", re.IGNORECASE)
+_LISTS = re.compile(r"包括|例如|比如|\b(?:including|such as|for example)\b", re.IGNORECASE)
 _HAN = re.compile(r"[\u4e00-\u9fff]+")
 _POINTING = frozenset("该本此某每各全新旧原同另其这那一二三四五六七八九十两几多数所有任何第")
 
@@ -51,7 +52,7 @@ class Clause:
 
     @cached_property
     def content(self) -> frozenset[str]:
-        return frozenset(t for t in tokens.content_terms(polarity.affirmed(plain(self.text))) if len(t) > 1)
+        return frozenset(t for t in tokens.content_terms(polarity.affirmed(plain(self.text))))
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -133,7 +134,7 @@ def _affirmed(said: Sequence[Clause], parts: Sequence[Clause]) -> bool:
         if not part.denied or len(part.content) < 2:
             continue
         holders = [c for c in said if len(part.content & c.terms) >= 0.8 * len(part.content)]
-        told = any(not other.denied and len(part.content & other.terms) >= 0.5 * len(part.content) for other in parts)
+        told = any(not other.denied and len(part.content & other.terms) >= 0.8 * len(part.content) for other in parts)
         if holders and not told and not any(c.denied for c in said):
             return True
     return False
@@ -149,7 +150,8 @@ def _denies(clause: Clause, other: Clause) -> bool:
     """Whether what ``clause`` denies is spoken of in ``other``."""
     if polarity.exclusive(clause.text) or polarity.exclusive(other.text):
         return False  # "only in the afternoon" and "not in the morning" say the same
-    scope = [[t for t in tokens.content_terms(text) if len(t) > 1] for text in polarity.denied(plain(clause.text))]
+    pieces = [piece for text in polarity.denied(plain(clause.text)) for piece in re.split("[,，、]", text)]
+    scope = [[t for t in tokens.content_terms(piece) if len(t) > 1] for piece in pieces]
     return any(term in other.terms for terms in scope for term in terms[:_SCOPE])
 
 
@@ -214,10 +216,10 @@ def clauses(text: str) -> list[Clause]:
 
 
 def _joined(parts: Sequence[Clause]) -> list[Clause]:
-    """``parts`` of a sentence, those that deny and name nothing ("is forbidden") with the one before."""
+    """``parts`` of a sentence, those that say nothing alone ("is forbidden", "including candles") with the one before."""
     found: list[Clause] = []
     for part in parts:
-        if found and part.denied and not part.content - _denying(part):
+        if found and (_LISTS.match(part.text) or (part.denied and not part.content - _denying(part))):
             found[-1] = Clause(f"{found[-1].text}, {part.text}")
         else:
             found.append(part)

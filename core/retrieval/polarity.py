@@ -26,7 +26,7 @@ _PHRASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     )
 )  # fmt: skip
 _PLAINLY = re.compile(
-    r"不|没有|没|无法|无须|无需|未|勿|莫|别(?=[再要用])|非(?=\w)|无(?=[^\s])|¬|\b(?:not|no|never|none|nobody|nothing|neither|nor|cannot|without)\b|n't\b"
+    r"不(?:宜|得|能|可以?|应该?|准|许|会|必|用|要|该)?|没有|没|无法|无须|无需|未|勿|莫|别(?=[再要用])|非(?=\w)|无(?=[^\s])|¬|\b(?:not|no|never|none|nobody|nothing|neither|nor|cannot|without)\b|n't\b"
 )
 # Verbs that deny: not to forbid is to allow.
 _BY_VERB = re.compile(
@@ -99,7 +99,7 @@ def denied(text: str) -> list[str]:
     """What follows each denial, or stands before one at the end: what it denies.
 
     >>> denied("拆封后不能退货"), denied("Guests may not bring food.")
-    (['能退货'], [' bring food.'])
+    (['退货'], [' bring food.'])
     """
     text = spelled(text)
     found = []

@@ -28,13 +28,12 @@ _OPPOSITE = frozenset("前后左右上下里外内东西南北")
 _SAYS = frozenset("不没未无非莫勿别能可须需要应当得会将已再又还也都就才只仅更则而并若如倘因为被把让使给对向往到至在和与或及是的了着过")  # not in a name
 _STRIPPED = frozenset("的了着过之其此该那这每是在和与或及也都又则而从到至于为对向将已")
 _PLACES = frozenset("的了上下里内中")
-_HAN_BEFORE_A_NOUN = frozenset("在由于往到从自的为是因把被向对至和与或及、入给用按离")
 _BEFORE_A_NOUN = frozenset(
     "the a an in at on of by with for from and or no any each every this that these those its their his her our your into onto near".split()
 )
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}\b)")
 _POINTS_BACK = frozenset("it they them he she this that these those both one ones former latter who which".split())
-_REPEATED = 0.5  # share of the clause's content that one clause of the source must hold
+_REPEATED = 0.35  # share of the clause's content that one clause of the source must hold
 _LONGEST = {True: 6, False: 3}  # content of what is exchanged: characters in Chinese, words in English
 
 
@@ -143,7 +142,8 @@ def _slots(clause: str, aligned: _Aligned, parts: Sequence[str], whole: str, key
         new, old = _stripped(mine, a, b), _stripped(there, c, d)
         if not (begins and ends) or not new or not old:
             continue
-        new, old = _narrowed(mine, new), _narrowed(there, old)
+        both = all(any(w.number for w in words[slice(*span)]) for words, span in ((mine, new), (there, old)))
+        new, old = _narrowed(mine, new, both), _narrowed(there, old, both)
         lost = [{w.text for w in (*words[i:x], *words[y:j])} for words, (i, j), (x, y) in ((mine, (a, b), new), (there, (c, d), old))]
         if any(w > "\u4e00" and w not in _PLACES for w in lost[0] ^ lost[1]):
             continue
@@ -207,14 +207,14 @@ def _stripped(words: Sequence[_Word], a: int, b: int) -> tuple[int, int] | None:
     return (a, b) if a < b else None
 
 
-def _narrowed(words: Sequence[_Word], span: tuple[int, int]) -> tuple[int, int]:
-    """The number of a span that holds one; else, at the start of a clause, what follows its last light character."""
+def _narrowed(words: Sequence[_Word], span: tuple[int, int], both: bool) -> tuple[int, int]:
+    """The number of a span where both hold one; else, at the start of a clause, what follows all but the name."""
     a, b = span
     numbers = [n for n in range(a, b) if words[n].number]
-    if len(numbers) == 1:
+    if both and len(numbers) == 1:
         return numbers[0], numbers[0] + 1
-    if words[a].han and a == 0:
-        a = max([n + 1 for n in range(a, b - 1) if words[n].text in _SAYS], default=a)
+    if words[b - 1].han and a == 0:
+        a = max([n + 1 for n in range(a, b - 1) if words[n].text in _SAYS or words[n].number], default=a)
     return a, b
 
 
@@ -255,7 +255,7 @@ def _slot(
     named = (a == 0 or _named_there(mine, a)) and (c == 0 or _named_there(there, c))
     if (han or new[0].number or named) and _crossed(mine, a, b, there, c, d, part, parts, keys, whole):
         return Slot(replaced, written, told, swapped, True)
-    if any(w.number for w in new) or not _named_there(mine, a) or (len(new) == 1) != (len(old) == 1) and han:
+    if any(w.number for w in new) or not _named_there(mine, a):
         return None
     if _anew(mine, a, b, parts):
         return Slot(replaced, written, told, swapped, False)
@@ -314,15 +314,10 @@ def _within(unit: str, new: Sequence[_Word]) -> bool:
 
 
 def _named_there(words: Sequence[_Word], a: int) -> bool:
-    """Whether a name or a thing is what stands at ``a``: after an article, a preposition, a number, or first."""
-    if a == 0:
-        return words[0].han
-    before = words[a - 1]
-    if before.han:
-        if before.text in _HAN_BEFORE_A_NOUN:
-            return True
-        return not before.light and (a == 1 or words[a - 2].text in _HAN_BEFORE_A_NOUN)
-    return before.text in _BEFORE_A_NOUN or before.number
+    """Whether a name or a thing can stand at ``a``: in English after an article, a preposition or a number."""
+    if words[a].han:
+        return True
+    return a > 0 and (words[a - 1].text in _BEFORE_A_NOUN or words[a - 1].number)
 
 
 def _anew(words: Sequence[_Word], a: int, b: int, parts: Sequence[str]) -> bool:
