@@ -30,8 +30,7 @@ _SURNAMES = "王李张刘陈杨黄赵周吴徐孙朱马胡郭林何高梁郑罗�
 _PERSON = re.compile(
     rf"(?:^|[由与和、请是师理席长任员者总授士生官记手人的任命聘同及])([{_SURNAMES}][\u4e00-\u9fff]{{1,2}})(?=[提负说在于因担获以表宣建认指将已也则夺来去是的，。、；为做]|$)"
 )
-_HEADS = "中心|公司|集团|基金会|委员会|协会|大学|医院|学院|银行|机场|码头|车站|酒店|超市|商场|公园|广场|体育馆|图书馆|博物馆|实验室|研究所|事务所|工厂|厂|局|厅|校|馆|站|路|街|区|市|省|县|镇|村|岛|山|湖|河|寺|桥|港|国|洲|州|班|队|社|店|座|舱|卡|集|奖|号线|药|剂|茶|色"
-_NAMED = re.compile(_HEADS)
+_NAMED = re.compile(slots.HEADS)
 _OTHERS = re.compile(r"其他|其它|其余|否则|\b(?:others|otherwise|else|the rest)\b", re.IGNORECASE)
 _LISTS = re.compile(r"包括|例如|比如|\b(?:including|such as|for example)\b", re.IGNORECASE)
 _HAN = re.compile(r"[\u4e00-\u9fff]+")
@@ -185,8 +184,8 @@ def _crossed(said: Sequence[Clause], parts: Sequence[Clause], weights: dict[str,
             if _elsewhere(clause, own, [p for p in timed if p not in own], weights):
                 return True
         for name in clause.names:
-            head = name.split()[-1].lower()
-            own = [p for p in parts if name in p.text or head in p.text.lower()]
+            *first, head = name.lower().split()
+            own = [p for p in parts if name in p.text or (first and head in p.text.lower())]
             rivals = [p for p in parts if p not in own and any(n not in clause.text for n in p.names)]
             if _elsewhere(clause, own, rivals, weights, name):
                 return True
@@ -206,7 +205,7 @@ def _elsewhere(
         return max(sum(weights.get(t, 0.0) for t in context & p.terms) for p in parts)
 
     rival, mine = shared(rivals), shared(own)
-    return rival > _CROSSED * mine and rival > 0.5 * whole and mine < 0.35 * whole
+    return rival > _CROSSED * mine and rival >= 0.5 * whole and mine < 0.35 * whole
 
 
 def clauses(text: str) -> list[Clause]:

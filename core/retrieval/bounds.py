@@ -190,10 +190,11 @@ def compared_otherwise(claim: str, sentences: Sequence[str]) -> bool:
 
 
 def _comparisons(text: str) -> list[tuple[str, bool, str]]:
-    """(one thing, whether it has more, the other thing)."""
-    text = tokens.normalized(text)
+    """(one thing, whether it has more, the other thing); "longer than 2 days" compares no two things."""
+    text = tokens.normalized(plain(text))
     found = [(m["one"], m["more"][0] not in _LESS_HAN, m["two"]) for m in _MORE_HAN.finditer(text)]
-    return found + [(m["one"], m["word"] not in _LESS, m["two"]) for m in _COMPARED.finditer(text)]
+    two = ((m["one"], m["word"] not in _LESS, m["two"]) for m in _COMPARED.finditer(text))
+    return found + [row for row in two if not row[2].lstrip()[:1].isdigit()]
 
 
 def _own(one: str, other: str) -> set[str]:

@@ -21,6 +21,7 @@ from core.retrieval.stem import stem
 
 _WORD = re.compile(r"[\u4e00-\u9fff]|[a-z]+(?:['’](?!s\b)[a-z]+)?|\d+(?:[.:]\d+)*%?")
 # Han characters that say how, when and whether, and are in hardly any name.
+HEADS = "中心|公司|集团|基金会|委员会|协会|大学|医院|学院|银行|机场|码头|车站|酒店|超市|商场|公园|广场|体育馆|图书馆|博物馆|实验室|研究所|事务所|工厂|厂|局|厅|校|馆|站|路|街|区|市|省|县|镇|村|岛|山|湖|河|寺|桥|港|国|洲|州|班|队|社|店|座|舱|卡|集|奖|号线|药|剂|茶|色"  # what ends a Chinese name of a place, a body or a product
 _LIGHT = frozenset(
     "的了着过之其此该这那各某每不没未无非莫勿别能可须需要应当得会将已再又还也都就才只仅最更很便即则而并且若如倘因由于为被把让使给对向往从自到至在和与或及以按用经是有等时后前内中里外上下间共均皆约近够距离除请请凡曾正所"
 )
@@ -35,6 +36,9 @@ _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}\b)")
 _POINTS_BACK = frozenset("it they them he she this that these those both one ones former latter who which".split())
 _REPEATED = 0.35  # share of the clause's content that one clause of the source must hold
 _LONGEST = {True: 6, False: 3}  # content of what is exchanged: characters in Chinese, words in English
+
+
+_PAIRED_HEADS = frozenset(head for head in HEADS.split("|") if len(head) == 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,40 @@ def exchanged(said: Sequence[str], parts: Sequence[str]) -> list[Slot]:
         aligned = _nearest(clause, parts)
         if aligned is not None:
             found += _slots(clause, aligned, parts, whole, keys)
+        found += _headed(clause, parts, whole, keys)
+    return found
+
+
+def _headed(clause: str, parts: Sequence[str], whole: str, keys: set[str]) -> list[Slot]:
+    """A name of the source before a word that has other names before it there: the North pier for the South pier."""
+    mine, size = _words(clause), 2
+    there = [_words(part) for part in parts]
+    found = []
+    for n in range(size, len(mine)):
+        han = mine[n].han
+        head = mine[n : n + (2 if han else 1)]
+        name = mine[n - size : n]
+        if (han and "".join(w.text for w in head) not in _PAIRED_HEADS) or any(w.light or w.number or w.han != han for w in (*name, *head)):
+            continue
+        held = [
+            (part, words[max(0, m - size) : m], words[m])
+            for part, words in zip(parts, there, strict=True)
+            for m in range(len(words))
+            if [w.key for w in words[m : m + len(head)]] == [w.key for w in head]
+        ]
+        others = [before for _, before, _ in held]
+        if not held or any(len(o) < size or any(w.light or w.number or w.han != han for w in o) for o in others):
+            continue
+        sought = [w.key for w in name]
+        stands = any([w.key for w in words[m : m + size]] == sought for words in there for m in range(len(words)))
+        if not stands or any({w.key for w in o} & keys if not han else "".join(w.text for w in o) in whole for o in others):
+            continue
+        if any({w.key for w in o} & set(sought) for o in others):
+            continue
+        part, before, _ = held[0]
+        told, said = _plain(part), _plain(clause)[name[0].start : name[-1].end]
+        swapped = told[: before[0].start] + said + told[before[-1].end :]
+        found.append(Slot(told[before[0].start : before[-1].end], said, told, swapped, True))
     return found
 
 
@@ -163,6 +201,7 @@ def _turned(
         if kind == "replace":
             new, old = _stripped(mine, a, b), _stripped(there, c, d)
             if new and old:
+                new, old = _narrowed(mine, new, False), _narrowed(there, old, False)
                 changed.append((new, old, [w.key for w in mine[slice(*new)]], [w.key for w in there[slice(*old)]]))
     for n, (new, old, said, told) in enumerate(changed):
         if any(said == other_told and told == other_said for _, _, other_said, other_told in changed[n + 1 :]):
@@ -213,6 +252,9 @@ def _narrowed(words: Sequence[_Word], span: tuple[int, int], both: bool) -> tupl
     numbers = [n for n in range(a, b) if words[n].number]
     if both and len(numbers) == 1:
         return numbers[0], numbers[0] + 1
+    if a == 0 and not words[a].han:
+        a = max([n + 1 for n in range(a, b - 1) if words[n].text == "that"], default=a)
+        return _stripped(words, a, b) or span
     if words[b - 1].han and a == 0:
         a = max([n + 1 for n in range(a, b - 1) if words[n].text in _SAYS or words[n].number], default=a)
     return a, b
