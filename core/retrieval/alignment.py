@@ -31,7 +31,7 @@ _PERSON = re.compile(
     rf"(?:^|[由与和、请是师理席长任员者总授士生官记手人的任命聘同及])([{_SURNAMES}][\u4e00-\u9fff]{{1,2}})(?=[提负说在于因担获以表宣建认指将已也则夺来去是的，。、；为做]|$)"
 )
 _NAMED = re.compile(slots.HEADS)
-_OTHERS = re.compile(r"其他|其它|其余|否则|\b(?:others|otherwise|else|the rest)\b", re.IGNORECASE)
+_OTHERS = re.compile(r"其他|其它|其余|否则|\b(?:others|otherwise|else)\b", re.IGNORECASE)
 _LISTS = re.compile(r"包括|例如|比如|\b(?:including|such as|for example)\b", re.IGNORECASE)
 _HAN = re.compile(r"[\u4e00-\u9fff]+")
 _POINTING = frozenset("该本此某每各全新旧原同另其这那一二三四五六七八九十两几多数所有任何第")

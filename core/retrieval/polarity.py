@@ -22,6 +22,7 @@ _PHRASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"不(?:仅|但|只|光|单|论|管|同|断|久|妨|过|少|错|良|锈钢|干胶|动产|等式)|没有?(?=收)|无(?:理由|线|论|人机|需预约)|未(?:成年|来|婚)|非(?:常|洲|凡)|\bnot only\b|\bno matter\b|\bno\.(?= ?\d)", ""),
         (r"\b(?:at )?no (?:extra )?(?:charge|fee|cost)\b|\bfree of charge\b|\bwithout (?:extra |further )?(?:charge|fee|cost)s?\b|\bpay(?:s)? nothing\b|\bcost(?:s)? nothing\b|免费|免收|不收费|不要钱|不收取?任何费用", "free"),
         (r"停止(?=报名|受理|接收|办理|售票|入场|收[件单])", "截止"), (r"(?:没有?|未)(?:任何)?变化|(?:未|不)变(?![成为])|\b(?:neither \w+|not|nobody|never) (?:has |have )?chang\w*", "保持"),
+        (r"从(?:没|未)有?(?=[^，。；]{0,8}(?:这么|如此|那么))|\bnever\b(?=[^,.;]{0,24}\b(?:so|such|as)\b)", ""),
         (r"除非|\bunless\b", "¬¿"), (r"不得不|不能不|必不可少|\bcannot but\b", "必须"),
     )
 )  # fmt: skip
@@ -30,7 +31,7 @@ _PLAINLY = re.compile(
 )
 # Verbs that deny: not to forbid is to allow.
 _BY_VERB = re.compile(
-    r"禁止|严禁|禁用|禁|拒绝|拒|停止|停用|停售|停(?=[课电水业运办])|暂停|中止|终止|取消|撤销|除外|排除|免(?=[除征于])|避免|远离|否认|否决|驳回|缺乏|失效|作废|谢绝|杜绝"
+    r"禁止|严禁|禁用|禁|拒绝|拒|停止|停用|停售|停(?=[课电水业运办掉])|暂停|中止|终止|取消|撤销|除外|排除|免(?=[除征于])|避免|远离|否认|否决|驳回|缺乏|失效|作废|谢绝|杜绝"
     r"|\b(?:except(?:ing)?|unable|exclud\w*|prohibit\w*|forbid\w*|forbade|forbidden|bann?(?:ed|s)?|refus\w*|reject\w*|den(?:y|ies|ied)|lack\w*|fail\w*"
     r"|stop(?:s|ped)?|ceas\w*|cancel\w*|suspend\w*|discontinu\w*|avoid\w*|refrain\w*|(?:keep|kept|stay|steer)\w* (?:\w+ )?(?:away|clear|off)|(?:drop|end|withdr[ae]w)\w* support|exempt\w*|waiv\w*|invalid\w*|void\w*|ineligible|impossible|unavailable|unsuitable|unsafe|instead of|rather than(?! \d)|rule[sd]? out)\b",
 )
@@ -44,7 +45,7 @@ _AXES: tuple[tuple[str, str], ...] = (
     (r"比[^，。；]{1,16}(?:更?[大高长多重贵快远]|强)|高出|多出|领先|胜于|优于|\b(?:larger|bigger|longer|heavier|faster|older|better|taller|warmer|hotter|thicker|wider|costlier|dearer|outnumber\w*|outsold)\b", r"比[^，。；]{1,16}(?:更?[小低短少轻慢近]|便宜|弱)|落后|逊于|不如|不及|\b(?:smaller|shorter|lighter|slower|younger|worse|cheaper|cooler|colder|thinner|narrower)\b"),
     (r"左", r"右"), (r"\bleft\b", r"\bright\b"), (r"买家|买方|承租人|乘客|患者|\bbuyers?\b|\btenants?\b", r"卖家|卖方|出租人|房东|\bsellers?\b|\blandlords?\b"), (r"\binside\b|室内", r"\boutside\b|室外|户外"),
     (r"饭前|空腹|餐前", r"饭后|餐后"), (r"\bempty stomach\b|\bbefore (?:meals?|food|eating)\b", r"\b(?:after|with) (?:meals?|food)\b|\bafter eating\b"), (r"赞成|支持|同意|通过|批准", r"反对|否决"), (r"收入|盈利|利润|净利", r"亏损|净亏"), (r"\bprofits?\b", r"\bloss(?:es)?\b"),
-    (r"进口|\bimport\w*\b", r"出口|\bexport\w*\b"), (r"买入|购买|\bb(?:uy|ought)\w*\b", r"卖出|出售|\bs(?:ell|old)\w*\b"), (r"开(?:启|放|始)|打开|\bopen\w*\b|\bstart\w*\b|\bbegin\w*\b", r"关(?:闭|门)|结束|\bclos\w*\b|\bend(?:s|ed)?\b"),
+    (r"进口|\bimport\w*\b", r"出口|\bexport\w*\b"), (r"\bfree\b", r"(?<![不免])收费|付费|\bcharged\b|\bfor a fee\b"), (r"开(?:启|放|始)|打开|\bopen\w*\b|\bstart\w*\b|\bbegin\w*\b", r"关(?:闭|门)|结束|\bclos\w*\b|\bend(?:s|ed)?\b"),
 )  # fmt: skip
 _POLES = tuple((re.compile(a), re.compile(b)) for a, b in _AXES)
 

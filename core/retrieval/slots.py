@@ -27,8 +27,10 @@ _LIGHT = frozenset(
 )
 _OPPOSITE = frozenset("前后左右上下里外内东西南北")
 _SAYS = frozenset("不没未无非莫勿别能可须需要应当得会将已再又还也都就才只仅更则而并若如倘因为被把让使给对向往到至在和与或及是的了着过")  # not in a name
+_DENIES = frozenset("不没未别能须需")
 _STRIPPED = frozenset("的了着过之其此该那这每是在和与或及也都又则而从到至于为对向将已")
 _PLACES = frozenset("的了上下里内中")
+_HAN_BEFORE_A_NOUN = frozenset("在由于往到从自的为是因把被向对至和与或及入给按离")
 _BEFORE_A_NOUN = frozenset(
     "the a an in at on of by with for from and or no any each every this that these those its their his her our your into onto near".split()
 )
@@ -261,9 +263,12 @@ def _narrowed(words: Sequence[_Word], span: tuple[int, int], both: bool) -> tupl
 
 
 def _says(words: Sequence[_Word]) -> bool:
-    """Whether a Chinese run says how or whether, and is no name: 维也纳 is one."""
-    inner = words[1:-1]
-    return any(w.text in _SAYS and not (len(words) > 2 and w in inner) for w in words)
+    """Whether a Chinese run says how or whether, and is no name: 维也纳 and 因斯布鲁克 are."""
+    if any(w.text in _DENIES for w in words):
+        return True
+    if len(words) > 3:
+        return 3 * sum(w.text in _SAYS for w in words) > len(words)
+    return any(w.text in _SAYS and not 0 < n < len(words) - 1 for n, w in enumerate(words))
 
 
 def _empty(word: _Word) -> bool:
@@ -294,10 +299,11 @@ def _slot(
         return None
     told = _plain(part)
     swapped = told[: old[0].start] + written + told[old[-1].end :]
-    named = (a == 0 or _named_there(mine, a)) and (c == 0 or _named_there(there, c))
+    ends = b == len(mine) and d == len(there) and a > 2
+    named = ends or ((a == 0 or _named_there(mine, a)) and (c == 0 or _named_there(there, c)))
     if (han or new[0].number or named) and _crossed(mine, a, b, there, c, d, part, parts, keys, whole):
         return Slot(replaced, written, told, swapped, True)
-    if any(w.number for w in new) or not _named_there(mine, a):
+    if any(w.number for w in new) or not _named_there(mine, a, (len(new) == 1) == (len(old) == 1)):
         return None
     if _anew(mine, a, b, parts):
         return Slot(replaced, written, told, swapped, False)
@@ -355,10 +361,13 @@ def _within(unit: str, new: Sequence[_Word]) -> bool:
     return any(w.key in unit for w in new)
 
 
-def _named_there(words: Sequence[_Word], a: int) -> bool:
-    """Whether a name or a thing can stand at ``a``: in English after an article, a preposition or a number."""
+def _named_there(words: Sequence[_Word], a: int, alike: bool = True) -> bool:
+    """Whether a name or a thing can stand at ``a``: after an article, a preposition or a number.
+
+    In Chinese anywhere, if what is exchanged is ``alike`` in length.
+    """
     if words[a].han:
-        return True
+        return alike or (a > 0 and words[a - 1].text in _HAN_BEFORE_A_NOUN)
     return a > 0 and (words[a - 1].text in _BEFORE_A_NOUN or words[a - 1].number)
 
 
