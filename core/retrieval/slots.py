@@ -36,6 +36,7 @@ _BEFORE_A_NOUN = frozenset(
 )
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}\b)")
 _POINTS_BACK = frozenset("it they them he she this that these those both one ones former latter who which".split())
+_AROUND = 8  # words or Han characters beside what is exchanged that a minimal pair keeps: all of a sentence would drown it
 _REPEATED = 0.35  # share of the clause's content that one clause of the source must hold
 _LONGEST = {True: 6, False: 3}  # content of what is exchanged: characters in Chinese, words in English
 
@@ -182,13 +183,12 @@ def _slots(clause: str, aligned: _Aligned, parts: Sequence[str], whole: str, key
         new, old = _stripped(mine, a, b), _stripped(there, c, d)
         if not (begins and ends) or not new or not old:
             continue
-        both = all(any(w.number for w in words[slice(*span)]) for words, span in ((mine, new), (there, old)))
-        new, old = _narrowed(mine, new, both), _narrowed(there, old, both)
         lost = [{w.text for w in (*words[i:x], *words[y:j])} for words, (i, j), (x, y) in ((mine, (a, b), new), (there, (c, d), old))]
         if any(w > "\u4e00" and w not in _PLACES for w in lost[0] ^ lost[1]):
             continue
-        (a, b), (c, d) = new, old
-        slot = _slot(clause, aligned.part, (a, b), (c, d), parts, whole, keys)
+        both = all(any(w.number for w in words[slice(*span)]) for words, span in ((mine, new), (there, old)))
+        new, old = _narrowed(mine, new, both), _narrowed(there, old, both)
+        slot = _slot(clause, aligned.part, new, old, parts, whole, keys)
         if slot is not None:
             found.append(slot)
     return found
@@ -257,7 +257,7 @@ def _narrowed(words: Sequence[_Word], span: tuple[int, int], both: bool) -> tupl
     if a == 0 and not words[a].han:
         a = max([n + 1 for n in range(a, b - 1) if words[n].text == "that"], default=a)
         return _stripped(words, a, b) or span
-    if words[b - 1].han and a == 0:
+    if words[b - 1].han and a == 0 and (_says(words[a:b]) or numbers):
         a = max([n + 1 for n in range(a, b - 1) if words[n].text in _SAYS or words[n].number], default=a)
     return a, b
 
@@ -298,7 +298,9 @@ def _slot(
     if (replaced in whole) if han else any(w.key in keys for w in old if not w.light):
         return None
     told = _plain(part)
-    swapped = told[: old[0].start] + written + told[old[-1].end :]
+    first, last = there[max(0, c - _AROUND)].start, there[min(len(there), d + _AROUND) - 1].end
+    swapped = told[first : old[0].start] + written + told[old[-1].end : last]
+    told = told[first:last]
     ends = b == len(mine) and d == len(there) and a > 2
     named = ends or ((a == 0 or _named_there(mine, a)) and (c == 0 or _named_there(there, c)))
     if (han or new[0].number or named) and _crossed(mine, a, b, there, c, d, part, parts, keys, whole):
