@@ -26,8 +26,12 @@ _HAN_SIDE = re.compile(
 _WORD_SIDE = re.compile(
     r"(?P<side>≤|≥|\bbefore\b|\bafter\b|\buntil\b|\bfrom\b|\bsince\b)\s{0,2}(?:the )?[$£€¥]?(?P<value>\d+(?:[:.,]\d+)*)"
 )
-_FROM_TO = re.compile(r"(?P<least>\d+(?:[:.]\d+)*)\s?(?:至|到|[-–~]|\bto\b|\band\b)\s?(?P<most>\d+(?:[:.]\d+)*)(?![\d.])")
-_THE_REST = re.compile(r"其余|否则|[超不][过足满]\d*[^，。；\d]{0,2}的|以上的|以下的|\b(?:otherwise|(?:larg|small|long|short|old|young|high|low|cheap)er ones)\b")
+_FROM_TO = re.compile(
+    r"(?P<least>\d+(?:[:.]\d+)*)\s?(?:至|到|[-–~]|\bto\b|\band\b)\s?(?P<most>\d+(?:[:.]\d+)*)(?![\d.])"
+)
+_THE_REST = re.compile(
+    r"其余|否则|[超不][过足满]\d*[^，。；\d]{0,2}的|以上的|以下的|\b(?:otherwise|(?:larg|small|long|short|old|young|high|low|cheap)er ones)\b"
+)
 _SIDE = {"前": "<", "before": "<", "until": "<", "≤": "<", "后": ">", "after": ">", "from": ">", "since": ">", "≥": ">"}
 _RATE = re.compile(
     r"(?P<value>\d+(?:[.,]\d+)*)\s?(?:[a-z]+ )?(?:a|an|1|every 1|per|each|every) (?P<unit>second|minute|hour|day|night|week|month|year|quarter)\b"

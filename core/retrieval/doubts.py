@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -85,7 +86,7 @@ def _parting(same: Sequence[float], other: Sequence[float]) -> float:
     0.75
     """
     every = sorted([*same, *other])
-    gaps = [(low, high) for low, high in zip(every, every[1:], strict=False) if high > low]
+    gaps = [(low, high) for low, high in pairwise(every) if high > low]
 
     def wrong(gap: tuple[float, float]) -> int:
         return sum(near <= gap[0] for near in same) + 2 * sum(near >= gap[1] for near in other)

@@ -69,7 +69,9 @@ def denies(text: str) -> bool:
     return bool(_PLAINLY.search(text)) != (len(_BY_VERB.findall(text)) % 2 == 1)
 
 
-_EXCLUSIVE = re.compile(r"只(?!要)|仅|唯|才(?!能力|会)|限于|除非|\b(?:only|solely|exclusively|unless|confined|limited|restricted)\b")
+_EXCLUSIVE = re.compile(
+    r"只(?!要)|仅|唯|才(?!能力|会)|限于|除非|\b(?:only|solely|exclusively|unless|confined|limited|restricted)\b"
+)
 
 
 def exclusive(text: str) -> bool:
