@@ -103,7 +103,7 @@ class _Aligned:
     claim: _Claim
     said: str
     part: str
-    blocks: list[tuple[str, int, int, int, int]]
+    blocks: Sequence[tuple[str, int, int, int, int]]
 
     @cached_property
     def mine(self) -> tuple[Word, ...]:
@@ -120,10 +120,13 @@ class _Aligned:
     def enough(self) -> bool:
         """Whether so much is repeated that what differs stands in the place of something."""
         own, there = (sum(not w.light for w in found) for found in (self.mine, self.there))
-        changed = [sum(not w.light for w in self.there[c:d]) for kind, _, _, c, d in self.blocks if kind == "replace"]
+        longest = _LONGEST[any(word.han for word in self.mine)]
+        changed = [self.there[c:d] for kind, _, _, c, d in self.blocks if kind == "replace" and d - c <= longest]
         if self.shared < 2:
             return False
-        if self.shared >= _WHOLLY * min(own, there - max(changed, default=0)):
+        if self.shared >= _WHOLLY * min(
+            own, there - max((sum(not w.light for w in found) for found in changed), default=0)
+        ):
             return True
         least = 3 if any(word.han for word in self.mine) else 2
         return self.shared >= least and (self.shared >= _REPEATED * own or self.shared >= _MOSTLY * there)
