@@ -30,6 +30,9 @@ from core.types import Language, Passage
 
 HERE = Path(__file__).parent
 LANGUAGES: tuple[Language, ...] = ("zh", "en")
+_REJECTED, _ACCEPTED = "altered claims rejected", "faithful claims accepted"
+# The odd rows with a checker of words alone, read once on 26 November 2026 (docs/log.md).
+_BEFORE = {("zh", _REJECTED): 0.60, ("zh", _ACCEPTED): 0.86, ("en", _REJECTED): 0.72, ("en", _ACCEPTED): 0.84}
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             claims = apart(language, given.half)
             outcomes = asyncio.run(passed(claims, language, model))
             missed = Counter(c.kind for c, ok in zip(claims, outcomes, strict=True) if ok != c.faithful)
-            for name, faithful in (("altered claims rejected", False), ("faithful claims accepted", True)):
+            for name, faithful in ((_REJECTED, False), (_ACCEPTED, True)):
                 values = right(claims, outcomes, faithful=faithful)
                 figure = bootstrap(np.array(values))
                 print(f"{language} {name}: {figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}] of {len(values)}")
@@ -105,7 +108,7 @@ def _measured(language: str, name: str, figure: Interval, records: int, half: st
         name=f"claims {language}: {name}",
         value=round(figure.value, 3),
         interval=(round(figure.low, 3), round(figure.high, 3)),
-        baselines={},
+        baselines={"before": _BEFORE[language, name]} if half == "odd" else {},
         command=f"python -m tests.core.retrieval.claims {half}",
         data=f"{file.name}, {half} rows",
         checksum=hashlib.sha256(file.read_bytes()).hexdigest(),

@@ -192,7 +192,7 @@ def test_what_is_wrong_is_named(source: str, claim: str, reason: str | None) -> 
     [
         ("Report it to the town hall within a week.", "Report it to the fire station within a week.", None, "name"),
         ("Ask the doctor before you take it.", "Ask the physician before you take it.", None, None),
-        ("四十幅素描要运往苏州修复。", "四十幅素描要运往杭州修复。", None, "name"),
+        ("有两名患者因头痛退出研究。", "有两名患者因恶心退出研究。", None, "name"),
         ("收集儿童的信息须由监护人同意。", "收集孩子的信息须由监护人同意。", None, None),
         ("Store the jacket loosely, because compression damages the filling.", "Squeezing harms what is inside.", "overlap", None),
         ("Store the jacket loosely, because compression damages the filling.", "It comes in many fashionable colors.", "overlap", "overlap"),
