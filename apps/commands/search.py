@@ -86,8 +86,8 @@ def _found(
     """Search and show; what was found as data, the same as the page saves."""
     from apps.search.export import as_data
     from core.providers.sync import run
-    from core.retrieval.answerer import checked_question
     from core.retrieval.beside import other_language
+    from core.retrieval.question import checked_question
 
     indexes = [library.collection(name) for name in dict.fromkeys(options.collections)]
     meant = _meant(indexes, checked_question(typed)) if help_ else None

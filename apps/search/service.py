@@ -36,7 +36,7 @@ from core.evaluation.judged import short_names
 from core.i18n import detect_language
 from core.providers.sync import run
 from core.retrieval.answer import AnswerDone, AnswerEvent
-from core.retrieval.answerer import Answerer, checked_question
+from core.retrieval.answerer import Answerer
 from core.retrieval.beside import Beside, other_language
 from core.retrieval.explain import Explanation
 from core.retrieval.index import Index, ProgressCallback
@@ -44,6 +44,7 @@ from core.retrieval.lexicon import Lexicon
 from core.retrieval.lexicons import Lexicons
 from core.retrieval.library import Library
 from core.retrieval.query_help import Change, helped
+from core.retrieval.question import checked_question
 from core.retrieval.records import DocumentInfo, FileResult, Found, Progress
 from core.retrieval.several import Narrowed, Several
 from core.runtime import Runtime, open_runtime

@@ -7,32 +7,34 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from functools import cached_property, lru_cache
 from typing import Literal
 
 from core.i18n import detect_language
-from core.retrieval import bounds, numerals, polarity, sentences, tokens
+from core.retrieval import bounds, polarity, sentences, slots, tokens
 from core.retrieval.measures import Quantities, plain, quantities
+from core.retrieval.slots import Slot
+from core.retrieval.wording import HEADS
 
 Failure = Literal["name", "negation", "comparison", "attribution", "unit", "date"]
 _CLAUSE = re.compile(
-    r"[，,；;：:。！？!?]+(?!\d)|\.(?=\s|$)|\s[-–—]\s|—+|\b(?:and|but|while|whereas|although|though|however)\b|(?<!\d)并且?|但是?|而(?!且)",
+    r"[，；。！？]+|[,;：:!?]+(?!\d)|(?<!\b[A-Z][a-z])(?<!\bMrs)\.(?=\s|$)|\s[-–—]\s|—+|\b(?:and|but|while|whereas|although|though|however)\b|(?<!\d)并且?|但是?|而(?!且)",
     re.IGNORECASE,
 )
 _NEAR = 0.8  # a clause this near to the best is as good
+_HALF = 0.5  # a clause so near may be the one that is denied
 _LOOSELY = 0.3  # a denial so near may be the one that is repeated
+_SCOPE = 2  # terms behind a denial that are denied by it
 _CROSSED = 2.0  # a rival clause must hold this many times more of what is said
-_CAPITAL = re.compile(r"\b[A-Z][a-z]+(?: [A-Z][a-z]+)*\b")
+_CAPITAL = re.compile(r"\b[A-Z][a-z]+(?: [A-Z][a-z]+)*\b(?! \d)")
 _SURNAMES = "王李张刘陈杨黄赵周吴徐孙朱马胡郭林何高梁郑罗宋谢唐韩曹许邓萧冯曾程蔡彭潘袁于董余苏叶吕魏蒋田杜丁沈姜范江傅钟卢汪戴崔任陆廖姚方金邱夏谭韦贾邹石熊孟秦阎薛侯雷白龙段郝孔邵史毛常万顾赖武康贺严尹钱施牛洪龚"
 _PERSON = re.compile(
     rf"(?:^|[由与和、请是师理席长任员者总授士生官记手人的任命聘同及])([{_SURNAMES}][\u4e00-\u9fff]{{1,2}})(?=[提负说在于因担获以表宣建认指将已也则夺来去是的，。、；为做]|$)"
 )
-_HEADS = "中心|公司|集团|基金会|委员会|协会|大学|医院|学院|银行|机场|码头|车站|酒店|超市|商场|公园|广场|体育馆|图书馆|博物馆|实验室|研究所|事务所|工厂|厂|局|厅|校|馆|站|路|街|区|市|省|县|镇|村|岛|山|湖|河|寺|桥|港|国|洲|州|班|队|社|店|座|舱|卡|集|奖|号线|药|剂|茶|色"
-_NAMED = re.compile(_HEADS)
+_NAMED = re.compile(HEADS)
+_OTHERS = re.compile(r"其他|其它|其余|否则|\b(?:others|otherwise|else)\b", re.IGNORECASE)
+_LISTS = re.compile(r"包括|例如|比如|\b(?:including|such as|for example)\b", re.IGNORECASE)
 _HAN = re.compile(r"[\u4e00-\u9fff]+")
-_HAN_OR_WORD = re.compile(r"[\u4e00-\u9fff]|[a-z0-9]+(?:[.'-][a-z0-9]+)*")
-_BEFORE_A_NOUN = frozenset(("the", "a", "an", "in", "at", "on", "of", "by", "with", "to", "for", "from", "and", "or"))
 _POINTING = frozenset("该本此某每各全新旧原同另其这那一二三四五六七八九十两几多数所有任何第")
 
 
@@ -46,7 +48,11 @@ class Clause:
 
     @cached_property
     def denied(self) -> bool:
-        return polarity.denies(self.text)
+        return polarity.denies(plain(self.text))
+
+    @cached_property
+    def content(self) -> frozenset[str]:
+        return frozenset(t for t in tokens.content_terms(polarity.affirmed(plain(self.text))))
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -68,24 +74,33 @@ def failure(claim: str, sources: Sequence[tuple[str, str]], question: str = "") 
     """What is wrong with ``claim`` against ``sources`` of (title, text) in its language, or nothing."""
     said = clauses(claim)
     whole = [Clause(text[a:b]) for _, text in sources for a, b in sentences.spans(text)]
-    parts = [part for sentence in whole for part in clauses(sentence.text)]
+    parts = [part for sentence in whole for part in _joined(clauses(sentence.text))]
     if not said or not parts:
         return None
     weights = _weights(parts)
-    if _denied_otherwise(said, parts, weights):
+    if _denied_otherwise(said, parts, weights) or _affirmed(said, parts):
         return "negation"
     best = nearest(Clause(claim), whole, _weights(whole))
-    if best and all(polarity.reversed_axes(claim, sentence.text) for sentence in best):
+    if best and all(polarity.reversed_axes(plain(claim), plain(sentence.text)) for sentence in best):
         return "comparison"
     if bound := bounds.failure(claim, [sentence.text for sentence in whole]):
         return bound
-    if replaced(Clause(claim), whole) or _renamed(
-        claim, "\n".join([text for _, text in sources] + [title for title, _ in sources] + [question])
-    ):
+    if _renamed(claim, "\n".join([text for _, text in sources] + [title for title, _ in sources] + [question])):
         return "name"
-    if _crossed(said, parts, weights):
+    if _crossed(said, parts, weights) or any(slot.crossed for slot in _exchanged(said, parts)):
         return "attribution"
     return None
+
+
+def renamed(claim: str, sources: Sequence[tuple[str, str]], question: str = "") -> list[Slot]:
+    """What ``claim`` names instead of something in its source; words do not tell whether it is another thing."""
+    parts = [Clause(part.text) for _, text in sources for a, b in sentences.spans(text) for part in clauses(text[a:b])]
+    lent = tokens.normalized("\n".join([title for title, _ in sources] + [question]))
+    return [slot for slot in _exchanged(clauses(claim), parts) if not slot.crossed and slot.new not in lent]
+
+
+def _exchanged(said: Sequence[Clause], parts: Sequence[Clause]) -> list[Slot]:
+    return slots.exchanged([clause.text for clause in said], [part.text for part in parts])
 
 
 def _denied_otherwise(said: Sequence[Clause], parts: Sequence[Clause], weights: dict[str, float]) -> bool:
@@ -99,15 +114,29 @@ def _denied_otherwise(said: Sequence[Clause], parts: Sequence[Clause], weights: 
         if not best:
             continue
         if clause.denied:
-            if not any(part.denied and score >= _LOOSELY * best for score, part in near) and _denies(
-                clause, near[0][1]
+            if any(_OTHERS.search(part.text) and score >= _LOOSELY * best for score, part in near):
+                continue
+            if not any(part.denied and score >= _LOOSELY * best for score, part in near) and any(
+                _denies(clause, part) for score, part in near if score >= _HALF * best
             ):
                 return True
         elif all(part.denied for score, part in near if score >= _NEAR * best):
             part = near[0][1]
-            beside = [c for c, other in zip(said, aligned, strict=True) if other and other[0][1] is part and c.denied]
+            beside = [c for c in said if c.denied and c.content & part.content]
             if not beside and _denies(part, clause):
                 return True
+    return False
+
+
+def _affirmed(said: Sequence[Clause], parts: Sequence[Clause]) -> bool:
+    """Whether a clause holds all that a denied clause of the source is about, and nothing of either text bears it."""
+    for part in parts:
+        if not part.denied or len(part.content) < 2:
+            continue
+        holders = [c for c in said if len(part.content & c.terms) >= 0.8 * len(part.content)]
+        told = any(not other.denied and len(part.content & other.terms) >= 0.8 * len(part.content) for other in parts)
+        if holders and not told and not any(c.denied for c in said):
+            return True
     return False
 
 
@@ -119,8 +148,11 @@ def _other_time(clause: Clause, part: Clause) -> bool:
 
 def _denies(clause: Clause, other: Clause) -> bool:
     """Whether what ``clause`` denies is spoken of in ``other``."""
-    scope = [t for text in polarity.denied(clause.text) for t in tokens.content_terms(text)]
-    return any(term in other.terms for term in scope)
+    if polarity.exclusive(clause.text) or polarity.exclusive(other.text):
+        return False  # "only in the afternoon" and "not in the morning" say the same
+    pieces = [piece for text in polarity.denied(plain(clause.text)) for piece in re.split("[,，、]", text)]
+    scope = [[t for t in tokens.content_terms(piece) if len(t) > 1] for piece in pieces]
+    return any(term in other.terms for terms in scope for term in terms[:_SCOPE])
 
 
 def _renamed(claim: str, source: str) -> bool:
@@ -145,23 +177,17 @@ def _renamed(claim: str, source: str) -> bool:
 
 
 def _crossed(said: Sequence[Clause], parts: Sequence[Clause], weights: dict[str, float]) -> bool:
-    """Whether a value, a time or a name stands in the source beside other things than in the claim."""
+    """Whether a time or a name stands in the source beside other things than in the claim; values: see `slots`."""
     for clause in said:
-        for measure in clause.quantities.measures:
-            if measure.kind:
-                same_kind = [(p, [m for m in p.quantities.measures if m.kind == measure.kind]) for p in parts]
-                own = [p for p, found in same_kind if any(abs(m.value - measure.value) < 1e-6 for m in found)]
-                rivals = [p for p, found in same_kind if found and p not in own]
-                if _elsewhere(clause, own, rivals, weights, numerals.canonical(measure.number)):
-                    return True
         for moment in clause.quantities.moments:
             timed = [p for p in parts if p.quantities.moments]
             own = [p for p in timed if any(moment.agrees(m) for m in p.quantities.moments)]
             if _elsewhere(clause, own, [p for p in timed if p not in own], weights):
                 return True
         for name in clause.names:
-            own = [p for p in parts if name in p.text]
-            rivals = [p for p in parts if name not in p.text and any(n not in clause.text for n in p.names)]
+            *first, head = name.lower().split()
+            own = [p for p in parts if name in p.text or (first and head in p.text.lower())]
+            rivals = [p for p in parts if p not in own and any(n not in clause.text for n in p.names)]
             if _elsewhere(clause, own, rivals, weights, name):
                 return True
     return False
@@ -180,47 +206,28 @@ def _elsewhere(
         return max(sum(weights.get(t, 0.0) for t in context & p.terms) for p in parts)
 
     rival, mine = shared(rivals), shared(own)
-    return rival > _CROSSED * mine and rival > 0.5 * whole and mine < 0.35 * whole
-
-
-def replaced(claim: Clause, whole: Sequence[Clause]) -> tuple[str, str] | None:
-    """What stands in the claim in the place of something else of the source: repeated words before, other words there.
-
-    >>> replaced(Clause("Bring it to the fire station soon."), [Clause("Bring it to the town hall soon.")])
-    ('fire station', 'town hall')
-    """
-    if detect_language(claim.text) == "zh":
-        return None  # without words and their classes, a synonym looks the same
-    unit = _HAN_OR_WORD.findall
-    mine = unit(tokens.normalized(claim.text))
-    held = set().union(*(sentence.terms for sentence in whole))
-    for sentence in whole:
-        there = unit(tokens.normalized(sentence.text))
-        blocks = SequenceMatcher(None, mine, there, autojunk=False).get_opcodes()
-        for before, block, after in zip(blocks, blocks[1:], [*blocks[2:], ("end", 0, 9, 0, 9)], strict=False):
-            kind, a, b, c, d = block
-            if kind != "replace" or before[0] != "equal" or after[0] not in ("equal", "end"):
-                continue
-            if before[2] - before[1] < 2 or mine[a - 1] not in _BEFORE_A_NOUN or b - a > 3 or d - c > 4:
-                continue
-            if after[0] == "equal" and after[2] - after[1] < 2:
-                continue
-            new, old = " ".join(mine[a:b]), " ".join(there[c:d])
-            fresh = [t for t in tokens.tokens(new) if not tokens.is_stop(t) and len(t) > 1]
-            if (
-                fresh
-                and not any(t in held for t in tokens.tokens(new) if not tokens.is_stop(t))
-                and not any(t in claim.terms for t in tokens.content_terms(old))
-                and tokens.content_terms(old)
-            ):
-                return new, old
-    return None
+    return rival > _CROSSED * mine and rival >= 0.5 * whole and mine < 0.35 * whole
 
 
 def clauses(text: str) -> list[Clause]:
     """``text`` cut at commas and conjunctions; a piece without content joins the one after it."""
     found = [piece.strip() for piece in _CLAUSE.split(text) if piece and piece.strip()]
     return [Clause(piece) for piece in found if any(c.isalnum() for c in piece)]
+
+
+def _joined(parts: Sequence[Clause]) -> list[Clause]:
+    """``parts`` of a sentence, those that say nothing alone ("is forbidden", "including candles") with the one before."""
+    found: list[Clause] = []
+    for part in parts:
+        if found and (_LISTS.match(part.text) or (part.denied and not part.content - _denying(part))):
+            found[-1] = Clause(f"{found[-1].text}, {part.text}")
+        else:
+            found.append(part)
+    return found
+
+
+def _denying(part: Clause) -> set[str]:
+    return {term for text in polarity.deniers(plain(part.text)) for term in tokens.tokens(text)}
 
 
 def nearest(clause: Clause, others: Sequence[Clause], weights: dict[str, float]) -> list[Clause]:

@@ -26,6 +26,12 @@ _HAN_SIDE = re.compile(
 _WORD_SIDE = re.compile(
     r"(?P<side>≤|≥|\bbefore\b|\bafter\b|\buntil\b|\bfrom\b|\bsince\b)\s{0,2}(?:the )?[$£€¥]?(?P<value>\d+(?:[:.,]\d+)*)"
 )
+_FROM_TO = re.compile(
+    r"(?P<least>\d+(?:[:.]\d+)*)\s?(?:至|到|[-–~]|\bto\b|\band\b)\s?(?P<most>\d+(?:[:.]\d+)*)(?![\d.])"
+)
+_THE_REST = re.compile(
+    r"其余|否则|[超不][过足满]\d*[^，。；\d]{0,2}的|以上的|以下的|\b(?:otherwise|(?:larg|small|long|short|old|young|high|low|cheap)er ones)\b"
+)
 _SIDE = {"前": "<", "before": "<", "until": "<", "≤": "<", "后": ">", "after": ">", "from": ">", "since": ">", "≥": ">"}
 _RATE = re.compile(
     r"(?P<value>\d+(?:[.,]\d+)*)\s?(?:[a-z]+ )?(?:a|an|1|every 1|per|each|every) (?P<unit>second|minute|hour|day|night|week|month|year|quarter)\b"
@@ -71,10 +77,10 @@ _LESS = frozenset(
 )
 # An exception of the source, and a claim that says there is none.
 _EXCEPTION = re.compile(
-    r"除非|除[^，。；]{1,16}[外]|但[^，。；]{0,10}(?:除外|例外)|\b(?:unless|except(?:ing|ions?)?|apart from|other than)\b"
+    r"除非|除外|除[^，。；]{1,16}[外]|但[^，。；]{0,10}(?:除外|例外)|只(?!要)|仅|\b(?:only|unless|except(?:ing|ions?)?|apart from|other than)\b"
 )
 _NO_EXCEPTION = re.compile(
-    r"即使|即便|哪怕|无论|不论|不管|无一例外|任何情况|一律不|\b(?:even (?:if|when|though)|whether or not|regardless|no matter|in (?:any|every) case|without exception|under any circumstances)\b"
+    r"[没未不][^，。；]{1,16}也(?:可|能|会)|任何[^，。；]{1,8}都|所有[^，。；]{1,8}都|即使|即便|哪怕|无论|不论|不管|无一例外|任何情况|一律不|\b(?:even (?:if|when|though)|whether or not|regardless|no matter|in (?:any|every) case|without exception|under any circumstances)\b"
 )
 
 
@@ -91,11 +97,27 @@ def failure(claim: str, sentences: Sequence[str]) -> Failure | None:
     source = "\n".join(sentences)
     if _no_exception(claim, source):
         return "negation"
-    if _otherwise(_sides(claim), _sides(source)) or compared_otherwise(claim, sentences):
+    rest = _THE_REST.search(tokens.normalized(plain(source)))  # "larger ones need a guarantor" has no value of its own
+    if (not rest and _otherwise(_sides(claim), _sides(source))) or compared_otherwise(claim, sentences):
         return "comparison"
     if _otherwise(_rates(claim), _rates(source)):
         return "unit"
-    return "date" if _starts_otherwise(claim, source) else None
+    return "date" if _starts_otherwise(claim, source) or _another_season(claim, source) else None
+
+
+_IN_SEASON = re.compile(
+    r"\b(?:in|since|until|by|next|last) (?:the |early |late |mid-)*(?P<a>spring|summer|autumn|winter)\b(?! [a-z]+s\b)|(?P<b>[春夏秋冬])[天季]"
+)
+
+
+def _another_season(claim: str, source: str) -> bool:
+    """Whether the claim is about a season that its source does not name, while it names another."""
+    claim, source = tokens.normalized(claim), tokens.normalized(source)
+    named = [match["a"] or match["b"] for match in _IN_SEASON.finditer(claim)]
+    return any(season not in source for season in named) and bool(_IN_SEASON.search(source) or _SEASON.search(source))
+
+
+_SEASON = re.compile(r"\b(?:spring|summer|autumn|winter)\b")
 
 
 def _otherwise(mine: dict[str, set[str]], there: dict[str, set[str]]) -> bool:
@@ -109,6 +131,9 @@ def _sides(text: str) -> dict[str, set[str]]:
     for match in _HAN_SIDE.finditer(spelled):
         if side := match["side"] or match["bound"] or match["before"]:
             found.setdefault(match["value"] or match["bare"], set()).add(_SIDE[side])
+    for match in _FROM_TO.finditer(spelled):
+        found.setdefault(match["least"], set()).add(">")
+        found.setdefault(match["most"], set()).add("<")
     for match in _WORD_SIDE.finditer(spelled):
         found.setdefault(match["value"], set()).add(_SIDE[match["side"]])
     return found
@@ -175,10 +200,11 @@ def compared_otherwise(claim: str, sentences: Sequence[str]) -> bool:
 
 
 def _comparisons(text: str) -> list[tuple[str, bool, str]]:
-    """(one thing, whether it has more, the other thing)."""
-    text = tokens.normalized(text)
+    """(one thing, whether it has more, the other thing); "longer than 2 days" compares no two things."""
+    text = tokens.normalized(plain(text))
     found = [(m["one"], m["more"][0] not in _LESS_HAN, m["two"]) for m in _MORE_HAN.finditer(text)]
-    return found + [(m["one"], m["word"] not in _LESS, m["two"]) for m in _COMPARED.finditer(text)]
+    two = ((m["one"], m["word"] not in _LESS, m["two"]) for m in _COMPARED.finditer(text))
+    return found + [row for row in two if not row[2].lstrip()[:1].isdigit()]
 
 
 def _own(one: str, other: str) -> set[str]:

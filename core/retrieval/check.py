@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from core.contracts import EmbeddingModel
 from core.i18n import detect_language
-from core.retrieval import alignment, numerals, tokens
+from core.retrieval import alignment, doubts, numerals, sentences, tokens
+from core.retrieval.doubts import Doubt
 from core.retrieval.measures import Measure, quantities
 from core.retrieval.stem import stem
 from core.retrieval.units import Unit, units
@@ -24,6 +26,7 @@ Reason = Literal[
 OVERLAP = 0.4  # share of a sentence's content terms that its passages must hold
 MARK = re.compile(r"\s*[\[【［](?:来源|source)?\s*(\d{1,3}(?:\s*[,，、]\s*\d{1,3})*)\s*[\]】］]", re.IGNORECASE)
 _NAME = re.compile(r"(?<![.!?。！？\n] )(?<!^)\b[A-Z][A-Za-z]{2,}\b")
+_MOST = 24  # sentences of the sources that a sentence in quite other words is compared with
 _LATIN = re.compile(r"[A-Za-z]{3,}")
 
 
@@ -34,28 +37,54 @@ class Checked:
     text: str
     support: Mapping[int, Unit]  # by number of the source
     failed: Reason | None = None
+    doubts: tuple[Doubt, ...] = ()  # what its words do not tell
+
+
+async def checked(
+    written: str, sources: Sequence[Passage], question: str = "", *, model: EmbeddingModel | None = None
+) -> Checked:
+    """As :func:`check`, and what its words do not tell is told by ``model``.
+
+    Without one, a thing named otherwise than in the source passes, and a sentence in quite other words fails.
+    """
+    outcome = _outcome(written, sources, question)
+    if model is not None and outcome.doubts:
+        outcome = replace(outcome, failed=await doubts.wrong(outcome.doubts, model))
+    return _without_support(outcome)
 
 
 def check(written: str, sources: Sequence[Passage], question: str = "") -> Checked:
-    """Check one sentence with its ``[n]`` marks.
+    """Check one sentence with its ``[n]`` marks by its words alone.
 
     Args:
         sources: numbered from 1 as the model saw them.
         question: its words and names may be repeated; its numbers may not.
     """
+    return _without_support(_outcome(written, sources, question))
+
+
+def _without_support(outcome: Checked) -> Checked:
+    return replace(outcome, support={}) if outcome.failed else outcome
+
+
+def _outcome(written: str, sources: Sequence[Passage], question: str) -> Checked:
+    """The outcome by words, with support also where only too few of the words are shared."""
     text, numbers = unmarked(written)
     cited = [n for n in dict.fromkeys(numbers) if 1 <= n <= len(sources)]
     if not cited:
         cited = _nearest(text, sources)
         if not cited:
             return Checked(text, {}, "uncited")
-    failed: Reason | None = None
+    outcome = Checked(text, {})
     for chosen in [cited] if len(cited) == 1 else [cited, *[[n] for n in cited]]:
         passages = [sources[n - 1] for n in chosen]
-        failed = _failure(text, passages, question)
+        failed, unsure = _judged(text, passages, question)
+        support = {n: best_unit(text, sources[n - 1]) for n in chosen} if failed in (None, "overlap") else {}
+        if outcome.failed != "overlap" or failed is None:
+            outcome = Checked(text, support, failed, tuple(unsure))
         if failed is None:
-            return Checked(text, {n: best_unit(text, sources[n - 1]) for n in chosen})
-    return Checked(text, {}, failed)
+            break
+    return outcome
 
 
 def unmarked(written: str) -> tuple[str, list[int]]:
@@ -83,26 +112,34 @@ def _shared(terms: set[str], values: set[str], unit: Unit) -> float:
     return len(terms & held) / (len(terms) or 1) + len(values & numerals.numbers(text)) / (len(values) or 1)
 
 
-def _failure(text: str, passages: Sequence[Passage], question: str) -> Reason | None:
+def _judged(text: str, passages: Sequence[Passage], question: str) -> tuple[Reason | None, list[Doubt]]:
+    """What is wrong with a sentence, and what its words do not tell."""
     source = "\n".join(
         f"{p.title}\n{p.heading or ''}\n{p.metadata.get('table_header', '')}\n{p.text}" for p in passages
     )
     if tokens.codes(text) - tokens.codes(source):
-        return "code"
+        return "code", []
     bare = _without_codes(text)
     if failed := _quantities_failure(bare, source):
-        return failed
+        return failed, []
     known = tokens.normalized(f"{source}\n{question}")
     language = detect_language(text)
     same_language = language == detect_language("\n".join(p.text for p in passages))
     if language == "zh":
         if any(word.lower() not in known for word in _LATIN.findall(bare)):
-            return "name"
+            return "name", []
     elif same_language and any(_unknown_name(name, known) for name in _NAME.findall(bare)):
-        return "name"
+        return "name", []
     if not same_language:
-        return None  # words cannot be compared; numbers, dates, units, codes and names were
-    return alignment.failure(text, [(p.title, p.text) for p in passages], question) or _overlap_failure(bare, source)
+        return None, []  # words cannot be compared; numbers, dates, units, codes and names were
+    told = [(p.title, p.text) for p in passages]
+    if failed := alignment.failure(text, told, question):
+        return failed, []
+    unsure = [Doubt("name", slot.swapped, (slot.told,)) for slot in alignment.renamed(text, told, question)]
+    if not _overlaps(bare, source):
+        there = [p.text[a:b] for p in passages for a, b in sentences.spans(p.text)]
+        return "overlap", [Doubt("overlap", text, tuple(there[:_MOST])), *unsure]
+    return None, unsure
 
 
 def _quantities_failure(text: str, source: str) -> Reason | None:
@@ -145,11 +182,12 @@ def _unknown_name(name: str, known: str) -> bool:
     return name.lower() not in known and stem(name.lower())[:5] not in known
 
 
-def _overlap_failure(text: str, source: str) -> Reason | None:
+def _overlaps(text: str, source: str) -> bool:
+    """Whether enough of the words of ``text`` stand in ``source``."""
     terms = [term for term in tokens.content_terms(text) if not term[0].isdigit()]
     held = set(tokens.tokens(source))
     found = sum(1.0 if term in held else _partly(term, held) for term in terms)
-    return "overlap" if terms and found / len(terms) < OVERLAP else None
+    return not terms or found / len(terms) >= OVERLAP
 
 
 def _partly(term: str, held: Set[str]) -> float:

@@ -194,7 +194,7 @@ class Library:
         Raises:
             InputError: empty_question, question_too_long, an option or filter that is not allowed.
         """
-        from core.retrieval.answerer import checked_question
+        from core.retrieval.question import checked_question
 
         asked, chosen = checked_question(query), (options or SearchOptions()).changed(**changes)
         indexes = {name: self.collection(name) for name in dict.fromkeys(chosen.collections)}
@@ -216,7 +216,7 @@ class Library:
         Raises:
             InputError: as for :meth:`search`.
         """
-        from core.retrieval.answerer import checked_question
+        from core.retrieval.question import checked_question
 
         asked, chosen = checked_question(query), (options or SearchOptions()).changed(**changes)
         there = await asyncio.to_thread(self._named, about)

@@ -35,7 +35,7 @@ _KINDS: dict[str, dict[str, float]] = {
     "megabytes": {"kb": 0.001, "mb": 1, "gb": 1000, "tb": 1e6},
     "celsius": {"°c": 1, "℃": 1, "摄氏度": 1, "度": 1, "degrees?(?: celsius)?": 1}, "fahrenheit": {"°f": 1, "℉": 1, "华氏度": 1, "degrees? fahrenheit": 1},
     "percent": {"%": 1, "percent": 1, "per cent": 1, "成(?!立|为|功|本|员|人|年|果)": 10}, "points": {"个?百分点": 1, "percentage points?": 1, "basis points?": 0.01, "个?基点": 0.01},
-    "yuan": {"元": 1, "块钱?": 1, "圆": 1, "人民币": 1, "rmb": 1, "yuan": 1, "cny": 1, "角": 0.1},
+    "yuan": {"元": 1, "块钱": 1, "块(?![\u4e00-\u9fff])": 1, "圆": 1, "人民币": 1, "rmb": 1, "yuan": 1, "cny": 1, "角": 0.1},
     "dollars": {"美元": 1, "美金": 1, "us dollars?": 1, "dollars?": 1, "usd": 1, "cents?": 0.01}, "pounds": {"英镑": 1, "gbp": 1, "pounds?": 1, "pence": 0.01},
     "euros": {"欧元": 1, "eur": 1, "euros?": 1}, "yen": {"日元": 1, "yen": 1, "jpy": 1}, "hong kong dollars": {"港元": 1, "港币": 1, "hkd": 1}, "won": {"韩元": 1, "won": 1},
     "times": {"倍": 1, "fold": 1}, "occasions": {"次": 1, "回": 1, "times": 1, "遍": 1}, "years old": {"岁": 1, "周岁": 1, "years? old": 1, "years? of age": 1},
@@ -115,10 +115,10 @@ _WEEKDAY = re.compile(rf"\b({'|'.join(_WEEKDAYS)})s?\b|(?:周|星期|礼拜)([�
 _NOON = re.compile(r"\b(noon|midnight)\b|(正午|午夜|零点)", re.IGNORECASE)
 _HALVES = (
     (re.compile(r"每(?=个?(?:季度|月|周|星期|礼拜|天|年|小时|分钟|晚))"), "每1"), (re.compile(r"每日"), "每1天"), (re.compile(r"每半年"), "每6个月"), (re.compile(r"每1月"), "每1个月"), (re.compile(r"季度"), "季度"),
-    (re.compile(r"(?i)\b(?:an|1) hour and a half\b"), "90 minutes"), (re.compile(r"(?i)\bhalf past (\d+)\b"), r"\1:30"), (re.compile(r"(?i)\bhalf (?:an )?hour\b"), "30 minutes"), (re.compile(r"(?i)\b(?:a )?quarter of an hour\b"), "15 minutes"),
+    (re.compile(r"(?i)\b(?:an|1) hour and a half\b"), "90 minutes"), (re.compile(r"(?i)\bhalf past (\d+)\b"), r"\1:30"), (re.compile(r"(?i)\bhalf (?:an )?hour\b"), "30 minutes"), (re.compile(r"(?i)\b(?:three|3)[- ]quarters of an hour\b"), "45 minutes"), (re.compile(r"(?i)\b(?:a )?quarter of an hour\b"), "15 minutes"),
     (re.compile(r"(?i)\b(?:every|each|per)(?= (?:second|minute|hour|day|night|week|month|year|quarter)\b)"), "every 1"), (re.compile(r"(?i)\bdaily\b"), "every 1 day"), (re.compile(r"(?i)\bweekly\b"), "every 1 week"),
     (re.compile(r"(?i)\bmonthly\b"), "every 1 month"), (re.compile(r"(?i)\b(?:annually|yearly)\b"), "every 12 months"), (re.compile(r"(?i)\bevery other (day|week|month|year)\b"), r"every 2 \1s"),
-    (re.compile(r"(\d+)个半(小时|月|星期)"), r"\1.5个\2"), (re.compile(r"半年"), "6个月"), (re.compile(r"半个?小时|半个钟头"), "30分钟"), (re.compile(r"半个月"), "15天"), (re.compile(r"半天"), "0.5天"), (re.compile(r"一刻钟"), "15分钟"),
+    (re.compile(r"(\d+)个半(小时|月|星期)"), r"\1.5个\2"), (re.compile(r"半年"), "6个月"), (re.compile(r"半个?小时|半个钟头"), "30分钟"), (re.compile(r"半个月"), "15天"), (re.compile(r"半天"), "0.5天"), (re.compile(r"[一1]刻钟"), "15分钟"), (re.compile(r"[三3]刻钟"), "45分钟"),
     (re.compile(r"一半|对半|半数|减半"), "50%"), (re.compile(r"(\d+)(年|天|公斤|斤|公里|小时)半"), r"\1.5\2"),
     (re.compile(r"翻了?(?:一番|倍)|加倍|双倍"), "2倍"), (re.compile(r"\d+分之\d+|[一二三四五六七八九十百]+分之[一二三四五六七八九十百]+"), None),
     (re.compile(r"(?<!\d)(\d)折"), r"\g<1>0%"), (re.compile(r"(?<!\d)(\d\d)折"), r"\1%"), (re.compile(r"(?<!\d)(\d\.\d)折"), None),
@@ -138,7 +138,7 @@ _LONG_NUMERAL = re.compile(
     rf"(?<![{_CN}几数第])(?:[一二两三四五六七八九][十百千万亿]|十[一二三四五六七八九])[{_CN}]*|[零〇一二三四五六七八九]{{4}}(?=年)"
 )
 _COUNTED = re.compile(
-    r"(?<![第星期礼拜周初高小大])[二两三四五六七八九十](?=[名票册架辆棵头座家所户栋艘门科节讲场届期批轮局盏把支根颗块张页行排层楼级步项款章篇首句字部集季队班组档类样处点局胎口匹扇环股篮桶袋包勺碗盘壶罐遍趟圈%])"
+    r"(?<![第星期礼拜周初高小大])[二两三四五六七八九十](?=[名票册架辆棵头座家所户栋艘门科节讲场届期批轮局盏把支根颗块张页行排层楼级步项款章篇首句字部集季队班组档类样处点局胎口匹扇环股篮桶袋包勺碗盘壶罐遍趟圈%]|摄氏度|华氏度)"
 )
 _RANGE = re.compile(r"^\s?(?:至|到|-|–|~|to|or|或)\s?\d[\d.,]*")
 _FRACTION = re.compile(r"([一二三四五六七八九十\d]+)分之([一二三四五六七八九十\d]+)")

@@ -17,22 +17,23 @@ _PHRASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     for pattern, mark in (
         (r"还?[没未不](?:到|满)(?=\d)|[别勿]超过|不(?:得|能|可|会|应)?(?:超过|多于|高于|大于|晚于|迟于|超出|长于)|未超过|没有?超过|至多|最多|最高(?=\d)|上限|以内|之内|以下|低于|少于|小于|不足|不到|未满|不满|短于|未达", "≤"),
         (r"不(?:得|能|可|会|应)?(?:低于|少于|小于|短于|早于)|至少|最少|最低(?=\d)|起码|下限|以上|超过|高于|多于|大于|逾|满(?=\d)|长于|超出", "≥"),
-        (r"\b(?:no|not|never) (?:be )?(?:more|greater|higher|later|longer|older|larger) than\b|\b(?:not|never) (?:to )?exceed\w*\b|\bat (?:the )?most\b|\bup to\b|\bmaximum(?: of)?\b|\b(?:less|fewer|lower|shorter|smaller|younger) than\b|\bunder\b(?= \W?\d)|\bbelow\b|\bwithin\b", "≤"),
+        (r"\b(?:no|not|never) (?:be )?(?:more|greater|higher|later|longer|older|larger) than\b|\b(?:not|never|cannot) (?:to )?exceed\w*\b|\bat (?:the )?most\b|\bup to\b|\bmaximum(?: of)?\b|\b(?:less|fewer|lower|shorter|smaller|younger) than\b|\bunder\b(?= \W?\d)|\bbelow\b|\bwithin\b", "≤"),
         (r"\b(?:no|not) (?:less|fewer|lower|earlier|shorter|younger) than\b|\bat (?:the )?least\b|\bminimum(?: of)?\b|\b(?:more|greater|higher|longer|older|larger) than\b|\bover\b(?= \W?\d)|\babove\b|\bexceed\w*\b", "≥"),
         (r"不(?:仅|但|只|光|单|论|管|同|断|久|妨|过|少|错|良|锈钢|干胶|动产|等式)|没有?(?=收)|无(?:理由|线|论|人机|需预约)|未(?:成年|来|婚)|非(?:常|洲|凡)|\bnot only\b|\bno matter\b|\bno\.(?= ?\d)", ""),
         (r"\b(?:at )?no (?:extra )?(?:charge|fee|cost)\b|\bfree of charge\b|\bwithout (?:extra |further )?(?:charge|fee|cost)s?\b|\bpay(?:s)? nothing\b|\bcost(?:s)? nothing\b|免费|免收|不收费|不要钱|不收取?任何费用", "free"),
         (r"停止(?=报名|受理|接收|办理|售票|入场|收[件单])", "截止"), (r"(?:没有?|未)(?:任何)?变化|(?:未|不)变(?![成为])|\b(?:neither \w+|not|nobody|never) (?:has |have )?chang\w*", "保持"),
+        (r"从(?:没|未)有?(?=[^，。；]{0,8}(?:这么|如此|那么))|\bnever\b(?=[^,.;]{0,24}\b(?:so|such|as)\b)", ""),
         (r"除非|\bunless\b", "¬¿"), (r"不得不|不能不|必不可少|\bcannot but\b", "必须"),
     )
 )  # fmt: skip
 _PLAINLY = re.compile(
-    r"不|没有|没|无法|无须|无需|未|勿|莫|别(?=[再要用])|非(?=\w)|无(?=[^\s])|¬|\b(?:not|no|never|none|nobody|nothing|neither|nor|cannot|without)\b|n't\b"
+    r"不(?:宜|得|能|可以?|应该?|准|许|会|必|用|要|该)?|没有|没|无法|无须|无需|未|勿|莫|别(?=[再要用])|非(?=\w)|无(?=[^\s])|¬|\b(?:not|no|never|none|nobody|nothing|neither|nor|cannot|without)\b|n't\b"
 )
 # Verbs that deny: not to forbid is to allow.
 _BY_VERB = re.compile(
-    r"禁止|严禁|禁用|禁|拒绝|拒|停止|停用|停售|停(?=[课电水业运办])|暂停|中止|终止|取消|撤销|除外|排除|免(?=[除征于])|避免|否认|否决|驳回|缺乏|失效|作废|谢绝|杜绝"
+    r"禁止|严禁|禁用|禁|拒绝|拒|停止|停用|停售|停(?=[课电水业运办掉])|暂停|中止|终止|取消|撤销|除外|排除|免(?=[除征于])|避免|远离|否认|否决|驳回|缺乏|失效|作废|谢绝|杜绝"
     r"|\b(?:except(?:ing)?|unable|exclud\w*|prohibit\w*|forbid\w*|forbade|forbidden|bann?(?:ed|s)?|refus\w*|reject\w*|den(?:y|ies|ied)|lack\w*|fail\w*"
-    r"|stop(?:s|ped)?|ceas\w*|cancel\w*|suspend\w*|discontinu\w*|avoid\w*|exempt\w*|waiv\w*|invalid\w*|void\w*|ineligible|impossible|unavailable|unsuitable|unsafe|instead of|rule[sd]? out)\b",
+    r"|stop(?:s|ped)?|ceas\w*|cancel\w*|suspend\w*|discontinu\w*|avoid\w*|refrain\w*|(?:keep|kept|stay|steer)\w* (?:\w+ )?(?:away|clear|off)|(?:drop|end|withdr[ae]w)\w* support|exempt\w*|waiv\w*|invalid\w*|void\w*|ineligible|impossible|unavailable|unsuitable|unsafe|instead of|rather than(?! \d)|rule[sd]? out)\b",
 )
 
 _AXES: tuple[tuple[str, str], ...] = (
@@ -44,7 +45,7 @@ _AXES: tuple[tuple[str, str], ...] = (
     (r"比[^，。；]{1,16}(?:更?[大高长多重贵快远]|强)|高出|多出|领先|胜于|优于|\b(?:larger|bigger|longer|heavier|faster|older|better|taller|warmer|hotter|thicker|wider|costlier|dearer|outnumber\w*|outsold)\b", r"比[^，。；]{1,16}(?:更?[小低短少轻慢近]|便宜|弱)|落后|逊于|不如|不及|\b(?:smaller|shorter|lighter|slower|younger|worse|cheaper|cooler|colder|thinner|narrower)\b"),
     (r"左", r"右"), (r"\bleft\b", r"\bright\b"), (r"买家|买方|承租人|乘客|患者|\bbuyers?\b|\btenants?\b", r"卖家|卖方|出租人|房东|\bsellers?\b|\blandlords?\b"), (r"\binside\b|室内", r"\boutside\b|室外|户外"),
     (r"饭前|空腹|餐前", r"饭后|餐后"), (r"\bempty stomach\b|\bbefore (?:meals?|food|eating)\b", r"\b(?:after|with) (?:meals?|food)\b|\bafter eating\b"), (r"赞成|支持|同意|通过|批准", r"反对|否决"), (r"收入|盈利|利润|净利", r"亏损|净亏"), (r"\bprofits?\b", r"\bloss(?:es)?\b"),
-    (r"进口|\bimport\w*\b", r"出口|\bexport\w*\b"), (r"买入|购买|\bb(?:uy|ought)\w*\b", r"卖出|出售|\bs(?:ell|old)\w*\b"), (r"开(?:启|放|始)|打开|\bopen\w*\b|\bstart\w*\b|\bbegin\w*\b", r"关(?:闭|门)|结束|\bclos\w*\b|\bend(?:s|ed)?\b"),
+    (r"进口|\bimport\w*\b", r"出口|\bexport\w*\b"), (r"\bfree\b", r"(?<![不免])收费|付费|\bcharged\b|\bfor a fee\b"), (r"开(?:启|放|始)|打开|\bopen\w*\b|\bstart\w*\b|\bbegin\w*\b", r"关(?:闭|门)|结束|\bclos\w*\b|\bend(?:s|ed)?\b"),
 )  # fmt: skip
 _POLES = tuple((re.compile(a), re.compile(b)) for a, b in _AXES)
 
@@ -68,18 +69,48 @@ def denies(text: str) -> bool:
     return bool(_PLAINLY.search(text)) != (len(_BY_VERB.findall(text)) % 2 == 1)
 
 
+_EXCLUSIVE = re.compile(
+    r"只(?!要)|仅|唯|才(?!能力|会)|限于|除非|\b(?:only|solely|exclusively|unless|confined|limited|restricted)\b"
+)
+
+
+def exclusive(text: str) -> bool:
+    """Whether ``text`` leaves only one thing open, so that it says by what it allows what it does not.
+
+    >>> exclusive("只能留在甲板"), exclusive("Refunds are given only on Mondays."), exclusive("Refunds are given.")
+    (True, True, False)
+    """
+    return bool(_EXCLUSIVE.search(tokens.normalized(text)))
+
+
+def affirmed(text: str) -> str:
+    """``text`` (normalised) without the words that deny: what it denies.
+
+    >>> affirmed("画作没有受损")
+    '画作 受损'
+    """
+    return _PLAINLY.sub(" ", spelled(text))
+
+
+def deniers(text: str) -> list[str]:
+    """The words of ``text`` that deny."""
+    text = spelled(text)
+    return [match[0] for pattern in (_PLAINLY, _BY_VERB) for match in pattern.finditer(text)]
+
+
 def denied(text: str) -> list[str]:
-    """What follows each denial: what it denies.
+    """What follows each denial, or stands before one at the end: what it denies.
 
     >>> denied("拆封后不能退货"), denied("Guests may not bring food.")
-    (['能退货'], [' bring food.'])
+    (['退货'], [' bring food.'])
     """
     text = spelled(text)
-    return [
-        text[match.end() : match.end() + (7 if match[0] > "\u4e00" else 28)]
-        for pattern in (_PLAINLY, _BY_VERB)
-        for match in pattern.finditer(text)
-    ]
+    found = []
+    for pattern in (_PLAINLY, _BY_VERB):
+        for match in pattern.finditer(text):
+            behind = text[match.end() : match.end() + (7 if match[0] > "\u4e00" else 28)]
+            found.append(behind if any(c.isalnum() for c in behind) else text[: match.start()])
+    return found
 
 
 def reversed_axes(text: str, source: str) -> bool:

@@ -11,10 +11,11 @@ import pytest
 import yaml
 
 from core.errors import InputError
-from core.retrieval import answerer
 from core.retrieval.answer import QUESTION_LIMIT, AnswerDone, AnswerEvent, Notice, SentenceReady, SourcesFound
-from core.retrieval.answerer import Answerer, finished_sentences, searched
+from core.retrieval.answerer import Answerer, finished_sentences
+from core.retrieval.draft import REFUSE_BELOW
 from core.retrieval.library import Library
+from core.retrieval.question import searched
 from core.runtime import Runtime
 from core.settings import override
 from core.types import Answer, Capabilities, Message, Queued, user
@@ -82,7 +83,7 @@ def test_quotes_answer_the_question(shop: Library) -> None:
     assert [e.sentence for e in seen if isinstance(e, SentenceReady)] == list(answer.sentences)
     assert [c for e in seen if isinstance(e, SentenceReady) for c in e.citations] == list(answer.citations)
     assert answer.confidence is not None
-    assert answer.confidence >= answerer.REFUSE_BELOW
+    assert answer.confidence >= REFUSE_BELOW
     assert answer.timings.first_token_s is not None
     check_citations(shop, answer)
 
@@ -138,7 +139,7 @@ def test_an_answer_is_made_of_what_the_filter_lets_through(shop: Library) -> Non
 def test_an_answer_tells_the_threshold_it_was_held_to(shop: Library) -> None:
     for question in ("几天内可以无理由退货？", "谁赢了昨晚的比赛？"):
         answer = answered(events(shop, question))
-        assert answer.threshold == answerer.REFUSE_BELOW
+        assert answer.threshold == REFUSE_BELOW
         assert answer.confidence is not None
         assert (answer.confidence < answer.threshold) == (answer.mode == "refused")
 

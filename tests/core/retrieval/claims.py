@@ -1,0 +1,123 @@
+"""``python -m tests.core.retrieval.claims odd``: what the claim checker rejects and accepts of claims written apart.
+
+Even rows may be tuned on, odd rows are for reporting. ``--publish docs/measured`` puts the figures on the scoreboard.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from core import __version__
+from core.contracts import EmbeddingModel
+from core.evaluation import scoreboard
+from core.evaluation.results import device
+from core.evaluation.significance import Interval, bootstrap
+from core.providers.registry import open_model
+from core.retrieval.check import checked
+from core.settings import load_settings
+from core.types import Language, Passage
+
+HERE = Path(__file__).parent
+LANGUAGES: tuple[Language, ...] = ("zh", "en")
+_REJECTED, _ACCEPTED = "altered claims rejected", "faithful claims accepted"
+# The odd rows with a checker of words alone, read once on 26 November 2026 (docs/log.md).
+_BEFORE = {("zh", _REJECTED): 0.60, ("zh", _ACCEPTED): 0.86, ("en", _REJECTED): 0.72, ("en", _ACCEPTED): 0.84}
+
+
+@dataclass(frozen=True)
+class Claim:
+    source: str
+    text: str
+    faithful: bool
+    kind: str
+
+
+def apart(language: Language, half: str = "even") -> list[Claim]:
+    """The claims whose author had not seen the checker: the ``even`` rows or the ``odd`` ones."""
+    rows = yaml.safe_load((HERE / f"claims_{language}.yaml").read_text("utf-8"))
+    return [
+        Claim(row["source"], row["claim"], row["faithful"], row["kind"])
+        for row in rows[0 if half == "even" else 1 :: 2]
+    ]
+
+
+def more(language: Language) -> list[Claim]:
+    """Claims that were written to tune the checker on."""
+    rows = yaml.safe_load((HERE / f"claims_more_{language}.yaml").read_text("utf-8"))
+    return [
+        Claim(row["source"], text, faithful, kind)
+        for row in rows
+        for faithful, told in ((True, [("carried", text) for text in row["carried"]]), (False, row["altered"].items()))
+        for kind, text in told
+    ]
+
+
+async def passed(claims: Sequence[Claim], language: Language, model: EmbeddingModel | None) -> list[bool]:
+    """Whether each claim passes the checker with its source cited."""
+    found = []
+    for claim in claims:
+        text = claim.source
+        passage = Passage("p", "d", text, "", "s", 0, 0, len(text), None, None, language)
+        found.append((await checked(f"{claim.text} [1]", [passage], model=model)).failed is None)
+    return found
+
+
+def right(claims: Sequence[Claim], outcomes: Sequence[bool], *, faithful: bool) -> list[float]:
+    """1 where the checker was right, over the ``faithful`` claims or over the others."""
+    return [float(ok == faithful) for claim, ok in zip(claims, outcomes, strict=True) if claim.faithful == faithful]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.core.retrieval.claims", description=__doc__)
+    parser.add_argument("half", choices=["even", "odd"])
+    parser.add_argument("--publish", type=Path)
+    given = parser.parse_args(arguments)
+    figures: list[scoreboard.Measured] = []
+    with tempfile.TemporaryDirectory() as home:
+        model = open_model("embedding", "embedded:e5", load_settings(Path(home), {"TOUCHSTONE_HOME": home}))
+        for language in LANGUAGES:
+            claims = apart(language, given.half)
+            outcomes = asyncio.run(passed(claims, language, model))
+            missed = Counter(c.kind for c, ok in zip(claims, outcomes, strict=True) if ok != c.faithful)
+            for name, faithful in ((_REJECTED, False), (_ACCEPTED, True)):
+                values = right(claims, outcomes, faithful=faithful)
+                figure = bootstrap(np.array(values))
+                print(f"{language} {name}: {figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}] of {len(values)}")
+                figures.append(_measured(language, name, figure, len(values), given.half))
+            print(f"   wrong by kind: {dict(missed)}")
+        asyncio.run(model.aclose())
+    if given.publish:
+        scoreboard.save(given.publish, f"claims-{given.half}", figures)
+
+
+def _measured(language: str, name: str, figure: Interval, records: int, half: str) -> scoreboard.Measured:
+    file = HERE / f"claims_{language}.yaml"
+    return scoreboard.Measured(
+        app="answers",
+        name=f"claims {language}: {name}",
+        value=round(figure.value, 3),
+        interval=(round(figure.low, 3), round(figure.high, 3)),
+        baselines={"before": _BEFORE[language, name]} if half == "odd" else {},
+        command=f"python -m tests.core.retrieval.claims {half}",
+        data=f"{file.name}, {half} rows",
+        checksum=hashlib.sha256(file.read_bytes()).hexdigest(),
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        version=__version__,
+        device=device(),
+        records=records,
+    )
+
+
+if __name__ == "__main__":
+    main()
