@@ -237,6 +237,7 @@ def test_a_manager_changes_the_policy_and_an_open_conversation_feels_it(quoting:
         policy = manager.get_by_test_id("stTextArea").locator("textarea")
         policy.wait_for()
         policy.fill(policy.input_value().replace(before, after))
+        policy.press("Control+Enter")
         manager.get_by_role("button", name="Check and use").click()
         manager.get_by_text("In use from the next message on.").wait_for()
         manager.get_by_text("Version 1").wait_for()
