@@ -25,7 +25,7 @@ KEPT = 0.95  # share of known texts that the scope lets through when nothing els
 _MOST_FOR_FOLDS = 3000  # examples up to which all folds are fitted; beyond, one part is held out
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _WORD = re.compile(r"[^\W\d_]{3}|[\u3400-\u9fff]")
-_SVM_C, _LOGISTIC_C, _PLANE_C = 1.0, 10.0, 1.0
+_SVM_C, _LOGISTIC_C = 1.0, 10.0
 _LEAST_UNKNOWN = 20  # texts without a label from which something is learned of them
 _SHRINKAGE = 4.0  # times the mean variance within a label; see _spread
 
@@ -249,7 +249,7 @@ def _plane(known: np.ndarray, unknown: np.ndarray) -> np.ndarray:
     from sklearn.linear_model import LogisticRegression
 
     truth = np.arange(len(known) + len(unknown)) < len(known)
-    model = LogisticRegression(C=_PLANE_C, class_weight="balanced", max_iter=300)
+    model = LogisticRegression(C=_LOGISTIC_C, class_weight="balanced", max_iter=300)
     model.fit(np.concatenate([known, unknown]), truth)
     return np.concatenate([model.coef_[0], model.intercept_]).astype(np.float32)
 
