@@ -1,7 +1,7 @@
 """What a manager changes and tries out: the policy, the intents, a message. All of it counts from the next message on.
 
 Every call needs the role ``admin``. One policy and one head serve all tenants of a workspace, so that only an admin of
-the workspace's own tenant, ``local``, changes them. Curated answers are each tenant's own.
+the workspace's own tenant, ``local``, changes them. Curated answers are each tenant's own: see :class:`Curated`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from contextlib import aclosing
 
 from apps.customer_service.assistant import Assistant
-from apps.customer_service.curated import Curated, Entry, State
+from apps.customer_service.curated import Curated
 from apps.customer_service.knowledge import Knowledge
 from apps.customer_service.manager import must_be_admin
 from apps.customer_service.policy_versions import Version
@@ -20,15 +20,16 @@ from core.errors import InputError, NotAllowed
 from core.i18n import Phrase
 from core.retrieval.answer import AnswerDone
 from core.runtime import Runtime
-from core.types import LOCAL, Answer, Caller, Language
+from core.types import LOCAL, Answer, Caller
 
 
 class Control:
     """Over one assistant and what it knows."""
 
-    def __init__(self, assistant: Assistant, knowledge: Knowledge, runtime: Runtime) -> None:
+    def __init__(self, assistant: Assistant, knowledge: Knowledge, curated: Curated, runtime: Runtime) -> None:
         self._assistant = assistant
         self._knowledge = knowledge
+        self._curated = curated
         self._runtime = runtime
 
     # --- the policy ---------------------------------------------------------------------------
@@ -97,44 +98,6 @@ class Control:
         must_be_admin(caller)
         return Teaching(self._runtime).serving()
 
-    # --- curated answers ----------------------------------------------------------------------
-
-    def answers(self, caller: Caller, *states: State) -> list[Entry]:
-        """As :meth:`Curated.all`."""
-        must_be_admin(caller)
-        return Curated(self._runtime).all(caller, *states)
-
-    def save_answer(
-        self,
-        caller: Caller,
-        *,
-        questions: Iterable[str],
-        text: str,
-        language: Language,
-        answer_id: int | None = None,
-        on: bool = True,
-    ) -> int:
-        """Keep a curated answer or accept a proposal; errors as in :meth:`Curated.save`."""
-        must_be_admin(caller)
-        return Curated(self._runtime).save(
-            caller, questions=questions, text=text, language=language, answer_id=answer_id, on=on
-        )
-
-    def delete_answer(self, caller: Caller, answer_id: int) -> None:
-        """Forget a curated answer, or dismiss a proposal."""
-        must_be_admin(caller)
-        Curated(self._runtime).delete(caller, answer_id)
-
-    def export_answers(self, caller: Caller) -> str:
-        """The curated answers as a table."""
-        must_be_admin(caller)
-        return Curated(self._runtime).as_csv(caller)
-
-    def import_answers(self, caller: Caller, table: str) -> int:
-        """Add the answers of a table; how many were new. Errors as in :meth:`Curated.read`."""
-        must_be_admin(caller)
-        return Curated(self._runtime).read(caller, table)
-
     # --- trying out ---------------------------------------------------------------------------
 
     async def try_out(self, caller: Caller, text: str, language: str) -> tuple[Tryout, Answer | None]:
@@ -143,7 +106,7 @@ class Control:
         found = await try_out(self._assistant, text, language)
         if found.what != "answer":
             return found, None
-        if entry := await Curated(self._runtime).find(caller, text, found.language):
+        if entry := await self._curated.find(caller, text, found.language):
             return found, Answer(text, "curated", entry.text, language=found.language)
         answers = self._knowledge.answer(
             text, (), caller=caller, language=found.language, sample=self._assistant.is_sample, quotes=True

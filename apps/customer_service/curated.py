@@ -18,13 +18,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from apps.customer_service.curated_questions import Remembered, terms
 from apps.customer_service.dialog import without_courtesy
 from apps.customer_service.intents import EMBEDDING
+from apps.customer_service.manager import must_be_admin
 from apps.spreadsheet import as_typed, harmless
 from core.errors import InputError, NotFound, TouchstoneError
 from core.i18n import LANGUAGES
 from core.providers.sync import run
-from core.retrieval.tokens import codes, tokens
 from core.runtime import Runtime
 from core.safety.personal import mask
 from core.types import Caller, Language
@@ -58,45 +59,33 @@ class Entry:
 
 
 class Curated:
-    """The curated answers of one workspace, each tenant's own."""
+    """The curated answers of one workspace, each tenant's own. Keep one: it remembers the questions."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        self._questions = Remembered()
 
     # --- answering ----------------------------------------------------------------------------
 
     async def find(self, caller: Caller, question: str, language: Language) -> Entry | None:
         """The answer in ``language`` that people wrote for what ``question`` asks."""
-        rows = await asyncio.to_thread(self._live, caller, language)
-        if not rows:
+        known = await asyncio.to_thread(self._questions.of, self._runtime.workspace, caller.tenant, language)
+        if not known.terms:
             return None
         asked = without_courtesy(question)
-        words, named = tokens(asked), codes(asked)
-        answer_id = next((row["answer_id"] for row in rows if words == tokens(row["text"])), None)
-        if answer_id is None:
-            near = [row for row in rows if row["vector"] and codes(row["text"]) == named]
-            answer_id = await self._nearest(asked, near, LEAST[language]) if near else None
-        return None if answer_id is None else await asyncio.to_thread(self.get, caller, answer_id)
+        said = terms(asked)
+        answer_id = known.by_words.get(said.words)
+        if answer_id is None and (near := known.by_codes.get(said.codes)):
+            (vector,) = await self._vectors([asked])
+            answer_id = await asyncio.to_thread(near.nearest, vector, LEAST[language]) if len(vector) else None
+        return None if answer_id is None else await asyncio.to_thread(self._unless_gone, caller, answer_id)
 
-    def _live(self, caller: Caller, language: Language) -> list[sqlite3.Row]:
-        with self._runtime.workspace.read() as db:
-            return db.execute(
-                "SELECT q.answer_id, q.text, q.vector FROM support_answers AS a JOIN support_answer_questions AS q"
-                " ON q.answer_id=a.id WHERE a.tenant=? AND a.state='live' AND a.language=?"
-                " ORDER BY a.changed_at DESC, a.id DESC, q.position",
-                (caller.tenant, language),
-            ).fetchall()
-
-    async def _nearest(self, asked: str, rows: Sequence[sqlite3.Row], least: float) -> int | None:
-        """The answer to the question of ``rows`` that is nearest, if it is near enough."""
-        import numpy as np
-
-        (vector,) = await self._vectors([asked])
-        if not len(vector):
+    def _unless_gone(self, caller: Caller, answer_id: int) -> Entry | None:
+        """The answer, which somebody may delete while a message is compared."""
+        try:
+            return self.get(caller, answer_id)
+        except NotFound:
             return None
-        cosines = np.stack([_vector(row["vector"]) for row in rows]) @ vector
-        best = int(cosines.argmax())
-        return int(rows[best]["answer_id"]) if cosines[best] >= least else None
 
     def hit(self, caller: Caller, answer_id: int) -> None:
         """Count that an answer was given."""
@@ -106,10 +95,11 @@ class Curated:
                 (time.time(), caller.tenant, answer_id),
             )
 
-    # --- what there is ------------------------------------------------------------------------
+    # --- what there is, for an admin ----------------------------------------------------------
 
     def all(self, caller: Caller, *states: State) -> list[Entry]:
         """Those in ``states``, by default live ones and those switched off; what was given most comes first."""
+        must_be_admin(caller)
         wanted = states or ("live", "off")
         with self._runtime.workspace.read() as db:
             rows = db.execute(
@@ -148,6 +138,7 @@ class Curated:
             InputError: no question or no answer, or one too long or too many; a language that there is not.
             NotFound: the tenant has no answer of that id.
         """
+        must_be_admin(caller)
         asked = _checked_questions(questions)
         text = text.strip()
         if not text or len(text) > TEXT_LIMIT:
@@ -170,6 +161,7 @@ class Curated:
 
     def delete(self, caller: Caller, answer_id: int) -> None:
         """Forget an answer, or dismiss a proposal. One that is not there is no error."""
+        must_be_admin(caller)
         with self._runtime.workspace.write() as db:
             db.execute("DELETE FROM support_answers WHERE tenant=? AND id=?", (caller.tenant, answer_id))
 
@@ -201,6 +193,7 @@ class Curated:
         Raises:
             InputError: a column is missing, or as in :meth:`save` for a row; nothing is added then.
         """
+        must_be_admin(caller)
         reader = csv.DictReader(io.StringIO(table.removeprefix("\ufeff")))
         fields = reader.fieldnames or ()
         for column in COLUMNS:
@@ -261,12 +254,6 @@ def _asked(db: sqlite3.Connection, answer_id: int, questions: Sequence[str], vec
             for place, (text, vector) in enumerate(zip(questions, vectors, strict=True))
         ],
     )
-
-
-def _vector(kept: bytes) -> np.ndarray:
-    import numpy as np
-
-    return np.frombuffer(kept, np.float16).astype(np.float32)
 
 
 def _entry(db: sqlite3.Connection, row: sqlite3.Row) -> Entry:

@@ -65,6 +65,7 @@ class CustomerService:
         """
         self.runtime = runtime
         self.knowledge = Knowledge(runtime)
+        self.curated = Curated(runtime)
         self.assistant = Assistant(runtime, lambda: self.conversations, policy=policy, tools=tools, intents=intents)
 
     @classmethod
@@ -97,12 +98,7 @@ class CustomerService:
     @property
     def control(self) -> Control:
         """What that person changes and tries out."""
-        return Control(self.assistant, self.knowledge, self.runtime)
-
-    @property
-    def curated(self) -> Curated:
-        """Answers that people of the house wrote."""
-        return Curated(self.runtime)
+        return Control(self.assistant, self.knowledge, self.curated, self.runtime)
 
     @property
     def desk(self) -> Desk:

@@ -6,13 +6,13 @@ import re
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from core.contracts import EmbeddingModel
 from core.errors import InputError, MissingPackage
-from core.training.heads import VIEWS, Head, Mix, Scope, Views, centered, signals, sphered
+from core.training.heads import VIEWS, Head, Mix, Scope, Views, centered, side_of, signals, sphered
 from core.training.ngrams import Vocabulary, learn
 from core.types import Example
 
@@ -26,6 +26,7 @@ _MOST_FOR_FOLDS = 3000  # examples up to which all folds are fitted; beyond, one
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _WORD = re.compile(r"[^\W\d_]{3}|[\u3400-\u9fff]")
 _SVM_C, _LOGISTIC_C = 1.0, 10.0
+_LEAST_UNKNOWN = 20  # texts without a label from which something is learned of them
 _SHRINKAGE = 4.0  # times the mean variance within a label; see _spread
 
 
@@ -74,8 +75,10 @@ async def fit(
     vocabulary, views = _views(train, own, len(labels))
     held = _Texts([e.text for e in rest], others, np.array([number.get(e.label, -1) for e in rest], dtype=int))
     votes, truth, nearness = _unseen(train, own, held, vocabulary, views, len(labels), seed, bool(validation))
+    plane, side = _parted(views, train, held, seed, bool(validation))
+    views = replace(views, plane=plane)
     mix = _mixed(votes[truth >= 0], truth[truth >= 0])
-    scope = _scoped(mix, votes, truth, nearness, kept)
+    scope = _scoped(signals(mix.logits(votes), votes, nearness, side), truth, kept)
     about: dict[str, Any] = {
         "examples": len(known),
         "per_label": dict(Counter(e.label for e in known)),
@@ -172,6 +175,7 @@ def _views(examples: _Texts, own: _Texts, k: int) -> tuple[Vocabulary, Views]:
         starts.astype(np.int32),
         means.astype(np.float32),
         spread.astype(np.float32),
+        np.zeros(0, np.float32),
     )
 
 
@@ -215,6 +219,41 @@ def _unseen(
     return votes, truth, nearness
 
 
+def _parted(views: Views, train: _Texts, held: _Texts, seed: int, given: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The plane between the examples and the held texts without a label, and the sides of the texts of :func:`_unseen`.
+
+    A side is told by a plane that its text was not fitted on. Shapes as in :class:`Views` and :meth:`Views.side`.
+    """
+    import numpy as np
+
+    known, others = views.apart(train.vectors), views.apart(held.vectors.reshape(-1, train.vectors.shape[1]))
+    fold = np.full(len(known), -1) if given else _folds(train.y, seed)
+    told = range(0) if given else range(FOLDS if len(known) <= _MOST_FOR_FOLDS else 1)
+    unknown = np.flatnonzero(held.y < 0)
+    if len(unknown) < _LEAST_UNKNOWN:
+        return views.plane, np.empty((len(others) + sum(int((fold == number).sum()) for number in told), 0))
+    plane = _plane(known, others[unknown])
+    of_others, of_known = side_of(plane, others), []
+    unknown_fold = np.random.default_rng(seed).permutation(len(unknown)) % FOLDS
+    for number in range(FOLDS):
+        part = _plane(known[fold != number], others[unknown[unknown_fold != number]])
+        outside = unknown[unknown_fold == number]
+        of_others[outside] = side_of(part, others[outside])
+        if number in told:
+            of_known.append(side_of(part, known[fold == number]))
+    return plane, np.concatenate([of_others, *of_known])
+
+
+def _plane(known: np.ndarray, unknown: np.ndarray) -> np.ndarray:
+    import numpy as np
+    from sklearn.linear_model import LogisticRegression
+
+    truth = np.arange(len(known) + len(unknown)) < len(known)
+    model = LogisticRegression(C=_LOGISTIC_C, class_weight="balanced", max_iter=300)
+    model.fit(np.concatenate([known, unknown]), truth)
+    return np.concatenate([model.coef_[0], model.intercept_]).astype(np.float32)
+
+
 def _folds(y: np.ndarray, seed: int) -> np.ndarray:
     """A fold for each example; every label keeps an example in all of the others.
 
@@ -256,17 +295,16 @@ def _mixed(votes: np.ndarray, truth: np.ndarray) -> Mix:
     return Mix(tuple(float(w) for w in found.x / spread))
 
 
-def _scoped(mix: Mix, votes: np.ndarray, truth: np.ndarray, nearness: np.ndarray, kept: float) -> Scope:
+def _scoped(found: np.ndarray, truth: np.ndarray, kept: float) -> Scope:
     """Learn the scope. Without unknown texts every signal counts the same, and only the threshold is learned."""
     import numpy as np
     from sklearn.linear_model import LogisticRegression
 
-    found = signals(mix.logits(votes), votes, nearness)
     inside = truth >= 0
     center, scale = found[inside].mean(axis=0), found[inside].std(axis=0) + 1e-9
     z = (found - center) / scale
     weights, bias = np.full(z.shape[1], 1 / z.shape[1]), 2.0
-    if (~inside).sum() >= 20:
+    if (~inside).sum() >= _LEAST_UNKNOWN:
         model = LogisticRegression(C=1.0, class_weight="balanced").fit(z, inside)
         weights, bias = model.coef_[0], float(model.intercept_[0])
     known = 1 / (1 + np.exp(-(z @ weights + bias)))

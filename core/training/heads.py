@@ -3,7 +3,8 @@
 Four views of a text vote: n-grams (a linear SVM), the embedding (logistic regression), the nearest labeled example
 and the nearest class mean. Their votes are mixed by weights learned on texts the views had not seen, so that the
 probabilities mean what they say. Whether a text belongs to any label at all is a question of its own, answered by
-how sure the mix is and how near the nearest examples are; its threshold is learned too.
+how sure the mix is, how near the nearest examples are and, where texts without a label were given, which side of the
+plane between those and the examples it lies on; its threshold is learned too.
 
 A head is a folder with ``head.json`` and ``head.safetensors``: data only, nothing in it can run.
 :func:`core.training.fit.fit` makes one.
@@ -48,8 +49,8 @@ class Views:
 
     Shape: ``ngram_weights (v, k)``, ``ngram_bias (k,)``, ``center (d,)``, ``embedding_weights (d, k)``,
     ``embedding_bias (k,)``, ``examples (n, d)`` of norm 1, sorted by label, ``starts (k,)`` where each label's
-    examples begin, ``means (k, d)`` of norm 1, ``spread (d, d)``. Everything made of vectors is made of those of
-    :meth:`apart`.
+    examples begin, ``means (k, d)`` of norm 1, ``spread (d, d)``, ``plane (d + 1,)`` between the examples and texts without a
+    label, or ``(0,)`` where too few of those were given. Everything made of vectors is made of those of :meth:`apart`.
     """
 
     ngram_weights: np.ndarray
@@ -61,6 +62,7 @@ class Views:
     starts: np.ndarray
     means: np.ndarray
     spread: np.ndarray
+    plane: np.ndarray
 
     def apart(self, vectors: np.ndarray) -> np.ndarray:
         """What tells the labels apart in ``vectors``, of norm 1."""
@@ -92,6 +94,10 @@ class Views:
         count = min(NEIGHBORS, cosines.shape[1])
         return np.partition(cosines, cosines.shape[1] - count, axis=1)[:, -count:].mean(axis=1)
 
+    def side(self, vectors: np.ndarray) -> np.ndarray:
+        """On which side of the plane each text lies, above 0 with the examples. Shape: ``(n, 1)``, without a plane ``(n, 0)``."""
+        return side_of(self.plane, self.apart(vectors)) if len(self.plane) else vectors[:, :0]
+
 
 def centered(vectors: np.ndarray, center: np.ndarray) -> np.ndarray:
     """What sets each vector apart from ``center``, of norm 1.
@@ -115,6 +121,11 @@ def sphered(vectors: np.ndarray, spread: np.ndarray) -> np.ndarray:
 
     turned = vectors @ spread
     return turned / np.maximum(np.linalg.norm(turned, axis=1, keepdims=True), 1e-9)
+
+
+def side_of(plane: np.ndarray, apart: np.ndarray) -> np.ndarray:
+    """Shape: ``plane (d + 1,)``, its offset last, and ``apart (n, d)`` give ``(n, 1)``."""
+    return (apart @ plane[:-1] + plane[-1])[:, None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +160,16 @@ class Scope:
         return 1 / (1 + np.exp(-(z @ np.array(self.weights) + self.bias)))
 
 
-def signals(logits: np.ndarray, votes: np.ndarray, nearness: np.ndarray) -> np.ndarray:
-    """What tells known from unknown texts. Shape: ``(n, 4)``: highest logit, log-sum-exp, n-gram margin, nearness."""
+def signals(logits: np.ndarray, votes: np.ndarray, nearness: np.ndarray, side: np.ndarray) -> np.ndarray:
+    """What tells known from unknown texts: highest logit, log-sum-exp, n-gram margin, nearness and, with a plane, the side.
+
+    Shape: ``(n, 4)`` or ``(n, 5)``.
+    """
     import numpy as np
 
     top = logits.max(axis=1)
     whole = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
-    return np.stack([top, whole, votes[:, 0].max(axis=1), nearness], axis=1)
+    return np.column_stack([top, whole, votes[:, 0].max(axis=1), nearness, side])
 
 
 @dataclass(frozen=True)
@@ -196,7 +210,8 @@ class Head:
         shares /= shares.sum(axis=1, keepdims=True)
         known = np.ones(len(logits))
         if self.scope is not None:
-            known = self.scope.known(signals(logits, votes, self.views.nearness(vectors)))
+            views = self.views
+            known = self.scope.known(signals(logits, votes, views.nearness(vectors), views.side(vectors)))
         best = shares.argmax(axis=1)
         limit = self.scope.threshold if self.scope else 0.0
         return [
@@ -243,11 +258,14 @@ def load(folder: Path) -> Head:
         vocabulary = Vocabulary(tuple(told["terms"]), arrays.pop("idf"))
         if "spread" not in arrays:  # of a head that was trained before there was one
             arrays["spread"] = np.eye(len(arrays["center"]), dtype=np.float32)
+        arrays.setdefault("plane", np.zeros(0, np.float32))  # as is this
         views, labels = Views(**arrays), tuple(told["labels"])
         k, d = len(labels), views.examples.shape[1]
         shapes = (views.ngram_weights.shape, views.ngram_bias.shape, views.embedding_weights.shape, views.means.shape)
         if shapes != ((len(vocabulary.terms), k), (k,), (d, k), (k, d)) or len(views.starts) != k:
             raise ValueError(f"shapes {shapes}")
+        if len(views.plane) not in (0, d + 1):
+            raise ValueError(f"plane {views.plane.shape}")
         return Head(
             labels,
             told["embedding"],

@@ -117,7 +117,7 @@ def test_curated_answers_become_conversations(runtime: Runtime) -> None:
     curated = Curated(runtime)
     curated.save(LOCAL, questions=["Engraving?", "Can you engrave?"], text="Yes.", language="en")
     curated.save(LOCAL, questions=["off"], text="off", language="en", on=False)
-    curated.save(Caller("elsewhere"), questions=["theirs"], text="theirs", language="en")
+    curated.save(Caller("elsewhere", roles=frozenset({"admin"})), questions=["theirs"], text="theirs", language="en")
     assert training_data.gather(runtime.workspace, LOCAL, "curated").rows == (
         {"prompt": "Engraving?", "completion": "Yes."},
         {"prompt": "Can you engrave?", "completion": "Yes."},

@@ -25,10 +25,10 @@ _FIELDS = ("answers_questions", "answers_text", "answers_language", "answers_on"
 
 
 def draw() -> None:
-    control, caller = service().control, session.caller()
+    curated, caller = service().curated, session.caller()
     outcome(_SAID)
     st.caption(t("customer_service.manager.answers_help"))
-    proposed, entries = control.answers(caller, "proposed"), control.answers(caller)
+    proposed, entries = curated.all(caller, "proposed"), curated.all(caller)
     left, right = st.columns([3, 2], gap="large")
     with right:
         _form([*entries, *proposed])
@@ -130,14 +130,14 @@ def _files(entries: list[Entry]) -> None:
     with st.expander(t("customer_service.manager.as_table"), icon=":material/table:", type="compact"):
         if entries:
             st.download_button(
-                t("customer_service.manager.download"), service().control.export_answers(session.caller()),
+                t("customer_service.manager.download"), service().curated.as_csv(session.caller()),
                 "answers.csv", "text/csv", key="answers_download", icon=":material/download:",
             )  # fmt: skip
         table = st.file_uploader(t("customer_service.manager.upload_answers"), type="csv", key="answers_upload")
         if table is not None and st.session_state.get("answers_read") != table.file_id:
             st.session_state["answers_read"] = table.file_id
             name, data = table.name, table.getvalue()
-            _do(lambda: service().control.import_answers(session.caller(), decoded(data, name)), "imported")
+            _do(lambda: service().curated.read(session.caller(), decoded(data, name)), "imported")
             st.rerun()
 
 
@@ -146,9 +146,7 @@ def _files(entries: list[Entry]) -> None:
 
 def _chosen() -> None:
     which = st.session_state["answers_which"]
-    entry = next(
-        (e for e in service().control.answers(session.caller(), "live", "off", "proposed") if e.id == which), None
-    )
+    entry = next((e for e in service().curated.all(session.caller(), "live", "off", "proposed") if e.id == which), None)
     _open(entry) if entry else _clear()
 
 
@@ -169,7 +167,7 @@ def _fill(*values: object) -> None:
 def _save(which: int) -> None:
     asked, text, spoken, on = (st.session_state.get(name) for name in _FIELDS)
     saved = _do(
-        lambda: service().control.save_answer(
+        lambda: service().curated.save(
             session.caller(), questions=str(asked or "").splitlines(), text=str(text or ""), language=cast(Language, spoken),
             answer_id=which or None, on=bool(on),
         ),
@@ -180,7 +178,7 @@ def _save(which: int) -> None:
 
 
 def _delete(answer_id: int) -> None:
-    _do(lambda: service().control.delete_answer(session.caller(), answer_id), "answer_gone")
+    _do(lambda: service().curated.delete(session.caller(), answer_id), "answer_gone")
     if st.session_state.get("answers_which") == answer_id:
         _clear()
 

@@ -1,11 +1,13 @@
-"""Scripted conversations: a YAML list of them, played against the real service, the embedded models and the sample shop.
+"""Scripted conversations: a YAML list of them, played against the real service and the sample shop.
 
 A step is one of:
   say: TEXT · press: yes|no (the newest card) · restart · agent: take|reply|hand_back · withdraw
   upload: TEXT of a document · break: TOOL (its next calls raise) · mend · hours: open|closed · at: minutes later
 and may expect:
-  has: texts that the reply holds · lacks · card: kind · silent: nothing is said · cause: of an open case · mode
-  done: number of rows by table, or the state of an order
+  has: texts that the reply holds · lacks · card: kind · silent: nothing is said · cause: of an open case
+  mode: of the answer (answered: in the way of the model in use) · notice: what the answer tells of itself, or null
+  done: number of rows by table, or the state of an order · tools: those that ran, in their order
+A conversation with `model` is played with that one alone.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ HOUR = {"open": 12, "closed": 3}
 def scenarios() -> list[dict[str, Any]]:
     found = []
     for path in sorted(FOLDER.glob("*.yaml")):
-        found += yaml.safe_load(path.read_text("utf-8"))
+        found += yaml.load(path.read_text("utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     return found
 
 
@@ -47,6 +49,7 @@ class Play:
     service: CustomerService
     settings: Settings
     tenant: str
+    answered: str = "extractive"
 
     def __post_init__(self) -> None:
         self.caller = Caller(self.tenant, "customer", frozenset())
@@ -166,7 +169,10 @@ class Play:
             assert step["card"] in kinds if step["card"] else not kinds, (kinds, text)
         if "mode" in step:
             modes = [answer.mode for message in said if (answer := message.answer())]
-            assert step["mode"] in modes, (modes, text)
+            assert (self.answered if step["mode"] == "answered" else step["mode"]) in modes, (modes, text)
+        if "notice" in step:
+            notices = [notice for message in said if (answer := message.answer()) for notice in answer.notices]
+            assert _listed(step["notice"]) == [code for code in notices if code != "embedding_down"], (notices, text)
         if "cause" in step:
             case = self.case()
             assert (case.cause if case else None) == step["cause"], (case, text)

@@ -156,7 +156,7 @@ def test_an_answer_from_a_gap_to_the_customer_and_away(open_page: Open, language
     whole(at)
     assert text("mode.curated", language) in plain(at)
     part(at, "answers")
-    (entry,) = shop.control.answers(LOCAL)
+    (entry,) = shop.curated.all(LOCAL)
     assert entry.hits == 1, "trying out does not count"
     at.selectbox(key="answers_which").set_value(entry.id).run()
     assert at.text_area(key="answers_text").value == "3.5 *M*"
@@ -168,7 +168,7 @@ def test_an_answer_from_a_gap_to_the_customer_and_away(open_page: Open, language
     at.selectbox(key="answers_which").set_value(entry.id).run()
     press(at, text("manager.delete_answer", language))
     whole(at)
-    assert shop.control.answers(LOCAL) == []
+    assert shop.curated.all(LOCAL) == []
 
 
 def test_a_proposal_is_edited_and_accepted_or_dismissed(open_page: Open) -> None:
@@ -179,12 +179,12 @@ def test_a_proposal_is_edited_and_accepted_or_dismissed(open_page: Open) -> None
         curated.propose(Caller("local", "maya"), talk, question, "Yes <b>really</b>", "en")
     part(at, "answers")
     assert text("manager.proposals", "en", count=2) in plain(at)
-    newest, older = state.service().control.answers(LOCAL, "proposed")
+    newest, older = state.service().curated.all(LOCAL, "proposed")
     at.button(key=f"proposal_edit_{older.id}").click().run()
     whole(at)
     assert at.text_area(key="answers_questions").value == "Do you sell wooden kettles?"
     press(at, text("manager.save_answer", "en"))
     at.button(key=f"proposal_drop_{newest.id}").click().run()
     whole(at)
-    assert state.service().control.answers(LOCAL, "proposed") == []
-    assert [entry.questions[0] for entry in state.service().control.answers(LOCAL)] == ["Do you sell wooden kettles?"]
+    assert state.service().curated.all(LOCAL, "proposed") == []
+    assert [entry.questions[0] for entry in state.service().curated.all(LOCAL)] == ["Do you sell wooden kettles?"]

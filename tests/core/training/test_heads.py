@@ -94,6 +94,26 @@ def test_the_scope_keeps_the_share_that_was_asked_for(embedding) -> None:  # typ
     assert np.mean([p.known for p in known]) > np.mean([p.known for p in strange])
 
 
+def test_many_texts_of_no_label_teach_what_is_strange(embedding, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    weather = [
+        Example(f"{what}{when}", "oos")
+        for what in ("会下雨吗", "会下雪吗", "刮风吗", "出太阳吗", "有雾吗")
+        for when in ("今天", "明天", "后天", "周末", "下周")
+    ]
+    asked, known = ["会下冰雹吗今天", "出月亮吗周末"], [e.text for e in EXAMPLES]
+    few = asyncio.run(fit([*EXAMPLES, *weather[:19]], embedding, kept=0.9))
+    assert few.views.plane.shape == (0,)
+    assert max(p.known for p in asyncio.run(few.predict(asked, embedding))) > 0.5
+    many = asyncio.run(fit([*EXAMPLES, *weather], embedding, kept=0.9))
+    found = asyncio.run(many.predict([*asked, *known], embedding))
+    assert max(p.known for p in found[: len(asked)]) < 0.1
+    assert np.mean([p.in_scope for p in found[len(asked) :]]) >= 0.8
+    many.save(tmp_path)
+    assert asyncio.run(load(tmp_path).predict([*asked, *known], embedding)) == found
+    validated = asyncio.run(fit(EXAMPLES, embedding, validation=[*EXAMPLES, *weather]))
+    assert not any(p.in_scope for p in asyncio.run(validated.predict(asked, embedding)))
+
+
 def test_validation_is_used_in_place_of_folds(embedding) -> None:  # type: ignore[no-untyped-def]
     one_each = [Example(texts[0], label) for label, texts in KINDS.items()]
     with pytest.raises(InputError) as raised:
