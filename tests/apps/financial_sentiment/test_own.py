@@ -48,12 +48,12 @@ def test_a_better_head_is_used_and_can_be_taken_back(desk: Desk, tmp_path: Path)
     again = desk.train(labels_file(tmp_path / "mine.csv"))
     assert (again.number, again.promoted) == (2, False), "no better than the one in use"
     assert desk.head().about["version"] == "own-1"
-    desk.use_head(None)
+    own.use(desk.heads, None)
     assert desk.head().about["version"] == "words-2"
-    desk.use_head(2)
+    own.use(desk.heads, 2)
     assert Desk(desk.runtime).head().about["version"] == "own-2", "also after a new start"
     with pytest.raises(MissingFile):
-        desk.use_head(9)
+        own.use(desk.heads, 9)
 
 
 def test_noise_is_not_promoted_unless_forced(desk: Desk, tmp_path: Path) -> None:
