@@ -69,6 +69,7 @@ def _watch(folder: Path, every_s: float, once: bool, json: bool) -> None:
     """Read the folder into the desk again and again, and tell alerts as they are handed over."""
     import time
 
+    from apps.financial_sentiment.delivery import Delivery
     from apps.financial_sentiment.digest import alert_text, subject_name
     from apps.financial_sentiment.service import Desk
     from apps.financial_sentiment.watch import Watch
@@ -98,7 +99,7 @@ def _watch(folder: Path, every_s: float, once: bool, json: bool) -> None:
                 (error,) = [f.error for f in watched.folders() if f.path == path]
                 if error:
                     out.note(f"✗ {plain(error[out.language])}")
-                desk.hand_over(told, channel="terminal")
+                Delivery(desk).hand_over(told, channel="terminal")
                 if once:
                     raise typer.Exit(1 if error else 0)
                 time.sleep(every_s)
@@ -154,6 +155,7 @@ def train_sentiment(
     force: Annotated[bool, typer.Option("--force", help="cli.train.sentiment.force")] = False,
     json: Json = False,
 ) -> None:
+    from apps.financial_sentiment import own
     from apps.financial_sentiment.service import Desk
     from core.runtime import open_runtime
 
@@ -163,7 +165,7 @@ def train_sentiment(
         out = out_of(runtime.settings, json)
         desk = Desk(runtime)
         if use is not None:
-            desk.use_head(use or None)
+            own.use(desk.heads, use or None)
             version = str(desk.head().about.get("version"))
             out.say(out.t("train.sentiment.in_use", version=version))
             out.document({"in_use": version})

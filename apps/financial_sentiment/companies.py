@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +18,8 @@ from functools import cache, lru_cache
 from pathlib import Path
 
 from core.errors import InputError, MissingFile
+from core.types import Caller
+from core.workspace import Workspace
 
 SHIPPED = Path(__file__).parent / "data" / "companies.csv"
 COLUMNS = ("id", "zh", "en", "aliases", "codes", "sector", "context")
@@ -251,3 +254,29 @@ def shipped() -> Dictionary:
 def places_of(mentions: Sequence[Mention], besides: str) -> list[tuple[int, int]]:
     """The places of all mentions but those of the company ``besides``."""
     return [span for mention in mentions if mention.company.id != besides for span in mention.spans]
+
+
+class Dictionaries:
+    """The dictionaries of a workspace: for each tenant the shipped companies and those of its own."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self._known: dict[str, Dictionary] = {}
+
+    def of(self, caller: Caller) -> Dictionary:
+        if caller.tenant not in self._known:
+            with self.workspace.read() as db:
+                rows = db.execute("SELECT id, row FROM news_companies WHERE tenant = ?", (caller.tenant,)).fetchall()
+            own = [from_row(json.loads(row["row"]), row["id"]) for row in rows]
+            self._known[caller.tenant] = shipped().with_rows(own)
+        return self._known[caller.tenant]
+
+    def add(self, caller: Caller, listed: Iterable[Company]) -> None:
+        """Keep companies of the tenant's own; one of the same id is replaced."""
+        rows = [(caller.tenant, c.id, json.dumps(as_row(c), ensure_ascii=False)) for c in listed]
+        with self.workspace.write() as db:
+            db.executemany(
+                "INSERT INTO news_companies VALUES (?, ?, ?) ON CONFLICT (tenant, id) DO UPDATE SET row = excluded.row",
+                rows,
+            )
+        self._known.pop(caller.tenant, None)

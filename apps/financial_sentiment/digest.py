@@ -12,10 +12,12 @@ from urllib.parse import quote
 
 from apps.financial_sentiment.alerts import Alert
 from apps.financial_sentiment.companies import Dictionary
+from apps.pdf import Block, Piece, document
 from core.i18n import message
 
 if TYPE_CHECKING:
-    from apps.financial_sentiment.service import Digest
+    from apps.financial_sentiment.brief import Brief
+    from apps.financial_sentiment.standings import Standing
 
 
 _PAGE = """<!doctype html>
@@ -71,27 +73,31 @@ def subject_name(alert: Alert, dictionary: Dictionary, language: str) -> str:
     return company.name(language) if company else alert.subject
 
 
-def title(digest: Digest, language: str) -> str:
+def title(brief: Brief, language: str) -> str:
     """What the brief is of: of everything, or of a group by its name."""
     head = message("financial_sentiment.brief", language)
-    if not digest.group:
+    if not brief.group:
         return head
-    return f"{head}{'：' if language == 'zh' else ': '}{group_name(digest.group, language)}"
+    return f"{head}{'：' if language == 'zh' else ': '}{group_name(brief.group, language)}"
+
+
+def _standing(standing: Standing, language: str) -> str:
+    """A company's name, mood, change and number of items."""
+    return message(
+        "financial_sentiment.brief_head", language, name=standing.company.name(language),
+        mood=f"{standing.index.mood:+.2f}", change=f"{standing.change:+.2f}", count=standing.last[-1].count,
+    )  # fmt: skip
 
 
 def page(
-    digest: Digest, names: Mapping[str, str], language: str, *, licences: Mapping[str, str] = MappingProxyType({})
+    brief: Brief, names: Mapping[str, str], language: str, *, licences: Mapping[str, str] = MappingProxyType({})
 ) -> str:
     """The whole brief as a page of HTML to keep or to print: every quote with its source, its time and, where there is one,
     its address and what was noted of the source's licence. Nothing of the news acts in it."""
-    head = title(digest, language)
-    lines = [f"<h1>{escape(head)}</h1><p class=at>{_when(digest.at)} UTC</p>"]
-    for standing, reported in digest.standings:
-        told = message(
-            "financial_sentiment.brief_head", language, name=standing.company.name(language),
-            mood=f"{standing.index.mood:+.2f}", change=f"{standing.change:+.2f}", count=standing.last[-1].count,
-        )  # fmt: skip
-        lines.append(f"<h2>{escape(told)}</h2><ul>")
+    head = title(brief, language)
+    lines = [f"<h1>{escape(head)}</h1><p class=at>{_when(brief.at)} UTC</p>"]
+    for standing, reported in brief.standings:
+        lines.append(f"<h2>{escape(_standing(standing, language))}</h2><ul>")
         for r in reported:
             label = message(f"financial_sentiment.label.{r.mood.label}", language)
             source = escape(f"{r.item.source}, {_when(r.item.published_at)}")
@@ -103,10 +109,10 @@ def page(
                 f"<li><q>{escape(r.evidence)}</q> <small>{escape(label)} {r.mood.probability:.0%} · {source}</small></li>"
             )
         lines.append("</ul>")
-    if digest.alerts:
+    if brief.alerts:
         listed = "".join(
             f"<li>{escape(names.get(a.subject, a.subject))}: {escape(alert_text(a, language))}</li>"
-            for a in digest.alerts
+            for a in brief.alerts
         )
         lines.append(f"<h2>{escape(message('financial_sentiment.brief_alerts', language))}</h2><ul>{listed}</ul>")
     lines.append(f"<footer>{escape(message('financial_sentiment.no_advice', language))}</footer>")
@@ -117,16 +123,12 @@ _SIGNS = re.compile(r"([\\`*_\[\]<>#~|&]|^[-+]|(?<=^\d)[.)]|(?<=^\d\d)[.)])")
 
 
 def markdown(
-    digest: Digest, names: Mapping[str, str], language: str, *, licences: Mapping[str, str] = MappingProxyType({})
+    brief: Brief, names: Mapping[str, str], language: str, *, licences: Mapping[str, str] = MappingProxyType({})
 ) -> str:
     """The whole brief as Markdown; what the news says stays words: signs are escaped, only web addresses are links."""
-    lines = [f"# {_literal(title(digest, language))}", f"{_when(digest.at)} UTC"]
-    for standing, reported in digest.standings:
-        told = message(
-            "financial_sentiment.brief_head", language, name=standing.company.name(language),
-            mood=f"{standing.index.mood:+.2f}", change=f"{standing.change:+.2f}", count=standing.last[-1].count,
-        )  # fmt: skip
-        lines.append(f"## {_literal(told)}")
+    lines = [f"# {_literal(title(brief, language))}", f"{_when(brief.at)} UTC"]
+    for standing, reported in brief.standings:
+        lines.append(f"## {_literal(_standing(standing, language))}")
         quotes = []
         for r in reported:
             label = message(f"financial_sentiment.label.{r.mood.label}", language)
@@ -137,9 +139,9 @@ def markdown(
                 source += f" · {_literal(noted)}"
             quotes.append(f"- {_literal(r.evidence)} ({label} {r.mood.probability:.0%}, {source})")
         lines.append("\n".join(quotes))
-    if digest.alerts:
+    if brief.alerts:
         lines.append(f"## {message('financial_sentiment.brief_alerts', language)}")
-        listed = (f"{names.get(a.subject, a.subject)}: {alert_text(a, language)}" for a in digest.alerts)
+        listed = (f"{names.get(a.subject, a.subject)}: {alert_text(a, language)}" for a in brief.alerts)
         lines.append("\n".join(f"- {_literal(told)}" for told in listed))
     lines.append(f"*{message('financial_sentiment.no_advice', language)}*")
     return "\n\n".join(lines) + "\n"
@@ -154,20 +156,46 @@ def _when(moment: float) -> str:
 
 
 def plain(
-    digest: Digest, names: Mapping[str, str], language: str, *, licences: Mapping[str, str] = MappingProxyType({})
+    brief: Brief, names: Mapping[str, str], language: str, *, licences: Mapping[str, str] = MappingProxyType({})
 ) -> str:
     """The whole brief as plain text."""
-    lines = [title(digest, language) + f" {datetime.fromtimestamp(digest.at, UTC):%Y-%m-%d %H:%M} UTC"]
-    for standing, reported in digest.standings:
-        lines.append("\n" + message(
-            "financial_sentiment.brief_head", language, name=standing.company.name(language),
-            mood=f"{standing.index.mood:+.2f}", change=f"{standing.change:+.2f}", count=standing.last[-1].count,
-        ))  # fmt: skip
+    lines = [title(brief, language) + f" {datetime.fromtimestamp(brief.at, UTC):%Y-%m-%d %H:%M} UTC"]
+    for standing, reported in brief.standings:
+        lines.append("\n" + _standing(standing, language))
         for r in reported:
             source = ", ".join(part for part in (r.item.source, licences.get(r.item.source)) if part)
             lines.append(f"  - {r.evidence} ({source})")
-    if digest.alerts:
+    if brief.alerts:
         lines.append("")
-        lines += [f"! {names.get(a.subject, a.subject)}: {alert_text(a, language)}" for a in digest.alerts]
+        lines += [f"! {names.get(a.subject, a.subject)}: {alert_text(a, language)}" for a in brief.alerts]
     lines.append("\n" + message("financial_sentiment.no_advice", language))
     return "\n".join(lines)
+
+
+def pdf(
+    brief: Brief, names: Mapping[str, str], language: str, *, licences: Mapping[str, str] = MappingProxyType({})
+) -> bytes:
+    """The whole brief as a PDF file; see :mod:`apps.pdf` for what a reader needs to show Chinese."""
+    head = title(brief, language)
+    blocks = [Block("title", (Piece(head),)), Block("paragraph", (Piece(f"{_when(brief.at)} UTC", soft=True),))]
+    for standing, reported in brief.standings:
+        blocks.append(Block("heading", (Piece(_standing(standing, language)),)))
+        for r in reported:
+            label = message(f"financial_sentiment.label.{r.mood.label}", language)
+            link = quote(r.item.url, safe=_ADDRESS) if r.item.url.startswith(("https://", "http://")) else ""
+            noted = licences.get(r.item.source)
+            blocks.append(
+                Block("item", (
+                    Piece(f"{r.evidence} "), Piece(f"{label} {r.mood.probability:.0%} · ", soft=True),
+                    Piece(f"{r.item.source}, {_when(r.item.published_at)}", soft=True, link=link),
+                    Piece(f" · {noted}" if noted else "", soft=True),
+                ))
+            )  # fmt: skip
+    if brief.alerts:
+        blocks.append(Block("heading", (Piece(message("financial_sentiment.brief_alerts", language)),)))
+        blocks += [
+            Block("item", (Piece(f"{names.get(a.subject, a.subject)}: {alert_text(a, language)}"),))
+            for a in brief.alerts
+        ]
+    blocks.append(Block("paragraph", (Piece(message("financial_sentiment.no_advice", language), soft=True),)))
+    return document(blocks, title=f"{head} {_when(brief.at)[:10]}", language=language)

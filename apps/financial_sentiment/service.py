@@ -10,11 +10,10 @@ Every figure takes ``at``: what was known at that time, and nothing that was see
 
 from __future__ import annotations
 
-import json
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import apps.i18n  # noqa: F401  (its import registers the catalogue)
@@ -24,12 +23,11 @@ from apps.financial_sentiment.alerts import Alert, Rule
 from apps.financial_sentiment.analysis import Analyzer, Opinion
 from apps.financial_sentiment.archives import home
 from apps.financial_sentiment.choices import Choices
-from apps.financial_sentiment.companies import Company, Dictionary
+from apps.financial_sentiment.companies import Company, Dictionaries, Dictionary
 from apps.financial_sentiment.groups import Group, Portfolios
 from apps.financial_sentiment.head import Head
 from apps.financial_sentiment.items import TEXT_LIMIT, Added, Items, Mood, NewsItem, Stored
 from apps.financial_sentiment.journal import Action, Journal
-from apps.financial_sentiment.notices import LONGEST_S, Notice, Quiet, notices
 from apps.financial_sentiment.own import Trained
 from apps.financial_sentiment.prices import PriceColumns, Prices
 from apps.financial_sentiment.public import LABELS
@@ -71,19 +69,8 @@ class Reported:
         return self.item.body[slice(*self.mood.evidence)]
 
 
-@dataclass(frozen=True, slots=True)
-class Digest:
-    """The day's brief: per company its standing and the sentences that say why, each with its item; of all companies, or
-    of the members of ``group``, an id."""
-
-    at: float
-    standings: tuple[tuple[Standing, tuple[Reported, ...]], ...]
-    alerts: tuple[Alert, ...]
-    group: str = ""
-
-
 class Desk:
-    """News in, moods, alerts and briefs out."""
+    """News in, moods and alerts out."""
 
     def __init__(self, runtime: Runtime, head: Head | None = None) -> None:
         self.runtime = runtime
@@ -96,7 +83,7 @@ class Desk:
         self._given = head
         self.heads = runtime.workspace.folder / "heads" / "sentiment"
         self._own: tuple[str, Head | None] | None = None  # what is in use, and the head
-        self._dictionaries: dict[str, Dictionary] = {}
+        self._dictionaries = Dictionaries(runtime.workspace)
 
     @classmethod
     def open(cls, settings: Settings | None = None, *, folder: Path | None = None) -> Desk:
@@ -110,25 +97,11 @@ class Desk:
 
     def dictionary(self, caller: Caller = LOCAL) -> Dictionary:
         """The shipped companies, those of the sample once it is loaded, and the tenant's own."""
-        caller = home(caller)
-        if caller.tenant not in self._dictionaries:
-            with self.runtime.workspace.read() as db:
-                rows = db.execute("SELECT id, row FROM news_companies WHERE tenant = ?", (caller.tenant,)).fetchall()
-            added = [companies.from_row(json.loads(row["row"]), row["id"]) for row in rows]
-            self._dictionaries[caller.tenant] = companies.shipped().with_rows(added)
-        return self._dictionaries[caller.tenant]
+        return self._dictionaries.of(home(caller))
 
     def add_companies(self, listed: Iterable[Company], caller: Caller = LOCAL) -> None:
         """Add companies of the tenant's own; one of the same id is replaced. All items are judged again."""
-        with self.runtime.workspace.write() as db:
-            db.executemany(
-                "INSERT INTO news_companies VALUES (?, ?, ?) ON CONFLICT (tenant, id) DO UPDATE SET row = excluded.row",
-                [
-                    (caller.tenant, company.id, json.dumps(companies.as_row(company), ensure_ascii=False))
-                    for company in listed
-                ],
-            )
-        self._dictionaries.pop(caller.tenant, None)
+        self._dictionaries.add(caller, listed)
         self.items.forget_judgments(caller)
         self.judge(caller)
 
@@ -223,7 +196,7 @@ class Desk:
         """
         items = list(items)
         added = self.items.add(caller, items, time.time())
-        self.troubles.note(caller, (_cut(item) for item in items if len(item.text) > TEXT_LIMIT))
+        self.troubles.note(caller, (sources.cut(item) for item in items if len(item.text) > TEXT_LIMIT))
         self.judge(caller, progress=progress)
         return added
 
@@ -433,82 +406,6 @@ class Desk:
         tried = self.alerts(caller, at=at, since=since, using=[checked])
         return tried, self.alerts(caller, at=at, since=since, using=before) if before else []
 
-    def notices(
-        self, caller: Caller = LOCAL, *, at: float | None = None, since: float | None = None
-    ) -> tuple[list[Notice], list[Alert]]:
-        """When the alerts since ``since`` are handed over, and those that quiet hours hold; without those that are muted.
-
-        Args:
-            since: by default a day before, or as long as the market of the quiet hours may be closed.
-        """
-        at = time.time() if at is None else at
-        since = at - self._longest(caller, DAY) if since is None else since
-        standing = self.journal.standing(caller, at)
-        listed = [a for a in self.alerts(caller, at=at, since=since) if standing.state(a) != "muted"]
-        return notices(listed, self.choices.quiet(caller), at)
-
-    def _longest(self, caller: Caller, otherwise: float) -> float:
-        quiet = self.choices.quiet(caller)
-        return LONGEST_S if quiet and quiet.market else otherwise
-
-    def hand_over(
-        self, to: Callable[[Notice], None], caller: Caller = LOCAL, *, channel: str, at: float | None = None
-    ) -> int:
-        """Give ``to`` the notices of the last two days that ``channel`` has not had; returns how many.
-
-        A notice is kept as handed over after ``to`` returned, so one during which the process dies comes again.
-        """
-        at = time.time() if at is None else at
-        due, _ = self.notices(caller, at=at, since=at - self._longest(caller, 2 * DAY))
-        count = 0
-        for notice in due:
-            if notice.at < at - 2 * DAY:
-                continue
-            if new := tuple(self.choices.unsent(caller, channel, notice.alerts)):
-                to(replace(notice, alerts=new))
-                self.choices.sent(caller, channel, new, at)
-                count += 1
-        return count
-
-    def quiet(self, caller: Caller = LOCAL) -> Quiet | None:
-        """The hours in which alerts are gathered instead of handed over one by one."""
-        return self.choices.quiet(caller)
-
-    def save_quiet(self, hours: Quiet | None, caller: Caller = LOCAL) -> None:
-        if not self.choices.save_quiet(caller, hours):
-            return
-        told = f"{hours.begin} – {hours.end} {hours.zone} {hours.market}" if hours else ""
-        self.journal.note(caller, "quiet" if hours else "quiet_off", time.time(), told)
-
-    def digest(
-        self, caller: Caller = LOCAL, *, at: float | None = None, group: str = "", most: int = 6, quotes: int = 3
-    ) -> Digest:
-        """The brief of the 24 hours up to ``at``: companies that were named, the biggest moves first.
-
-        Args:
-            group: the id of a portfolio or a sector (``portfolio:Cars``): only its members and alerts count.
-
-        Raises:
-            NotFound: no group has this id.
-        """
-        at = time.time() if at is None else at
-        members = self.group(group, caller).weights if group else None
-        standings = [
-            s
-            for s in self.companies(caller, at=at, days=7, change_days=1)
-            if s.last[-1].count and (members is None or s.company.id in members)
-        ]
-        standings.sort(key=lambda s: (-abs(s.change), s.company.id))
-        told = []
-        for moved in standings[:most]:
-            listed = self.reported(moved.company.id, caller, at=at, since=at - DAY)
-            clearest = sorted(listed, key=lambda r: -abs(r.mood.mood))[:quotes]
-            told.append((moved, tuple(clearest)))
-        found = self.alerts(caller, at=at, since=at - DAY)
-        if members is not None:
-            found = [a for a in found if (a.subject == group if a.scope == "group" else a.subject in members)]
-        return Digest(at, tuple(told), tuple(found), group)
-
     # --- a head of one's own ------------------------------------------------------------------
 
     def train(self, path: Path, caller: Caller = LOCAL, *, force: bool = False) -> Trained:
@@ -523,14 +420,6 @@ class Desk:
         embedding = self.runtime.embedding() if shipped.embedding else None
         vectors = run(Analyzer(self.dictionary(caller), shipped, embedding).vectors([row.masked for row in rows]))
         return own.train(rows, self.heads, self.head(), vectors, embedding=shipped.embedding, force=force)
-
-    def use_head(self, number: int | None) -> None:
-        """Use an earlier head of the workspace, or with ``None`` the shipped one.
-
-        Raises:
-            MissingFile: there is no such head.
-        """
-        own.use(self.heads, number)
 
     # --- corrections --------------------------------------------------------------------------
 
@@ -554,8 +443,3 @@ class Desk:
         for mood in self.items.moods(caller, at, since=at - back_s):
             found[mood.company].append(mood)
         return found
-
-
-def _cut(item: NewsItem) -> Refused:
-    name = item.title or item.external_id or item.text[:60]
-    return Refused(name, InputError(reason="text_cut", name=name, size=len(item.text), limit=TEXT_LIMIT), item.source)

@@ -19,7 +19,7 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
-from apps.financial_sentiment.items import NewsItem
+from apps.financial_sentiment.items import TEXT_LIMIT, NewsItem
 from apps.spreadsheet import decoded
 from core.errors import InputError, MissingFile, TouchstoneError
 from core.safety.fetch import Limits
@@ -249,3 +249,9 @@ def as_if_live(reading: Reading) -> Reading:
             replace(item, seen_at=item.published_at) if item.seen_at is None else item for item in reading.items
         ),
     )
+
+
+def cut(item: NewsItem) -> Refused:
+    """The record of an item whose text is longer than what is kept of it."""
+    name = item.title or item.external_id or item.text[:60]
+    return Refused(name, InputError(reason="text_cut", name=name, size=len(item.text), limit=TEXT_LIMIT), item.source)

@@ -14,6 +14,7 @@ from core.errors import InputError
 
 FILE = Path(__file__).parent / "data" / "zh_train.txt"
 FORUM_FILE = FILE.with_name("zh_forum.txt")
+LENDER_FILE = FILE.with_name("zh_lenders.txt")
 TEST_FILE = FILE.with_name("zh_test.txt")
 TEST_SHA256 = "b163677ebfa3d6014107604906ca432dd1195bdd0146b114b3f6e7be340fe2ea"  # of the frozen file: a change makes another test
 _MARK = re.compile(r"\[([+=-])([^\]]+)\]")
@@ -27,10 +28,20 @@ def rows(path: Path = FILE) -> list[Row]:
 
 
 def forum_rows() -> list[Row]:
-    """Posts and notices that name no company: the mood is the first character of a line."""
-    lines = FORUM_FILE.read_text("utf-8").splitlines()
+    """Posts and notices that name no company."""
+    return _unnamed(FORUM_FILE, "forum", -10_000)
+
+
+def lender_rows() -> list[Row]:
+    """More of them, most about lenders, payment and wealth platforms."""
+    return _unnamed(LENDER_FILE, "lender", -20_000)
+
+
+def _unnamed(path: Path, name: str, group: int) -> list[Row]:
+    """The mood is the first character of a line."""
+    lines = path.read_text("utf-8").splitlines()
     return [
-        Row(f"forum:{number}", line[2:], "", _LABELS[line[0]], -10_000 - number, mask(line[2:], ()))
+        Row(f"{name}:{number}", line[2:], "", _LABELS[line[0]], group - number, mask(line[2:], ()))
         for number, line in enumerate(lines)
         if line[0] != "#"
     ]

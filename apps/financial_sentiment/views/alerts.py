@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import streamlit as st
 
 from apps.financial_sentiment.alerts import Alert
-from apps.financial_sentiment.digest import alert_text, group_name, page, plain, subject_name
+from apps.financial_sentiment.brief import Brief, brief
+from apps.financial_sentiment.digest import alert_text, group_name, page, pdf, plain, subject_name
 from apps.financial_sentiment.digest import markdown as as_markdown
 from apps.financial_sentiment.inbox import Inbox
 from apps.financial_sentiment.items import Stored
 from apps.financial_sentiment.journal import STATES, Entry, State
-from apps.financial_sentiment.service import Digest, Reported, Standing
+from apps.financial_sentiment.service import Reported, Standing
 from apps.financial_sentiment.views.state import at, desk, live, open_company, open_group, when
 from apps.ui import session, states
 from apps.ui.inert import inert
@@ -33,13 +35,13 @@ _LOGGED = 100
 
 def draw() -> None:
     moment, caller = at(), session.caller()
-    brief, history = st.columns([2, 3], gap="large")
-    with brief:
+    left, right = st.columns([2, 3], gap="large")
+    with left:
         st.markdown(f"#### {t('financial_sentiment.brief')}", anchors=False)
-        _brief(desk().digest(caller, at=moment, group=_group()))
+        _brief(brief(desk(), caller, at=moment, group=_group()))
         _mutes(moment)
         _log(Inbox(desk()).log(caller, at=moment, limit=_LOGGED))
-    with history:
+    with right:
         _inbox(Inbox(desk()).listed(caller, at=moment))
 
 
@@ -54,31 +56,35 @@ def _group() -> str:
     return str(picked or "")
 
 
-def _brief(digest: Digest) -> None:
-    for standing, reported in digest.standings:
+def _brief(made: Brief) -> None:
+    for standing, reported in made.standings:
         st.markdown(markdown(standing, reported, session.language()), anchors=False)
-    if digest.standings:
-        _exports(digest)
+    if made.standings:
+        _exports(made)
     else:
         st.caption(t("financial_sentiment.quiet"))
 
 
-def _exports(digest: Digest) -> None:
+def _exports(made: Brief) -> None:
     language, dictionary = session.language(), desk().dictionary(session.caller())
-    names = {a.subject: subject_name(a, dictionary, language) for a in digest.alerts}
+    names = {a.subject: subject_name(a, dictionary, language) for a in made.alerts}
     licences = desk().choices.licences(session.caller())
-    day = when(digest.at)[:10]
+    day = when(made.at)[:10]
     with st.container(horizontal=True):
         st.download_button(
-            "HTML", page(digest, names, language, licences=licences), f"brief-{day}.html", "text/html", key="sentiment_brief_html",
+            "PDF", partial(pdf, made, names, language, licences=licences), f"brief-{day}.pdf", "application/pdf",
+            key="sentiment_brief_pdf", icon=":material/download:", help=t("financial_sentiment.brief_pdf"), on_click="ignore",
+        )  # fmt: skip
+        st.download_button(
+            "HTML", page(made, names, language, licences=licences), f"brief-{day}.html", "text/html", key="sentiment_brief_html",
             icon=":material/download:", help=t("financial_sentiment.brief_html"), on_click="ignore",
         )  # fmt: skip
         st.download_button(
-            "Markdown", as_markdown(digest, names, language, licences=licences), f"brief-{day}.md", "text/markdown",
+            "Markdown", as_markdown(made, names, language, licences=licences), f"brief-{day}.md", "text/markdown",
             key="sentiment_brief_markdown", icon=":material/download:", on_click="ignore",
         )  # fmt: skip
         st.download_button(
-            t("financial_sentiment.brief_text"), plain(digest, names, language, licences=licences), f"brief-{day}.txt",
+            t("financial_sentiment.brief_text"), plain(made, names, language, licences=licences), f"brief-{day}.txt",
             key="sentiment_brief_text", icon=":material/download:", on_click="ignore",
         )  # fmt: skip
 

@@ -97,7 +97,7 @@ def _learn() -> None:
 
 def _back() -> None:
     with states.guarded():
-        desk().use_head(None)
+        own.use(desk().heads, None)
         desk().judge(session.caller())
         st.session_state.pop(_MADE, None)
 

@@ -8,6 +8,7 @@ from datetime import time
 import streamlit as st
 
 from apps.financial_sentiment.alerts import LONGEST_CHANGE_D, LONGEST_COOLDOWN_H, SCOPES, WHENS, Alert, Rule
+from apps.financial_sentiment.delivery import Delivery
 from apps.financial_sentiment.digest import alert_text, group_name, subject_name
 from apps.financial_sentiment.events import kinds
 from apps.financial_sentiment.market import MARKETS
@@ -209,12 +210,12 @@ def _quiet() -> None:
     st.markdown(f"#### {t('financial_sentiment.quiet_hours')}", anchors=False)
     caller = session.caller()
     try:
-        kept = desk().quiet(caller)
+        kept = Delivery(desk()).quiet(caller)
     except TouchstoneError as error:  # an exchange was chosen where its calendar was installed
         states.failed(error)
         st.button(
             t("financial_sentiment.rules_shipped"), key="sentiment_quiet_off", icon=":material/restart_alt:",
-            type="tertiary", on_click=desk().save_quiet, args=(None, caller),
+            type="tertiary", on_click=Delivery(desk()).save_quiet, args=(None, caller),
         )  # fmt: skip
         return
     shown = kept or Quiet()
@@ -252,11 +253,11 @@ def _quiet() -> None:
     try:
         wanted = Quiet(*hours, zone, exchange) if on or exchange else None
         if wanted != kept:
-            desk().save_quiet(wanted, caller)
+            Delivery(desk()).save_quiet(wanted, caller)
     except TouchstoneError as error:
         states.failed(error)
         return
-    _, held = desk().notices(caller, at=at())
+    _, held = Delivery(desk()).notices(caller, at=at())
     if held:
         st.caption(t("financial_sentiment.quiet_held", count=len(held)))
 

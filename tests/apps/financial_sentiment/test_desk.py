@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import random
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pypdf import PdfReader
 
 from apps.financial_sentiment import Desk, NewsItem, alerts, series
-from apps.financial_sentiment.digest import alert_text, markdown, plain
+from apps.financial_sentiment.brief import brief
+from apps.financial_sentiment.digest import alert_text, markdown, pdf, plain
 from apps.financial_sentiment.digest import page as brief_page
 from apps.financial_sentiment.items import Mood
 from apps.financial_sentiment.sample import sample_items
@@ -104,7 +107,7 @@ def figures(desk: Desk, at: float) -> object:
         [desk.timeline(s.company.id, at=at, days=20) for s in standings],
         desk.alerts(at=at, since=NOW - 60 * DAY),
         [[(r.item.id, r.mood.label) for r in desk.reported(s.company.id, at=at)] for s in standings],
-        plain(desk.digest(at=at), {}, "en"),
+        plain(brief(desk, at=at), {}, "en"),
     )
 
 
@@ -233,7 +236,7 @@ def test_a_new_company_is_found_in_old_news(desk: Desk) -> None:
 
 def test_the_brief_quotes_its_sources(desk: Desk) -> None:
     desk.load_sample(now=NOW)
-    digest = desk.digest(at=NOW)
+    digest = brief(desk, at=NOW)
     assert digest.standings
     for _, reported in digest.standings:
         for r in reported:
@@ -247,17 +250,17 @@ def test_the_brief_quotes_its_sources(desk: Desk) -> None:
 
 def test_a_brief_of_a_portfolio_is_of_its_members_alone(desk: Desk) -> None:
     desk.load_sample(now=NOW)
-    whole = desk.digest(at=NOW, most=40)
+    whole = brief(desk, at=NOW, most=40)
     first, second, *_ = (standing.company.id for standing, _ in whole.standings)
     desk.save_portfolio("Mine", {first: 1, second: 2})
-    made = desk.digest(at=NOW, group="portfolio:Mine")
+    made = brief(desk, at=NOW, group="portfolio:Mine")
     assert {standing.company.id for standing, _ in made.standings} == {first, second}
     assert list(made.alerts) == [a for a in whole.alerts if a.subject in (first, second)]
     assert len(made.alerts) < len(whole.alerts)
     assert "今日简报：Mine" in plain(made, {}, "zh")
     assert "<h1>Brief of the day: Mine</h1>" in brief_page(made, {}, "en")
     with pytest.raises(NotFound):
-        desk.digest(at=NOW, group="portfolio:None")
+        brief(desk, at=NOW, group="portfolio:None")
 
 
 def test_a_folder_is_added_as_an_archive_and_again_without_doubling(desk: Desk, tmp_path: Path) -> None:
@@ -281,7 +284,7 @@ def test_a_brief_as_a_page_cites_and_lets_nothing_of_the_news_act(desk: Desk) ->
             ),
         ]
     )
-    made = desk.digest(at=NOW + 60)
+    made = brief(desk, at=NOW + 60)
     for language in ("zh", "en"):
         page = brief_page(made, {}, language)
         assert "<script" not in page
@@ -295,6 +298,12 @@ def test_a_brief_as_a_page_cites_and_lets_nothing_of_the_news_act(desk: Desk) ->
         assert "javascript:" not in written
         assert "](<https://example.org/?a=1&b=2>)" in written
         assert message("financial_sentiment.no_advice", language) in written
+        reader = PdfReader(io.BytesIO(pdf(made, {}, language)), strict=True)
+        told = "".join("".join(p.extract_text() for p in reader.pages).split())
+        said = (hostile, "比亚迪销量大增，股价创新高", message("financial_sentiment.no_advice", language))
+        assert all("".join(words.split()) in told for words in said)
+        links = {note["/A"]["/URI"] for p in reader.pages for note in p["/Annots"]}
+        assert links == {"https://example.org/?a=1&b=2"}
 
 
 def test_the_feed_is_newest_first_filtered_and_of_its_time(desk: Desk) -> None:

@@ -129,6 +129,8 @@ def test_pointing_words_with_negation(text: str, score: int) -> None:
     ("text", "kinds"),
     [
         ("未能按期兑付债券，被证监会立案调查", ["default", "investigation"]),
+        ("平台提现困难，负责人涉嫌非法集资", ["default", "fraud"]),
+        ("公司否认参与传销", []),
         ("公司否认债务违约", []),
         ("CEO resigns amid SEC probe", ["resignation", "investigation"]),
         ("Company cuts full-year guidance after profit warning", ["guidance_cut"]),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from apps.financial_sentiment import Desk, NewsItem, alerts, groups, notices, series
 from apps.financial_sentiment.alerts import Alert, Rule
 from apps.financial_sentiment.companies import Company, Dictionary
+from apps.financial_sentiment.delivery import Delivery
 from apps.financial_sentiment.notices import Notice, Quiet
 from core.errors import InputError, NotFound
 from core.types import LOCAL, Caller
@@ -212,25 +213,25 @@ def test_alerts_of_the_night_come_together_and_once(desk: Desk) -> None:
     night = [news(f"{name} recalls cars", NOW - NOW % DAY + hour * HOUR) for name, hour in (("Tesla", 1), ("BYD", 3))]
     noon = news("Ford recalls trucks", NOW - NOW % DAY + 12 * HOUR)
     desk.add([*night, noon])
-    desk.save_quiet(Quiet("00:00", "06:00", "UTC"))
+    Delivery(desk).save_quiet(Quiet("00:00", "06:00", "UTC"))
     told: list[Notice] = []
     end = NOW - NOW % DAY + 6 * HOUR
-    assert desk.hand_over(told.append, channel="test", at=end - 1) == 0
-    assert len(desk.notices(at=end - 1)[1]) == 2, "they wait"
-    assert desk.hand_over(told.append, channel="test", at=end) == 1
-    assert desk.hand_over(told.append, channel="test", at=end + 9 * HOUR) == 1
-    assert desk.hand_over(told.append, channel="test", at=end + 9 * HOUR) == 0
+    assert Delivery(desk).hand_over(told.append, channel="test", at=end - 1) == 0
+    assert len(Delivery(desk).notices(at=end - 1)[1]) == 2, "they wait"
+    assert Delivery(desk).hand_over(told.append, channel="test", at=end) == 1
+    assert Delivery(desk).hand_over(told.append, channel="test", at=end + 9 * HOUR) == 1
+    assert Delivery(desk).hand_over(told.append, channel="test", at=end + 9 * HOUR) == 0
     assert [(n.gathered, [a.subject for a in n.alerts]) for n in told] == [(True, ["tesla", "byd"]), (False, ["ford"])]
-    assert desk.hand_over(told.append, channel="another", at=end + 9 * HOUR) == 2
+    assert Delivery(desk).hand_over(told.append, channel="another", at=end + 9 * HOUR) == 2
 
     def broken(_: Notice) -> None:
         raise OSError("no network")
 
     with pytest.raises(OSError, match="no network"):
-        desk.hand_over(broken, channel="third", at=end)
-    assert desk.hand_over(told.append, channel="third", at=end) == 1, "what was not handed over comes again"
-    desk.save_quiet(None)
-    assert desk.quiet() is None
+        Delivery(desk).hand_over(broken, channel="third", at=end)
+    assert Delivery(desk).hand_over(told.append, channel="third", at=end) == 1, "what was not handed over comes again"
+    Delivery(desk).save_quiet(None)
+    assert Delivery(desk).quiet() is None
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])

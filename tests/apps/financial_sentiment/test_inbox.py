@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from apps.financial_sentiment import Desk, NewsItem
 from apps.financial_sentiment.alerts import Alert, Rule
+from apps.financial_sentiment.delivery import Delivery
 from apps.financial_sentiment.inbox import Inbox
 from apps.financial_sentiment.journal import Entry, Standing, key
 from apps.financial_sentiment.notices import Notice, Quiet
@@ -38,7 +39,7 @@ def test_alerts_are_acknowledged_reopened_and_muted(desk: Desk, monkeypatch: pyt
     told: list[Notice] = []
     clock[0] += HOUR
     desk.add([NewsItem("Ford recalls vans"), NewsItem("Tesla recalls trailers")])
-    desk.hand_over(told.append, channel="test")
+    Delivery(desk).hand_over(told.append, channel="test")
     assert sorted(a.subject for n in told for a in n.alerts) == ["ford", "tesla", "tesla"]
     assert [state for _, state in inbox.listed()][:2] == ["open", "muted"]
     (mute,) = inbox.mutes()
@@ -53,12 +54,12 @@ def test_alerts_are_acknowledged_reopened_and_muted(desk: Desk, monkeypatch: pyt
 
     clock[0] += 60
     desk.add([NewsItem("Ford recalls pickups")])
-    desk.hand_over(told.append, channel="test")
+    Delivery(desk).hand_over(told.append, channel="test")
     assert told[-1].alerts[0].subject == "ford"
     desk.save_rules(None)
     desk.save_rules(None)
-    desk.save_quiet(Quiet())
-    desk.save_quiet(Quiet())
+    Delivery(desk).save_quiet(Quiet())
+    Delivery(desk).save_quiet(Quiet())
     log = [(entry.action, entry.note) for entry in inbox.log()]
     assert log[0] == ("quiet", "22:00 – 07:00 Asia/Shanghai"), "what changes nothing is not written"
     assert log[1][0] == "rules_shipped"
@@ -130,15 +131,15 @@ def test_alerts_wait_for_the_market(desk: Desk) -> None:
             Quiet(**told)
 
     desk.save_rules([Rule("recall", "event", kinds=("product_safety",), cooldown_h=0)])
-    desk.save_quiet(Quiet("", "", market="XSHG"))
+    Delivery(desk).save_quiet(Quiet("", "", market="XSHG"))
     desk.add([NewsItem("Tesla recalls cars", seen_at=holiday)])
     notices: list[Notice] = []
     opening = time_of("2026-10-08T09:30:00+08:00")
-    assert desk.hand_over(notices.append, channel="test", at=opening - 1) == 0
-    assert [a.subject for a in desk.notices(at=opening - 1)[1]] == ["tesla"]
-    assert desk.hand_over(notices.append, channel="test", at=opening + DAY) == 1
+    assert Delivery(desk).hand_over(notices.append, channel="test", at=opening - 1) == 0
+    assert [a.subject for a in Delivery(desk).notices(at=opening - 1)[1]] == ["tesla"]
+    assert Delivery(desk).hand_over(notices.append, channel="test", at=opening + DAY) == 1
     assert notices[0].at == opening
-    assert desk.hand_over(notices.append, channel="another", at=opening + 3 * DAY) == 0, "too late to be news"
+    assert Delivery(desk).hand_over(notices.append, channel="another", at=opening + 3 * DAY) == 0, "too late to be news"
 
 
 def test_without_the_package_a_market_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

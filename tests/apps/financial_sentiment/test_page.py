@@ -15,6 +15,8 @@ from streamlit.testing.v1 import AppTest
 
 from apps.financial_sentiment import NewsItem, market, own, review
 from apps.financial_sentiment.archives import Archives
+from apps.financial_sentiment.brief import brief
+from apps.financial_sentiment.delivery import Delivery
 from apps.financial_sentiment.digest import page as digest_page
 from apps.financial_sentiment.digest import plain as digest_plain
 from apps.financial_sentiment.inbox import Inbox
@@ -130,7 +132,7 @@ def test_the_queue_is_answered_and_a_head_is_trained_and_put_back(open_page: Ope
     whole(at)
     assert own.load(desk.heads / "1").about["version"] == "own-1"
     assert not at.error
-    desk.use_head(1)
+    own.use(desk.heads, 1)
     at.run()
     assert "own-1" in words(at)
     at.button(key="sentiment_shipped").click().run()
@@ -325,13 +327,13 @@ def test_quiet_hours_are_kept(open_page: Open, monkeypatch: pytest.MonkeyPatch) 
     at = look_at(open_page(PAGE, "en"), "rules")
     at.toggle(key="sentiment_quiet").set_value(True).run()
     whole(at)
-    assert state.desk().quiet() == Quiet()
+    assert Delivery(state.desk()).quiet() == Quiet()
     at.time_input(key="sentiment_quiet_b").set_value(clock(8, 30)).run()
-    assert state.desk().quiet() == Quiet(end="08:30")
+    assert Delivery(state.desk()).quiet() == Quiet(end="08:30")
     at.time_input(key="sentiment_quiet_b").set_value(clock(22, 0)).run()
     assert at.error, "begin and end are the same"
     at.toggle(key="sentiment_quiet").set_value(False).run()
-    assert state.desk().quiet() is None
+    assert Delivery(state.desk()).quiet() is None
     monkeypatch.setitem(sys.modules, "exchange_calendars", None)
     market.sessions.cache_clear()
     at.selectbox(key="sentiment_quiet_market").set_value("XSHG").run()
@@ -340,7 +342,7 @@ def test_quiet_hours_are_kept(open_page: Open, monkeypatch: pytest.MonkeyPatch) 
     at.run()
     whole(at)
     at.button(key="sentiment_quiet_off").click().run()
-    assert state.desk().quiet() is None
+    assert Delivery(state.desk()).quiet() is None
 
 
 def test_a_portfolio_is_made_changed_and_brought_as_a_file(open_page: Open) -> None:
@@ -442,12 +444,12 @@ def test_the_dictionary_is_changed_in_a_table_and_a_licence_noted(
         patched.setattr(feeds.session, "caller", lambda: LOCAL)
         feeds._note([source["source"] for source in sources], "Licence")
     assert desk.choices.licences(LOCAL) == {sources[0]["source"]: "CC BY"}
-    digest = desk.digest(at=time.time())
-    quoted = {r.item.source for _, reported in digest.standings for r in reported}
+    made = brief(desk, at=time.time())
+    quoted = {r.item.source for _, reported in made.standings for r in reported}
     assert sources[0]["source"] in quoted
-    for brief in (digest_page, digest_plain):
-        assert "CC BY" in brief(digest, {}, "en", licences=desk.choices.licences(LOCAL))
-        assert "CC BY" not in brief(digest, {}, "en")
+    for words_of in (digest_page, digest_plain):
+        assert "CC BY" in words_of(made, {}, "en", licences=desk.choices.licences(LOCAL))
+        assert "CC BY" not in words_of(made, {}, "en")
     desk.choices.save_licence(LOCAL, sources[0]["source"], "")
     assert desk.choices.licences(LOCAL) == {}
 

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from apps.financial_sentiment import Desk, NewsItem, alerts, series
 from apps.financial_sentiment.alerts import Rule
+from apps.financial_sentiment.brief import brief
+from apps.financial_sentiment.delivery import Delivery
 from apps.financial_sentiment.digest import plain
 from apps.financial_sentiment.groups import Group
 from apps.financial_sentiment.items import Mood
@@ -67,7 +69,7 @@ def figures(desk: Desk, caller: Caller, at: float) -> list[Any]:
         return [{**asdict(a), "evidence": [named[id_] for id_ in a.evidence]} for a in found]
 
     standings = desk.companies(caller, at=at)
-    told, waiting = desk.notices(caller, at=at, since=BEGIN)
+    told, waiting = Delivery(desk).notices(caller, at=at, since=BEGIN)
     return [
         standings,
         [desk.timeline(s.company.id, caller, at=at, days=9) for s in standings],
@@ -81,7 +83,7 @@ def figures(desk: Desk, caller: Caller, at: float) -> list[Any]:
             for s in standings
             if (found := desk.reported(s.company.id, caller, at=at))
         ],
-        plain(desk.digest(caller, at=at), {}, "en"),
+        plain(brief(desk, caller, at=at), {}, "en"),
     ]
 
 
@@ -97,7 +99,7 @@ def test_figures_of_a_time_do_not_know_what_came_later(
         caller = Caller(tenant=f"t{next(tenants)}")
         desk.save_portfolio("Mine", {"tesla": 2, "nvidia": 1, "ford": 1}, caller)
         desk.save_rules(RULES, caller)
-        desk.save_quiet(Quiet("20:00", "07:30", "Asia/Shanghai"), caller)
+        Delivery(desk).save_quiet(Quiet("20:00", "07:30", "Asia/Shanghai"), caller)
         desk.add(known, caller)
         told.append(figures(desk, caller, at))
     assert told[0] == told[1]

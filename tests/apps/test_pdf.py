@@ -1,0 +1,63 @@
+"""The PDF writer, read by pypdf: every word is there, in order, inside the margins."""
+
+from __future__ import annotations
+
+import io
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pypdf import PdfReader
+
+from apps.pdf import HEIGHT, MARGIN, WIDTH, Block, Piece, document
+
+LETTERS = st.sampled_from("abc WIl.,%-()é“”’—…·中文字，。《》！？（）12 ")
+
+
+def read(blocks: list[Block]) -> PdfReader:
+    return PdfReader(io.BytesIO(document(blocks, title="Brief 简报", language="zh")), strict=True)
+
+
+def words(reader: PdfReader) -> str:
+    """All that is drawn, without spaces and page numbers."""
+    told = [page.extract_text().rpartition(f"{number} /")[0] for number, page in enumerate(reader.pages, 1)]
+    return "".join("".join(told).split())
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.text(LETTERS, min_size=1, max_size=160).filter(str.strip), min_size=1, max_size=4))
+def test_every_word_is_there_in_order(texts: list[str]) -> None:
+    kinds = ("title", "heading", "paragraph", "item")
+    reader = read(
+        [Block(kinds[i % 4], (Piece(text), Piece(" "), Piece(text, soft=True))) for i, text in enumerate(texts)]
+    )
+    assert words(reader) == "".join("".join(text.split()) * 2 for text in texts)
+
+
+def test_a_long_document_goes_on_overleaf_and_stays_inside_the_margins() -> None:
+    blocks = [Block("title", (Piece("Brief 简报"),))]
+    for number in range(40):
+        blocks.append(Block("heading", (Piece(f"第{number}家公司 Company {number}"),)))
+        blocks.append(Block("item", (Piece(f"{'净利润同比增长，' * 9}{'profit grew ' * 9}{'x' * 300}"),)))
+    reader = read(blocks)
+    assert reader.metadata
+    assert reader.metadata.title == "Brief 简报"
+    assert len(reader.pages) > 3
+    places: list[tuple[str, float, float]] = []
+    for page in reader.pages:
+        page.extract_text(visitor_text=lambda text, cm, tm, font, size: places.append((text.strip(), tm[4], tm[5])))
+    drawn = [(text, x, y) for text, x, y in places if text and "/" not in text]
+    assert all(MARGIN <= x < WIDTH - MARGIN and MARGIN <= y < HEIGHT - MARGIN for _, x, y in drawn)
+    assert not [text for text, x, _ in drawn if x < MARGIN + 13 and text[0] in "，。"], "no line begins with a comma"
+    for page in reader.pages:
+        last = page.extract_text().splitlines()[-2]
+        assert "Company" not in last, "a heading stands with what it is the heading of"
+
+
+def test_a_link_leads_to_its_address() -> None:
+    address = "https://example.org/a(b)?c=1&d=%E4%B8%AD"
+    page = read([Block("item", (Piece("see "), Piece("the source", soft=True, link=address)))]).pages[0]
+    (note,) = page["/Annots"]
+    assert note["/A"]["/URI"] == address
+    left, bottom, right, top = map(float, note["/Rect"])
+    assert MARGIN < left < right < WIDTH - MARGIN
+    assert bottom < top
