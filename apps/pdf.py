@@ -67,9 +67,8 @@ def _paragraph(block: Block) -> Any:
     from reportlab.lib.styles import ParagraphStyle
     from reportlab.platypus import Paragraph
 
-    text = "".join(piece.text for piece in block.pieces)
-    # Chinese lines break between any two characters but for what may not begin one; Latin lines between words.
-    chinese = 2 * sum(not _is_latin(c) for c in text) > len(text)
+    # Chinese lines break between any two characters but for what may not begin one, and keep Latin words whole.
+    chinese = not all(_is_latin(c) for piece in block.pieces for c in piece.text)
     style = ParagraphStyle(
         block.kind, fontName="Helvetica", textColor=_INK, wordWrap="CJK" if chinese else None, **_LOOKS[block.kind]
     )
