@@ -25,6 +25,7 @@ _LOOKS: dict[str, dict[str, Any]] = {
     "item": {"fontSize": 10.5, "leading": 16, "spaceBefore": 4, "leftIndent": 12, "bulletIndent": 1},
 }
 _SMALLER = 9
+_NOT_FIRST = "，；：？！）》”’…"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +47,11 @@ def document(blocks: Sequence[Block], *, title: str, language: str) -> bytes:
     """The file. ``title`` and ``language`` (``zh``, ``en``) are what a reader shows and reads aloud by."""
     from reportlab.pdfbase import pdfmetrics
     from reportlab.pdfbase.cidfonts import UnicodeCIDFont
-    from reportlab.platypus import HRFlowable, SimpleDocTemplate
+    from reportlab.platypus import HRFlowable, SimpleDocTemplate, paragraph
 
     pdfmetrics.registerFont(UnicodeCIDFont(_CHINESE))
+    # What reportlab lets no line begin with is of Japanese; Chinese has these, too.
+    paragraph.ALL_CANNOT_START = "".join({*paragraph.ALL_CANNOT_START, *_NOT_FIRST})
     story: list[Any] = []
     for block in blocks:
         story.append(_paragraph(block))
