@@ -22,7 +22,7 @@ import apps.i18n  # noqa: F401  (its import registers the catalogue)
 from apps.recommendation import sample as taste_sample
 from apps.search.service import SAMPLE
 from core.i18n import message
-from tests.browser.serving import ROOT, chromium, served
+from tests.browser.serving import ROOT, chromium, quiet, served
 from tests.browser.trained import train_for_pictures
 
 if TYPE_CHECKING:
@@ -304,8 +304,10 @@ def draw(browser: Browser, address: str, shot: Shot, target: Path) -> None:
         settle(page)
         field.fill(asked)
         settle(page)
+        quiet(page, ANSWER_MS)
         if shot.page == "search":
-            page.get_by_test_id("stExpander").first.locator("summary").click()
+            sources = page.locator(".st-key-search_answer").get_by_test_id("stExpander").first
+            sources.locator("summary").click(timeout=ANSWER_MS)
         if shot.page == "search-slip":  # for the picture of what is saved
             page.get_by_test_id("stPopover").nth(1).locator("button").click()
             page.locator(".st-key-search_saved_keep button").click()

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from apps.search.service import Search
-from apps.search.views import answer, place, state
+from apps.search.views import answer, place, results, state
 from apps.ui.inert import JOINER
 from core.i18n import message
 from core.providers.sync import run
@@ -133,6 +134,15 @@ def test_a_slip_is_corrected_and_the_way_back_is_a_click(page: Open, monkeypatch
     next(g for g in at.get("button_group") if g.key == "help").set_value(["pinyin", "synonyms"]).run()
     whole(at)
     assert "annual leave**" not in words(at)
+
+
+def test_all_texts_stand_before_the_first_button(page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = page("en")
+    monkeypatch.setattr(results, "actions", lambda *_: st.stop())
+    at.text_input(key="q").set_value("annual leave in Leeds").run()
+    shown = "\n".join(element.value for element in at.markdown)
+    assert [text("rank.keyword", "en", rank=rank) in shown.replace("\\", "") for rank in (1, 2, 3)] == [True] * 3
+    assert not [button for button in at.button if button.key.startswith("open_")]
 
 
 def test_help_that_is_not_ready_comes_with_a_later_run(page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
