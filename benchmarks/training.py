@@ -163,7 +163,10 @@ def publish(versions: Sequence[Version], part: str, into: Path) -> None:
         if part == "preferences":
             rows = compare(report("", [mine]), report("", [plain])).rows
             row = next(row for row in rows if row.measure == measure)
-            gained = {"value": row.difference, "interval": (row.low, row.high), "baselines": {}}
+            low, value, high = (
+                round(float(x), results.DECIMALS) for x in (row.low, row.difference, row.high) if x is not None
+            )
+            gained = {"value": value, "interval": (low, high), "baselines": {}}
             found = replace(
                 found, **gained, note=f"margin {plain.value(measure):.2f} before, {mine.value(measure):.2f} after"
             )  # type: ignore[arg-type]
