@@ -48,7 +48,8 @@ def train(name: str, data: Path, *, vectors: Path | None = None) -> Head:
     about = {
         "version": f"{name}-{RELEASES[name]}",
         "data": {
-            "SEntFiN train and validation (MIT, Sinha, Kedas, Kumar, Malo 2021)": len(split.train) + len(split.validation),
+            "SEntFiN train and validation (MIT, Sinha, Kedas, Kumar, Malo 2021)": len(split.train)
+            + len(split.validation),
             "Chinese rows of this project": len(chinese),
             "Chinese posts and notices of this project": len(forum) + len(lenders),
         },
