@@ -10,7 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from core.contracts import ChatModel
+from core.contracts import ChatModel, EmbeddingModel
 from core.errors import ProviderError, StreamInterrupted, TouchstoneError, code_of
 from core.i18n import detect_language
 from core.prompts.library import PromptLibrary, library
@@ -140,6 +140,14 @@ class Answerer:
         judged = await asyncio.to_thread(evidence.judge, ask, ranked, found.passages)
         return Weighed(found, reordered(found.hits, ranked), ranked, judged, notices)
 
+    def _embedding(self) -> EmbeddingModel | None:
+        """What settles doubts about a claim, where it can be had: the search has told of the lack."""
+        try:
+            meaning = self.index.meaning()
+        except TouchstoneError:
+            return None
+        return None if meaning is None else meaning.model
+
     async def _written(self, draft: Draft, hits: Sequence[Hit], confidence: float) -> AsyncGenerator[AnswerEvent, None]:
         """Let the model write, and hand on each sentence that its sources carry. Ends in ``AnswerDone`` if it ended."""
         assert self.chat is not None  # noqa: S101  # asked only then
@@ -148,8 +156,7 @@ class Answerer:
         prompt = self.prompts.get(PROMPT)
         sources = [{"title": p.title, "heading": p.heading, "text": source_text(p)} for p in passages]
         messages = prompt.render(language=draft.language, question=draft.question, sources=sources)
-        meaning = self.index.meaning()
-        embedding = None if meaning is None else meaning.model
+        embedding = self._embedding()
         buffer, model, refuses, done = "", self.chat.name, False, False
         try:
             async with aclosing(_within(prompt.ref, self.chat.stream(messages))) as events:

@@ -6,12 +6,14 @@ the sentence's words must be found there. What fails is removed and counted; the
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from core.contracts import EmbeddingModel
+from core.errors import TouchstoneError
 from core.i18n import detect_language
 from core.retrieval import alignment, doubts, numerals, sentences, tokens
 from core.retrieval.doubts import Doubt
@@ -20,6 +22,7 @@ from core.retrieval.stem import stem
 from core.retrieval.units import Unit, units
 from core.types import Passage
 
+log = logging.getLogger(__name__)
 Reason = Literal[
     "uncited", "number", "unit", "date", "code", "name", "negation", "comparison", "attribution", "overlap"
 ]
@@ -45,11 +48,15 @@ async def checked(
 ) -> Checked:
     """As :func:`check`, and what its words do not tell is told by ``model``.
 
-    Without one, a thing named otherwise than in the source passes, and a sentence in quite other words fails.
+    Without one, or where it fails, a thing named otherwise than in the source passes, and a sentence in quite other words
+    fails.
     """
     outcome = _outcome(written, sources, question)
     if model is not None and outcome.doubts:
-        outcome = replace(outcome, failed=await doubts.wrong(outcome.doubts, model))
+        try:
+            outcome = replace(outcome, failed=await doubts.wrong(outcome.doubts, model))
+        except TouchstoneError as error:
+            log.warning("a claim is checked by its words alone: %s", error)
     return _without_support(outcome)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from core.errors import ConnectFailed
 from core.retrieval import doubts
 from core.retrieval.check import check, checked, unmarked
 from core.types import Language, Passage
@@ -215,3 +216,17 @@ def test_limits_that_are_listed_are_those_measured(e5: Any) -> None:
     for kind in doubts.KINDS:
         for language, limit in listed[kind].items():
             assert measured[kind][language] == pytest.approx(limit, abs=0.003)
+
+
+def test_a_model_that_fails_leaves_words_to_tell() -> None:
+    class Away:
+        name = "openai:away"
+
+        async def embed(self, texts: object, *, kind: str) -> object:
+            raise ConnectFailed(provider="openai", model="away", url="http://localhost:1", detail="refused")
+
+    passage = Passage("p", "d", "Report it to the town hall within a week.", "", "s", 0, 0, 41, None, None, "en")
+    model: Any = Away()
+    renamed = "Report it to the fire station within a week. [1]"
+    assert asyncio.run(checked(renamed, [passage], model=model)).failed is None
+    assert asyncio.run(checked("It comes in fashionable colors. [1]", [passage], model=model)).failed == "overlap"
