@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.browser.serving import CHROMIUM, chromium, served
+from tests.browser.serving import CHROMIUM, chromium, quiet, served
 
 pytestmark = [
     pytest.mark.browser,
@@ -125,7 +125,9 @@ def test_upload_watch_search_open_ask_on_and_compare(tmp_path: Path) -> None:
         page.keyboard.press("Escape")
         page.locator(".st-key-card_1", has_text="Bicycle shed").wait_for()
 
-        # The evidence opens in place, and another question is asked of the same document.
+        # The evidence opens in place once the answer is that of both, and another question is asked of the same document.
+        page.locator(".st-key-search_answer", has_text="six to ten").wait_for()
+        quiet(page)
         page.get_by_test_id("stExpander").filter(has_text="Sources").locator("summary").first.click()
         page.get_by_text("The bicycle shed is open from six to ten.").last.wait_for()
         page.locator("[class*=st-key-search_follow_]", has_text="Lock").locator("button").click()
