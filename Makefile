@@ -14,7 +14,7 @@ run: $(VENV)/base  ## install what is needed and open the apps in the browser
 	@$(BIN)/touchstone ui --port $(PORT)
 
 test: $(VENV)/all  ## install everything and run all tests
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)  # a thread each; tests wait a quarter of their time
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)  # as many processes as cores, a thread each
 
 check: $(VENV)/all  ## format, lint and type checks
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
