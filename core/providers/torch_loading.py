@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 CONVERTED = "1"  # raised when what a conversion writes changes
 QUANTIZED_BYTES = {"int8": 1.1, "int4": 0.6}  # per parameter, with its scales
 _WEIGHT = ".lora_A.weight"
+_PARSING = threading.Lock()  # while a file is converted, the reader is exchanged for the whole process
 
 
 @dataclass(slots=True)
@@ -196,14 +198,15 @@ def _parsed_once() -> Iterator[None]:
     import gguf
 
     names = ("GGUFReader", "get_tensor_name_map")
-    plain = {name: getattr(gguf, name) for name in names}
-    for name in names:
-        setattr(gguf, name, cache(plain[name]))
-    try:
-        yield
-    finally:
+    with _PARSING:
+        plain = {name: getattr(gguf, name) for name in names}
         for name in names:
-            setattr(gguf, name, plain[name])
+            setattr(gguf, name, cache(plain[name]))
+        try:
+            yield
+        finally:
+            for name in names:
+                setattr(gguf, name, plain[name])
 
 
 def _content_hash(path: Path) -> str:

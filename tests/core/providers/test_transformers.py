@@ -9,6 +9,7 @@ import pickle
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -32,7 +33,7 @@ from core.errors import (
     Unsupported,
     code_of,
 )
-from core.providers import torch_memory, transformers
+from core.providers import torch_loading, torch_memory, transformers
 from core.providers.local_queue import QUEUE, LocalQueue
 from core.providers.torch_device import Device, devices
 from core.providers.torch_files import read_safetensors_header, split_adapter
@@ -621,3 +622,30 @@ def copied(source: Path, target: Path) -> None:
 
 def edit(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_two_conversions_at_once_leave_the_reader_as_it_was() -> None:
+    import gguf
+
+    plain, inside, leave, left = gguf.GGUFReader, threading.Event(), threading.Event(), threading.Event()
+
+    def first() -> None:
+        with torch_loading._parsed_once():
+            inside.set()
+            leave.wait(10)
+        left.set()
+
+    def second() -> None:
+        with torch_loading._parsed_once():
+            left.wait(10)
+
+    one, two = threading.Thread(target=first), threading.Thread(target=second)
+    one.start()
+    assert inside.wait(10)
+    assert gguf.GGUFReader is not plain
+    two.start()
+    two.join(0.2)
+    leave.set()
+    one.join(10)
+    two.join(10)
+    assert gguf.GGUFReader is plain
