@@ -70,37 +70,31 @@ def _terms(text: str) -> frozenset[str]:
     return frozenset(t for t in tokens.tokens(plain(text)) if not tokens.is_stop(t))
 
 
-def failure(claim: str, sources: Sequence[tuple[str, str]], question: str = "") -> Failure | None:
-    """What is wrong with ``claim`` against ``sources`` of (title, text) in its language, or nothing."""
+def compared(claim: str, sources: Sequence[tuple[str, str]], question: str = "") -> tuple[Failure | None, list[Slot]]:
+    """What is wrong with ``claim`` against ``sources`` of (title, text) in its language, if something is.
+
+    If nothing is, also what it names instead of something in its source; words do not tell whether it is another thing.
+    """
     said = clauses(claim)
     whole = [Clause(text[a:b]) for _, text in sources for a, b in sentences.spans(text)]
     parts = [part for sentence in whole for part in _joined(clauses(sentence.text))]
     if not said or not parts:
-        return None
+        return None, []
     weights = _weights(parts)
     if _denied_otherwise(said, parts, weights) or _affirmed(said, parts):
-        return "negation"
+        return "negation", []
     best = nearest(Clause(claim), whole, _weights(whole))
     if best and all(polarity.reversed_axes(plain(claim), plain(sentence.text)) for sentence in best):
-        return "comparison"
+        return "comparison", []
     if bound := bounds.failure(claim, [sentence.text for sentence in whole]):
-        return bound
+        return bound, []
     if _renamed(claim, "\n".join([text for _, text in sources] + [title for title, _ in sources] + [question])):
-        return "name"
-    if _crossed(said, parts, weights) or any(slot.crossed for slot in _exchanged(said, parts)):
-        return "attribution"
-    return None
-
-
-def renamed(claim: str, sources: Sequence[tuple[str, str]], question: str = "") -> list[Slot]:
-    """What ``claim`` names instead of something in its source; words do not tell whether it is another thing."""
-    parts = [Clause(part.text) for _, text in sources for a, b in sentences.spans(text) for part in clauses(text[a:b])]
+        return "name", []
+    exchanged = slots.exchanged([clause.text for clause in said], [part.text for part in parts])
+    if any(slot.crossed for slot in exchanged) or _crossed(said, parts, weights):
+        return "attribution", []
     lent = tokens.normalized("\n".join([title for title, _ in sources] + [question]))
-    return [slot for slot in _exchanged(clauses(claim), parts) if not slot.crossed and slot.new not in lent]
-
-
-def _exchanged(said: Sequence[Clause], parts: Sequence[Clause]) -> list[Slot]:
-    return slots.exchanged([clause.text for clause in said], [part.text for part in parts])
+    return None, [slot for slot in exchanged if slot.new not in lent]
 
 
 def _denied_otherwise(said: Sequence[Clause], parts: Sequence[Clause], weights: dict[str, float]) -> bool:

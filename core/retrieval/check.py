@@ -139,10 +139,10 @@ def _judged(text: str, passages: Sequence[Passage], question: str) -> tuple[Reas
         return "name", []
     if not same_language:
         return None, []  # words cannot be compared; numbers, dates, units, codes and names were
-    told = [(p.title, p.text) for p in passages]
-    if failed := alignment.failure(text, told, question):
+    failed, renamed = alignment.compared(text, [(p.title, p.text) for p in passages], question)
+    if failed:
         return failed, []
-    unsure = [Doubt("name", slot.swapped, (slot.told,)) for slot in alignment.renamed(text, told, question)]
+    unsure = [Doubt("name", slot.swapped, (slot.told,)) for slot in renamed]
     if not _overlaps(bare, source):
         there = [p.text[a:b] for p in passages for a, b in sentences.spans(p.text)]
         return "overlap", [Doubt("overlap", text, tuple(there[:_MOST])), *unsure]
