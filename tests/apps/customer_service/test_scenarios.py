@@ -16,7 +16,6 @@ import pytest
 
 from apps.customer_service import CustomerService
 from core.settings import Settings, load_settings, override
-from tests.apps.customer_service.conftest import NO_VECTORS
 from tests.apps.customer_service.scenario import Play, opened, scenarios
 
 ALL = scenarios()
@@ -48,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def stage(folder: Path, request: pytest.FixtureRequest) -> Iterator[Stage]:
     plain = load_settings(folder, {"TOUCHSTONE_HOME": str(folder / "home"), "TOUCHSTONE_LANG": "en"})
-    settings = override(plain, models__chat=MODELS[request.param], models__embedding=NO_VECTORS)
+    settings = override(plain, models__chat=MODELS[request.param], models__embedding="embedded:e5")
     with opened(settings) as service:
         stage = Stage(service, settings, request.param)
         yield stage
