@@ -23,27 +23,57 @@ def blocks(page: Path, language: str) -> list[str]:
     return [code for found, code in BLOCK.findall(page.read_text("utf-8")) if found == language]
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")], ids=lambda p: str(p.relative_to(ROOT)))
-def test_python_in_the_documentation_runs(page: Path, tmp_path: Path) -> None:
-    """All Python blocks of a page run one after another in one fresh process and an empty folder."""
-    code = "\n".join(blocks(page, "python"))
+def both_languages() -> dict[str, list[Path]]:
+    """The pages with Python in them, a page and its twin together."""
+    found: dict[str, list[Path]] = {}
+    for page in PAGES:
+        if blocks(page, "python"):
+            name = str(page.relative_to(ROOT)).replace("docs/zh/", "docs/en/").replace(".zh.md", ".md")
+            found.setdefault(name, []).append(page)
+    return found
+
+
+# Each page has names, a folder and a home of its own. What is imported and loaded serves its twin too.
+RUN = """
+import os, sys
+for folder in sys.argv[1:]:
+    os.chdir(folder)
+    os.environ["TOUCHSTONE_HOME"] = os.path.join(folder, "home")
+    with open("page.py", encoding="utf-8") as file:
+        exec(compile(file.read(), "page.py", "exec"), {"__name__": "__main__"})
+    print(f"ran {folder}", flush=True)
+"""
+
+
+@pytest.mark.parametrize("pages", both_languages().values(), ids=both_languages())
+def test_python_in_the_documentation_runs(pages: list[Path], tmp_path: Path) -> None:
+    """All Python blocks of a page run one after another in an empty folder, those of its twin after them."""
+    folders = []
+    for page in pages:
+        folder = tmp_path / "-".join(page.relative_to(ROOT).parts)
+        folder.mkdir()
+        (folder / "page.py").write_text("\n".join(blocks(page, "python")), "utf-8")
+        folders.append(str(folder))
     done = subprocess.run(
-        [sys.executable, "-W", "error::DeprecationWarning:__main__", "-c", code],
+        [sys.executable, "-W", "error::DeprecationWarning:__main__", "-c", RUN, *folders],
         cwd=tmp_path,
         env={
             "PYTHONPATH": str(ROOT),
-            "TOUCHSTONE_HOME": str(tmp_path / "home"),
             "PATH": "/usr/bin:/bin",
             "HOME": str(tmp_path),
-            **VARIABLES.get(page.name, {}),
+            **VARIABLES.get(pages[0].name, {}),
         },
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=240,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip()
+    said = done.stdout
+    for folder in folders:
+        own, mark, said = said.partition(f"ran {folder}\n")
+        assert mark, folder
+        assert own.strip(), f"{folder} shows nothing"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 import streamlit
+import typer.testing
 from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
+from typer.main import get_command
 
 from apps.ui import session
 from apps.ui.inert import JOINER
@@ -24,6 +26,15 @@ def _components_are_looked_for_once() -> Iterator[None]:
     """Each ``AppTest`` reads the metadata of every installed package for components: .36 s of a page's test."""
     patch = pytest.MonkeyPatch()
     patch.setattr(manifest_scanner, "scan_component_manifests", cache(manifest_scanner.scan_component_manifests))
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _commands_are_built_once() -> Iterator[None]:
+    """Typer's runner builds the tree of all commands for each call, as a process does: 40 ms of a command's test."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(typer.testing, "_get_command", cache(get_command))
     yield
     patch.undo()
 

@@ -9,6 +9,7 @@ import pytest
 
 from core.telemetry.ledger import Ledger
 from core.workspace import Workspace
+from tests.contracts.subjects import tiny_chat
 from tests.servers.llama import llama_server
 from tests.servers.wire import wire_server
 
@@ -16,6 +17,12 @@ from tests.servers.wire import wire_server
 @pytest.fixture(scope="session")
 def llama_url() -> Iterator[str]:
     with llama_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def tiny_url() -> Iterator[str]:
+    with llama_server(tiny_chat(), context_tokens=8192) as url:
         yield url
 
 

@@ -1,4 +1,8 @@
-"""What is held to the chat contract: each engine, each wrapper, stacks of wrappers. One line each."""
+"""What is held to the chat contract: each engine, each wrapper, stacks of wrappers. One line each.
+
+The engines answer with SmolLM2. Wrappers are tried around an engine that was tried already, so there a tiny model with
+random weights is enough: it goes through the same engine in a fiftieth of the time.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +25,7 @@ from core.settings import load_settings
 from core.telemetry.ledger import Recorded
 from core.types import Deadlines
 from tests.contracts.chat_model import Subject
+from tests.core.providers.tiny_gguf import metadata, terse, write_gguf
 from tests.core.providers.tiny_transformers import write_vision_model
 
 HERE = Path(__file__).parent
@@ -53,6 +58,10 @@ def gguf(_: Any) -> ChatModel:
     return named(f"gguf:{find_file(CHAT['smollm2'])}")
 
 
+def tiny(_: Any) -> ChatModel:
+    return named(f"gguf:{tiny_chat()}")
+
+
 def bridged(model: ChatModel) -> ChatModel:
     """There and back: our model as LangChain's, and that one as ours again."""
     return LangChainChat(ChatTouchstone(model=model.name, chat=model), deadlines=Deadlines(5, 600, 600, 600))
@@ -72,8 +81,19 @@ def transformers_with_eyes(_: Any) -> ChatModel:
 @cache
 def _vision_folder() -> Path:
     """A model with random weights; the folder goes with the process."""
-    _keep.append(folder := TemporaryDirectory(prefix="touchstone-vision-"))
-    return write_vision_model(Path(folder.name))
+    return write_vision_model(_folder())
+
+
+@cache
+def tiny_chat() -> Path:
+    """A llama with random weights, a token for each byte and room for many of them."""
+    return write_gguf(_folder() / "tiny.gguf", metadata(context_tokens=8192), terse())
+
+
+def _folder() -> Path:
+    """It goes with the process."""
+    _keep.append(folder := TemporaryDirectory(prefix="touchstone-"))
+    return Path(folder.name)
 
 
 _keep: list[TemporaryDirectory[str]] = []
@@ -82,14 +102,14 @@ _keep: list[TemporaryDirectory[str]] = []
 SUBJECTS: tuple[Subject, ...] = (
     Subject("openai", openai_at, "wire_url", echoes=True),
     Subject("openai, llama.cpp server", bare_at, "llama_url", forgets=True),
-    Subject("openai, llama.cpp server, retrying", retrying_at, "llama_url", forgets=True),
+    Subject("openai, llama.cpp server, retrying", retrying_at, "tiny_url", forgets=True),
     Subject("gguf", gguf, forgets=True),
     Subject("transformers", transformers, forgets=True),
     Subject("transformers, a model that sees", transformers_with_eyes, forgets=True),
     Subject("embedded", lambda _: named("embedded:smollm2"), forgets=True),
     Subject("scripted", lambda _: named("scripted:echo.yaml"), echoes=True),
-    Subject("tools by schema, gguf", lambda _: ToolsBySchema(gguf(_)), forgets=True),
+    Subject("tools by schema, gguf", lambda _: ToolsBySchema(tiny(_)), forgets=True),
     Subject("langchain, scripted", lambda _: bridged(named("scripted:echo.yaml")), echoes=True),
-    Subject("langchain, gguf", lambda _: bridged(gguf(_)), forgets=True),
+    Subject("langchain, gguf", lambda _: bridged(tiny(_)), forgets=True),
     Subject("recorded, retrying, scripted", lambda ledger: Recorded(Retrying(named("scripted:echo.yaml")), ledger), "ledger", echoes=True),
 )  # fmt: skip

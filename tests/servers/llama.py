@@ -12,9 +12,9 @@ from core.providers.openmp import be_polite
 
 
 @contextmanager
-def llama_server(*, slots: int = 4, context_tokens: int = 2048) -> Iterator[str]:
-    """Run the server; gives its base URL. Loading takes about half a second."""
-    params = _params(find_file(CHAT["smollm2"]))
+def llama_server(path: Path | None = None, *, slots: int = 4, context_tokens: int = 2048) -> Iterator[str]:
+    """Run the server with the chat model of a file; gives its base URL. Loading takes about half a second."""
+    params = _params(path or find_file(CHAT["smollm2"]))
     params.n_parallel = slots
     params.n_ctx = slots * context_tokens
     # An answer may not depend on what was asked before: a prompt read from the cache gives other last digits, and a
