@@ -8,13 +8,16 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-com
 # Packages are installed without bytecode, so each process would compile them anew where this is set.
 export PYTHONDONTWRITEBYTECODE =
 .DEFAULT_GOAL := help
-.PHONY: run test check format eval bench bench-gpu docs constraints clean help
+.PHONY: run test proofs check format eval bench bench-gpu docs constraints clean help
 
 run: $(VENV)/base  ## install what is needed and open the apps in the browser
 	@$(BIN)/touchstone ui --port $(PORT)
 
-test: $(VENV)/all  ## install everything and run all tests
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)  # as many processes as cores, a thread each
+test: $(VENV)/all  ## install everything and run the tests
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal $(ARGS)  # a process and a thread a core
+
+proofs: $(VENV)/all  ## run the slow tests, which `make test` leaves out
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n 2 --dist worksteal $(ARGS)
 
 check: $(VENV)/all  ## format, lint and type checks
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy

@@ -18,6 +18,7 @@ def test_without_a_card_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not result.targets
 
 
+@pytest.mark.slow
 def test_every_step_runs_on_tiny_models() -> None:
     result = gpu.measure(TINY, clients=(1, 3), tokens=6, cycles=2, device="cpu")
     rates = result.raw["tiny"]["rates"]
@@ -35,6 +36,7 @@ def test_parameters_are_counted_as_the_model_has_them() -> None:
     assert 7e9 < gpu.parameters(gpu.SIZES["7B"]) < 8e9
 
 
+@pytest.mark.slow
 def test_adapters_are_trained_by_both_on_tiny_models() -> None:
     result = gpu_lora.measure(TINY["tiny"], device="cpu", name="tiny", steps=12, rounds=2, batch=2, length=64)
     assert set(result.raw["rates"]) == {gpu_lora.OURS, gpu_lora.PLAIN}

@@ -30,12 +30,17 @@ STEPS = [f"清洗月光灯的第{n}步是{what}。" for n, what in zip("一二�
     "拔下电源插头", "等待十分钟冷却", "取下玻璃灯罩", "用温水冲洗灯罩", "擦干灯罩内侧", "检查橡胶密封圈", "装回玻璃灯罩", "插上电源试灯",
 ), strict=True)]  # fmt: skip
 LAMP = "# 月光灯清洗说明\n\n" + "".join(STEPS) + "\n"
+ANSWER = "".join(step + "[1]" for step in STEPS)
+# The first answer takes minutes, so that Stop is pressed in the middle of it on any machine; asked again, it comes at once.
 SCRIPT = f"""
 rules:
   - match: 月光灯
-    reply: "{"".join(step + "[1]" for step in STEPS)}"
+    reply: "{ANSWER * 20}"
     delay_s: 0.3
     chunk: 4
+    times: 1
+  - match: 月光灯
+    reply: "{ANSWER}"
   - match: '(?s)<source n="1"[^>]*>.*?(?P<first>[^\\n。]*密码[^\\n。]*。)'
     reply: "{{first}}[1]"
 """

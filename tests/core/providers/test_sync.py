@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 
@@ -335,17 +335,9 @@ def test_a_dropped_iterator_cancels() -> None:
     assert watched.closed.wait(1.0)
 
 
-@pytest.fixture
-def only_new_garbage() -> Iterator[None]:
-    """What stands in memory already is not looked through: late in a run that alone takes a second."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
-@pytest.mark.usefixtures("only_new_garbage")
 def test_an_iterator_collected_on_the_loop_thread_does_not_block_it() -> None:
+    gc.collect()
+    gc.freeze()  # what stands in memory already is not looked through: late in a run that alone takes a second
     watched = Watched()
     events = iterate(watched.events())
     next(events)
