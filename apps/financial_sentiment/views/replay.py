@@ -11,7 +11,7 @@ import streamlit as st
 from apps.financial_sentiment import sources
 from apps.financial_sentiment.alerts import Alert
 from apps.financial_sentiment.archives import Archives, inside
-from apps.financial_sentiment.digest import alert_text, subject_name
+from apps.financial_sentiment.digest import alert_text, rule_name, subject_name
 from apps.financial_sentiment.items import Mood, Stored
 from apps.financial_sentiment.rerun import HOUR, STEPS_H, Frame, Rerun, rerun
 from apps.financial_sentiment.series import DAY
@@ -240,7 +240,7 @@ def _fired(fired: Sequence[Alert], frame: Frame | None, *, inside_archive: bool)
         name = inert(subject_name(alert, dictionary, language))
         told = (
             f":material/{ICONS[alert.when]}: **{name}** · {inert(alert_text(alert, language))}"
-            f" :small[:gray[{when(alert.at)} · {inert(alert.rule)}]]{mark}"
+            f" :small[:gray[{when(alert.at)} · {inert(rule_name(alert.rule, language))}]]{mark}"
         )
         if inside_archive:
             st.markdown(told)
