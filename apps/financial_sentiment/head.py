@@ -195,7 +195,8 @@ def probabilities(margins: np.ndarray, calibration: np.ndarray) -> np.ndarray:
     """Softmax of an affine map of the margins; the last row of ``calibration`` is the intercept."""
     import numpy as np
 
-    logits = margins @ calibration[:-1] + calibration[-1]
+    # term by term: how a product of matrices rounds depends on how many rows there are, and no figure may depend on other texts
+    logits = (margins[:, :, None] * calibration[:-1]).sum(axis=1) + calibration[-1]
     shares = np.exp(logits - logits.max(axis=1, keepdims=True))
     return shares / shares.sum(axis=1, keepdims=True)
 

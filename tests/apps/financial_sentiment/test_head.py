@@ -134,6 +134,15 @@ def test_the_shipped_head_knows_plain_news(text: str, wanted: dict[str, str]) ->
     assert all(text[slice(*o.evidence)].strip() == text[slice(*o.evidence)] for o in found)
 
 
+def test_what_a_text_says_does_not_depend_on_what_is_judged_with_it() -> None:
+    """To the last bit: figures of a time are compared with those of an archive that goes on."""
+    texts = [row.masked for row in rows(5)]
+    none = np.empty((len(texts), 0), np.float32)
+    alone = [shipped().judge([text], none[:1])[0] for text in texts]
+    for size in range(2, len(texts)):
+        assert shipped().judge(texts[:size], none[:size]) == alone[:size]
+
+
 def test_a_name_makes_no_difference() -> None:
     """Company, country and gender swapped: names are hidden, so only what is said of them can count."""
     analyzer = Analyzer(dictionary(), shipped())
