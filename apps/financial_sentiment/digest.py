@@ -57,7 +57,12 @@ def rule_name(id_: str, language: str) -> str:
     return message(f"financial_sentiment.rule_names.{id_}", language) if id_ in RULES else id_
 
 
-RULES = ("burst", "mood_drop", "mood_rise", "risk_event")  # of data/alerts.yaml
+RULES = {
+    "burst": "burst",
+    "mood_drop": "mood_below",
+    "mood_rise": "mood_above",
+    "risk_event": "event",
+}  # data/alerts.yaml: id, when
 _ADDRESS = ":/?#[]@!$&'()*+,;=%-._~"  # what stands in a web address as it is
 SECTORS = (
     "autos", "consumer", "energy", "finance", "health", "industry", "materials", "property", "technology", "telecom",
