@@ -52,6 +52,17 @@ def alert_text(alert: Alert, language: str) -> str:
     return message(f"financial_sentiment.reason.{alert.when}", language, **told)
 
 
+def rule_name(id_: str, language: str) -> str:
+    """What a rule is called: one that ships in the language, another as it is written."""
+    return message(f"financial_sentiment.rule_names.{id_}", language) if id_ in RULES else id_
+
+
+RULES = {
+    "burst": "burst",
+    "mood_drop": "mood_below",
+    "mood_rise": "mood_above",
+    "risk_event": "event",
+}  # data/alerts.yaml: id, when
 _ADDRESS = ":/?#[]@!$&'()*+,;=%-._~"  # what stands in a web address as it is
 SECTORS = (
     "autos", "consumer", "energy", "finance", "health", "industry", "materials", "property", "technology", "telecom",

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from apps.financial_sentiment import lexicon
-from apps.financial_sentiment.masking import Masked
+from apps.financial_sentiment.masking import Masked, has_han
 from core.training.heads import centered, opened
 from core.training.ngrams import Vocabulary
 
@@ -78,7 +78,7 @@ class Head:
     """``k`` labels, ``v`` n-grams over all views, ``d`` dimensions of the embedding that are read linearly, 0 for none.
 
     Shape: ``ngrams (v, k)``, ``dense (LEXICON + d, k)``, ``bias (k,)``, ``center (d,)``, ``calibration (m + 1, k)``,
-    where ``m`` counts the margins: ``k``, as many again with ``near``, and those of ``before``.
+    where ``m`` counts the margins: ``k``, one more with ``by_script``, ``k`` more with ``near``, and those of ``before``.
     ``weights`` scale the blocks: each view, the lexicon, the embedding.
     """
 
@@ -94,6 +94,7 @@ class Head:
     about: dict[str, Any] = field(default_factory=dict)
     near: Near | None = None
     before: Head | None = None
+    by_script: bool = False  # whether texts with Han characters are calibrated with an intercept of their own
 
     def judge(self, texts: Sequence[Masked], vectors: np.ndarray) -> list[Judged]:
         """Classify ``texts``; ``vectors (len(texts), d)`` are those of their ``spoken`` form, of kind ``query``."""
@@ -112,6 +113,8 @@ class Head:
         import numpy as np
 
         found = [self.linear(texts, vectors)]
+        if self.by_script:
+            found.append(np.array([[has_han(text.whole)] for text in texts], np.float32))
         if self.near:
             found.append(self.near.margins(vectors))
         if self.before:
@@ -160,6 +163,7 @@ class Head:
             "weights": self.weights,
             "about": self.about,
             "width": self.near.width if self.near else None,
+            "by_script": self.by_script,
             "terms": ["\n".join(v.terms) for v in self.vocabularies],
         }
         (folder / "head.json").write_text(json.dumps(told, ensure_ascii=False, indent=1), "utf-8")
@@ -191,7 +195,8 @@ def probabilities(margins: np.ndarray, calibration: np.ndarray) -> np.ndarray:
     """Softmax of an affine map of the margins; the last row of ``calibration`` is the intercept."""
     import numpy as np
 
-    logits = margins @ calibration[:-1] + calibration[-1]
+    # term by term: how a product of matrices rounds depends on how many rows there are, and no figure may depend on other texts
+    logits = (margins[:, :, None] * calibration[:-1]).sum(axis=1) + calibration[-1]
     shares = np.exp(logits - logits.max(axis=1, keepdims=True))
     return shares / shares.sum(axis=1, keepdims=True)
 
@@ -215,7 +220,8 @@ def load(folder: Path) -> Head:
         if told.get("width"):  # heads made before there was one say nothing of it
             near = Near(arrays["near_examples"], arrays["near_votes"], arrays["near_center"], told["width"])
         before = load(folder / BEFORE) if (folder / BEFORE).is_dir() else None
-        m = k + (k if near else 0) + (len(before.calibration) - 1 if before else 0)
+        by_script = bool(told.get("by_script"))
+        m = k + by_script + (k if near else 0) + (len(before.calibration) - 1 if before else 0)
         found = (arrays["ngrams"].shape, arrays["dense"].shape, arrays["bias"].shape, arrays["calibration"].shape)
         if len(terms) != len(VIEWS) or found != ((sum(sizes), k), (LEXICON + d, k), (k,), (m + 1, k)):
             raise ValueError(f"shapes {found}")
@@ -226,5 +232,5 @@ def load(folder: Path) -> Head:
             tuple(Vocabulary(t, values) for t, values in zip(terms, idf, strict=True)),
             tuple(told["weights"]), arrays["center"],
             arrays["ngrams"], arrays["dense"], arrays["bias"], arrays["calibration"], told["about"],
-            near, before,
+            near, before, by_script,
         )  # fmt: skip

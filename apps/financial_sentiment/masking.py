@@ -67,6 +67,10 @@ def mask(text: str, targets: Sequence[Span], others: Sequence[Span] = ()) -> Mas
     )  # fmt: skip
 
 
+def has_han(text: str) -> bool:
+    return bool(_HAN.search(text))
+
+
 def _chosen(targets: Sequence[Span], others: Sequence[Span]) -> list[tuple[Span, str]]:
     wanted = [(span, TARGET) for span in targets] + [(span, OTHER) for span in others]
     kept: list[tuple[Span, str]] = []
@@ -89,13 +93,13 @@ def _clause(whole: str, at: int) -> str:
 
 def _near(side: str, *, last: bool) -> str:
     """The words next to the target: Chinese by characters, else by words."""
-    if _HAN.search(side):
+    if has_han(side):
         return (side[-_CHARACTERS_NEAR:] if last else side[:_CHARACTERS_NEAR]).strip()
     words = side.split()
     return " ".join(words[-_WORDS_NEAR:] if last else words[:_WORDS_NEAR])
 
 
 def _spoken(masked: str, text: str) -> str:
-    for word, said in _SPOKEN["zh" if _HAN.search(text) else "en"].items():
+    for word, said in _SPOKEN["zh" if has_han(text) else "en"].items():
         masked = masked.replace(word, said)
     return " ".join(masked.split())

@@ -21,12 +21,14 @@ from apps.financial_sentiment.public import Row
 from apps.financial_sentiment.training import Labeled, Nearness, Recipe, fit
 from core.providers.sync import run
 
-RELEASES = {"words": "3", "full": "2"}
+RELEASES = {"words": "4", "full": "2"}
 WORDS = Recipe(weights=(1.0, 0.7, 0.5, 0.5, 1.0, 0.0))
 FULL = Recipe()
 STACKED = replace(WORDS, c=0.15, folds=5, near=Nearness())
 SHIPPED = ("words", "full")
 RECIPES = {"words": WORDS, "full": FULL, "stacked": STACKED}
+# of the 24,000 n-grams that are commonest in all rows 1,792 were Chinese, though one text in ten is
+SHIPPED_RECIPES = {"words": replace(WORDS, han_terms=(12_000, 12_000, 6_000, 6_000)), "full": FULL}
 
 
 def train(name: str, data: Path, *, vectors: Path | None = None) -> Head:
@@ -34,8 +36,9 @@ def train(name: str, data: Path, *, vectors: Path | None = None) -> Head:
     split = public.sentfin(data)
     chinese, forum = zh_rows.rows(), zh_rows.forum_rows()
     # the stacked heads ask ``full``, and their figures are of its release 2, which had not seen these rows
-    lenders = zh_rows.lender_rows() if name == "words" else []
-    rows = [*split.train, *split.validation, *chinese, *forum, *lenders]
+    later = [*zh_rows.lender_rows(), *zh_rows.later_rows()] if name == "words" else []
+    rows = [*split.train, *split.validation, *chinese, *forum, *later]
+    recipe = SHIPPED_RECIPES[name]
     embedding = ""
     found = None
     if name == "full":
@@ -51,12 +54,12 @@ def train(name: str, data: Path, *, vectors: Path | None = None) -> Head:
             "SEntFiN train and validation (MIT, Sinha, Kedas, Kumar, Malo 2021)": len(split.train)
             + len(split.validation),
             "Chinese rows of this project": len(chinese),
-            "Chinese posts and notices of this project": len(forum) + len(lenders),
+            "Chinese posts and notices of this project": len(forum) + len(later),
         },
-        "recipe": asdict(RECIPES[name]),
+        "recipe": asdict(recipe),
         "test_checksum": public.checksum(split.test),
     }
-    return fit(labeled(rows, found), embedding=embedding, recipe=RECIPES[name], about=about)
+    return fit(labeled(rows, found), embedding=embedding, recipe=recipe, about=about)
 
 
 def on_rows(

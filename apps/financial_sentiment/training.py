@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from apps.financial_sentiment.head import VIEWS, Head, Near, dense_features, likeness
-from apps.financial_sentiment.masking import Masked
+from apps.financial_sentiment.masking import Masked, has_han
 from core.errors import InputError
 from core.training.fit import need_scikit_learn
 from core.training.heads import centered
@@ -28,10 +28,15 @@ class Nearness:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What was chosen on validation data. ``terms`` is the most n-grams a view keeps, ``folds`` are for calibration."""
+    """What was chosen on validation data. ``terms`` is the most n-grams a view keeps, ``folds`` are for calibration.
+
+    With ``han_terms`` the texts with Han characters choose that many of their own, for where most texts are English nearly
+    all of the commonest n-grams are, and have an intercept of their own in the calibration.
+    """
 
     c: float = 0.3
     terms: tuple[int, int, int, int] = (24_000, 12_000, 6_000, 6_000)
+    han_terms: tuple[int, int, int, int] | None = None
     weights: tuple[float, ...] = (1.0, 0.7, 0.5, 0.5, 1.0, 1.5)
     folds: int = 3
     near: Nearness | None = None
@@ -119,7 +124,7 @@ def _uncalibrated(
     vocabularies, blocks = [], []
     for number in range(len(VIEWS)):
         listed = [text.views[number] for text in data.texts]
-        vocabulary = _float16(learn(listed, most=recipe.terms[number]))
+        vocabulary = _float16(_vocabulary(listed, number, recipe))
         indptr, indices, values = vocabulary.rows(listed)
         values = values * recipe.weights[number]
         blocks.append(csr_matrix((values, indices, indptr), shape=(len(listed), len(vocabulary.terms))))
@@ -135,7 +140,19 @@ def _uncalibrated(
         weights.T[:v].astype(np.float16), weights.T[v:].astype(np.float16), bias.astype(np.float32),
         np.vstack([np.eye(len(names)), np.zeros(len(names))]).astype(np.float32),
         near=_near(data.vectors, y, len(names), recipe.near, seed) if recipe.near else None,
+        by_script=recipe.han_terms is not None,
     )  # fmt: skip
+
+
+def _vocabulary(listed: Sequence[str], view: int, recipe: Recipe) -> Vocabulary:
+    import numpy as np
+
+    if recipe.han_terms is None:
+        return learn(listed, most=recipe.terms[view])
+    other = learn([text for text in listed if not has_han(text)], most=recipe.terms[view])
+    han = learn([text for text in listed if has_han(text)], most=recipe.han_terms[view])
+    own = [i for i, term in enumerate(han.terms) if term not in other.index]
+    return Vocabulary((*other.terms, *(han.terms[i] for i in own)), np.concatenate([other.idf, han.idf[own]]))
 
 
 def _near(vectors: np.ndarray, y: np.ndarray, k: int, chosen: Nearness, seed: int) -> Near:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from apps.financial_sentiment.masking import mask
@@ -15,6 +16,9 @@ from core.errors import InputError
 FILE = Path(__file__).parent / "data" / "zh_train.txt"
 FORUM_FILE = FILE.with_name("zh_forum.txt")
 LENDER_FILE = FILE.with_name("zh_lenders.txt")
+NAMED_FILE = FILE.with_name("zh_named.txt")
+POST_FILE = FILE.with_name("zh_posts.txt")
+NOTICE_FILE = FILE.with_name("zh_notices.txt")
 TEST_FILE = FILE.with_name("zh_test.txt")
 TEST_SHA256 = "b163677ebfa3d6014107604906ca432dd1195bdd0146b114b3f6e7be340fe2ea"  # of the frozen file: a change makes another test
 _MARK = re.compile(r"\[([+=-])([^\]]+)\]")
@@ -35,6 +39,12 @@ def forum_rows() -> list[Row]:
 def lender_rows() -> list[Row]:
     """More of them, most about lenders, payment and wealth platforms."""
     return _unnamed(LENDER_FILE, "lender", -20_000)
+
+
+def later_rows() -> list[Row]:
+    """Those written for release 4: named companies, posts, notices."""
+    named = [replace(row, id=f"named:{row.id}", group=row.group - 30_000) for row in rows(NAMED_FILE)]
+    return [*named, *_unnamed(POST_FILE, "post", -40_000), *_unnamed(NOTICE_FILE, "notice", -50_000)]
 
 
 def _unnamed(path: Path, name: str, group: int) -> list[Row]:

@@ -11,7 +11,7 @@ import streamlit as st
 
 from apps.financial_sentiment.alerts import Alert
 from apps.financial_sentiment.brief import Brief, brief
-from apps.financial_sentiment.digest import alert_text, group_name, page, pdf, plain, subject_name
+from apps.financial_sentiment.digest import alert_text, group_name, page, pdf, plain, rule_name, subject_name
 from apps.financial_sentiment.digest import markdown as as_markdown
 from apps.financial_sentiment.inbox import Inbox
 from apps.financial_sentiment.items import Stored
@@ -134,9 +134,8 @@ def _alert(number: int, alert: Alert, state: State, name: str, items: Mapping[in
             f":material/{ICONS[alert.when]}: **{inert(name)}** · {inert(alert_text(alert, session.language()))}"
         )
         quote = inert(items[alert.evidence[0]].title) if alert.evidence and alert.evidence[0] in items else ""
-        st.markdown(
-            f":small[{quote}]  \n:small[:gray[{when(alert.at)} · {inert(alert.rule)}]]".removeprefix(":small[]  \n")
-        )
+        rule = t("financial_sentiment.by_rule", name=inert(rule_name(alert.rule, session.language())))
+        st.markdown(f":small[{quote}]  \n:small[:gray[{when(alert.at)} · {rule}]]".removeprefix(":small[]  \n"))
         with st.container(horizontal=True, horizontal_alignment="right", gap="small"):
             if live():
                 _handle(number, alert, state)
@@ -196,7 +195,11 @@ def _mutes(moment: float) -> None:
     st.markdown(f"**{t('financial_sentiment.inbox.mutes')}**", anchors=False)
     for number, mute in enumerate(found):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            rule = inert(mute.rule) if mute.rule else t("financial_sentiment.inbox.every_rule")
+            rule = (
+                inert(rule_name(mute.rule, session.language()))
+                if mute.rule
+                else t("financial_sentiment.inbox.every_rule")
+            )
             until = t("financial_sentiment.inbox.until", when=when(mute.end))
             st.markdown(f"{inert(_subject(mute.subject))} · {rule} :small[:gray[{until}]]", width="stretch")
             if live():
@@ -215,7 +218,15 @@ def _log(entries: Sequence[Entry]) -> None:
             t("financial_sentiment.log.user"): [e.user for e in entries],
             t("financial_sentiment.log.action"): [t(f"financial_sentiment.log.{e.action}") for e in entries],
             t("financial_sentiment.log.about"): [
-                " · ".join(part for part in (_subject(e.subject), e.rule, e.alert_at and when(e.alert_at)) if part)
+                " · ".join(
+                    part
+                    for part in (
+                        _subject(e.subject),
+                        rule_name(e.rule, session.language()),
+                        e.alert_at and when(e.alert_at),
+                    )
+                    if part
+                )
                 for e in entries
             ],
             t("financial_sentiment.log.note"): [

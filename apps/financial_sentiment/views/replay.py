@@ -11,7 +11,7 @@ import streamlit as st
 from apps.financial_sentiment import sources
 from apps.financial_sentiment.alerts import Alert
 from apps.financial_sentiment.archives import Archives, inside
-from apps.financial_sentiment.digest import alert_text, subject_name
+from apps.financial_sentiment.digest import RULES, alert_text, subject_name
 from apps.financial_sentiment.items import Mood, Stored
 from apps.financial_sentiment.rerun import HOUR, STEPS_H, Frame, Rerun, rerun
 from apps.financial_sentiment.series import DAY
@@ -238,9 +238,12 @@ def _fired(fired: Sequence[Alert], frame: Frame | None, *, inside_archive: bool)
     for alert in fired[::-1][:SHOWN]:
         mark = f" :orange-badge[{t('financial_sentiment.replay.now')}]" if id(alert) in new else ""
         name = inert(subject_name(alert, dictionary, language))
+        own = (
+            "" if alert.rule in RULES else f" · {inert(alert.rule)}"
+        )  # the reason says which of those that ship it was
         told = (
             f":material/{ICONS[alert.when]}: **{name}** · {inert(alert_text(alert, language))}"
-            f" :small[:gray[{when(alert.at)} · {inert(alert.rule)}]]{mark}"
+            f" :small[:gray[{when(alert.at)}{own}]]{mark}"
         )
         if inside_archive:
             st.markdown(told)

@@ -9,7 +9,7 @@ import streamlit as st
 
 from apps.financial_sentiment.alerts import LONGEST_CHANGE_D, LONGEST_COOLDOWN_H, SCOPES, WHENS, Alert, Rule
 from apps.financial_sentiment.delivery import Delivery
-from apps.financial_sentiment.digest import alert_text, group_name, subject_name
+from apps.financial_sentiment.digest import RULES, alert_text, group_name, rule_name, subject_name
 from apps.financial_sentiment.events import kinds
 from apps.financial_sentiment.market import MARKETS
 from apps.financial_sentiment.notices import Quiet
@@ -129,9 +129,10 @@ def _only(rule: Rule, key: str) -> tuple[str, ...]:
 
 
 def _title(rule: Rule) -> str:
-    return (
-        f"{rule.id} · {t(f'financial_sentiment.whens.{rule.when}')} · {t(f'financial_sentiment.scopes.{rule.scope}')}"
-    )
+    parts = [rule_name(rule.id, session.language()), t(f"financial_sentiment.scopes.{rule.scope}")]
+    if RULES.get(rule.id) != rule.when:  # else its name says it
+        parts.insert(1, t(f"financial_sentiment.whens.{rule.when}"))
+    return " · ".join(parts)
 
 
 def _save(rule: Rule) -> None:

@@ -89,6 +89,18 @@ def test_a_stacked_head_asks_what_is_near_and_the_head_before_it(tmp_path: Path)
     assert load(tmp_path / "head").before is None, "nothing is left of the head that was there"
 
 
+def test_few_chinese_texts_keep_their_words_among_many_english_ones() -> None:
+    english = [f"profit {one}{other}" for one in "abcdefgh" for other in "abcdefgh"] * 2
+    texts = [mask(text, ()) for text in (*english, "公司甲利润大增", "公司甲利润大降 profit")]
+    known = training.Labeled(texts, ["positive", "negative"] * 65, range(130), np.empty((130, 0), np.float32))
+    few = replace(WORDS, terms=(100, 100, 100, 100))
+    crowded = training.fit(known, embedding="", recipe=few).vocabularies[0].index
+    apart = training.fit(known, embedding="", recipe=replace(few, han_terms=few.terms)).vocabularies[0]
+    assert not {"w:大增", "w:大降"} & crowded.keys()
+    assert {"w:大增", "w:大降", "w:profit"} <= apart.index.keys()
+    assert len(set(apart.terms)) == len(apart.terms) == len(apart.idf)
+
+
 def test_the_calibration_learns_from_the_usual_texts() -> None:
     texts = [mask(f"same words {number}", ()) for number in range(200)]
     labels = ["positive"] * 50 + ["negative"] * 50 + ["positive"] * 90 + ["negative"] * 10
@@ -120,6 +132,15 @@ def test_the_shipped_head_knows_plain_news(text: str, wanted: dict[str, str]) ->
     (found,) = asyncio.run(Analyzer(dictionary(), shipped()).analyze([text]))
     assert {o.company.id: o.label for o in found} == wanted
     assert all(text[slice(*o.evidence)].strip() == text[slice(*o.evidence)] for o in found)
+
+
+def test_what_a_text_says_does_not_depend_on_what_is_judged_with_it() -> None:
+    """To the last bit: figures of a time are compared with those of an archive that goes on."""
+    texts = [row.masked for row in rows(5)]
+    none = np.empty((len(texts), 0), np.float32)
+    alone = [shipped().judge([text], none[:1])[0] for text in texts]
+    for size in range(2, len(texts)):
+        assert shipped().judge(texts[:size], none[:size]) == alone[:size]
 
 
 def test_a_name_makes_no_difference() -> None:

@@ -36,7 +36,7 @@ def labels_file(path: Path, count: int = 120, *, noise: bool = False) -> Path:
 
 
 def test_a_better_head_is_used_and_can_be_taken_back(desk: Desk, tmp_path: Path) -> None:
-    assert desk.head().about["version"] == "words-3"
+    assert desk.head().about["version"] == "words-4"
     made = desk.train(labels_file(tmp_path / "mine.csv"))
     assert made.promoted
     assert made.accuracy > 0.9 > made.current_accuracy
@@ -49,7 +49,7 @@ def test_a_better_head_is_used_and_can_be_taken_back(desk: Desk, tmp_path: Path)
     assert (again.number, again.promoted) == (2, False), "no better than the one in use"
     assert desk.head().about["version"] == "own-1"
     own.use(desk.heads, None)
-    assert desk.head().about["version"] == "words-3"
+    assert desk.head().about["version"] == "words-4"
     own.use(desk.heads, 2)
     assert Desk(desk.runtime).head().about["version"] == "own-2", "also after a new start"
     with pytest.raises(MissingFile):
@@ -95,7 +95,7 @@ def test_the_command(folder: Path) -> None:
     assert told["number"] == 1
     (found,) = data(touchstone("sentiment", "Tesla quibs", "--json"))["texts"]
     assert found["companies"][0]["label"] == "negative"
-    assert data(touchstone("train", "sentiment", "--use", "0", "--json"))["in_use"] == "words-3"
+    assert data(touchstone("train", "sentiment", "--use", "0", "--json"))["in_use"] == "words-4"
     assert touchstone("train", "sentiment").exit_code == 2
 
 
@@ -108,4 +108,4 @@ def test_with_vectors_a_head_of_ones_own_starts_from_the_shipped_one(desk: Desk,
     assert (head.embedding, head.about["version"]) == ("e", f"own-{made.number}")
     assert head.near is not None
     assert head.before is not None
-    assert head.before.about["version"] == "words-3", "no shipped head was made with this model"
+    assert head.before.about["version"] == "words-4", "no shipped head was made with this model"

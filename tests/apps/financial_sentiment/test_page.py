@@ -17,6 +17,7 @@ from apps.financial_sentiment import NewsItem, market, own, review
 from apps.financial_sentiment.archives import Archives
 from apps.financial_sentiment.brief import brief
 from apps.financial_sentiment.delivery import Delivery
+from apps.financial_sentiment.digest import RULES
 from apps.financial_sentiment.digest import page as digest_page
 from apps.financial_sentiment.digest import plain as digest_plain
 from apps.financial_sentiment.inbox import Inbox
@@ -284,6 +285,11 @@ def test_the_head_in_use_is_measured_on_the_frozen_set(open_page: Open) -> None:
 
 def test_a_rule_is_previewed_saved_and_put_back(open_page: Open) -> None:
     at = look_at(open_page(PAGE, "en"), "rules")
+    assert {rule.id: rule.when for rule in state.desk().rules()} == RULES, (
+        "each that ships has a name in both languages"
+    )
+    names = [f"{text(f'rule_names.{id_}', 'en')} · {text('scopes.company', 'en')}" for id_ in RULES]
+    assert at.selectbox(key="sentiment_rule").options[:-1] == names
     at.selectbox(key="sentiment_rule").set_value("mood_drop").run()
     before = len(state.desk().preview(state.desk().rules()[1])[0])
     at.slider(key="sentiment_rule_level_mood_drop").set_value(-0.1).run()
