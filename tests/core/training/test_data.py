@@ -149,6 +149,10 @@ def test_a_split_is_fixed_by_content(tmp_path: Path) -> None:
         tmp_path, table(rows + [(f"a new row {'xyz'[n % 3] * (n // 3 + 1)}", "ab"[n % 2]) for n in range(90)])
     ).splits
     assert parts[2] <= {r.input for r in grown.test.records}, "what judged once must never be learned from"
+    (tmp_path / "test.csv").write_text(table([("another text", "a")]))
+    given = checked(tmp_path, table(rows), test=tmp_path / "test.csv").splits
+    assert 15 <= len(given.validation) <= 45, "a test file leaves more to learn from, not to choose by"
+    assert not parts[2] & {r.input for r in given.train.records}
     assert first.checksum == checked(tmp_path, table(rows)).splits.checksum != grown.checksum
     assert first.checksum != checked(tmp_path, table(rows), seed=1).splits.checksum
 
