@@ -100,7 +100,10 @@ def desk() -> None:
     with states.guarded():
         meant, found, took_s = searched(asked)
         typed, asked = asked, meant.query
-        results.draw(cards, found, asked, typed.text)
+        shown = results.texts(cards, found, typed.text)
+        if found.hits:
+            answer.begin(asked)
+        results.buttons(cards, shown, asked, typed.text)
         with said:
             help_line(typed, meant)
             notices(found)
