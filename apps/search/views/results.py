@@ -80,6 +80,8 @@ def page_count(found: Found) -> int:
 def paging(found: Found) -> None:
     """The way to the other pages of results, where there are any."""
     if (pages := page_count(found)) > 1:
+        if st.session_state.get("page", 1) > pages:
+            st.session_state["page"] = pages
         with st.container(horizontal_alignment="center"):
             st.pagination(pages, key="page", bind="query-params")
 
