@@ -70,6 +70,13 @@ def marked(before: str, quote: str, after: str, *, dim: bool = True) -> str:
     return " ".join(filter(None, (left, f":primary-background[{inert(quote)}]", right)))
 
 
+def beginning(text: str, most: int) -> str:
+    """Up to ``most`` characters from the start of a document's text, as one line of Markdown that ends with a whole word."""
+    if len(text) <= most:
+        return inert(without_marks(text))
+    return f"{inert(_CUT_WORD_AT_END.sub('', without_marks(text[:most])))} …"
+
+
 def without_marks(text: str) -> str:
     """Text of a document to read: heading signs, table rules and cell borders of Markdown left out."""
     text = _TABLE_RULE.sub(" ", text)

@@ -170,7 +170,7 @@ def snippet(hit: Hit) -> str:
     """The sentence that answers best, marked in its surroundings; else the beginning of the passage."""
     passage = hit.passage
     if hit.sentence is None:
-        return inert(sources.without_marks(passage.text[: BEFORE + AFTER]))
+        return sources.beginning(passage.text, BEFORE + AFTER)
     start, end = (place - passage.start for place in hit.sentence)
     before, after = passage.text[max(0, start - BEFORE) : start], passage.text[end : end + AFTER]
     best = passage.text[start:end].strip()
