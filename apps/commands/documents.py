@@ -142,7 +142,7 @@ def ask(
 
 def demand_documents(library: Library, collection: str) -> None:
     """Say what to do when there is nothing to answer from."""
-    there = [info.name for info in library.collections() if info.documents]
+    there = library.filled()
     if collection not in there:
         raise InputError(reason="nothing_indexed", collection=collection, allowed=", ".join(there) or "–")
 

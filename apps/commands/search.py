@@ -70,7 +70,7 @@ def search(
         out = out_of(runtime.settings, json)
         library = Library.of(runtime)
         try:
-            if not any(info.documents for info in library.collections() if info.name in options.collections):
+            if not set(library.filled()) & set(options.collections):
                 demand_documents(library, options.collections[0])
             found = _found(library, query, options, explain, not no_help, out)
         finally:

@@ -51,19 +51,30 @@ def describe(citation: Citation, surroundings: Surroundings | None = None) -> st
     return f"{head}  \n{marked(before, citation.quote, after)}"
 
 
-def marked(before: str, quote: str, after: str) -> str:
+def marked(before: str, quote: str, after: str, *, dim: bool = True) -> str:
     """An excerpt with ``quote`` marked in it, as one line of Markdown; only the quote is exact.
 
     The quote of a table's rows is shown as their cells.
+
+    Args:
+        dim: whether what surrounds the quote is gray. Colors are what the browser draws most slowly.
     """
     left = inert(_CUT_WORD_AT_START.sub("", without_marks(before)))
     right = inert(_CUT_WORD_AT_END.sub("", without_marks(after)))
-    left = f":gray[… {left}] " if left else ""
-    right = f" :gray[{right} …]" if right else ""
+    left, right = left and f"… {left}", right and f"{right} …"
+    if dim:
+        left, right = left and f":gray[{left}]", right and f":gray[{right}]"
     if quote.startswith("|") and quote.endswith("|"):
         rows = (line.strip().strip("|").split("|") for line in quote.splitlines())
         quote = " / ".join(" · ".join(cell.strip() for cell in row) for row in rows)
-    return f"{left}:primary-background[{inert(quote)}]{right}"
+    return " ".join(filter(None, (left, f":primary-background[{inert(quote)}]", right)))
+
+
+def beginning(text: str, most: int) -> str:
+    """Up to ``most`` characters from the start of a document's text, as one line of Markdown that ends with a whole word."""
+    if len(text) <= most:
+        return inert(without_marks(text))
+    return f"{inert(_CUT_WORD_AT_END.sub('', without_marks(text[:most])))} …"
 
 
 def without_marks(text: str) -> str:

@@ -165,6 +165,16 @@ class Library:
             ).fetchall()
         return [self.collection(row["name"]).info() for row in rows]
 
+    def filled(self) -> list[str]:
+        """Names of this tenant's collections that hold documents; unlike :meth:`collections` it opens no model."""
+        with self.workspace.read() as db:
+            rows = db.execute(
+                "SELECT name FROM collections c WHERE tenant = ?"
+                " AND EXISTS (SELECT 1 FROM documents WHERE collection_id = c.id) ORDER BY name",
+                (self.caller.tenant,),
+            ).fetchall()
+        return [row["name"] for row in rows]
+
     def drop(self, name: str) -> None:
         """Delete a collection with its documents.
 

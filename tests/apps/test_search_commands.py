@@ -37,6 +37,15 @@ def test_search_for_people(indexed: Path) -> None:
     assert "没有找到" in touchstone("search", "xyzzy", "--mode", "keyword", TOUCHSTONE_LANG="zh").stdout
 
 
+@pytest.mark.parametrize("mode", ["keyword", "hybrid"])
+def test_words_are_searched_without_an_embedding_model(indexed: Path, mode: str) -> None:
+    result = touchstone(
+        "search", "kettle", "--mode", mode, "--json", TOUCHSTONE_EMBEDDING="openai:text-embedding-3-small"
+    )
+    assert result.exit_code == 0, result.stdout
+    assert [hit["title"] for hit in data(result)["hits"]] == ["KT-210 kettle"]
+
+
 def test_search_as_data(indexed: Path) -> None:
     found = data(touchstone("search", "退货运费", "--json"))
     first = found["hits"][0]

@@ -19,7 +19,7 @@ from apps.ui.chat import answer_markdown
 from apps.ui.inert import JOINER, UNSEEN, formatted, inert, inert_lines
 from apps.ui.launch import ENTRY, THEME, streamlit_arguments
 from apps.ui.look import count, place, seconds, shortened, size
-from apps.ui.sources import describe, marked, numbered
+from apps.ui.sources import beginning, describe, marked, numbered
 from core.types import Answer, Citation, Sentence
 from tests.apps.hostile import HOSTILE
 
@@ -149,6 +149,12 @@ def test_surroundings_are_read_without_markdown_signs_and_cut_words() -> None:
         )
     )
     assert shown == ":gray[… a word Warranty Product Months KT] :primary-background[KT-310 · 36] :gray[x 电池除外， …]"
+
+
+def test_a_beginning_ends_with_a_whole_word() -> None:
+    assert beginning("# Resin *lasts* ten years", 22) == "Resin lasts ten …"
+    assert beginning("树脂可用十年，不用更换", 6) == "树脂可用十年 …"
+    assert beginning("ten years", 9) == "ten years"
 
 
 def test_rows_quoted_together_are_told_apart() -> None:

@@ -36,6 +36,12 @@ def worth_answering(text: str) -> bool:
     return len(tokens.content_terms(text)) >= 2
 
 
+def begin(query: Query) -> None:
+    """Let the answer to ``query`` be made in the background, if :func:`draw` will quote one."""
+    if worth_answering(query.text) and st.session_state.get(_WRITTEN) != query:
+        _quoted(query)
+
+
 def draw(query: Query) -> None:
     """The answer to ``query``, in the place where this is called, and what was asked after it."""
     if not worth_answering(query.text):

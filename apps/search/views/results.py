@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 
 import streamlit as st
@@ -20,6 +21,9 @@ from core.retrieval.explain import Explanation, PassageReason
 from core.retrieval.records import Found
 from core.types import Hit
 
+# Between texts and buttons. What follows a text at once is sent and drawn with it, and the text would wait for eighty
+# elements; a key that comes meanwhile saves drawing them.
+READ_S = 0.04
 BEFORE, AFTER = 90, 160  # characters of a passage around the sentence that answers best
 MENU = {  # what a card offers besides the document and the reasons, with the gain of what judges it
     "similar": (":material/join:", None),
@@ -35,10 +39,11 @@ def places() -> list[st.delta_generator.DeltaGenerator]:
     return [st.container(gap="xsmall", key=f"card_{number}") for number in range(1, PAGE + 1)]
 
 
-def draw(cards: Sequence[st.delta_generator.DeltaGenerator], found: Found, query: Query, typed: str) -> None:
-    """The page of results that the address names, into ``cards``; judgments are of what was ``typed``.
+def texts(cards: Sequence[st.delta_generator.DeltaGenerator], found: Found, typed: str) -> list[tuple[Hit, str | None]]:
+    """Draw what is read of the page of results that the address names, into ``cards``.
 
-    Texts come first: what is read is on its way to the browser while what can be clicked is still drawn.
+    Returns:
+        The hits on the page, each with what was said of it as a result of what was ``typed``.
     """
     judged = service().judgments.own(typed, caller())
     pages = page_count(found)
@@ -49,7 +54,21 @@ def draw(cards: Sequence[st.delta_generator.DeltaGenerator], found: Found, query
     said = [SAID.get(judged.get(hit.passage.document_id, math.nan)) for hit in shown]
     for number, (card, hit, verdict) in enumerate(zip(cards, shown, said, strict=False), 1):
         card.markdown(described(first + number, hit, dates, verdict), anchors=False)
-    for number, (card, hit, verdict) in enumerate(zip(cards, shown, said, strict=False), 1):
+    return list(zip(shown, said, strict=True))
+
+
+def buttons(
+    cards: Sequence[st.delta_generator.DeltaGenerator],
+    shown: Sequence[tuple[Hit, str | None]],
+    query: Query,
+    typed: str,
+) -> None:
+    """Draw what can be clicked below the texts of ``cards``, once they had time to reach the screen.
+
+    Judgments are of what was ``typed``.
+    """
+    time.sleep(READ_S)
+    for number, (card, (hit, verdict)) in enumerate(zip(cards, shown, strict=False), 1):
         with card, st.container(horizontal=True, vertical_alignment="center", gap="small"):
             actions(number, hit, query, typed, verdict)
 
@@ -61,6 +80,8 @@ def page_count(found: Found) -> int:
 def paging(found: Found) -> None:
     """The way to the other pages of results, where there are any."""
     if (pages := page_count(found)) > 1:
+        if st.session_state.get("page", 1) > pages:
+            st.session_state["page"] = pages
         with st.container(horizontal_alignment="center"):
             st.pagination(pages, key="page", bind="query-params")
 
@@ -104,7 +125,10 @@ def _judged(key: str, typed: str, document_id: str) -> None:
 
 
 def described(rank: int, hit: Hit, dates: Mapping[str, float], verdict: str | None = None) -> str:
-    """A card as Markdown: place, snippet with the best sentence marked, facts; ``dates`` as of the service."""
+    """A card as Markdown: place, snippet with the best sentence marked, facts; ``dates`` as of the service.
+
+    It is drawn eight times at each key press, so it has few colors and sizes: they are what takes the browser longest.
+    """
     passage = hit.passage
     facts = [inert(passage.source.rsplit("/", 1)[-1])]
     if passage.page is not None:
@@ -116,7 +140,7 @@ def described(rank: int, hit: Hit, dates: Mapping[str, float], verdict: str | No
     if verdict:
         facts.append(f"{MENU[verdict][0]} {t(f'search.judged.{verdict}')}")
     lines = [
-        f":small[:gray[{rank}]] **{titled(hit)}**  \n{snippet(hit)}",
+        f"{rank} **{titled(hit)}**  \n{snippet(hit)}",
         f":small[:gray[{' · '.join(filter(None, facts))}]]",
     ]
     if hit.similar:
@@ -146,11 +170,12 @@ def snippet(hit: Hit) -> str:
     """The sentence that answers best, marked in its surroundings; else the beginning of the passage."""
     passage = hit.passage
     if hit.sentence is None:
-        return inert(sources.without_marks(passage.text[: BEFORE + AFTER]))
+        return sources.beginning(passage.text, BEFORE + AFTER)
     start, end = (place - passage.start for place in hit.sentence)
     before, after = passage.text[max(0, start - BEFORE) : start], passage.text[end : end + AFTER]
     best = passage.text[start:end].strip()
-    return sources.marked(before, best if best.startswith("|") else sources.without_marks(best), after)
+    best = best if best.startswith("|") else sources.without_marks(best)
+    return sources.marked(before, best, after, dim=False)
 
 
 # --- what a click opens ---------------------------------------------------------------------------

@@ -18,6 +18,8 @@ from apps.search.views.state import (
     VIEWS,
     as_typed,
     ask,
+    begin_pages,
+    end_pages,
     keep,
     keep_in_history,
     open_view,
@@ -86,6 +88,7 @@ def desk() -> None:
     )
     restore()
     asked = query()
+    begin_pages(asked)
     remember()
     bar = st.container(horizontal=True, vertical_alignment="center", gap="small")
     # Always at the same places. When a key stops a run, Streamlit drops what the run has drawn but for what stands in
@@ -100,7 +103,10 @@ def desk() -> None:
     with states.guarded():
         meant, found, took_s = searched(asked)
         typed, asked = asked, meant.query
-        results.draw(cards, found, asked, typed.text)
+        shown = results.texts(cards, found, typed.text)
+        if found.hits:
+            answer.begin(asked)
+        results.buttons(cards, shown, asked, typed.text)
         with said:
             help_line(typed, meant)
             notices(found)
@@ -108,6 +114,7 @@ def desk() -> None:
             more = "+" if len(found.hits) == 100 else ""
             count.caption(t("search.count", count=f"{len(found.hits)}{more}", seconds=look.seconds(took_s)))
             results.paging(found)
+            end_pages(typed)
             if also := service().beside(asked, found, caller()):
                 with other:
                     results.beside(also)

@@ -29,6 +29,7 @@ WAIT_S = 0.5  # for help with a query; without it results come at once
 _AS_TYPED = "search_as_typed"  # the text for which no correction is wanted
 _TYPED = "typed"  # in the address
 _FOUND, _KEPT = "search_found", "search_kept"
+_PAGED = "search_paged"  # the query whose pages are turned
 
 
 def _opened(runtime: Runtime) -> Search:
@@ -96,6 +97,8 @@ def restore() -> None:
         if name not in state:
             said = address.get_all(name)
             state[name] = [code for code in codes if code in said] if said else list(_usual(name, default))
+    if "page" not in state:  # the cards are drawn before the control that would read it
+        state["page"] = _page(address.get("page", ""))
     if "since" not in state:
         state["since"] = _date(address.get("since", ""))
     if "where" not in state:
@@ -129,6 +132,13 @@ def _usual(name: str, default: Query) -> tuple[str, ...]:
     return default.help if name == "help" else ()
 
 
+def _page(text: str) -> int:
+    try:
+        return max(1, int(text))
+    except ValueError:
+        return 1
+
+
 def _date(text: str) -> date | None:
     try:
         return date.fromisoformat(text)
@@ -152,6 +162,20 @@ def query() -> Query:
         where=tuple(filter(None, (part.strip() for part in (state.get("where") or "").split(";")))),
         help=helps,
     )
+
+
+def begin_pages(asked: Query) -> None:
+    """Let another query than that of :func:`end_pages` begin at its first page."""
+    if st.session_state.get(_PAGED, asked) != asked:
+        st.session_state["page"] = 1
+
+
+def end_pages(asked: Query) -> None:
+    """Say whose pages are turned, once the control that turns them is drawn.
+
+    A run that was stopped before leaves the browser with the page of the query before.
+    """
+    st.session_state[_PAGED] = asked
 
 
 def show(asked: Query) -> None:

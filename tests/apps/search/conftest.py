@@ -9,7 +9,7 @@ import pytest
 
 from apps.search import service as search_service
 from apps.search.service import Search
-from apps.search.views import answer, state
+from apps.search.views import answer, results, state
 from core.providers.sync import run
 from core.settings import Settings
 
@@ -40,6 +40,7 @@ def small_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
     (sample / "questions.yaml").write_text(QUESTIONS, "utf-8")
     monkeypatch.setattr(search_service, "SAMPLE", sample)
     monkeypatch.setattr(answer, "STILL_S", 0.0)
+    monkeypatch.setattr(results, "READ_S", 0.0)
     yield sample
     state.service.forget()
 

@@ -141,7 +141,7 @@ def test_all_texts_stand_before_the_first_button(page: Open, monkeypatch: pytest
     monkeypatch.setattr(results, "actions", lambda *_: st.stop())
     at.text_input(key="q").set_value("annual leave in Leeds").run()
     shown = "\n".join(element.value for element in at.markdown)
-    assert [f":gray[{rank}]] **" in shown for rank in (1, 2, 3)] == [True] * 3
+    assert [f"{rank} **" in shown for rank in (1, 2, 3)] == [True] * 3
     assert not [button for button in at.button if button.key.startswith("open_")]
 
 
@@ -188,6 +188,28 @@ def test_a_snippet_is_text_to_read_and_shows_no_markdown(page: Open, small_sampl
     assert "new lock" in card
     assert "\\*" not in card
     assert "`" not in card
+
+
+@pytest.mark.parametrize(("said", "rank"), [("2", 2), ("99", 3), ("x", 1)])
+def test_the_address_says_the_page_and_another_query_begins_at_its_first(
+    open_page: Open, small_sample: Path, monkeypatch: pytest.MonkeyPatch, said: str, rank: int
+) -> None:
+    monkeypatch.setattr(results, "PAGE", 1)
+    for name, fact in {"shed": "opens at six", "pump": "hangs beside the door", "lock": "has four digits"}.items():
+        (small_sample / f"en/{name}.md").write_text(f"# Bicycle {name}\n\nThe bicycle {name} {fact}.\n", "utf-8")
+    address = {"q": "bicycle", "mode": "keyword", "page": said}
+    monkeypatch.setattr(AppTest, "switch_page", _with_address(address, AppTest.switch_page))
+    monkeypatch.setattr(answer, "worth_answering", lambda _: False)
+
+    def first(at: AppTest) -> str:
+        return next(m.value.partition(" ")[0] for m in at.markdown if "words " in m.value)
+
+    at = open_page(PAGE, "en")
+    whole(at)
+    assert first(at) == str(rank)
+    at.text_input(key="q").set_value("the bicycle").run()
+    whole(at)
+    assert first(at) == "1"
 
 
 def test_the_address_says_codes_and_is_read_again(page: Open) -> None:
