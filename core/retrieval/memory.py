@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     import numpy as np
 
 COARSE_FROM = 10_000  # vectors
-CANDIDATES = 1000  # of the first look, whose cosines are computed in float32, at least
+CANDIDATES = (
+    1000  # of the first look, whose cosines are computed in float32, at most (or four times as many as are wanted)
+)
+_OFF_INT8 = 8.0  # deviations that two cosines of the first look may lie apart, and the better one still be the worse
+_OFF_FLOAT16 = 1e-3  # the same as a difference of cosines, where only the question is rounded
 _LEAST = 30  # vectors that a spread is taken from
 _STEPS = 127  # of int8, on each side of 0
 _AT_ONCE = 4096  # rows that are made coarse together
@@ -88,13 +92,14 @@ class Memory:
         import numpy as np
 
         state = self._state
-        everything = self._everything(state, vector)
+        everything, off = self._everything(state, vector)
         if allowed is not None:
             rows = self._rows(state, allowed)[1]
-            rough = _products(state.vectors[rows], vector)
+            rows = rows[_likely(_products(state.vectors[rows], vector), top_k, _OFF_FLOAT16)]
         else:
-            rows, rough = np.flatnonzero(state.alive[: state.size]), everything
-        rows = rows[_best(rough, max(CANDIDATES, 4 * top_k))]
+            rows = _likely(everything, top_k, off)
+            if state.dead:
+                rows = np.flatnonzero(state.alive[: state.size])[rows]
         scores = _exact(state.vectors[rows], vector)
         best = _best(scores, top_k)
         numbers, scores = state.numbers[rows[best]], scores[best]
@@ -112,17 +117,21 @@ class Memory:
         values = _exact(state.vectors[rows], vector)
         return dict(zip(asked[where].tolist(), values.tolist(), strict=True))
 
-    def _everything(self, state: _State, vector: np.ndarray) -> np.ndarray:
-        """The cosines of all that live, from the coarse copy where there is one."""
+    def _everything(self, state: _State, vector: np.ndarray) -> tuple[np.ndarray, float]:
+        """The cosines of all that live, from the coarse copy where there is one, and by how much two may be off."""
         import numpy as np
 
         if state.coarse is None or state.steps is None:
-            found = _products(state.vectors[: state.size], vector)
+            found, off = _products(state.vectors[: state.size], vector), _OFF_FLOAT16
         else:
-            asked, step = _stepped(vector[None])
-            found = _products(state.coarse[: state.size], asked[0]) * state.steps[: state.size]
-            found *= step[0]
-        return found[np.flatnonzero(state.alive[: state.size])] if state.dead else found
+            (asked,), (step,) = _stepped(vector[None])
+            steps = state.steps[: state.size]
+            found = _products(state.coarse[: state.size], asked)
+            found *= steps
+            found *= step
+            # A value in int8 is off by up to half a step, evenly; the errors of 384 values add up as a deviation does.
+            off = _OFF_INT8 * float(np.hypot(step, steps.max(initial=0.0))) / 12**0.5
+        return found[np.flatnonzero(state.alive[: state.size])] if state.dead else found, off
 
     def _spread(self, everything: np.ndarray) -> tuple[float, float] | None:
         if len(everything) < _LEAST:
@@ -193,6 +202,17 @@ def _exact(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
     import numpy as np
 
     return matrix.astype(np.float32) @ np.asarray(vector, dtype=np.float32)
+
+
+def _likely(rough: np.ndarray, count: int, off: float) -> np.ndarray:
+    """Where the ``count`` largest may stand, when two of these numbers may be ``off`` against each other."""
+    import numpy as np
+
+    if len(rough) <= count:
+        return np.arange(len(rough))
+    found = np.flatnonzero(rough >= np.partition(rough, len(rough) - count)[len(rough) - count] - np.float32(off))
+    most = max(CANDIDATES, 4 * count)
+    return found if len(found) <= most else _best(rough, most)
 
 
 def _best(scores: np.ndarray, count: int) -> np.ndarray:

@@ -77,6 +77,19 @@ def test_a_coarse_look_finds_what_a_full_product_finds(monkeypatch: pytest.Monke
     assert hits >= 0.995 * 10 * len(queries)
 
 
+def test_only_what_may_be_among_the_nearest_is_compared_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "COARSE_FROM", 5000)
+    vectors, compared, exact = clustered(12_000), [], memory._exact
+    monkeypatch.setattr(memory, "_exact", lambda m, v: (compared.append(len(m)), exact(m, v))[1])
+    subject = Memory(128)
+    subject.put(np.arange(12_000), vectors)
+    for query in vectors[:40]:
+        found, _ = subject.search(query, 50)
+        everything = vectors.astype(np.float16).astype(np.float32) @ query
+        assert {number for number, _ in found} == set(np.argsort(-everything)[:50].tolist())
+    assert max(compared) < memory.CANDIDATES / 2
+
+
 def test_few_have_no_spread_and_shapes_are_checked() -> None:
     subject = Memory(DIM)
     assert subject.search(unit_vectors(1)[0], 5) == ([], None)
