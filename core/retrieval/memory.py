@@ -9,7 +9,6 @@ some 0.0006, and the hundredth and the thousandth neighbor lie much further apar
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -82,19 +81,20 @@ class Memory:
         return self._state.size - self._state.dead
 
     def search(
-        self, vector: np.ndarray, top_k: int, *, allowed: np.ndarray | None = None
-    ) -> tuple[list[tuple[int, float]], tuple[float, float] | None]:
-        """``(number, cosine)`` of the ``top_k`` nearest, best first, and mean and deviation over all.
+        self, vector: np.ndarray, top_k: int, *, also: np.ndarray | None = None, allowed: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray, tuple[float, float] | None]:
+        """Numbers and cosines of the ``top_k`` nearest, best first, and mean and deviation of the cosines of all.
 
         Args:
-            allowed: the only passage numbers that may be found.
+            also: passage numbers that follow the nearest, where they are here and not among them.
+            allowed: the only passage numbers that may be among the nearest.
         """
         import numpy as np
 
         state = self._state
         everything, off = self._everything(state, vector)
         if allowed is not None:
-            rows = self._rows(state, allowed)[1]
+            rows = self._rows(state, allowed)
             rows = rows[_likely(_products(state.vectors[rows], vector), top_k, _OFF_FLOAT16)]
         else:
             rows = _likely(everything, top_k, off)
@@ -102,20 +102,14 @@ class Memory:
                 rows = np.flatnonzero(state.alive[: state.size])[rows]
         scores = _exact(state.vectors[rows], vector)
         best = _best(scores, top_k)
-        numbers, scores = state.numbers[rows[best]], scores[best]
-        order = np.lexsort((numbers, -scores))
-        found = list(zip(numbers[order].tolist(), scores[order].tolist(), strict=True))
-        return found, self._spread(everything)
-
-    def scores(self, vector: np.ndarray, numbers: Iterable[int]) -> dict[int, float]:
-        """The cosines of ``vector`` with those of ``numbers`` that are here."""
-        import numpy as np
-
-        asked = np.fromiter(numbers, dtype=np.int64)
-        state = self._state
-        where, rows = self._rows(state, asked)
-        values = _exact(state.vectors[rows], vector)
-        return dict(zip(asked[where].tolist(), values.tolist(), strict=True))
+        best = best[np.lexsort((state.numbers[rows[best]], -scores[best]))]
+        rows, scores = rows[best], scores[best]
+        if also is not None and len(also):
+            others = self._rows(state, also)
+            others = others[~np.isin(others, rows)]
+            rows = np.concatenate([rows, others])
+            scores = np.concatenate([scores, _exact(state.vectors[others], vector)])
+        return state.numbers[rows], scores, self._spread(everything)
 
     def _everything(self, state: _State, vector: np.ndarray) -> tuple[np.ndarray, float]:
         """The cosines of all that live, from the coarse copy where there is one, and by how much two may be off."""
@@ -136,10 +130,11 @@ class Memory:
     def _spread(self, everything: np.ndarray) -> tuple[float, float] | None:
         if len(everything) < _LEAST:
             return None
-        return float(everything.mean()), float(everything.std())
+        mean = everything.mean(keepdims=True)
+        return float(mean[0]), float(everything.std(mean=mean))
 
-    def _rows(self, state: _State, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """``(positions in numbers, rows)`` of those of ``numbers`` that are here."""
+    def _rows(self, state: _State, numbers: np.ndarray) -> np.ndarray:
+        """The rows of those of ``numbers`` that are here."""
         import numpy as np
 
         if not state.sorted:
@@ -148,13 +143,12 @@ class Memory:
             state.sorted.append((state.numbers[alive[order]], alive[order]))
         known, rows = state.sorted[0]
         if not len(known):
-            return np.empty(0, np.int64), np.empty(0, np.int64)
-        at = np.minimum(np.searchsorted(known, numbers), len(known) - 1)
-        where = np.flatnonzero(known[at] == numbers)
-        return where, rows[at[where]]
+            return np.empty(0, np.int64)
+        at = known.searchsorted(numbers)
+        return rows[at[known.take(at, mode="clip") == numbers]]
 
     def _without(self, state: _State, numbers: np.ndarray) -> _State:
-        _, rows = self._rows(state, numbers)
+        rows = self._rows(state, numbers)
         if not len(rows):
             return state
         alive = state.alive.copy()
