@@ -81,10 +81,11 @@ def gather(
     if leg is not None and vector is not None:
         near = leg.search(vector, depth, also=words, allowed=allowed)
     names = Names(db, collection, view)
-    numbers = np.union1d(words, near.numbers)
+    numbers = np.sort(np.concatenate([words, near.numbers]))
     lengths = names.lengths(numbers)
-    if (there := lengths >= 0).sum() < len(numbers):  # memory may be a commit ahead of this transaction
-        numbers, lengths = numbers[there], lengths[there]
+    kept = lengths >= 0  # memory may be a commit ahead of this transaction
+    kept[1:] &= numbers[1:] != numbers[:-1]  # each once
+    numbers, lengths = numbers[kept], lengths[kept]
     by_word, by_meaning = np.full(len(numbers), np.nan), np.full(len(numbers), np.nan)
     found = _put(by_word, numbers, words, word_scores)
     _put(by_meaning, numbers, near.numbers, near.cosines)
@@ -109,12 +110,12 @@ def gather(
 
 def _put(target: np.ndarray, numbers: np.ndarray, some: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Write ``values`` where ``some`` of the ascending ``numbers`` stand, and return these places."""
-    import numpy as np
-
-    places = np.searchsorted(numbers, some)
-    there = np.flatnonzero(numbers[np.minimum(places, len(numbers) - 1)] == some) if len(numbers) else places[:0]
-    target[places[there]] = values[there]
-    return places[there]
+    places = numbers.searchsorted(some)
+    if len(numbers):
+        there = numbers.take(places, mode="clip") == some
+        places, values = places[there], values[there]
+        target[places] = values
+    return places
 
 
 def ranks(scores: Mapping[str, float]) -> dict[str, int]:

@@ -155,7 +155,8 @@ def _read(
     rows.row_factory = None  # by place, not by name: half of what it costs to take a row apart
     rows.execute(
         'SELECT p.number, p.id, p.document_id, p.text, d.title, d.source, p.position, p.start, p."end", p.heading, p.page,'
-        " p.language, d.metadata, p.metadata FROM passages p JOIN documents d ON d.id = p.document_id"
+        " p.language, d.metadata, p.metadata FROM passages p"
+        " JOIN documents d INDEXED BY documents_shown ON d.id = p.document_id"  # never behind a document's whole text
         f" WHERE +p.collection_id = ? AND p.{column} IN ({marks})",  # +: by key, never through the whole collection
         (collection, *keys),
     )

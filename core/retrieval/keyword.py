@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core.retrieval import segments, split, tokens, vocabulary
+from core.retrieval.largest import nth_largest
 from core.retrieval.postings import TENTHS, hashed
 from core.retrieval.segment_views import Held, Live, Term, View
 
@@ -183,10 +184,9 @@ def matched(
         wanted = segments.numbers_of(asked)
         for i, part in enumerate(view.parts):
             where, ordinals = part.places(wanted)
-            for at, there in zip(
-                where.tolist(), _frequencies([term.parts[i] for term in held], ordinals).T, strict=True
-            ):
-                found[asked[at]] = [distinct[t] for t in there.nonzero()[0].tolist()]
+            at, term = _frequencies([term.parts[i] for term in held], ordinals).T.nonzero()
+            for place, name in zip(where[at].tolist(), term.tolist(), strict=True):
+                found[asked[place]].append(distinct[name])
     return {number: tuple(there) for number, there in found.items()}
 
 
@@ -272,7 +272,9 @@ def _best_of_part(
     sums, done = np.zeros(len(part.segment), np.float32), 0
     while done < len(order) and rest[done] >= bar - _SLACK:
         weight, ordinals, frequencies, _ = there[order[done]]
-        sums[ordinals] += _parts(np.float32(weight), frequencies, norms[ordinals])
+        np.add.at(
+            sums, ordinals, _parts(np.float32(weight), frequencies, norms.take(ordinals))
+        )  # four times as fast as +=
         done += 1
     if only is not None:
         mask = np.zeros(len(sums), bool)
@@ -285,10 +287,13 @@ def _best_of_part(
         at, hit = _positions(ordinals, candidates)
         sums[candidates[hit]] += _parts(np.float32(weight), frequencies[at], norms[candidates[hit]])
         candidates = candidates[sums[candidates] >= bar - rest[i + 1] - _SLACK]
-    found = _rounded(sums[candidates])
-    if len(found) > limit:
-        kept = found >= np.partition(found, len(found) - limit)[len(found) - limit]
-        candidates, found = candidates[kept], found[kept]
+    found = sums[candidates]
+    if len(found) > limit:  # first those that rounding may put among the best, for rounding thousands takes longer
+        kept = np.flatnonzero(found >= nth_largest(found, limit) - _SLACK)
+        candidates, found = candidates[kept], _rounded(found[kept])
+        kept = found >= nth_largest(found, limit)
+        return part.segment.numbers[candidates[kept]], found[kept]
+    found = _rounded(found)
     return part.segment.numbers[candidates], found
 
 

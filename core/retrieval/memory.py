@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from core.errors import InputError
+from core.retrieval.largest import nth_largest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +27,8 @@ _OFF_FLOAT16 = 1e-3  # the same as a difference of cosines, where only the quest
 _LEAST = 30  # vectors that a spread is taken from
 _STEPS = 127  # of int8, on each side of 0
 _AT_ONCE = 4096  # rows that are made coarse together
+_SIGN_AND_REST = -0x70002000  # of the bits of a float32: not the three below the sign, which copy it
+_ORIGIN = 2.0**112  # of exponents in float32 against those in float16
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,9 @@ class Memory:
         rows, scores = rows[best], scores[best]
         if also is not None and len(also):
             others = self._rows(state, also)
-            others = others[~np.isin(others, rows)]
+            there = np.zeros(state.size, bool)
+            there[rows] = True
+            others = others[~there[others]]
             rows = np.concatenate([rows, others])
             scores = np.concatenate([scores, _exact(state.vectors[others], vector)])
         return state.numbers[rows], scores, self._spread(everything)
@@ -195,7 +200,23 @@ def _exact(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
     """The same in float32, for few rows: the question is not rounded."""
     import numpy as np
 
-    return matrix.astype(np.float32) @ np.asarray(vector, dtype=np.float32)
+    return _widened(matrix) @ np.asarray(vector, dtype=np.float32)
+
+
+def _widened(matrix: np.ndarray) -> np.ndarray:
+    """float16 as float32: what ``astype`` gives for finite numbers, in a fifth of its time.
+
+    The bits of the one are the bits of the other, 13 places further right; only the exponent has another origin,
+    which the multiplication puts right.
+    """
+    import numpy as np
+
+    bits = matrix.view(np.int16).astype(np.int32)
+    bits <<= 13
+    bits &= _SIGN_AND_REST
+    found: np.ndarray = bits.view(np.float32)
+    found *= _ORIGIN
+    return found
 
 
 def _likely(rough: np.ndarray, count: int, off: float) -> np.ndarray:
@@ -204,7 +225,7 @@ def _likely(rough: np.ndarray, count: int, off: float) -> np.ndarray:
 
     if len(rough) <= count:
         return np.arange(len(rough))
-    found = np.flatnonzero(rough >= np.partition(rough, len(rough) - count)[len(rough) - count] - np.float32(off))
+    found = np.flatnonzero(rough >= nth_largest(rough, count) - np.float32(off))
     most = max(CANDIDATES, 4 * count)
     return found if len(found) <= most else _best(rough, most)
 
