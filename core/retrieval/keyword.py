@@ -130,16 +130,14 @@ def scores(
     *,
     view: View | None = None,
     statistics: Statistics | None = None,
-    k1: float = K1,
 ) -> dict[int, float]:
     """The exact score of each passage of ``numbers``, on the scale of :func:`search`; 0.0 where no term occurs.
 
     Args:
         statistics: those of several collections together, in place of this one's.
-        k1: how much it counts that a term comes again, 0 for not at all.
     """
     asked = list(dict.fromkeys(numbers))
-    found = scored(db, collection_id, terms, segments.numbers_of(asked), view=view, statistics=statistics, k1=k1)
+    found = scored(db, collection_id, terms, segments.numbers_of(asked), view=view, statistics=statistics)
     return dict(zip(asked, found.tolist(), strict=True))
 
 
@@ -153,7 +151,11 @@ def scored(
     statistics: Statistics | None = None,
     k1: float = K1,
 ) -> np.ndarray:
-    """:func:`scores` as an array, in the order of ``numbers``, which are distinct."""
+    """:func:`scores` as an array, in the order of ``numbers``, which are distinct.
+
+    Args:
+        k1: how much it counts that a term comes again, 0 for not at all.
+    """
     import numpy as np
 
     found = np.zeros(len(numbers), np.float32)

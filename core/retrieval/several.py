@@ -103,19 +103,15 @@ def _merged(query: str, terms_from: str, options: SearchOptions, filled: Sequenc
         terms = [*terms_of(query, lambda asking: frequency, total), *added] if options.mode != "vector" else []
         weights = {term: keyword.idf(frequency[term], total) for term in dict.fromkeys([*terms, *content])}
         together = keyword.Statistics(weights, sum(v.average * v.passages for v in views.values()) / max(1, total))
-        weight = fuse.keyword_weight([len(hit.passage.text) for hit in hits.values()])
-        by_word, compared = dict[str, float](), dict[str, float]()
+        by_word: dict[str, float] = {}
         for index, part in filled:
             view = views[index.id()]
             numbers = Names(db, index.id(), view).numbers(hit.passage.id for hit in part.hits)
-            asked_of = (db, index.id(), terms, numbers.values())
-            scores = keyword.scores(*asked_of, view=view, statistics=together)
+            scores = keyword.scores(db, index.id(), terms, numbers.values(), view=view, statistics=together)
             by_word |= {id_: scores[number] for id_, number in numbers.items()}
-            if weight == fuse.AMONG_SENTENCES:  # as in core.retrieval.candidates
-                scores = keyword.scores(*asked_of, view=view, statistics=together, k1=keyword.K1_AMONG_SENTENCES)
-            compared |= {id_: scores[number] for id_, number in numbers.items()}
     by_meaning = {id_: hit.vector_score for id_, hit in hits.items() if hit.vector_score is not None}
-    fused = fuse.mix((compared if by_meaning else by_word) if terms else {}, by_meaning, weight)
+    weight = fuse.keyword_weight([len(hit.passage.text) for hit in hits.values()])
+    fused = fuse.mix(by_word if terms else {}, by_meaning, weight)
     word_ranks = ranks({id_: score for id_, score in by_word.items() if score > 0})
     meaning_ranks = ranks(by_meaning)
     best = tuple(
