@@ -92,10 +92,7 @@ def gather(
     if len(terms):
         others = np.flatnonzero(np.isnan(by_word))
         by_word[others] = keyword.scored(db, collection, terms, numbers[others], view=view)
-    weight, compared = fuse.keyword_weight(lengths.tolist()), by_word
-    if weight == fuse.AMONG_SENTENCES and len(terms) and len(near.numbers):
-        compared = keyword.scored(db, collection, terms, numbers, view=view, k1=keyword.K1_AMONG_SENTENCES)
-    fused = fuse.mixed(compared, by_meaning, weight)
+    fused = fuse.mixed(by_word, by_meaning, fuse.keyword_weight(lengths.tolist()))
 
     def ids(places: np.ndarray) -> list[str | None]:
         return names.ids(numbers[places])

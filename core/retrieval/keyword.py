@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 CONTEXT_WEIGHT = 0.7  # of title and headings against the passage's own text; chosen on tuning questions
 K1, B = 1.2, 0.75
-K1_AMONG_SENTENCES = 0.2  # in fusion, where passages are single sentences: there one word is as good as two
 VERSION = f"{tokens.VERSION}.{segments.FORMAT}.{CONTEXT_WEIGHT}"
 _SLACK = 1e-3  # of float32 sums, when a bound is compared with a score
 _PATIENCE_S = 600.0  # for another thread or process that makes the index anew; far longer than for any other write
@@ -149,13 +148,8 @@ def scored(
     *,
     view: View | None = None,
     statistics: Statistics | None = None,
-    k1: float = K1,
 ) -> np.ndarray:
-    """:func:`scores` as an array, in the order of ``numbers``, which are distinct.
-
-    Args:
-        k1: how much it counts that a term comes again, 0 for not at all.
-    """
+    """:func:`scores` as an array, in the order of ``numbers``, which are distinct."""
     import numpy as np
 
     found = np.zeros(len(numbers), np.float32)
@@ -168,7 +162,7 @@ def scored(
         each = np.array(weights, np.float32)[:, None]
         for i, part in enumerate(view.parts):
             where, ordinals = part.places(numbers)
-            norms, _ = part.segment.norms(average, k1, B)
+            norms, _ = part.segment.norms(average, K1, B)
             times = _frequencies([term.parts[i] for term in held], ordinals)
             found[where] = _parts(each, times, norms[ordinals]).sum(axis=0)
     return _rounded(found)
@@ -297,7 +291,7 @@ def _best_of_part(
     if len(found) > limit:  # first those that rounding may put among the best, for rounding thousands takes longer
         kept = np.flatnonzero(found >= nth_largest(found, limit) - _SLACK)
         candidates, found = candidates[kept], _rounded(found[kept])
-        kept = np.flatnonzero(found >= nth_largest(found, limit))
+        kept = found >= nth_largest(found, limit)
         return part.segment.numbers[candidates[kept]], found[kept]
     found = _rounded(found)
     return part.segment.numbers[candidates], found

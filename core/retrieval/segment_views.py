@@ -55,7 +55,7 @@ class Segment:
         self.postings: Postings | None = None
         self._ends: np.ndarray | None = None  # of the postings of each term, when they are in memory
         self._names: Table | None = None
-        self._norms: dict[tuple[float, float, float], tuple[np.ndarray, float]] = {}
+        self._norms: tuple[tuple[float, float, float], np.ndarray, float] | None = None
         self._sorted: tuple[np.ndarray, np.ndarray] | None = None  # numbers ascending, and their ordinals
 
     def __len__(self) -> int:
@@ -70,14 +70,11 @@ class Segment:
     def norms(self, average: float, k1: float, b: float) -> tuple[np.ndarray, float]:
         """BM25's length term of every passage, and the smallest of them."""
         key = (average, k1, b)
-        known = self._norms.get(key)
-        if known is None:
+        known = self._norms
+        if known is None or known[0] != key:
             values = (k1 * (1 - b) + (k1 * b / average) * self.lengths).astype("float32")
-            known = values, float(values.min())
-            if len(self._norms) > 1:  # the average has changed
-                self._norms = {}  # a new one: another thread may be reading the old
-            self._norms[key] = known
-        return known
+            known = self._norms = (key, values, float(values.min()))
+        return known[1], known[2]
 
     def ordinals(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """``(positions in numbers, ordinals)`` of those passages of ``numbers`` that are in this segment."""

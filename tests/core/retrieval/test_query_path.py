@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -63,25 +61,3 @@ def test_a_hit_is_shown_without_reading_its_whole_document(library: Library, tmp
         plan = [row["detail"] for row in db.execute(f"EXPLAIN QUERY PLAN {asked[-1]}")]
     assert found[row["number"]].title == "Manual"
     assert "SEARCH d USING COVERING INDEX documents_shown (id=?)" in plan, plan
-
-
-def test_among_sentences_a_word_that_comes_again_counts_little(
-    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In the fusion only: words alone rank as ever, and the scores that are shown are BM25's."""
-    for n, text in enumerate(["花呗花呗花呗花呗", "花呗能还款吗", *(f"借呗第{n}期" for n in range(10))]):
-        (tmp_path / f"{n}.txt").write_text(text, "utf-8")
-    sync(library, tmp_path)
-    compared: list[np.ndarray] = []
-    mixed = fuse.mixed
-
-    def noted(word: np.ndarray, *given: Any) -> np.ndarray:
-        compared.append(np.sort(word))
-        return mixed(word, *given)
-
-    monkeypatch.setattr(fuse, "mixed", noted)
-    hits = asyncio.run(library.collection().search("花呗", 12))
-    often, once = sorted((hit.keyword_score or 0.0 for hit in hits), reverse=True)[:2]
-    assert often / once > 1.3 * compared[0][-1] / compared[0][-2]
-    alone = asyncio.run(library.collection().search("花呗", 12, mode="keyword"))
-    assert [hit.keyword_score for hit in alone[:2]] == pytest.approx([often, once])
