@@ -291,7 +291,7 @@ def _best_of_part(
     if len(found) > limit:  # first those that rounding may put among the best, for rounding thousands takes longer
         kept = np.flatnonzero(found >= nth_largest(found, limit) - _SLACK)
         candidates, found = candidates[kept], _rounded(found[kept])
-        kept = found >= nth_largest(found, limit)
+        kept = np.flatnonzero(found >= nth_largest(found, limit))
         return part.segment.numbers[candidates[kept]], found[kept]
     found = _rounded(found)
     return part.segment.numbers[candidates], found
