@@ -330,7 +330,9 @@ def _unfound(library: Library, notes: list[str]) -> int:
     leg = library.leg(index.id(), model)
     missing = 0
     with library.workspace.read() as db:
-        rows = db.execute("SELECT id, number, text_hash FROM passages WHERE collection_id = ?", (index.id(),)).fetchall()
+        rows = db.execute(
+            "SELECT id, number, text_hash FROM passages WHERE collection_id = ?", (index.id(),)
+        ).fetchall()
         stored = vectors.get(db, model.name, [row["text_hash"] for row in rows])
     for row in rows:
         near = leg.search(stored[row["text_hash"]], 5)
