@@ -2,7 +2,7 @@
 
 What limits a product over all is how much memory it reads. float16 is what the workspace stores, so nothing is lost
 by it, and simsimd multiplies it as it is. From ``COARSE_FROM`` vectors on, a copy in int8 (one scale for each vector)
-is read in its place, half as large. The best of either look are then compared in float32. A cosine of int8 is off by
+is read in its place, half as large. Those of either look that may be among the nearest are then compared in float32. A cosine of int8 is off by
 some 0.0006, and the hundredth and the thousandth neighbor lie much further apart. Figures: docs/decisions/0025-vectors-are-scanned.md.
 """
 
@@ -19,11 +19,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 COARSE_FROM = 10_000  # vectors
-CANDIDATES = (
-    1000  # of the first look, whose cosines are computed in float32, at most (or four times as many as are wanted)
-)
+CANDIDATES = 1000  # of the first look, compared in float32, at most; or four times as many as are wanted
 _OFF_INT8 = 8.0  # deviations that two cosines of the first look may lie apart, and the better one still be the worse
-_OFF_FLOAT16 = 1e-3  # the same as a difference of cosines, where only the question is rounded
+_OFF_FLOAT16 = 5e-3  # the same as a difference of cosines; some processors add the products up in float16, too
 _LEAST = 30  # vectors that a spread is taken from
 _STEPS = 127  # of int8, on each side of 0
 _AT_ONCE = 4096  # rows that are made coarse together
@@ -204,10 +202,10 @@ def _exact(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
 
 
 def _widened(matrix: np.ndarray) -> np.ndarray:
-    """float16 as float32: what ``astype`` gives for finite numbers, in a fifth of its time.
+    """float16 as float32: what ``astype`` gives for finite numbers, in an eighth of its time.
 
-    The bits of the one are the bits of the other, 13 places further right; only the exponent has another origin,
-    which the multiplication puts right.
+    The bits of the one are those of the other, 13 places higher; the exponent counts from another origin, which the
+    multiplication puts right.
     """
     import numpy as np
 
