@@ -2,8 +2,8 @@
 
 What limits a product over all is how much memory it reads. float16 is what the workspace stores, so nothing is lost
 by it, and simsimd multiplies it as it is. From ``COARSE_FROM`` vectors on, a copy in int8 (one scale for each vector)
-is read in its place, half as large. Those of either look that may be among the nearest are then compared in float32. A cosine of int8 is off by
-some 0.0006, and the hundredth and the thousandth neighbor lie much further apart. Figures: docs/decisions/0025-vectors-are-scanned.md.
+is read in its place, half as large. Those of either look that may be among the nearest are then compared in float32: a
+cosine of int8 is off by some 0.0006. Figures: docs/decisions/0025-vectors-are-scanned.md and 0044-a-query-in-arrays.md.
 """
 
 from __future__ import annotations
