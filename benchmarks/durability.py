@@ -330,11 +330,14 @@ def _unfound(library: Library, notes: list[str]) -> int:
     leg = library.leg(index.id(), model)
     missing = 0
     with library.workspace.read() as db:
-        rows = db.execute("SELECT id, text_hash FROM passages WHERE collection_id = ?", (index.id(),)).fetchall()
+        rows = db.execute(
+            "SELECT id, number, text_hash FROM passages WHERE collection_id = ?", (index.id(),)
+        ).fetchall()
         stored = vectors.get(db, model.name, [row["text_hash"] for row in rows])
     for row in rows:
-        scores, _ = leg.search(stored[row["text_hash"]], 5)
-        if scores.get(row["id"], max(scores.values(), default=0.0)) < 0.99:
+        near = leg.search(stored[row["text_hash"]], 5)
+        own = near.cosines[near.numbers == row["number"]]
+        if (own if len(own) else near.cosines).max(initial=0.0) < 0.99:
             missing += 1
             notes.append(f"passage {row['id']} is not found by its own vector")
     return missing

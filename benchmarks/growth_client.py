@@ -110,8 +110,8 @@ def _recall(leg: Any, asked: np.ndarray) -> float:
         best = np.sort(np.concatenate([best, scores], axis=1), axis=1)[:, -10:]
     hits = 0
     for vector, limit in zip(asked, best[:, 0], strict=True):
-        found, _ = leg._followed.memory.search(vector, 10)
-        hits += sum(score >= limit - 1e-5 for _, score in found)
+        _, scores, _ = leg._followed.memory.search(vector, 10)
+        hits += int((scores >= limit - 1e-5).sum())
     return hits / (10 * len(asked))
 
 

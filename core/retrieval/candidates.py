@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from core.retrieval import fuse, keyword, tokens
 from core.retrieval.allowed import Allowed
+from core.retrieval.follow import Near
 from core.retrieval.names import Names
 from core.retrieval.search import VectorLeg
 from core.retrieval.segment_views import View
@@ -20,18 +21,22 @@ ASKED_IN, ASKED_IN_LEAST = 0.01, 20  # share and number of the passages that mus
 LEAST = fuse.SCALE_OVER  # taken from each leg, so that the scales never depend on how many hits are asked for
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
-    """Scores by passage id. ``by_word`` are BM25's, 0 where no term occurs; ``by_meaning`` cosines with the query.
+    """Passages that either leg found, one at each place of the arrays.
 
-    The ranks are each leg's own; ``spread`` is mean and deviation of the cosines at large.
+    ``by_word`` is BM25, 0 where no term occurs; ``by_meaning`` the cosine with the query; nan where a leg was not
+    asked or has no vector. Ranks are each leg's own, 0 for none. ``best`` are the places in fused order; ``spread``
+    is mean and deviation of the cosines at large.
     """
 
-    by_word: Mapping[str, float]
-    by_meaning: Mapping[str, float]
-    fused: Mapping[str, float]
-    word_ranks: Mapping[str, int]
-    meaning_ranks: Mapping[str, int]
+    numbers: np.ndarray
+    by_word: np.ndarray
+    by_meaning: np.ndarray
+    fused: np.ndarray
+    word_ranks: np.ndarray
+    meaning_ranks: np.ndarray
+    best: np.ndarray
     spread: tuple[float, float] | None = None
 
 
@@ -67,24 +72,50 @@ def gather(
         view: the keyword index as the transaction under way sees it.
         allowed: the only passages that may be found.
     """
+    import numpy as np
+
     depth = max(depth, LEAST)
     only = allowed.numbers if allowed is not None else None
-    words = dict(keyword.search(db, collection, terms, depth, allowed=only, view=view))
-    names = Names(db, collection, view)
-    numbers = {id_: number for number, id_ in names.ids(words).items()}
-    by_word = {id_: words[number] for id_, number in numbers.items()}
-    word_ranks = ranks(by_word)
-    by_meaning: dict[str, float] = {}
-    spread = None
+    words, word_scores = keyword.best(db, collection, terms, depth, allowed=only, view=view)
+    near = Near(np.empty(0, np.int64), np.empty(0))
     if leg is not None and vector is not None:
-        by_meaning, spread = leg.search(vector, depth, also=by_word, allowed=allowed)
-        others = names.numbers(by_meaning.keys() - by_word.keys()) if terms else {}
-        scores = keyword.scores(db, collection, terms, others.values(), view=view)
-        by_word |= {id_: scores[number] for id_, number in others.items()}
-        numbers |= others
-    weight = fuse.keyword_weight(names.lengths(numbers.values()))
-    fused = fuse.mix(by_word, by_meaning, weight)
-    return Candidates(by_word, by_meaning, fused, word_ranks, ranks(by_meaning), spread)
+        near = leg.search(vector, depth, also=words, allowed=allowed)
+    names = Names(db, collection, view)
+    numbers = np.sort(np.concatenate([words, near.numbers]))
+    lengths = names.lengths(numbers)
+    kept = lengths >= 0  # memory may be a commit ahead of this transaction
+    kept[1:] &= numbers[1:] != numbers[:-1]  # each once
+    numbers, lengths = numbers[kept], lengths[kept]
+    by_word, by_meaning = np.full(len(numbers), np.nan), np.full(len(numbers), np.nan)
+    found = _put(by_word, numbers, words, word_scores)
+    _put(by_meaning, numbers, near.numbers, near.cosines)
+    if len(terms):
+        others = np.flatnonzero(np.isnan(by_word))
+        by_word[others] = keyword.scored(db, collection, terms, numbers[others], view=view)
+    fused = fuse.mixed(by_word, by_meaning, fuse.keyword_weight(lengths.tolist()))
+
+    def ids(places: np.ndarray) -> list[str | None]:
+        return names.ids(numbers[places])
+
+    def ranks(scores: np.ndarray, places: np.ndarray) -> np.ndarray:
+        ranked = np.zeros(len(numbers), np.int64)
+        ranked[places[fuse.order(scores[places], lambda some: ids(places[some]))]] = np.arange(1, len(places) + 1)
+        return ranked
+
+    return Candidates(
+        numbers, by_word, by_meaning, fused, ranks(by_word, found), ranks(by_meaning, np.flatnonzero(~np.isnan(by_meaning))),
+        fuse.order(fused, ids), near.spread,
+    )  # fmt: skip
+
+
+def _put(target: np.ndarray, numbers: np.ndarray, some: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Write ``values`` where ``some`` of the ascending ``numbers`` stand, and return these places."""
+    places = numbers.searchsorted(some)
+    if len(numbers):
+        there = numbers.take(places, mode="clip") == some
+        places, values = places[there], values[there]
+        target[places] = values
+    return places
 
 
 def ranks(scores: Mapping[str, float]) -> dict[str, int]:

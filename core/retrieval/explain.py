@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from core.i18n import message
 from core.retrieval import allowed, filters, finding, keyword, split, vectors
 from core.retrieval.allowed import AllowedCache
+from core.retrieval.names import Names
 from core.retrieval.options import MOST
 from core.retrieval.records import Found
 from core.types import Passage
@@ -201,7 +202,10 @@ class View:
         meaning: Mapping[str, float] = {}
         if asked.vector.vector is not None and asked.vector.model is not None:
             leg = index.leg(asked.vector.model)
-            meaning, _ = leg.search(asked.vector.vector, MOST, allowed=let_through)
+            near = leg.search(asked.vector.vector, MOST, allowed=let_through)
+            with index.workspace.read() as db:
+                named = Names(db, collection).ids(near.numbers)
+            meaning = {id_: cosine for id_, cosine in zip(named, near.cosines.tolist(), strict=True) if id_ is not None}
         candidates = finding.find(
             index.workspace, collection, lambda _, model: index.leg(model), replace(asked, uncut=True), AllowedCache()
         )

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from math import isnan
 from typing import TYPE_CHECKING, Any
 
 from core.contracts import EmbeddingModel
 from core.errors import TouchstoneError
-from core.retrieval import fuse, keyword, tokens, vocabulary
+from core.retrieval import keyword, tokens, vocabulary
 from core.retrieval.allowed import AllowedCache
 from core.retrieval.candidates import LEAST, gather, terms_of
-from core.retrieval.names import Names
 from core.retrieval.options import SearchOptions
 from core.retrieval.records import Found
 from core.retrieval.search import IndexFailed, VectorLeg
@@ -93,7 +93,7 @@ def _find(
 ) -> Found:
     options, given = asked.options, asked.vector
     with workspace.read() as db:
-        keyword.make_current(db, collection)  # which may write, and so stands before the snapshot
+        keyword.view(db, collection)  # which may write, and so stands before the snapshot
     with workspace.snapshot() as db:
         view = keyword.view(db, collection)
         total = view.passages
@@ -104,25 +104,28 @@ def _find(
         by_meaning = options.mode != "keyword" and given.vector is not None and given.model is not None
         leg = legs(collection, given.model) if by_meaning and given.model is not None else None
         made = gather(db, collection, terms, options.depth, leg, given.vector, allowed=allowed, view=view)
-        best = fuse.ranked(made.fused)[: None if asked.uncut else options.depth]
-        found = passages(db, collection, best)
+        best = made.best if asked.uncut else made.best[: options.depth]
+        numbers = made.numbers[best].tolist()
+        found = dict(_read(db, collection, "number", numbers))
         content = tokens.content_terms(asked.terms_from)
         frequency = keyword.document_frequency(db, collection, content, view=view)
-        numbers = Names(db, collection, view).numbers(found)
-        matched = keyword.matched(db, collection, content, numbers.values(), view=view)
+        matched = keyword.matched(db, collection, content, numbers, view=view)
     weights = {term: keyword.idf(frequency[term], total) for term in content}
+    columns = (made.fused, made.word_ranks, made.by_word, made.meaning_ranks, made.by_meaning)
+    rows = zip(numbers, *(column[best].tolist() for column in columns), strict=True)
     hits = tuple(
         Hit(
-            passage,
-            made.fused[passage.id],
-            made.word_ranks.get(passage.id),
-            made.by_word.get(passage.id),
-            made.meaning_ranks.get(passage.id),
-            made.by_meaning.get(passage.id),
-            matched[numbers[passage.id]],
+            found[number],
+            fused,
+            word_rank or None,
+            None if isnan(by_word) else by_word,
+            meaning_rank or None,
+            None if isnan(by_meaning) else by_meaning,
+            matched[number],
             collection=name,
         )
-        for passage in (found[id_] for id_ in best if id_ in found)
+        for number, fused, word_rank, by_word, meaning_rank, by_meaning in rows
+        if number in found
     )
     return Found(asked.query, hits, weights, total, given.vector, made.spread, given.notices)
 
@@ -137,17 +140,28 @@ def search_terms(
 
 def passages(db: sqlite3.Connection, collection: int, ids: Sequence[str]) -> dict[str, Passage]:
     """Passages by id, in the order of ``ids``; only those of ``collection``."""
-    if not ids:
-        return {}
-    marks = ",".join("?" * len(ids))
-    rows = db.execute(
-        "SELECT p.*, d.title, d.source, d.metadata AS document_metadata"
-        " FROM passages p JOIN documents d ON d.id = p.document_id"
-        f" WHERE +p.collection_id = ? AND p.id IN ({marks})",  # +: by id, never through the whole collection
-        (collection, *ids),
-    )
-    found = {row["id"]: passage_of(row) for row in rows}
+    found = {passage.id: passage for _, passage in _read(db, collection, "id", ids)}
     return {id_: found[id_] for id_ in ids if id_ in found}
+
+
+def _read(
+    db: sqlite3.Connection, collection: int, column: str, keys: Sequence[str] | Sequence[int]
+) -> Iterator[tuple[int, Passage]]:
+    """Passages with their numbers, by ``id`` or ``number``, in no order; only those of ``collection``."""
+    if not keys:
+        return
+    marks = ",".join("?" * len(keys))
+    rows = db.cursor()
+    rows.row_factory = None  # by place, not by name: half of what it costs to take a row apart
+    rows.execute(
+        'SELECT p.number, p.id, p.document_id, p.text, d.title, d.source, p.position, p.start, p."end", p.heading, p.page,'
+        " p.language, d.metadata, p.metadata FROM passages p"
+        " JOIN documents d INDEXED BY documents_shown ON d.id = p.document_id"  # never behind a document's whole text
+        f" WHERE +p.collection_id = ? AND p.{column} IN ({marks})",  # +: by key, never through the whole collection
+        (collection, *keys),
+    )
+    for row in rows:
+        yield row[0], Passage(*(*row[1:12], _parsed(row[12]) | _parsed(row[13])))
 
 
 def passage_of(row: sqlite3.Row) -> Passage:

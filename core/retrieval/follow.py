@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from core.retrieval.memory import Memory
-from core.retrieval.names import Names
 from core.retrieval.segments import snapshot
 from core.retrieval.vectors import chunks
 
 if TYPE_CHECKING:
     import numpy as np
 
-Found = tuple[dict[str, float], tuple[float, float] | None]
 _ROWS = 10_000  # read at a time
 
 
@@ -27,6 +25,15 @@ class Allowed(Protocol):
 
     @property
     def ids(self) -> frozenset[str]: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Near:
+    """Passage numbers, each once, and their cosines with the question; mean and deviation of the cosines at large."""
+
+    numbers: np.ndarray
+    cosines: np.ndarray
+    spread: tuple[float, float] | None = None
 
 
 class Followed:
@@ -43,21 +50,14 @@ class Followed:
         vector: np.ndarray,
         top_k: int,
         *,
-        also: Mapping[str, float] = {},
+        also: np.ndarray,
         allowed: Allowed | None = None,
-    ) -> Found:
-        """Cosines by passage id of the ``top_k`` nearest and of those in ``also``, and mean and deviation at large."""
+    ) -> Near:
+        """The ``top_k`` nearest passages, and after them those of the numbers ``also`` that are not among them."""
         with snapshot(db):
             self._refresh(db)
             only = None if allowed is None else allowed.numbers
-            near, spread = self.memory.search(vector, top_k, allowed=only)
-            names = Names(db, self.collection_id)
-            ids = names.ids(number for number, _ in near)
-            found = {ids[number]: score for number, score in near if number in ids}
-            rest = names.numbers(id_ for id_ in also if id_ not in found)
-            scores = self.memory.scores(vector, rest.values())
-        found.update((id_, scores[number]) for id_, number in rest.items() if number in scores)
-        return found, spread
+            return Near(*self.memory.search(vector, top_k, also=also, allowed=only))
 
     def _refresh(self, db: sqlite3.Connection) -> None:
         first, last = db.execute(

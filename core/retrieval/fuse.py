@@ -7,9 +7,12 @@ about the collection. Both legs score every candidate, also those that only the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # Chosen on tuning questions, see docs/decisions/0007-fusion.md.
 KEYWORD_WEIGHT = 0.5  # of the keyword leg
@@ -17,25 +20,6 @@ AMONG_SENTENCES = 0.35  # the same where passages are single sentences: how ofte
 SENTENCE = 60  # characters of a passage that is no more than a sentence
 SCALE_OVER = 100  # the best of a leg over which its mean and deviation are taken
 _RRF_K = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """What a leg's scores are measured by. It is that of the search, however many candidates are asked for."""
-
-    mean: float
-    deviation: float
-
-    def __call__(self, score: float) -> float:
-        return (score - self.mean) / self.deviation
-
-
-def scale(scores: Mapping[str, float]) -> Scale:
-    """The scale of a leg, of its ``SCALE_OVER`` best."""
-    best = sorted(scores.values(), reverse=True)[:SCALE_OVER]
-    mean = sum(best) / len(best) if best else 0.0
-    variance = sum((score - mean) ** 2 for score in best) / len(best) if best else 0.0
-    return Scale(mean, max(variance**0.5, 1e-6))
 
 
 def mix(keyword: Mapping[str, float], vector: Mapping[str, float], weight: float = KEYWORD_WEIGHT) -> dict[str, float]:
@@ -47,15 +31,28 @@ def mix(keyword: Mapping[str, float], vector: Mapping[str, float], weight: float
     >>> mix({"a": 8.0, "b": 0.0}, {"a": 0.75, "b": 0.5})
     {'a': 1.0, 'b': 0.0}
     """
-    fused: dict[str, float] = dict.fromkeys([*keyword, *vector], 0.0)
+    import numpy as np
+
+    both = dict.fromkeys([*keyword, *vector])
+    words, meaning = (np.array([leg.get(id_, np.nan) for id_ in both], np.float64) for leg in (keyword, vector))
+    return dict(zip(both, mixed(words, meaning, weight).tolist(), strict=True))
+
+
+def mixed(keyword: np.ndarray, vector: np.ndarray, weight: float = KEYWORD_WEIGHT) -> np.ndarray:
+    """:func:`mix` for candidates in a row, a score each; nan where a leg has none."""
+    import numpy as np
+
+    fused = np.zeros(len(keyword))
     for leg, share in ((keyword, weight), (vector, 1 - weight)):
-        if leg:
-            measured, get = scale(leg), leg.get
-            factor, worst = share / measured.deviation, min(leg.values())
-            offset = factor * measured.mean
-            for id_ in fused:
-                fused[id_] += factor * get(id_, worst) - offset
-    return _from_0_to_1(fused)
+        scored = ~np.isnan(leg)
+        if scored.any():
+            known = leg[scored]
+            best = np.sort(known)[-SCALE_OVER:]
+            fused += share / max(best.std(), 1e-6) * (np.where(scored, leg, known.min()) - best.mean())
+    if not len(fused):
+        return fused
+    low, high = fused.min(), fused.max()
+    return (fused - low) / (high - low) if high > low else np.ones(len(fused))
 
 
 def keyword_weight(lengths: Sequence[int]) -> float:
@@ -81,8 +78,18 @@ def ranked(scores: Mapping[str, float]) -> list[str]:
     return sorted(by_id, key=scores.__getitem__, reverse=True)  # which keeps the order of equals
 
 
-def _from_0_to_1(scores: Mapping[str, float]) -> dict[str, float]:
-    if not scores:
-        return {}
-    low, high = min(scores.values()), max(scores.values())
-    return {id_: (score - low) / (high - low) if high > low else 1.0 for id_, score in scores.items()}
+def order(scores: np.ndarray, ids: Callable[[np.ndarray], Sequence[str | None]]) -> np.ndarray:
+    """:func:`ranked` for candidates in a row: their places, best first.
+
+    Args:
+        ids: of the candidates at some places; asked for equal scores alone.
+    """
+    import numpy as np
+
+    rows = np.argsort(-scores, kind="stable")
+    equal = np.flatnonzero(np.diff(scores[rows]) == 0)
+    if len(equal):
+        where = np.union1d(equal, equal + 1)
+        named = zip((-scores[rows[where]]).tolist(), ids(rows[where]), rows[where].tolist(), strict=True)
+        rows[where] = [row for *_, row in sorted(named)]
+    return rows

@@ -274,17 +274,18 @@ class Index:
 
     def find_with(self, query: str, vector: finding.QueryVector, terms_from: str, options: SearchOptions) -> Found:
         """The fused candidates, with a vector that is already there; blocks."""
+        collection = self.id()
         asked = finding.Asked(query, vector, terms_from, options, self.vocabulary())
-        found = finding.find(self.workspace, self.id(), self._legs, asked, self._allowed, self.name)
-        notices = (*found.notices, *self._notices(vector.model)) if found.passages else found.notices
-        return replace(found, notices=tuple(dict.fromkeys(notices)))
+        found = finding.find(self.workspace, collection, self._legs, asked, self._allowed, self.name)
+        if not found.passages or vector.model is None:
+            return found
+        notices = (*found.notices, *self._notices(collection, vector.model))
+        return replace(found, notices=tuple(dict.fromkeys(notices))) if notices else found
 
-    def _notices(self, model: EmbeddingModel | None) -> tuple[str, ...]:
+    def _notices(self, collection: int, model: EmbeddingModel) -> tuple[str, ...]:
         """What a search by meaning had to do without."""
-        if model is None:
-            return ()
-        leg = self._legs(self.id(), model)
-        missing = ("embedding_pending",) if pending.some(self.workspace, self.id(), model.name) else ()
+        leg = self._legs(collection, model)
+        missing = ("embedding_pending",) if pending.some(self.workspace, collection, model.name) else ()
         return (*leg.notices, *missing)
 
     def deep(self, options: SearchOptions) -> SearchOptions:

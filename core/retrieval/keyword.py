@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core.retrieval import segments, split, tokens, vocabulary
+from core.retrieval.largest import nth_largest
 from core.retrieval.postings import TENTHS, hashed
 from core.retrieval.segment_views import Held, Live, Term, View
 
@@ -88,22 +89,36 @@ def search(
         allowed: the only passage numbers that may be found; statistics are those of the whole collection.
         view: the index as the transaction under way sees it (:func:`view`), where several things are asked of it.
     """
+    numbers, found = best(db, collection_id, terms, limit, allowed=allowed, view=view)
+    return list(zip(numbers.tolist(), found.tolist(), strict=True))
+
+
+def best(
+    db: sqlite3.Connection,
+    collection_id: int,
+    terms: Sequence[str],
+    limit: int,
+    *,
+    allowed: Iterable[int] | np.ndarray | None = None,
+    view: View | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """:func:`search` as arrays: passage numbers and their scores, best first."""
     import numpy as np
 
     numbers, scores = np.empty(0, np.int64), np.empty(0, np.float32)
     only = None if allowed is None else segments.numbers_of(allowed)
     view, held = _held(db, collection_id, terms, view)
     if not held or limit < 1:
-        return []
+        return numbers, scores
     weights = _weights(view, held)
     for i, part in enumerate(view.parts):  # small segments first: they set the bar
         bar = float(scores[-1]) if len(scores) == limit else 0.0
         lists = [term.parts[i] for term in held]
-        found, values = _best(part, lists, weights, view.average, bar, limit, only)
+        found, values = _best_of_part(part, lists, weights, view.average, bar, limit, only)
         numbers, scores = np.concatenate([numbers, found]), np.concatenate([scores, values])
         order = np.lexsort((numbers, -scores))[:limit]
         numbers, scores = numbers[order], scores[order]
-    return list(zip(numbers.tolist(), scores.tolist(), strict=True))
+    return numbers, scores
 
 
 def scores(
@@ -120,25 +135,37 @@ def scores(
     Args:
         statistics: those of several collections together, in place of this one's.
     """
+    asked = list(dict.fromkeys(numbers))
+    found = scored(db, collection_id, terms, segments.numbers_of(asked), view=view, statistics=statistics)
+    return dict(zip(asked, found.tolist(), strict=True))
+
+
+def scored(
+    db: sqlite3.Connection,
+    collection_id: int,
+    terms: Sequence[str],
+    numbers: np.ndarray,
+    *,
+    view: View | None = None,
+    statistics: Statistics | None = None,
+) -> np.ndarray:
+    """:func:`scores` as an array, in the order of ``numbers``, which are distinct."""
     import numpy as np
 
-    asked = list(dict.fromkeys(numbers))
-    found = np.zeros(len(asked), np.float32)
-    view, held = _held(db, collection_id, terms, view) if asked else (None, [])
+    found = np.zeros(len(numbers), np.float32)
+    view, held = _held(db, collection_id, terms, view) if len(numbers) else (None, [])
     if view is not None and held:
         weights, average = _weights(view, held), view.average
         if statistics is not None:
             weights = [statistics.idf[term] * (K1 + 1) for term in dict.fromkeys(terms)]
             average = statistics.average
-        wanted = segments.numbers_of(asked)
+        each = np.array(weights, np.float32)[:, None]
         for i, part in enumerate(view.parts):
-            where, ordinals = _living(part, wanted)
+            where, ordinals = part.places(numbers)
             norms, _ = part.segment.norms(average, K1, B)
-            for weight, term in zip(weights, held, strict=True):
-                if (postings := term.parts[i]) is not None and len(ordinals):
-                    at, hit = _positions(postings[0], ordinals)
-                    found[where[hit]] += _parts(weight, postings[1][at], norms[ordinals[hit]])
-    return dict(zip(asked, _rounded(found).tolist(), strict=True))
+            times = _frequencies([term.parts[i] for term in held], ordinals)
+            found[where] = _parts(each, times, norms[ordinals]).sum(axis=0)
+    return _rounded(found)
 
 
 def matched(
@@ -156,11 +183,10 @@ def matched(
     if view is not None:
         wanted = segments.numbers_of(asked)
         for i, part in enumerate(view.parts):
-            where, ordinals = _living(part, wanted)
-            for name, term in zip(distinct, held, strict=True):
-                if (postings := term.parts[i]) is not None and len(ordinals):
-                    for at in where[_positions(postings[0], ordinals)[1]].tolist():
-                        found[asked[at]].append(name)
+            where, ordinals = part.places(wanted)
+            at, term = _frequencies([term.parts[i] for term in held], ordinals).T.nonzero()
+            for place, name in zip(where[at].tolist(), term.tolist(), strict=True):
+                found[asked[place]].append(distinct[name])
     return {number: tuple(there) for number, there in found.items()}
 
 
@@ -200,6 +226,9 @@ def idf(frequency: int, passages: int) -> float:
 
 def view(db: sqlite3.Connection, collection_id: int) -> View:
     """The index as this transaction sees it; made anew first when it is of another format."""
+    found = segments.view(db, collection_id)
+    if found.made_with == VERSION:
+        return found
     make_current(db, collection_id)
     return segments.view(db, collection_id)
 
@@ -208,29 +237,20 @@ def _held(
     db: sqlite3.Connection, collection_id: int, terms: Sequence[str], known: View | None
 ) -> tuple[View, list[Term]]:
     """The index, and each of the distinct ``terms`` in it."""
-    if known is None:
-        make_current(db, collection_id)
+    hashes = [hashed(term) for term in dict.fromkeys(terms)]
+    if known is not None:
+        return known, known.terms(db, hashes)
+    make_current(db, collection_id)
     with segments.snapshot(db):
-        known = known or segments.view(db, collection_id)
-        return known, known.terms(db, [hashed(term) for term in dict.fromkeys(terms)])
-
-
-def _living(part: Live, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """``(positions in numbers, ordinals)`` of the passages of ``numbers`` that are in this part and not deleted."""
-    import numpy as np
-
-    where, ordinals = part.segment.ordinals(numbers)
-    if not len(part.dead):
-        return where, ordinals
-    lives = ~np.isin(ordinals, part.dead)
-    return where[lives], ordinals[lives]
+        known = segments.view(db, collection_id)
+        return known, known.terms(db, hashes)
 
 
 def _weights(view: View, held: Sequence[Term]) -> list[float]:
     return [idf(term.passages, view.passages) * (K1 + 1) for term in held]
 
 
-def _best(
+def _best_of_part(
     part: Live,
     lists: Sequence[Held | None],
     weights: Sequence[float],
@@ -252,7 +272,9 @@ def _best(
     sums, done = np.zeros(len(part.segment), np.float32), 0
     while done < len(order) and rest[done] >= bar - _SLACK:
         weight, ordinals, frequencies, _ = there[order[done]]
-        sums[ordinals] += _parts(weight, frequencies, norms[ordinals])
+        np.add.at(
+            sums, ordinals, _parts(np.float32(weight), frequencies, norms.take(ordinals))
+        )  # four times as fast as +=
         done += 1
     if only is not None:
         mask = np.zeros(len(sums), bool)
@@ -263,25 +285,40 @@ def _best(
     for i in range(done, len(order)):
         weight, ordinals, frequencies, _ = there[order[i]]
         at, hit = _positions(ordinals, candidates)
-        sums[candidates[hit]] += _parts(weight, frequencies[at], norms[candidates[hit]])
+        sums[candidates[hit]] += _parts(np.float32(weight), frequencies[at], norms[candidates[hit]])
         candidates = candidates[sums[candidates] >= bar - rest[i + 1] - _SLACK]
-    found = _rounded(sums[candidates])
-    if len(found) > limit:
-        kept = found >= np.partition(found, len(found) - limit)[len(found) - limit]
-        candidates, found = candidates[kept], found[kept]
+    found = sums[candidates]
+    if len(found) > limit:  # first those that rounding may put among the best, for rounding thousands takes longer
+        kept = np.flatnonzero(found >= nth_largest(found, limit) - _SLACK)
+        candidates, found = candidates[kept], _rounded(found[kept])
+        kept = np.flatnonzero(found >= nth_largest(found, limit))
+        return part.segment.numbers[candidates[kept]], found[kept]
+    found = _rounded(found)
     return part.segment.numbers[candidates], found
 
 
-def _parts(weight: float, frequencies: np.ndarray, norms: np.ndarray) -> np.ndarray:
+def _parts(weight: np.ndarray | np.float32, frequencies: np.ndarray, norms: np.ndarray) -> np.ndarray:
     """What a term adds to passages that hold it so often."""
     import numpy as np
 
     times = frequencies.astype(np.float32)
-    bottom = norms * np.float32(TENTHS)
-    bottom += times
-    times *= np.float32(weight)
+    bottom = norms * np.float32(TENTHS) + times
+    times *= weight
     times /= bottom
     return times
+
+
+def _frequencies(held: Sequence[Held | None], ordinals: np.ndarray) -> np.ndarray:
+    """How often each term occurs in each of these passages, in tenths. Shape: ``(len(held), len(ordinals))`` u1."""
+    import numpy as np
+
+    found, wanted = np.zeros((len(held), len(ordinals)), np.uint8), ordinals.astype(np.uint16)
+    for row, postings in zip(found, held, strict=True):
+        if postings is not None:
+            at = postings[0].searchsorted(wanted)
+            there = postings[0].take(at, mode="clip") == wanted
+            np.multiply(postings[1].take(at, mode="clip"), there, out=row)
+    return found
 
 
 def _positions(ordinals: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -47,6 +47,8 @@ def nothing(workspace: Workspace, collection: int, model: str) -> bool:
 
 def some(workspace: Workspace, collection: int, model: str) -> bool:
     """Whether something is missing; looked up at most once for each state of the collection."""
+    if nothing(workspace, collection, model):  # nearly always, and in one statement
+        return False
     with workspace.snapshot() as db:
         generation, complete = _marks(db, collection, model)
         if complete == generation:

@@ -11,14 +11,14 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 from core.errors import StoreDamaged, StoreUnreachable
 from core.retrieval import keyword, vectors
 from core.retrieval.applied import GONE, Applied, Told
 from core.retrieval.chroma import ChromaIndex, ChromaStore
-from core.retrieval.follow import Allowed, Followed
+from core.retrieval.follow import Allowed, Followed, Near
+from core.retrieval.names import Names
 from core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -66,14 +66,9 @@ class VectorLeg:
     # --- reading ----------------------------------------------------------------------------------
 
     def search(
-        self,
-        vector: np.ndarray,
-        top_k: int,
-        *,
-        also: Mapping[str, float] = {},
-        allowed: Allowed | None = None,
-    ) -> tuple[dict[str, float], tuple[float, float] | None]:
-        """Cosines of the ``top_k`` nearest passages and of those in ``also``, and mean and deviation at large.
+        self, vector: np.ndarray, top_k: int, *, also: np.ndarray | None = None, allowed: Allowed | None = None
+    ) -> Near:
+        """The ``top_k`` nearest passages, and those of the numbers ``also`` that have a vector.
 
         Args:
             allowed: the only passages that may be among the nearest.
@@ -81,17 +76,18 @@ class VectorLeg:
         Raises:
             IndexFailed: inside a transaction; ask again after :meth:`without_index`, outside.
         """
+        import numpy as np
+
+        others = np.empty(0, np.int64) if also is None else also
         try:
-            return self._search(vector, top_k, also, allowed)
+            return self._search(vector, top_k, others, allowed)
         except (StoreDamaged, StoreUnreachable) as error:
             if self.workspace.connection().in_transaction:
                 raise IndexFailed(error) from error
             self.without_index(error)
-            return self._search(vector, top_k, also, allowed)
+            return self._search(vector, top_k, others, allowed)
 
-    def _search(
-        self, vector: np.ndarray, top_k: int, also: Mapping[str, float], allowed: Allowed | None
-    ) -> tuple[dict[str, float], tuple[float, float] | None]:
+    def _search(self, vector: np.ndarray, top_k: int, also: np.ndarray, allowed: Allowed | None) -> Near:
         with self.workspace.snapshot() as db:
             with self._lock:
                 self._refresh(db)
@@ -105,9 +101,11 @@ class VectorLeg:
         name: str,
         vector: np.ndarray,
         top_k: int,
-        also: Mapping[str, float],
+        also: np.ndarray,
         allowed: Allowed | None,
-    ) -> tuple[dict[str, float], tuple[float, float] | None]:
+    ) -> Near:
+        import numpy as np
+
         index, only = self.store.index(name, self.dim), allowed.ids if allowed is not None else None
         near = dict(self._exact.search(vector, top_k, allowed=only))
         applied = (
@@ -119,8 +117,12 @@ class VectorLeg:
             if id_ not in self._gone:
                 near.setdefault(id_, score)
         found = dict(sorted(near.items(), key=lambda item: -item[1])[:top_k])
-        found.update(self._scores(db, vector, [id_ for id_ in also if id_ not in found]))
-        return found, self._exact.spread(vector)
+        names = Names(db, self.collection_id)
+        others = [id_ for id_ in names.ids(also) if id_ is not None and id_ not in found]
+        found.update(self._scores(db, vector, others))
+        numbers = names.numbers(found)
+        cosines = np.array([found[id_] for id_ in numbers], np.float64)
+        return Near(np.array(list(numbers.values()), np.int64), cosines, self._exact.spread(vector))
 
     def _nearest(self, index: ChromaIndex, vector: np.ndarray, wanted: int) -> list[tuple[str, float]]:
         """What Chroma finds; fewer than the manifest lists are a damage, and no answer."""

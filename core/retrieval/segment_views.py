@@ -23,11 +23,11 @@ _REMEMBERED = 8192  # terms of a resident collection whose postings need not be 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What the passages of a segment are called."""
+    """What the passages of a segment are called, by ordinal; ``None`` and -1 where one was gone before the first look."""
 
-    ids: dict[int, str]
-    numbers: dict[str, int]
-    lengths: dict[int, int]  # in characters
+    ids: list[str | None]
+    lengths: np.ndarray  # in characters
+    ordinals: dict[str, int]  # by id
 
 
 class Segment:
@@ -38,7 +38,7 @@ class Segment:
         "_ends",
         "_names",
         "_norms",
-        "_sorter",
+        "_sorted",
         "first_block",
         "firsts",
         "id",
@@ -56,7 +56,7 @@ class Segment:
         self._ends: np.ndarray | None = None  # of the postings of each term, when they are in memory
         self._names: Table | None = None
         self._norms: tuple[tuple[float, float, float], np.ndarray, float] | None = None
-        self._sorter: np.ndarray | None = None
+        self._sorted: tuple[np.ndarray, np.ndarray] | None = None  # numbers ascending, and their ordinals
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -80,17 +80,22 @@ class Segment:
         """``(positions in numbers, ordinals)`` of those passages of ``numbers`` that are in this segment."""
         import numpy as np
 
-        if self._sorter is None:
-            self._sorter = np.argsort(self.numbers, kind="stable")
-        at = np.searchsorted(self.numbers, numbers, sorter=self._sorter)
-        ordinals = self._sorter[np.minimum(at, len(self.numbers) - 1)]
-        where = np.flatnonzero(self.numbers[ordinals] == numbers)
-        return where, ordinals[where]
+        if self._sorted is None:
+            order = np.argsort(self.numbers, kind="stable")
+            self._sorted = self.numbers[order], order
+        known, places = self._sorted
+        at = known.searchsorted(numbers)
+        where = np.flatnonzero(known.take(at, mode="clip") == numbers)
+        return where, places[at[where]]
 
     def names(self, db: sqlite3.Connection, collection_id: int) -> Table:
-        """Its passages; those deleted before the first look are missing."""
+        """Its passages."""
+        import numpy as np
+
         if self._names is None:
-            asked, table = self.numbers.tolist(), Table({}, {}, {})
+            asked = self.numbers.tolist()
+            places = dict(zip(asked, range(len(asked)), strict=True))
+            table = Table([None] * len(asked), np.full(len(asked), -1, np.int32), {})
             for at in range(0, len(asked), 500):
                 chunk = asked[at : at + 500]
                 for number, id_, characters in db.execute(
@@ -98,7 +103,8 @@ class Segment:
                     f" WHERE +collection_id = ? AND number IN ({','.join('?' * len(chunk))})",
                     (collection_id, *chunk),
                 ):
-                    table.ids[number], table.numbers[id_], table.lengths[number] = id_, number, characters
+                    ordinal = places[number]
+                    table.ids[ordinal], table.lengths[ordinal], table.ordinals[id_] = id_, characters, ordinal
             self._names = table
         return self._names
 
@@ -160,9 +166,19 @@ class Live:
         gone = int(np.isin(self.dead, ordinals, assume_unique=True).sum()) if len(self.dead) else 0
         return len(ordinals) - gone
 
-    def names(self, db: sqlite3.Connection, collection_id: int) -> tuple[Table, frozenset[int]]:
-        """The segment's passages, and the numbers of those deleted; such a number may live on in another segment."""
-        return self.segment.names(db, collection_id), frozenset(self.segment.numbers[self.dead].tolist())
+    def places(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """``(positions in numbers, ordinals)`` of the passages of ``numbers`` that are here and not deleted."""
+        import numpy as np
+
+        where, ordinals = self.segment.ordinals(numbers)
+        if not len(self.dead):
+            return where, ordinals
+        lives = ~np.isin(ordinals, self.dead)
+        return where[lives], ordinals[lives]
+
+    def names(self, db: sqlite3.Connection, collection_id: int) -> Table:
+        """The segment's passages, deleted ones too."""
+        return self.segment.names(db, collection_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +197,9 @@ class View:
     passages: int
     average: float  # length of a passage, in terms
     resident: bool = False  # small enough that all of it is kept in memory
+    made_with: str = ""  # what terms it was made of, see core.retrieval.keyword.VERSION
     _terms: dict[int, Term] = field(default_factory=dict)
-    _names: list[tuple[Table, frozenset[int]]] = field(default_factory=list)  # filled at the first look
+    _names: list[Table] = field(default_factory=list)  # filled at the first look
 
     def terms(self, db: sqlite3.Connection, hashes: Sequence[int]) -> list[Term]:
         """Each of ``hashes``, which are distinct."""
@@ -209,8 +226,8 @@ class View:
             for lists in (zip(*held, strict=True) if held else ((),) * len(hashes))
         ]
 
-    def names(self, db: sqlite3.Connection, collection_id: int) -> list[tuple[Table, frozenset[int]]] | None:
-        """The passages of each part and which of them are deleted; ``None`` when they are too many to keep."""
+    def names(self, db: sqlite3.Connection, collection_id: int) -> list[Table] | None:
+        """The passages of each part; ``None`` when they are too many to keep."""
         if not self.resident:
             return None
         if not self._names:

@@ -76,10 +76,12 @@ def view(db: sqlite3.Connection, collection_id: int) -> View:
     """The index as this transaction sees it."""
     import numpy as np
 
-    row = db.execute("SELECT key, stamp FROM keyword_indexes WHERE collection_id = ?", (collection_id,)).fetchone()
+    row = db.execute(
+        "SELECT key, stamp, version FROM keyword_indexes WHERE collection_id = ?", (collection_id,)
+    ).fetchone()
     if row is None:
         return View((), 0, 1.0)
-    key, stamp = row
+    key, stamp, made_with = row
     with _lock:
         known = _views.get(key)
         if known is not None and known[0] == stamp:
@@ -95,7 +97,7 @@ def view(db: sqlite3.Connection, collection_id: int) -> View:
     passages = sum(map(len, parts))
     terms = sum(float(p.segment.lengths.sum() - p.segment.lengths[p.dead].sum()) for p in parts)
     average = max(1.0, terms / passages) if passages else 1.0
-    found = View(tuple(sorted(parts, key=len)), passages, average, resident)
+    found = View(tuple(sorted(parts, key=len)), passages, average, resident, made_with)
     _keep(key, stamp, found)
     return found
 

@@ -15,76 +15,39 @@ from core.retrieval import tokens
 from core.retrieval.measures import plain
 from core.retrieval.stem import stem
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 # What ends a Chinese name of a place, a body or a product.
-HEADS = "中心|公司|集团|基金会|委员会|协会|大学|医院|学院|银行|机场|码头|车站|酒店|超市|商场|公园|广场|体育馆|图书馆|博物馆|实验室|研究所|事务所|工厂|厂|局|厅|校|馆|站|路|街|区|市|省|县|镇|村|岛|山|湖|河|寺|桥|港|国|洲|州|班|队|社|店|座|舱|卡|集|奖|号线|药|剂|茶|色"
+HEADS = (
+    "中心|公司|集团|基金会|委员会|协会|大学|医院|学院|银行|机场|码头|车站|酒店|超市|商场|公园|广场|体育馆|图书馆|博物馆"
+    "|实验室|研究所|事务所|工厂|厂|局|厅|校|馆|站|路|街|区|市|省|县|镇|村|岛|山|湖|河|寺|桥|港|国|洲|州|班|队|社|店"
+    "|座|舱|卡|集|奖|号线|药|剂|茶|色"
+)
 PAIRED_HEADS = frozenset(head for head in HEADS.split("|") if len(head) == 2)
-# Characters that say how, when and whether; those that deny; those that a name can only hold in its middle; those that
-# say nothing at either end of it.
+# Characters that say how, when and whether.
 _LIGHT = frozenset(
-    "的了着过之其此该那这各某每不没未无非莫勿别能可须需要应当得会将已再又还也都就才只仅最更很便即则而并且若如倘因由于为被把让使给对向往从自到至在和与或及以按用经是有等时后前内中里外上下间共均皆约近够距离除请凡曾正所"
+    "的了着过之其此该那这各某每不没未无非莫勿别能可须需要应当得会将已再又还也都就才只仅最更很便即则而并且若如倘因由于"
+    "为被把让使给对向往从自到至在和与或及以按用经是有等时后前内中里外上下间共均皆约近够距离除请凡曾正所"
 )
 _DENIES = frozenset("不没未别能须需")
+# Those of them that a name can hold in its middle at most.
 _SAYS = frozenset(
     "不没未无非莫勿别能可须需要应当得会将已再又还也都就才只仅更则而并若如倘因为被把让使给对向往到至在和与或及是的了着过"
 )
-_EMPTY = frozenset("的了着过之其此该那这每是在和与或及也都又则而从到至于为对向将已")
+_EMPTY = frozenset(
+    "的了着过之其此该那这每是在和与或及也都又则而从到至于为对向将已"
+)  # says nothing at either end of one
 PLACES = frozenset("的了上下里内中")
 OPPOSITE = frozenset("前后左右上下里外内东西南北")
 _HAN_BEFORE_A_NAME = frozenset("在由于往到从自的为是因把被向对至和与或及入给按离")
-_BEFORE_A_NAME = frozenset(
-    [
-        "the",
-        "a",
-        "an",
-        "in",
-        "at",
-        "on",
-        "of",
-        "by",
-        "with",
-        "for",
-        "from",
-        "and",
-        "or",
-        "no",
-        "any",
-        "each",
-        "every",
-        "this",
-        "that",
-        "these",
-        "those",
-        "its",
-        "their",
-        "his",
-        "her",
-        "our",
-        "your",
-        "into",
-        "onto",
-        "near",
-    ]
+_BEFORE_A_NAME = _words(
+    "the a an in at on of by with for from and or no any each every this that these those its their his her our your"
+    " into onto near"
 )
-POINTS_BACK = frozenset(
-    [
-        "it",
-        "they",
-        "them",
-        "he",
-        "she",
-        "this",
-        "that",
-        "these",
-        "those",
-        "both",
-        "one",
-        "ones",
-        "former",
-        "latter",
-        "who",
-        "which",
-    ]
-)
+POINTS_BACK = _words("it they them he she this that these those both one ones former latter who which")
 _WORD = re.compile(r"[\u4e00-\u9fff]|[a-z]+(?:['’](?!s\b)[a-z]+)?|\d+(?:[.:]\d+)*%?")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}\b)")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,8 +29,14 @@ def clustered(count: int, dim: int = 128, seed: int = 0) -> np.ndarray:
     return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
 
 
+def by_number(memory_: Memory, query: np.ndarray, top_k: int, **given: Any) -> dict[int, float]:
+    numbers, cosines, _ = memory_.search(query, top_k, **given)
+    assert len(set(numbers.tolist())) == len(numbers)
+    return dict(zip(numbers.tolist(), cosines.tolist(), strict=True))
+
+
 def held(memory_: Memory, query: np.ndarray) -> dict[int, float]:
-    return dict(memory_.search(query, 10**6)[0])
+    return by_number(memory_, query, 10**6)
 
 
 @pytest.mark.parametrize("coarse_from", [10**6, 40])
@@ -51,9 +58,10 @@ def test_any_history_leaves_what_was_put_last(coarse_from: int, monkeypatch: pyt
         assert subject.count() == len(kept)
         expected = {number: float(vectors[row] @ query) for number, row in kept.items()}
         assert held(subject, query) == pytest.approx(expected, abs=2e-3)
-        assert subject.scores(query, [*expected, 9999]) == pytest.approx(expected, abs=2e-3)
+        also = np.array([*expected, 9999])
+        assert by_number(subject, query, 3, also=also) == pytest.approx(expected, abs=2e-3)
         allowed = np.arange(0, 300, 7)
-        only = dict(subject.search(query, 10**6, allowed=allowed)[0])
+        only = by_number(subject, query, 10**6, allowed=allowed)
         assert set(only) == set(expected) & set(allowed.tolist())
 
 
@@ -70,18 +78,32 @@ def test_a_coarse_look_finds_what_a_full_product_finds(monkeypatch: pytest.Monke
     hits = 0
     for query in queries:
         best = set(np.argsort(-(vectors @ query))[:10].tolist())
-        found, spread = subject.search(query, 10)
-        hits += len(best & {number for number, _ in found})
+        found, _, spread = subject.search(query, 10)
+        hits += len(best & set(found.tolist()))
         everything = vectors @ query
         assert spread == pytest.approx((everything.mean(), everything.std()), abs=0.002)
     assert hits >= 0.995 * 10 * len(queries)
 
 
+def test_only_what_may_be_among_the_nearest_is_compared_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "COARSE_FROM", 5000)
+    vectors, compared, exact = clustered(12_000), [], memory._exact
+    monkeypatch.setattr(memory, "_exact", lambda m, v: (compared.append(len(m)), exact(m, v))[1])
+    subject = Memory(128)
+    subject.put(np.arange(12_000), vectors)
+    for query in vectors[:40]:
+        found, _, _ = subject.search(query, 50)
+        everything = vectors.astype(np.float16).astype(np.float32) @ query
+        assert set(found.tolist()) == set(np.argsort(-everything)[:50].tolist())
+    assert max(compared) < memory.CANDIDATES / 2
+
+
 def test_few_have_no_spread_and_shapes_are_checked() -> None:
     subject = Memory(DIM)
-    assert subject.search(unit_vectors(1)[0], 5) == ([], None)
+    assert by_number(subject, unit_vectors(1)[0], 5, also=np.array([7])) == {}
+    assert subject.search(unit_vectors(1)[0], 5)[2] is None
     subject.put(np.arange(40), unit_vectors(40))
-    _, spread = subject.search(unit_vectors(1)[0], 5)
+    _, _, spread = subject.search(unit_vectors(1)[0], 5)
     assert spread is not None
     with pytest.raises(InputError):
         subject.put(np.arange(2), unit_vectors(3))
@@ -95,9 +117,9 @@ def test_threads_search_while_one_writes(monkeypatch: pytest.MonkeyPatch) -> Non
 
     def read() -> None:
         while not done.is_set():
-            found, _ = subject.search(vectors[0], 1)
-            if not found or found[0][0] != 0 or abs(found[0][1] - 1) > 1e-2:
-                wrong.append(found)
+            found, cosines, _ = subject.search(vectors[0], 1)
+            if found.tolist() != [0] or abs(cosines[0] - 1) > 1e-2:
+                wrong.append((found, cosines))
 
     threads = [threading.Thread(target=read) for _ in range(3)]
     for thread in threads:

@@ -1,0 +1,63 @@
+"""What makes a query quick gives what the plain way gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.retrieval import finding, fuse, memory
+from core.retrieval.largest import nth_largest
+from core.retrieval.library import Library
+from tests.core.retrieval.conftest import sync
+
+RNG = np.random.default_rng(4)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        RNG.normal(size=20_000).astype(np.float32),
+        np.arange(20_000.0),
+        np.arange(20_000.0)[::-1].copy(),
+        np.zeros(20_000),
+        np.where(np.arange(20_000) % 16 == 0, 1.0, -RNG.random(20_000)),  # the sample sees nothing but the largest
+        np.where(np.arange(20_000) % 16 == 0, -1.0, RNG.random(20_000)),  # nor any of them
+        RNG.random(300),
+        np.array([3.0]),
+    ],
+)
+def test_the_nth_largest(values: np.ndarray) -> None:
+    in_order = np.sort(values)[::-1]
+    for count in (1, 7, 100, 1000, len(values)):
+        if count <= len(values):
+            assert nth_largest(values, count) == in_order[count - 1]
+
+
+def test_float16_is_widened_to_what_it_stands_for() -> None:
+    every = np.arange(65_536).astype(np.uint16).view(np.float16)
+    finite = every[np.isfinite(every)].reshape(-1, 32)
+    assert np.array_equal(memory._widened(finite), finite.astype(np.float32))
+    assert np.array_equal(np.signbit(memory._widened(finite)), np.signbit(finite))
+
+
+def test_candidates_in_a_row_are_ordered_as_by_id() -> None:
+    scores = RNG.integers(0, 40, size=200) / 8
+    ids = [f"{n:04x}" for n in RNG.permutation(200).tolist()]
+    rows = fuse.order(scores, lambda places: [ids[place] for place in places.tolist()])
+    assert [ids[row] for row in rows] == fuse.ranked(dict(zip(ids, scores.tolist(), strict=True)))
+
+
+def test_a_hit_is_shown_without_reading_its_whole_document(library: Library, tmp_path: Path) -> None:
+    (tmp_path / "manual.md").write_text("# Manual\n\n" + "Hold the button for three seconds.\n\n" * 3000, "utf-8")
+    sync(library, tmp_path / "manual.md", embed=False)
+    asked: list[str] = []
+    with library.workspace.read() as db:
+        row = db.execute("SELECT number, id FROM passages").fetchone()
+        db.set_trace_callback(asked.append)
+        found = dict(finding._read(db, library.collection().id(), "number", [row["number"]]))
+        db.set_trace_callback(None)
+        plan = [row["detail"] for row in db.execute(f"EXPLAIN QUERY PLAN {asked[-1]}")]
+    assert found[row["number"]].title == "Manual"
+    assert "SEARCH d USING COVERING INDEX documents_shown (id=?)" in plan, plan
