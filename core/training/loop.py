@@ -160,7 +160,9 @@ def optimize(
         # The Trainer would take the loss for a share of the whole step's, and count it once for every process and batch.
         trainer.model_accepts_loss_kwargs = False
     checkpoint = newest(session.checkpoints)
-    with quiet():
+    with quiet(), tracking.service(session.track, session.name, session.checkpoints.parent, settings) as told:
+        for callback in told:
+            trainer.add_callback(callback)
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     state = trainer.state
     if watch.stopped:
@@ -225,8 +227,7 @@ def _arguments(settings: Mapping[str, Any], session: Session, every: int, per_ep
         prediction_loss_only=True,
         logging_steps=max(1, every // 5),
         disable_tqdm=True,
-        report_to=session.track or "none",
-        run_name=session.name or None,
+        report_to="none",
         seed=session.seed,
         data_seed=session.seed,
         remove_unused_columns=False,
