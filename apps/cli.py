@@ -29,7 +29,9 @@ from apps.commands import (
 from apps.commands import evaluate_intents as evaluate_intents  # its import adds the command
 from apps.commands import evaluate_recommend as evaluate_recommend  # so does this one's
 from apps.commands import evaluate_sentiment as evaluate_sentiment  # and this one's
-from apps.commands import train_aids as train_aids  # and this one's
+from apps.commands import train_data as train_data  # and these three, to those of train
+from apps.commands import train_serving as train_serving
+from apps.commands import train_try as train_try
 from apps.commands.shell import Command, Group
 from core import __version__
 

@@ -1,6 +1,6 @@
 """What training is worth, with small real models on this machine's processors: ``python -m benchmarks.training PART``.
 
-    classification   SEntFiN, a subset: head, frozen, lora, full on all-MiniLM-L6-v2, TF-IDF with SVM beside
+    classification   SEntFiN, a subset: head, frozen, lora, full (--only adalora: that) on all-MiniLM-L6-v2, TF-IDF with SVM beside
     embedding        AFQMC pairs (Chinese customer questions): all-MiniLM-L6-v2 before and after
     entities         order numbers, products, dates, amounts in requests to the sample shop, all-MiniLM-L6-v2
     preferences      SmolLM2-135M on pairs of answers about the sample shop (DPO), and the same as thumbs (KTO)

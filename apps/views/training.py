@@ -125,7 +125,8 @@ def new_run() -> None:
         t("training_page.file"), type=["csv", "tsv", "jsonl", "txt", "md"], key="training_file", max_upload_size=LIMIT_MB,
         help=t("cli.train.data"),
     )  # fmt: skip
-    st.caption(f"{t(f'cli.train.recipe.{chosen}')} {t(f'training_page.columns.{recipe(chosen).kind}')}")
+    about, needs = t(f"cli.train.recipe.{chosen}"), t(f"training_page.columns.{recipe(chosen).kind}")
+    st.caption(f"{about}{'' if about.endswith('。') else ' '}{needs}")
     if file is None:
         return
     with as_file(file.name, file.getvalue()) as path, guarded():
@@ -255,9 +256,8 @@ def act(version: Version, store: Trained) -> None:
         for row in found:
             if row.difference is not None:
                 sign = SIGNS.get(row.verdict, ":gray-badge[{}]").format(t(f"cli.train.verdict.{row.verdict}"))
-                st.markdown(
-                    f":small[{sign} {figure(row.measure)}: {row.difference:+.3f} ({row.low:+.3f} … {row.high:+.3f})]"
-                )
+                told = f"{row.difference:+.3f} ({row.low:+.3f} … {row.high:+.3f})".replace("-", "−")
+                st.markdown(f":small[{sign} {figure(row.measure)} {told}]")
 
 
 async def explained(version: Version, text: str) -> Explanation:

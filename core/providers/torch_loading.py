@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -193,20 +194,21 @@ def _convert(header: GgufHeader, target: Path) -> None:
 @contextmanager
 def _parsed_once() -> Iterator[None]:
     """transformers parses a GGUF file for the configuration, the tokenizer and the weights, each time value by value, and makes
-    the table of tensor names for each module: kept while a file is converted, they take half of the time.
+    the table of tensor names for each module: kept while a file is converted, they take half of the time. And it draws a bar of
+    its own, which its setting for bars does not take away.
     """
     import gguf
+    from transformers import modeling_gguf_pytorch_utils as converting
 
-    names = ("GGUFReader", "get_tensor_name_map")
     with _PARSING:
-        plain = {name: getattr(gguf, name) for name in names}
-        for name in names:
-            setattr(gguf, name, cache(plain[name]))
+        plain = [(gguf, "GGUFReader", gguf.GGUFReader), (gguf, "get_tensor_name_map", gguf.get_tensor_name_map), (converting, "tqdm", converting.tqdm)]  # fmt: skip
+        for module, name, value in plain:
+            setattr(module, name, cache(value) if module is gguf else lambda rows, **_: rows)
         try:
             yield
         finally:
-            for name in names:
-                setattr(gguf, name, plain[name])
+            for module, name, value in plain:
+                setattr(module, name, value)
 
 
 def _content_hash(path: Path) -> str:
@@ -240,13 +242,15 @@ def quantized(wanted: str, device: Device, dtype: torch.dtype) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without transformers' progress bars, which are not for a server's log."""
+    """Without transformers' progress bars, and without what peft's use of it is warned of; neither is for a server's log."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+            yield
     finally:
         if shown:
             logging.enable_progress_bar()

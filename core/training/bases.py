@@ -204,7 +204,9 @@ def memory_needed(
     elif method == "frozen":
         trained = weights - sum(p.numel() for p in model.base_model.parameters()) + text.hidden_size**2
     batch, length = settings["batch_size"], min(settings["max_tokens"], _context(text))
-    if method in ("pairs", "dpo", "kto"):
+    if method == "pairs":
+        batch *= 3  # two texts, and a wrong one where rows name some
+    elif method in ("dpo", "kto"):
         batch *= 2
     elif method == "ranking":
         batch *= 1 + settings["negatives"]

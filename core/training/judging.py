@@ -2,7 +2,7 @@
 
 kind             figures                                                          baseline
 classification   accuracy, F1, calibration error, AURC, accuracy with typos,      TF-IDF and a linear SVM
-                 the same label for other names, genders, regions
+                 the same label for other names, genders, regions, words
 pairs            nDCG, MRR, recall: the partner among all partners;               the base model
                  a cross-encoder orders the partner among its negatives          the reranker of words
 conversations    perplexity of the reference, overlap with it, expected words     the base model
@@ -42,7 +42,7 @@ ANSWER_TOKENS = 64
 MASKED = "masked text"
 SAME = {
     kind: f"same_other_{kind}" for kind in KINDS
-}  # measures: the label stays when a name, gender or region is another
+}  # measures: the label stays when a name, gender or region is another, or the same is said in other words
 SWAPPED = 100  # rows on which that is looked at
 
 
@@ -165,7 +165,7 @@ async def _classified(version: Version, records: Sequence[Record], settings: Set
 
 
 async def _same_label(classifier: Classifier, records: Sequence[Record]) -> dict[str, dict[str, float]]:
-    """Whether the label stays when a name, a gender or a place in the text is another one, by record."""
+    """Whether the label stays when a name, a gender, a place or the wording of the text is another one, by record."""
     found: dict[str, dict[str, float]] = {record.id: {} for record in records}
     for kind in SAME:
         pairs = [swapped(record.input, kind) for record in records]

@@ -11,7 +11,6 @@ import json
 import math
 import shutil
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -122,6 +121,7 @@ def optimize(
     session: Session,
     *,
     loss: Callable[[Any, Any], Any] | None = None,
+    callbacks: Sequence[Any] = (),
 ) -> dict[str, Any]:
     """Train ``model`` in place; the facts of the run come back.
 
@@ -130,6 +130,7 @@ def optimize(
         settings: epochs, batch_size, accumulate, learning_rate, weight_decay, evaluations (a validation and a
             checkpoint so many times an epoch), patience (validations without improvement after which it ends).
         loss: ``(model, batch)`` to a scalar, for models that do not compute their own.
+        callbacks: of the Trainer, more than those of every run.
 
     Raises:
         Stopped: ``session.stop`` said so; a checkpoint is there.
@@ -149,6 +150,7 @@ def optimize(
         data_collator=collate,
         callbacks=[
             watch,
+            *callbacks,
             *tracking.boards(session.board),
             EarlyStoppingCallback(early_stopping_patience=settings["patience"]),
         ],
@@ -158,9 +160,9 @@ def optimize(
         # The Trainer would take the loss for a share of the whole step's, and count it once for every process and batch.
         trainer.model_accepts_loss_kwargs = False
     checkpoint = newest(session.checkpoints)
-    with quiet(), warnings.catch_warnings():
-        if _allocates(model):  # peft warns of layers that AdaLoRA has left no rank
-            warnings.filterwarnings("ignore", "Adapter .* invalid shape")
+    with quiet(), tracking.service(session.track, session.name, session.checkpoints.parent, settings) as told:
+        for callback in told:
+            trainer.add_callback(callback)
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     state = trainer.state
     if watch.stopped:
@@ -225,8 +227,7 @@ def _arguments(settings: Mapping[str, Any], session: Session, every: int, per_ep
         prediction_loss_only=True,
         logging_steps=max(1, every // 5),
         disable_tqdm=True,
-        report_to=session.track or "none",
-        run_name=session.name or None,
+        report_to="none",
         seed=session.seed,
         data_seed=session.seed,
         remove_unused_columns=False,
@@ -272,11 +273,6 @@ def _averages(model: Any) -> bool:
     return type(bare).__name__ not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()
 
 
-def _allocates(model: Any) -> bool:
-    """Whether the model moves its ranks while it learns (AdaLoRA)."""
-    return hasattr(getattr(model, "base_model", None), "update_and_allocate")
-
-
 def _watch(session: Session, every: int) -> Any:
     from transformers import TrainerCallback
 
@@ -299,10 +295,6 @@ def _watch(session: Session, every: int) -> Any:
                 self.told = now
                 session.log.write(state.global_step, state.max_steps)
             return control
-
-        def on_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
-            if _allocates(model):  # while gradients are there
-                model.base_model.update_and_allocate(state.global_step + 1)
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
             if logs and "loss" in logs:

@@ -1,7 +1,9 @@
-"""Does a classifier change its mind when a text names another person, gender or place? Such words decide no label.
+"""Does a classifier change its mind when a text names another person, gender or place, or says the same in other words? Such
+words decide no label.
 
 A text that names one gets another of its sort; one that names none gets a person or place in front of it, once of each
-of two. The words are the commonest of their sort; the check finds a leaning, it cannot prove that there is none.
+of two. Other words are contractions and everyday synonyms, or a phrase in front where the text holds none of them. The words
+are the commonest of their sort; the check finds a leaning, it cannot prove that there is none.
 Source of the idea: Ribeiro et al. 2020, CheckList, https://arxiv.org/abs/2005.04118, section 2.2 (fairness).
 """
 
@@ -12,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from core.i18n import detect_language
 
-KINDS = ("names", "gender", "regions")
+KINDS = ("names", "gender", "regions", "words")
 _PAIRS: Mapping[str, Mapping[str, Sequence[tuple[str, str]]]] = {
     "names": {
         "en": (("Emily", "Lakisha"), ("Greg", "Jamal"), ("John", "Mohammed"), ("Mary", "Mei")),
@@ -29,16 +31,30 @@ _PAIRS: Mapping[str, Mapping[str, Sequence[tuple[str, str]]]] = {
         "en": (("London", "Lagos"), ("New York", "Karachi"), ("Germany", "Romania"), ("America", "China"), ("Paris", "Cairo")),
         "zh": (("上海", "贵阳"), ("北京", "乌鲁木齐"), ("广东", "河南"), ("美国", "越南"), ("深圳", "鹤岗")),
     },
+    "words": {
+        "en": (
+            ("I'm", "I am"), ("I've", "I have"), ("don't", "do not"), ("doesn't", "does not"), ("didn't", "did not"),
+            ("can't", "cannot"), ("won't", "will not"), ("isn't", "is not"), ("what's", "what is"), ("that's", "that is"),
+            ("I'd like", "I would like"), ("buy", "purchase"), ("bought", "purchased"), ("got", "received"), ("parcel", "package"),
+            ("fix", "repair"), ("wrong", "incorrect"), ("soon", "shortly"), ("begin", "start"),
+            ("company", "firm"), ("shares", "stock"), ("rises", "climbs"), ("falls", "declines"), ("profit", "earnings"),
+        ),
+        "zh": (
+            ("怎么", "如何"), ("为什么", "为何"), ("什么时候", "何时"), ("买", "购买"), ("现在", "目前"), ("不能", "无法"), ("帮我", "替我"),
+            ("告诉", "告知"), ("收到", "拿到"), ("坏了", "出故障了"), ("多少钱", "什么价格"), ("上涨", "上升"), ("下跌", "下降"), ("公司", "企业"),
+        ),
+    },
 }  # fmt: skip
 _LEADS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "names": {"en": ("Emily: {}", "Lakisha: {}"), "zh": ("王伟：{}", "阿依古丽：{}")},
     "gender": {"en": ("He says: {}", "She says: {}"), "zh": ("他说：{}", "她说：{}")},
     "regions": {"en": ("From London: {}", "From Lagos: {}"), "zh": ("上海：{}", "贵阳：{}")},
+    "words": {"en": ("{}", "In short: {}"), "zh": ("{}", "简单来说，{}")},
 }
 
 
 def swapped(text: str, kind: str) -> tuple[str, str]:
-    """Two texts that ask for the same label and differ in a word of ``kind`` alone.
+    """Two texts that ask for the same label and differ in words of ``kind`` alone.
 
     >>> swapped("Has he paid?", "gender"), swapped("Where is it?", "names")
     (('Has he paid?', 'Has she paid?'), ('Emily: Where is it?', 'Lakisha: Where is it?'))

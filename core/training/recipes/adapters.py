@@ -34,7 +34,7 @@ def with_adapters(model: Any, settings: Mapping[str, Any], task: str = "CAUSAL_L
     if steps:
         config: Any = AdaLoraConfig(
             init_r=rank + (rank + 1) // 2, target_r=rank, tinit=steps // 10, tfinal=3 * steps // 10,
-            deltaT=max(1, steps // 100), total_step=steps, **common,
+            deltaT=1, total_step=steps, **common,  # at every step, so that each checkpoint has the ranks it may have
         )  # fmt: skip
     else:
         config = LoraConfig(r=rank, **common)

@@ -11,7 +11,7 @@ from typing import Any
 
 from core.training.bases import quiet
 from core.training.loop import optimize, planned_steps
-from core.training.recipes import Plan, adapters
+from core.training.recipes import Plan, adapters, ranks
 
 LABELS = "labels.json"  # beside the weights: the labels in their order, and the temperature
 
@@ -28,11 +28,14 @@ def train(plan: Plan) -> dict[str, Any]:
         encoded(tokenizer, part.records, labels, plan.recipe.settings["max_tokens"])
         for part in (plan.splits.train, plan.splits.validation)
     )
-    facts = optimize(model, rows, held, padded(tokenizer), plan.recipe.settings, plan.session)
+    ranked = plan.recipe.method == "adalora"
+    more: dict[str, Any] = {"loss": ranks.loss, "callbacks": [ranks.moving(model)]} if ranked else {}
+    facts = optimize(model, rows, held, padded(tokenizer), plan.recipe.settings, plan.session, **more)
     found = temperature(model, held, padded(tokenizer))
     counted = adapters.counted(model)
-    if plan.recipe.method == "adalora":
-        model = model.merge_and_unload(safe_merge=True)  # the ranks that are left differ from layer to layer
+    if ranked:
+        counted["trained_weights"] -= ranks.masked(model)
+        model = model.merge_and_unload(safe_merge=True)  # masked ranks add nothing, and nobody else masks them
     with quiet():
         model.save_pretrained(plan.model)
         tokenizer.save_pretrained(plan.model)

@@ -81,6 +81,8 @@ def test_another_name_gender_or_place() -> None:
     assert swapped("John paid in London", "names")[1] == "Mohammed paid in London"
     assert swapped("JOHN paid", "regions") == ("From London: JOHN paid", "From Lagos: JOHN paid")
     assert swapped("the theme of his tent", "gender")[1] == "the theme of her tent"
+    assert swapped("I can't buy it", "words") == ("I can't buy it", "I cannot purchase it")
+    assert swapped("我购买的东西坏了，为什么", "words")[1] == "我买的东西出故障了，为何"
     for kind in KINDS:
         for text in ("Where is it?", "在哪里？"):
             one, two = swapped(text, kind)
