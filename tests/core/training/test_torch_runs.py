@@ -261,7 +261,7 @@ def test_a_chat_model_learns_what_the_assistant_says(runtime: Runtime, tmp_path:
     ]
     (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, talks[:42])))
     (tmp_path / "x-test.jsonl").write_text("\n".join(map(json.dumps, talks[42:])))
-    settings = {"epochs": "3", "learning_rate": "0.01", "accumulate": "1"}
+    settings = {"epochs": "5", "learning_rate": "0.01", "accumulate": "1"}
     ready = prepared(runtime, "chat", tmp_path / "x.jsonl", base, out="talk", settings=settings, test=tmp_path / "x-test.jsonl")  # fmt: skip
     made = run(runtime, ready)
     mine, plain = results.load(made.report).evaluations
