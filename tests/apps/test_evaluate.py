@@ -314,7 +314,6 @@ def test_answers_are_judged_by_their_quotes(squad: Path, elsewhere: Path, tmp_pa
     assert page.read_text("utf-8").count("<polyline") == 2
 
 
-@pytest.mark.slow
 def test_the_engine_answers_from_the_paragraphs_and_declines_others(
     squad: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

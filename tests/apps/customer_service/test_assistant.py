@@ -58,7 +58,6 @@ def test_a_card_of_another_conversation_does_nothing(shop: CustomerService, sett
     assert play.order("PW26110002") == "paid"
 
 
-@pytest.mark.slow
 def test_killed_between_a_write_and_its_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three trials; ``python -m tests.apps.customer_service.killing 100`` makes a hundred."""
     assert killing.main(3, seed=1) == []

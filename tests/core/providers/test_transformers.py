@@ -346,7 +346,6 @@ def test_an_error_of_the_models_code_is_typed(folder: Path, monkeypatch: pytest.
     assert "in the model" in str(refusal(lambda: ask(model), ServerFailed))
 
 
-@pytest.mark.slow
 def test_closing_gives_the_memory_back(tmp_path: Path) -> None:
     """In a process of its own: what matters is what the system sees."""
     write_text_model(tmp_path / "wide", hidden_size=1024, intermediate_size=2048, num_hidden_layers=4)

@@ -144,7 +144,6 @@ def test_a_transformer_from_nothing_beats_counting_and_goes_on_writing(runtime: 
     assert first.value("bits_per_byte") < mine.value("bits_per_byte") + 0.3
 
 
-@pytest.mark.slow
 @needs_torch
 def test_an_encoder_from_nothing_is_a_base_for_a_classifier(runtime: Runtime, tmp_path: Path) -> None:
     settings = {**TINY, "epochs": "25", "dropout": "0", "patience": "100", "learning_rate": "0.005"}

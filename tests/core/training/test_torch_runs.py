@@ -77,7 +77,6 @@ def whole_state(path: Path) -> bool:
         return False
 
 
-@pytest.mark.slow
 def test_a_run_that_was_killed_ends_where_it_would_have_ended(runtime: Runtime, encoder: Path, tmp_path: Path) -> None:
     path = table(tmp_path / "x.csv", rows())
     whole = run(runtime, prepared(runtime, "full", path, encoder))
@@ -132,7 +131,6 @@ def test_lora_learns_and_is_served_from_an_adapter(runtime: Runtime, encoder: Pa
     assert {"adapter_config.json", "adapter_model.safetensors", "labels.json", "README.md"} <= {p.name for p in (tmp_path / "out").iterdir()}  # fmt: skip
 
 
-@pytest.mark.slow
 def test_adalora_moves_ranks_and_is_whole_at_the_end(runtime: Runtime, encoder: Path, tmp_path: Path) -> None:
     ready = prepared(
         runtime,
@@ -149,7 +147,6 @@ def test_adalora_moves_ranks_and_is_whole_at_the_end(runtime: Runtime, encoder: 
     assert not (made.model / "adapter_config.json").exists()
 
 
-@pytest.mark.slow
 def test_two_processes_come_to_what_one_does(
     runtime: Runtime, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
