@@ -32,7 +32,7 @@ def _components_are_looked_for_once() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _commands_are_built_once() -> Iterator[None]:
-    """Typer's runner builds the tree of all commands for each call, as a process does: 40 ms of a command's test."""
+    """Typer's runner builds the tree of all commands for each call, as a process does: a tenth of a second of a command's test."""
     patch = pytest.MonkeyPatch()
     patch.setattr(typer.testing, "_get_command", cache(get_command))
     yield

@@ -1,7 +1,7 @@
 """What is held to the chat contract: each engine, each wrapper, stacks of wrappers. One line each.
 
 The engines answer with SmolLM2. Wrappers are tried around an engine that was tried already, so there a tiny model with
-random weights is enough: it goes through the same engine in a fiftieth of the time.
+random weights is enough: it goes through the same engine in a thirtieth of the time.
 """
 
 from __future__ import annotations

@@ -17,9 +17,9 @@ def clean(outcome: Outcome) -> Outcome:
     return outcome
 
 
-def test_killed_at_four_points() -> None:
-    outcome = clean(durability.kills(4, seed=7))
-    assert int(outcome.detail.split()[0]) == 4, "hardly any process was killed, so little was tested"
+def test_killed_at_eight_points() -> None:
+    outcome = clean(durability.kills(8, seed=7))
+    assert int(outcome.detail.split()[0]) == 8, "hardly any process was killed, so little was tested"
 
 
 def test_three_writers() -> None:
@@ -32,12 +32,16 @@ def test_a_reader_beside_a_writer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "file"), [("truncated", "data_level0.bin"), ("4 KB overwritten", "index_metadata.pickle")]
+    ("kind", "files"),
+    [
+        ("truncated", ("data_level0.bin", "chroma.sqlite3")),
+        ("4 KB overwritten", ("index_metadata.pickle", "link_lists.bin")),
+    ],
 )
-def test_damaged_chroma_files(kind: str, file: str) -> None:
-    outcome = clean(durability.damages((kind,), (file,)))
-    assert outcome.trials == 1
-    assert int(outcome.detail.split()[0]) == 1, "damage was not noticed"
+def test_damaged_chroma_files(kind: str, files: tuple[str, ...]) -> None:
+    outcome = clean(durability.damages((kind,), files))
+    assert outcome.trials == 2
+    assert int(outcome.detail.split()[0]) == 2, "damage was not noticed"
 
 
 def test_a_damaged_database_and_its_backup() -> None:
