@@ -8,7 +8,8 @@ of a kind is not forbidden (docs/decisions/0019). Items that are well known, or 
 little less, so that lists together reach further into the catalogue. All of it is weighed by the diversity that is
 asked for; at 0 the scores alone decide (docs/decisions/0029).
 
-Exploration adds noise drawn with a seed, so that a list stays the same until it is asked anew.
+Novelty takes off the score what everybody knows, as far as is asked for; exploration adds noise drawn with a seed, so
+that a list stays the same until it is asked anew.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ TEXT = 0.3  # of likeness; tags are the rest
 # At diversity 1: what full likeness, and an item that stands in no list, count in expected gain; what a deviation of
 # fame costs in deviations of the score.
 LIKENESS, SELDOM, FAME = 0.4, 0.0076, 0.154
+NOVEL = 0.5  # what a deviation of fame costs at novelty 1, in deviations of the score
 ENOUGH = 1e-9
 
 
@@ -180,6 +182,11 @@ def fame(counts: Array) -> Array:
     known = np.log1p(counts)
     spread = float(known.std())
     return (known - known.mean()) / spread if spread > 0 else np.zeros(len(counts))
+
+
+def lesser_known(scores: Array, amount: float, famous: Array) -> Array:
+    """``scores`` less what everybody knows: at ``amount`` 1 a deviation of :func:`fame` costs ``NOVEL``. Shape: ``(items,)``."""
+    return scores - amount * NOVEL * famous if amount > 0 else scores
 
 
 def explored(scores: Array, amount: float, seed: int) -> Array:

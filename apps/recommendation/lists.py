@@ -55,10 +55,10 @@ class Shelf:
     unassisted: TouchstoneError | None = None  # why the chat model that was asked to help did not
 
 
-def check(n: int, diversity: float, exploration: float, says: str) -> None:
+def check(n: int, says: str, **sliders: float) -> None:
     if not 1 <= n <= 100:
         raise InputError(reason="bad_value", name="n", value=n, allowed="1-100")
-    for name, value in (("diversity", diversity), ("exploration", exploration)):
+    for name, value in sliders.items():
         if not 0 <= value <= 1:
             raise InputError(reason="bad_value", name=name, value=value, allowed="0-1")
     if len(says) > SENTENCE_LIMIT:

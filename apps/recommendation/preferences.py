@@ -112,6 +112,35 @@ def understood(sentence: str, titles: Titles) -> list[Said]:
     return list(once.values())
 
 
+def current(conversation: str, titles: Titles) -> str:
+    """``conversation``, a sentence a line, without what later lines took back; what is left stands where it stood.
+
+    A line takes back what it says the other way round, the opposites of what it wants, and other kinds than it wants.
+
+    >>> current("a funny book\\nno, not funny, and a film", Titles([]))
+    'a           \\nno, not funny, and a film'
+    """
+    lines = conversation.split("\n")
+    later: list[Said] = []
+    for number in reversed(range(len(lines))):
+        found = understood(lines[number], titles)
+        for one in found:
+            if any(_takes_back(new, one) for new in later):
+                lines[number] = lines[number][: one.start] + " " * (one.end - one.start) + lines[number][one.end :]
+        later += found
+    return "\n".join(lines)
+
+
+def _takes_back(new: Said, old: Said) -> bool:
+    if new.kind != old.kind:
+        return False
+    if new.name == old.name:
+        return new.wanted != old.wanted
+    if new.kind == "kind":
+        return new.wanted and old.wanted
+    return new.kind == "concept" and new.wanted and old.wanted and old.name == opposite(new.name)
+
+
 def says_more(sentence: str, said: Sequence[Said]) -> bool:
     """Whether ``sentence`` holds words beyond what was understood and how people ask.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from apps.recommendation.catalogue import Catalogue, Filters, allowed, boost_name, boosted, like_it
 from apps.recommendation.data import Event
-from apps.recommendation.diversity import arranged, explored
+from apps.recommendation.diversity import arranged, explored, lesser_known
 from apps.recommendation.fusion import Features, leveled
 from apps.recommendation.generators import History
 from apps.recommendation.lists import NEAR_A_DISLIKE, Pick, by_words, histories, otherwise, spoken_for
@@ -38,9 +38,12 @@ class Scored:
     allowed: Array
     left_out: Mapping[str, int]
 
-    def order(self, count: int, *, diversity: float, exploration: float = 0.0, seed: int = 0) -> Array:
+    def order(
+        self, count: int, *, diversity: float, novelty: float = 0.0, exploration: float = 0.0, seed: int = 0
+    ) -> Array:
         """The numbers of ``count`` items that may be shown, best first."""
-        worth, found = explored(self.scores + self.added, exploration, seed), self.found
+        found = self.found
+        worth = lesser_known(explored(self.scores + self.added, exploration, seed), novelty, found.standing.fame)
         return arranged(worth, self.allowed, found.likeness, count=count, diversity=diversity, standing=found.standing)
 
     def picks(self, order: Array, language: str, *, plain: frozenset[int] | None = None) -> list[Pick]:

@@ -250,6 +250,7 @@ class Recommender:
         n: int = 10,
         filters: Filters = EVERYTHING,
         diversity: float = DEFAULT,
+        novelty: float = 0.0,
         exploration: float = 0.0,
         boosts: Mapping[str, float] | None = None,
         ignored: frozenset[str] = frozenset(),
@@ -262,9 +263,11 @@ class Recommender:
         Args:
             user: whose events count; unknown people have none.
             likes: ids of items that somebody new has chosen, oldest first.
-            says: a wish in Chinese or English.
+            says: a wish in Chinese or English; of a conversation a sentence a line, of which later ones take back what
+                earlier ones said (:func:`apps.recommendation.preferences.current`).
             n: how many, at most.
-            diversity, exploration: 0 to 1.
+            diversity, novelty, exploration: 0 to 1: how little alike the items shall be, how little known, and how far
+                chance decides.
             boosts: added to the score (whose deviation is 1) by item id or tag, on top of those that are kept
                 (:meth:`boost`); told with each pick.
             ignored: things understood in ``says`` that shall not count, as ``kind:name``.
@@ -276,9 +279,10 @@ class Recommender:
             InputError: ``says`` is too long, or a number is out of its range.
             NotFound: an item of ``likes``.
         """
-        check(n, diversity, exploration, says)
+        check(n, says, diversity=diversity, novelty=novelty, exploration=exploration)
         found = self.catalogue()
         now = time.time() if now is None else now
+        says = preferences.current(says, found.titles)
         helped = Help(self, found, language) if assisted else None
         read = helped.read(says) if helped else preferences.understood(says, found.titles)
         events = self._events(found, user) if user is not None else []
@@ -287,10 +291,10 @@ class Recommender:
             boosts={**self.store.boosts(), **(boosts or {})}, now=now,
         )  # fmt: skip
         seed = zlib.crc32(f"{user}{int(now // DAY_S)}".encode())
-        order = asked.order(n, diversity=diversity, exploration=exploration, seed=seed)
+        order = asked.order(n, diversity=diversity, novelty=novelty, exploration=exploration, seed=seed)
         if helped:  # the list as it is without the model, then the next candidates: so it stays when the model fails
             wider = max(n, assistant.CANDIDATES)
-            more = asked.order(wider, diversity=diversity, exploration=exploration, seed=seed)
+            more = asked.order(wider, diversity=diversity, novelty=novelty, exploration=exploration, seed=seed)
             order = np.concatenate([order, more[~np.isin(more, order)]])
             order = helped.reordered(order, asked.history, says)[:n]
         picks = asked.picks(order, language, plain=asked.best(2 * n) if exploration else None)
@@ -335,7 +339,7 @@ class Recommender:
         Raises:
             InputError: the text is too long, or ``n`` is out of its range.
         """
-        check(n, 0.0, 0.0, text)
+        check(n, text)
         found = self.catalogue()
         if not text.strip():
             return []

@@ -76,7 +76,10 @@ DESK_PARTS = (
 PATHS |= dict.fromkeys((f"sentiment-{part}" for part in DESK_PARTS), "/sentiment")
 TALL = 1500  # of a picture of the sentiment desk at phone width, and of a company with its items
 QUESTIONS = {"zh": "KT-310 水壶的保修期是多久？", "en": "How long is the warranty of the KT-310 kettle?"}
-WISHES = {"zh": "像《星环信使》但轻松一点", "en": "Like “Courier of the Ring” but lighter"}
+WISHES = {  # the second goes on from the first
+    "zh": ("像《星环信使》但轻松一点", "不要电影，关于太空的"),
+    "en": ("Like “Courier of the Ring” but lighter", "no films, about space"),
+}
 RETURNS = {  # said one after another, so that the confirmation's card shows
     "zh": ("查订单 PW26110001，尾号 2468", "TW-5 Pro 我要退货，不想要了"),
     "en": ("track order PW26110005, ending 0312", "I want to return the TW-5 Pro, I changed my mind"),
@@ -286,9 +289,12 @@ def draw(browser: Browser, address: str, shot: Shot, target: Path) -> None:
         taste(page, of_taste, shot.language)
     elif shot.page == "recommendation" and shot.scheme == "light":
         box = page.get_by_test_id("stTextInput").locator("input").first
-        box.fill(WISHES[shot.language])
-        box.press("Enter")
-        page.locator("[class*=st-key-chip_]").first.wait_for(timeout=60_000)
+        for said in WISHES[shot.language]:
+            before = page.locator("[class*=st-key-chip_]").count()
+            box.fill(said)
+            box.press("Enter")
+            page.locator("[class*=st-key-chip_]").nth(before).wait_for(timeout=60_000)
+            settle(page)
     elif shot.page == "customer-service":
         box = page.get_by_test_id("stChatInputTextArea")
         box.fill(QUESTIONS[shot.language])

@@ -10,10 +10,11 @@ from apps.recommendation.catalogue import Filters
 from apps.recommendation.data import SAMPLE, Event
 from apps.recommendation.diversity import DEFAULT
 from apps.recommendation.lists import SENTENCE_LIMIT, Shelf
-from apps.recommendation.preferences import Said
+from apps.recommendation.preferences import Said, understood
 from apps.recommendation.views import beside, cards, data, files, find, measured, one, shop, taste
 from apps.recommendation.views.state import (
     CATALOGUE,
+    CONVERSATION,
     DROPPED,
     ITEM,
     PERSON,
@@ -30,11 +31,12 @@ from apps.ui.inert import inert
 from apps.ui.session import language, t
 
 SHOWN, STARTERS, NEEDED = 9, 9, 3
+SLIDERS = {"diversity": DEFAULT, "novelty": 0.0, "exploration": 0.0}  # from 0 to 1, and where they begin
 WISHES = ("1", "2", "3", "4")
 PARTS, OF_THE_SHOP = ("list", "taste", "find"), ("shop", "beside", "measured", "data")
 KEPT = (
-    SAYS, find.SOUGHT, find.PAGE, "recommend_kinds", "recommend_diversity", "recommend_exploration", "recommend_stock",
-    "recommend_young", "recommend_assisted",
+    SAYS, CONVERSATION, find.SOUGHT, find.PAGE, "recommend_kinds", "recommend_diversity", "recommend_novelty", "recommend_exploration",
+    "recommend_stock", "recommend_young", "recommend_assisted",
 )  # fmt: skip
 DRAWN = {
     "taste": taste.draw, "find": find.draw, "shop": shop.draw, "beside": beside.draw, "measured": measured.draw, "data": data.draw,
@@ -73,22 +75,21 @@ def _close() -> None:
 
 
 def list_() -> None:
-    """A wish, and the shelf for it."""
+    """What is wished, and the shelf for it."""
     with st.sidebar:
-        filters, diversity, exploration, assisted = controls()
+        filters, sliders, assisted = controls()
     wish()
     history = service().history(person())
-    says = st.session_state.get(SAYS, "")
+    says = "\n".join(st.session_state.get(CONVERSATION, ()))
     shelf = service().recommend(
         person(),
         says=says,
         n=SHOWN,
         filters=filters,
-        diversity=diversity,
-        exploration=exploration,
         ignored=frozenset(st.session_state.get(DROPPED, ())),
         language=language(),
         assisted=assisted,
+        **sliders,
     )
     if shelf.unassisted:
         st.caption(t("recommendation.model.unassisted", error=inert(shelf.unassisted.text(language()))))
@@ -121,7 +122,7 @@ def whom() -> None:
     )
 
 
-def controls() -> tuple[Filters, float, float, bool]:
+def controls() -> tuple[Filters, dict[str, float], bool]:
     """What may be in the list, and how it is made."""
     spoken = language()
     kinds = {
@@ -136,18 +137,24 @@ def controls() -> tuple[Filters, float, float, bool]:
             key="recommend_kinds",
             format_func=kinds.__getitem__,
         )
-    diversity = st.slider(
-        t("recommendation.diversity"), 0.0, 1.0, DEFAULT, 0.1, key="recommend_diversity", help=t("recommendation.diversity_help")
-    )  # fmt: skip
-    exploration = st.slider(
-        t("recommendation.exploration"), 0.0, 1.0, 0.0, 0.1, key="recommend_exploration", help=t("recommendation.exploration_help")
-    )  # fmt: skip
+    sliders = {
+        name: st.slider(
+            t(f"recommendation.{name}"),
+            0.0,
+            1.0,
+            begin,
+            0.1,
+            key=f"recommend_{name}",
+            help=t(f"recommendation.{name}_help"),
+        )
+        for name, begin in SLIDERS.items()
+    }
     stock = st.toggle(t("recommendation.in_stock"), value=True, key="recommend_stock")
     young = st.toggle(t("recommendation.for_children"), key="recommend_young")
     assisted = st.toggle(
         t("recommendation.model.assisted"), key="recommend_assisted", help=t("recommendation.model.assisted_help")
     )
-    return Filters(kinds=tuple(chosen), age=11 if young else None, in_stock=stock), diversity, exploration, assisted
+    return Filters(kinds=tuple(chosen), age=11 if young else None, in_stock=stock), sliders, assisted
 
 
 def person_name(user: str) -> str:
@@ -159,18 +166,24 @@ def person_name(user: str) -> str:
 
 
 def wish() -> None:
-    """The field for a sentence, and a few to begin with."""
+    """The field for a sentence; what was said before, which it goes on from, or a few sentences to begin with."""
+    before = st.session_state.get(CONVERSATION, ())
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.text_input(
             t("recommendation.wish"),
             key=SAYS,
             type="search",
-            placeholder=t("recommendation.wish_hint"),
+            placeholder=t("recommendation.wish_more" if before else "recommendation.wish_hint"),
             max_chars=SENTENCE_LIMIT,
             label_visibility="collapsed",
-            on_change=_new_wish,
+            on_change=_say,
         )
-    if not st.session_state.get(SAYS) and _sample():
+    if before:
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            said = " → ".join(map(inert, before))
+            st.caption(f":material/chat: {said}", width="content")
+            st.button(t("recommendation.start_over"), key="recommend_over", type="tertiary", on_click=_start_over)
+    elif _sample():
         offered = [t(f"recommendation.wishes.{number}") for number in WISHES]
         st.pills(
             t("recommendation.wish"), offered, key="recommend_wish", label_visibility="collapsed", on_change=_wish_chosen
@@ -180,10 +193,29 @@ def wish() -> None:
 def _wish_chosen() -> None:
     if chosen := st.session_state.get("recommend_wish"):
         st.session_state[SAYS] = chosen
-        _new_wish()
+        _say()
 
 
-def _new_wish() -> None:
+def _say() -> None:
+    """A sentence goes on from those before; the oldest are forgotten where they get too long together."""
+    sentence = st.session_state[SAYS].strip()
+    st.session_state[SAYS] = ""
+    if not sentence:
+        return
+    conversation = [*st.session_state.get(CONVERSATION, ()), sentence]
+    while len("\n".join(conversation)) > SENTENCE_LIMIT:
+        conversation.pop(0)
+    st.session_state[CONVERSATION] = tuple(conversation)
+    again = {f"{one.kind}:{one.name}" for one in understood(sentence, service().catalogue().titles)}
+    st.session_state[DROPPED] = tuple(name for name in st.session_state.get(DROPPED, ()) if name not in again)
+
+
+def _start_over() -> None:
+    st.session_state[CONVERSATION] = ()
+    _take_back_none()
+
+
+def _take_back_none() -> None:
     st.session_state[DROPPED] = ()
 
 
@@ -204,7 +236,7 @@ def chips(understood: Sequence[Said]) -> None:
                 args=(f"{said.kind}:{said.name}",),
             )
         if dropped:
-            st.button(t("recommendation.all_again"), key="chips_all", type="tertiary", on_click=_new_wish)
+            st.button(t("recommendation.all_again"), key="chips_all", type="tertiary", on_click=_take_back_none)
 
 
 def chip(said: Said) -> str:

@@ -12,8 +12,8 @@ from apps.recommendation.store import catalogues
 from apps.ui import session
 from core.i18n import catalogue as texts
 
-CATALOGUE, PERSON, SAYS, DROPPED, VIEW, ITEM = (
-    f"recommend_{name}" for name in ("catalogue", "person", "says", "dropped", "view", "item")
+CATALOGUE, PERSON, SAYS, CONVERSATION, DROPPED, VIEW, ITEM = (
+    f"recommend_{name}" for name in ("catalogue", "person", "says", "conversation", "dropped", "view", "item")
 )
 YOU = ""  # in the list of people: whoever sits at the page
 

@@ -21,6 +21,7 @@ from tests.apps.conftest import Open, words
 PAGE = "recommendation/views/for_you.py"
 E5 = {"TOUCHSTONE_EMBEDDING": "embedded:e5"}
 WISHES = {"zh": "像《星环信使》但轻松一点", "en": "Like “Courier of the Ring” but lighter"}
+GO_ON = {"zh": "还是沉重些吧，换成书", "en": "rather dark, and a book"}
 
 
 def text(key: str, language: str, **params: object) -> str:
@@ -79,6 +80,19 @@ def test_a_sentence_and_its_chips(open_page: Open, language: str, monkeypatch: p
     assert "chip_concept_light" not in [b.key for b in at.button]
     press(at, "chips_all")
     assert titles(at) == before
+    at.text_input(key=state.SAYS).set_value(GO_ON[language]).run()
+    whole(at, language)
+    assert at.text_input(key=state.SAYS).value == ""
+    chips = [b.key for b in at.button if b.key and b.key.startswith("chip_")]
+    assert chips == ["chip_title_film-01", "chip_concept_dark", "chip_kind_book"], (
+        "the first sentence, less what the second takes back"
+    )
+    kind = {item.title(language): item.kind for item in state.service().items()}
+    assert {kind[title] for title in titles(at)} == {"book"}
+    press(at, "recommend_over")
+    assert not [b.key for b in at.button if b.key and b.key.startswith("chip_")]
+    at.text_input(key=state.SAYS).set_value(WISHES[language]).run()
+    assert titles(at) == before
     at.toggle(key="recommend_assisted").set_value(True).run()
     whole(at, language)
     assert titles(at) == before, "the demo model prefers nothing and words nothing that is borne out"
@@ -102,6 +116,10 @@ def test_other_people_filters_and_sliders(open_page: Open) -> None:
     at.slider(key="recommend_diversity").set_value(1.0).run()
     assert titles(at) != plain
     at.slider(key="recommend_diversity").set_value(0.5).run()
+    at.slider(key="recommend_novelty").set_value(1.0).run()
+    assert titles(at) != plain
+    at.slider(key="recommend_novelty").set_value(0.0).run()
+    assert titles(at) == plain
     at.slider(key="recommend_exploration").set_value(1.0).run()
     assert text("reason.explored", "en") in words(at)
     at.button_group(key="recommend_kinds").select("book").run()

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import mean
 
 import pytest
 
@@ -243,6 +244,27 @@ def test_boosts_and_exploration_are_told(sample: Recommender) -> None:
     assert ids(chance) == ids(sample.recommend("s001", n=10, exploration=1.0)), "the same for a day"
 
 
+def test_novelty_shows_what_fewer_people_know(sample: Recommender) -> None:
+    counts = sample.catalogue().counts
+
+    def known(novelty: float) -> float:
+        lists = [sample.recommend(user, novelty=novelty).picks for user in ("s001", "s002", "s003", "s004")]
+        return mean(float(counts[sample.catalogue().number[pick.item.id]]) for picks in lists for pick in picks)
+
+    assert known(0.0) > 1.1 * known(0.5) > 1.1 * known(1.0)
+
+
+def test_a_conversation_goes_on_from_what_was_said(sample: Recommender) -> None:
+    first = sample.recommend(says="一部关于太空的电影，不要恐怖的", n=10)
+    more = sample.recommend(says="一部关于太空的电影，不要恐怖的\n换成书，轻松一点", n=10)
+    assert {(one.name, one.wanted) for one in more.understood} == {
+        ("space", True), ("scary", False), ("book", True), ("light", True)
+    }  # fmt: skip
+    assert {pick.item.kind for pick in first.picks} == {"film"}
+    assert {pick.item.kind for pick in more.picks} == {"book"}
+    assert ids(more) == ids(sample.recommend(says="一部关于太空的  ，不要恐怖的\n换成书，轻松一点", n=10))
+
+
 # --- filters --------------------------------------------------------------------------------------
 
 
@@ -271,7 +293,15 @@ def test_what_somebody_had_may_come_again(sample: Recommender) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"n": 0}, {"n": 101}, {"diversity": -0.1}, {"diversity": float("nan")}, {"exploration": 2}, {"says": "x" * 501}],
+    [
+        {"n": 0},
+        {"n": 101},
+        {"diversity": -0.1},
+        {"diversity": float("nan")},
+        {"exploration": 2},
+        {"novelty": 1.1},
+        {"says": "x" * 501},
+    ],
 )
 def test_numbers_out_of_range_are_refused(sample: Recommender, wrong: dict[str, object]) -> None:
     with pytest.raises(InputError):
