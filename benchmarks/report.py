@@ -26,6 +26,8 @@ PACKAGES = (
     "xllamacpp",
     "streamlit",
     "torch",
+    "transformers",
+    "peft",
     "sentence-transformers",
 )
 

@@ -28,6 +28,7 @@ from core.training.work import Prepared
 from core.types import LOCAL
 
 SETTINGS = {"evaluations": "4", "batch_size": "8", "patience": "1000", "max_tokens": "32"}
+STEPS = (2, 12)  # that a session gets before it is killed; a checkpoint is due every six
 WORDS = {"good": ("rises", "gains", "soars"), "bad": ("falls", "drops", "sinks"), "flat": ("stays", "rests", "waits")}
 
 
@@ -55,7 +56,8 @@ def step_of(checkpoints: Path) -> int:
 
 
 def kill_once(runtime: Runtime, ready: Prepared, draw: random.Random) -> dict[str, int] | None:
-    """Go on in a process of its own and kill it a moment after its first step; ``None`` when it ended before."""
+    """Go on in a process of its own and kill it some steps later, in the middle of one or of a checkpoint; ``None`` when
+    it ended before. Steps are waited for and not seconds: on a busy machine no kill would come after a checkpoint."""
     jobs, folder = Jobs(runtime.workspace), ready.version.folder
     log = Log(folder / "progress.jsonl")
     lines = len(log.all())
@@ -67,7 +69,10 @@ def kill_once(runtime: Runtime, ready: Prepared, draw: random.Random) -> dict[st
             return None
         time.sleep(0.02)
     began = log.all()[lines].step
-    time.sleep(draw.uniform(0.2, 2.0))
+    until = began + draw.randint(*STEPS)
+    while (last := log.last()) and last.step < until and not ready.version.facts():
+        time.sleep(0.02)
+    time.sleep(draw.uniform(0.0, 0.5))
     whole = step_of(folder / "checkpoints")
     if ready.version.facts():
         return None
@@ -82,7 +87,7 @@ def kill_once(runtime: Runtime, ready: Prepared, draw: random.Random) -> dict[st
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training_kills", description=__doc__)
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=7)
     given = parser.parse_args()
     settings = {**SETTINGS, "epochs": str(given.epochs)}
     draw = random.Random(1)

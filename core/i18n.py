@@ -17,7 +17,7 @@ _folders: list[Path] = [Path(__file__).parent / "locales"]
 _CJK = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 _LETTER = re.compile(r"[A-Za-z\u00c0-\u024f]+")
 _SECRET = re.compile(
-    r"(?P<head>\b(?:sk|pk|rk|ghp|gho|hf|xox[abp])[-_]|\bBearer\s+|\bapi[-_]?key[\"']?\s*[:=]\s*[\"']?)(?P<tail>[A-Za-z0-9][\w\-.]{5,})",
+    r"(?P<head>\b(?:sk|pk|rk|ghp|gho|(?-i:hf)|xox[abp])[-_]|\bBearer\s+|\bapi[-_]?key[\"']?\s*[:=]\s*[\"']?)(?P<tail>[A-Za-z0-9][\w\-.]{5,})",
     re.IGNORECASE,
 )
 _USERINFO = re.compile(r"(?<=://)[^/\s@:]*:[^/\s@]+@")

@@ -31,6 +31,7 @@ from core.errors import InputError, MissingFile, UnknownName
 from core.evaluation.datasets import Dataset, Document, Record
 
 _LONGEST_CELL = 2**26  # characters; by itself csv refuses a text of 128 KiB
+_ZIP = b"PK\x03\x04"
 _END = "\ue000 end of the file \ue000"  # a last line; csv does not tell of a quote that the file's end closes
 
 
@@ -342,6 +343,8 @@ def text_of(path: Path) -> str:
         raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError) as error:
         raise InputError(reason="unreadable_file", name=path.name, detail=str(error)) from error
+    if raw.startswith(_ZIP):  # a workbook: its beginning may pass for text
+        raise InputError(reason="bad_encoding", name=path.name)
     for encoding in ("utf-8-sig", "gb18030"):
         try:
             return raw.decode(encoding)

@@ -60,11 +60,19 @@ class Paged:
         if model is None:
             request.finish(Closed())
             return
+        try:
+            taken = self._add(request, model)
+        except Exception as error:  # noqa: BLE001  memory for the pages, an argument the library does not know: this request's end
+            request.finish(error)
+            return
+        if not taken:
+            request.finish(Closed())
+
+    def _add(self, request: Request, model: Any) -> bool:
         with self._lock:
-            key = str(next(self._numbers))
-            self._requests[key] = request
             if self._manager is None or not self._manager.is_running():
                 self._start(model)
+            key = str(next(self._numbers))
             taken = self._manager.add_request(
                 request.prompt,
                 request_id=key,
@@ -73,10 +81,9 @@ class Paged:
                 eos_token_id=sorted(request.end_tokens) or -1,
                 **self._choosing(request.sampler),
             )
-            if taken is None:
-                del self._requests[key]
-        if taken is None:
-            request.finish(Closed())
+            if taken is not None:
+                self._requests[key] = request  # the reader waits for the lock, so no result comes before it
+            return taken is not None
 
     def cancel(self, request: Request) -> None:
         with self._lock:

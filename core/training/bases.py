@@ -128,7 +128,7 @@ def resolve(name: str, settings: Settings, *, adapters: bool = False) -> Base:
     if not folder.exists() and _HUB_ID.fullmatch(source):
         folder = fetch(source, WEIGHTS, name=name)
     if not (folder / "config.json").is_file():
-        raise MissingFile(path=str(folder / "config.json"), needed_for=name)
+        raise MissingFile(path=str(folder / "config.json" if folder.is_dir() else folder), needed_for="--base")
     if read_json(folder / "config.json").get("auto_map"):
         raise ConfigurationError(reason="remote_code", path=str(folder))
     return Base(name, source, folder)

@@ -129,6 +129,8 @@ def _about(reading: Reading, splits: Splits, labels: Counter[str], languages: Co
         found.append(Finding("too_few", "error", usable, params={"least": LEAST}))
     if reading.kind == "classification" and len(labels) == 1:
         found.append(Finding("one_class", "error", 1, params={"labels": ", ".join(labels)}))
+    elif reading.kind == "classification" and labels and max(labels.values()) == 1:
+        found.append(Finding("no_label_twice", "error", len(labels), params={"labels": ", ".join([*labels][:3])}))
     elif reading.kind == "classification" and labels:
         (largest, most), (smallest, least) = labels.most_common()[0], labels.most_common()[-1]
         if most / least >= IMBALANCE:
@@ -165,5 +167,6 @@ class _Errors(Phrase):
 
 def told(findings: tuple[Finding, ...], language: str) -> str:
     """Findings in words, one a line; nothing found is said, too."""
-    lines = [f"{message(f'training.severity.{f.severity}', language)}: {f.text(language)}" for f in findings]
+    colon = message("training.colon", language)
+    lines = [f"{message(f'training.severity.{f.severity}', language)}{colon}{f.text(language)}" for f in findings]
     return "\n".join(lines) or message("training.nothing_found", language)

@@ -53,7 +53,7 @@ def divide(data: Dataset, kind: Kind, *, given: dict[str, Dataset] | None = None
         parts[_part(key(record, kind), given, seed)].append(record)
     if kind == "classification":
         _keep_every_label_in_train(parts)
-    _fill(parts, given)
+    findings += _fill(parts, given, kind)
     made = {part: replace(data, split=part, records=tuple(parts[part]), checksum="") for part in PARTS}
     made |= {part: replace(found, split=part, checksum="") for part, found in given.items()}
     return Splits(made["train"], made["validation"], made["test"], tuple(findings))
@@ -115,11 +115,18 @@ def _keep_every_label_in_train(parts: dict[str, list[Record]]) -> None:
         parts[part] = [record for record in parts[part] if record.label in here]
 
 
-def _fill(parts: dict[str, list[Record]], given: dict[str, Dataset]) -> None:
-    """Of very few rows chance may leave a part empty: it gets one of the label that has most."""
+def _fill(parts: dict[str, list[Record]], given: dict[str, Dataset], kind: Kind) -> list[Finding]:
+    """Of very few rows chance may leave a part empty: it gets one of the label that has most, where there is one without
+    near-duplicates among those that are learned from; told where there is none."""
+    alike: list[Record] = []
     for part in ("validation", "test"):
-        if part not in given and not parts[part] and len(parts["train"]) >= LEAST:
-            counts = Counter(record.label for record in parts["train"])
-            most = counts.most_common(1)[0][0]
-            place = next(i for i, record in enumerate(parts["train"]) if record.label == most)
-            parts[part].append(parts["train"].pop(place))
+        if part in given or parts[part] or len(parts["train"]) < LEAST:
+            continue
+        keys = [key(record, kind) for record in parts["train"]]
+        times, labels = Counter(keys), Counter(record.label for record in parts["train"])
+        order = sorted(range(len(keys)), key=lambda i: (times[keys[i]] > 1, -labels[parts["train"][i].label]))
+        place = next((i for i in order if labels[parts["train"][i].label] > 1), order[0])
+        parts[part].append(parts["train"].pop(place))
+        if times[keys[place]] > 1:
+            alike.append(parts[part][0])
+    return [Finding("too_alike", "warning", len(alike), _places(alike))] if alike else []

@@ -159,6 +159,7 @@ def test_preferred_language(monkeypatch: pytest.MonkeyPatch, variables: dict[str
         ("api-key=0123456789abcdef", "0123456789ab"),
         ("http://user:hunter2222@host:80/v1", "hunter2222"),
         ("ghp_0123456789abcdefghij", "0123456789"),
+        ("hf_0123456789abcdefghij", "0123456789"),
     ],
 )
 def test_what_looks_like_a_secret_is_masked(text: str, hidden: str) -> None:
@@ -168,7 +169,15 @@ def test_what_looks_like_a_secret_is_masked(text: str, hidden: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["the task-force", "see https://host:8000/v1/models", "mail me@host", "risk-free", "ask-me-anything"]
+    "text",
+    [
+        "the task-force",
+        "see https://host:8000/v1/models",
+        "mail me@host",
+        "risk-free",
+        "ask-me-anything",
+        "set HF_ENDPOINT",
+    ],
 )
 def test_what_is_no_secret_is_left(text: str) -> None:
     assert secret_free(text) == text

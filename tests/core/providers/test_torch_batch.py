@@ -337,6 +337,27 @@ def test_paged_goes_on_after_its_loop_was_ended_by_an_error(model: Any, monkeypa
     assert lane.join(15)
 
 
+def test_paged_that_could_not_begin_ends_the_request_and_serves_the_next(
+    model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lane = Paged(model, slots=2, context_tokens=256, filters=False)
+
+    def no_memory(*args: Any, **kwargs: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(model, "init_continuous_batching", no_memory)
+        lost = Asked(PROMPTS[0])
+        answer(lane, [lost])
+        assert "out of memory" in str(lost.ending)
+        lane.cancel(lost.request)
+    after = Asked(PROMPTS[1])
+    answer(lane, [after])
+    assert after.tokens == alone(model, PROMPTS[1])
+    lane.close()
+    assert lane.join(15)
+
+
 # --- the cache --------------------------------------------------------------------------------
 
 

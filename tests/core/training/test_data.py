@@ -54,6 +54,8 @@ BROKEN = [
     ("1 MB text", table([*good_rows(), ("long " * 200_000, "return")]), {"long_text": 1}, True),
     ("mojibake", table([*good_rows(), ("caf\ufffd please", "return")]), {"broken_characters": 1}, True),
     ("uneven", table([*good_rows(), *((f"send back {'x' * n}", "return") for n in range(1, 150))]), {"imbalance": 0}, True),
+    ("a label a row", table([(text, str(n)) for n, (text, _) in enumerate(good_rows())]), {"no_label_twice": 36}, False),
+    ("two texts in many numbers", table([(f"{text} {n}", text) for text in ("late", "fine") for n in range(20)]), {"too_alike": 2}, True),
     ("rare label", table([*good_rows(), ("my card is broken", "card")]), {"rare_label": 1}, True),
 ]  # fmt: skip
 
@@ -84,6 +86,13 @@ def test_two_encodings_in_one_file_are_an_error_and_one_is_not(tmp_path: Path) -
     assert report.findings[0].where == ("data.csv:38", "data.csv:39", "data.csv:40")
     assert not report.ok
     assert checked(tmp_path, table(good_rows()).encode("gb18030")).ok
+
+
+def test_a_workbook_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "tickets.csv"
+    path.write_bytes(b"PK\x03\x04 and so on")
+    with pytest.raises(InputError, match="as CSV"):
+        read(path, "classification")
 
 
 def test_a_quote_that_never_closes_is_told_with_the_line_where_it_opens(tmp_path: Path) -> None:

@@ -190,7 +190,7 @@ def test_preferences_that_are_none_are_told(tmp_path: Path) -> None:
     ]
     thumb = {"prompt": [{"role": "system", "content": "be kind"}, {"role": "user", "content": "z"}], "chosen": "only"}
     report = examine(lines(tmp_path / "x.jsonl", [*good, *bad, thumb]), "preferences")
-    assert codes(report) == {"same_answers": 1, "bad_prompt": 1, "missing_text": 1}
+    assert codes(report) == {"same_answers": 1, "bad_prompt": 1, "missing_text": 1, "too_alike": 1}
     assert report.usable == 21
     (one,) = [r for part in ("train", "validation", "test") for r in getattr(report.splits, part).records if r.answers[0] == "only"]  # fmt: skip
     assert one.answers == ("only", "")
@@ -318,11 +318,11 @@ def test_entities_that_are_none_are_told(tmp_path: Path) -> None:
         {"text": "", "entities": []},
     ]
     report = examine(lines(tmp_path / "x.jsonl", rows), "entities")
-    assert codes(report) == {"bad_spans": 6, "missing_text": 1}
+    assert codes(report) == {"bad_spans": 6, "missing_text": 1, "too_alike": 2}
     assert report.ok
     assert report.labels == {"order": 72, "product": 72}
     none = examine(lines(tmp_path / "y.jsonl", [{"text": row["text"], "entities": []} for row in good]), "entities")
-    assert codes(none) == {"no_entities": 0}
+    assert codes(none) == {"no_entities": 0, "too_alike": 2}
     assert not none.ok
 
 
