@@ -29,6 +29,7 @@ from apps.customer_service.manager import Manager
 from apps.customer_service.own import own_shop
 from apps.customer_service.pace import Bursts
 from apps.customer_service.turns import Noting, Turns
+from apps.erasure import erase
 from core.conversations import Conversations, Draft
 from core.errors import InputError, TouchstoneError
 from core.i18n import message
@@ -111,6 +112,15 @@ class CustomerService:
             return self.runtime.chat().capabilities.grounded
         except TouchstoneError:
             return False
+
+    def forget(self, caller: Caller) -> Mapping[str, int]:
+        """Delete a customer everywhere: conversations with what people wrote in them, cases, proposals made of them,
+        thumbs, consents, uploads, the journal of tools, and what the other apps keep of the same person.
+
+        Returns:
+            How much there was, by table.
+        """
+        return erase(self.knowledge.library, caller)
 
     # --- asking -------------------------------------------------------------------------------
 

@@ -48,6 +48,7 @@ def page() -> None:
         sidebar.draw(current)
         documents.draw()
         desk_link()
+        sidebar.everything()
     kept = earlier(current, pending)
     if not kept:
         top = st.empty()  # the same place with the first question, so that the welcome goes when it comes

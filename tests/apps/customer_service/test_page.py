@@ -131,6 +131,25 @@ def test_the_dialogs_rename_and_delete(open_page: Open, language: str) -> None:
     assert store().recent(LOCAL) == []
 
 
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_everything_of_mine_is_deleted_after_a_second_click(open_page: Open, language: str) -> None:
+    at = open_page(PAGE, language, **QUOTING)
+    assert not any(button.key == "support_forget" for button in at.button), "there is nothing yet"
+    store().create(LOCAL, "old")
+    at.run().button(key="support_forget").click().run()
+    whole(at)
+    assert text("forget_sure", language) in plain(at)
+    assert store().recent(LOCAL), "nothing goes without a second click"
+    dialog(forget_dialog, language).run().button(key="forget_sure").click().run()
+    assert store().recent(LOCAL) == []
+
+
+def forget_dialog() -> None:
+    from apps.customer_service.views import sidebar
+
+    sidebar.forget()
+
+
 def rename_dialog() -> None:
     from apps.customer_service.views import sidebar, state
     from core.types import LOCAL
