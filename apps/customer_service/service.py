@@ -23,6 +23,7 @@ from apps.customer_service.curated import Curated
 from apps.customer_service.desk import Desk
 from apps.customer_service.dialog import language_in, small_talk
 from apps.customer_service.events import Added, Begun, Carded, Event, joined
+from apps.customer_service.facts import Facts
 from apps.customer_service.hearing import Heard
 from apps.customer_service.knowledge import Knowledge
 from apps.customer_service.manager import Manager
@@ -92,6 +93,11 @@ class CustomerService:
         return Conversations(self.runtime.workspace, APP)
 
     @property
+    def facts(self) -> Facts:
+        """What customers agreed to have remembered."""
+        return Facts(self.runtime.workspace)
+
+    @property
     def manager(self) -> Manager:
         """What the person sees who is answerable for the assistant."""
         return Manager(self.assistant, self.runtime)
@@ -115,7 +121,7 @@ class CustomerService:
 
     def forget(self, caller: Caller) -> Mapping[str, int]:
         """Delete a customer everywhere: conversations with what people wrote in them, cases, proposals made of them,
-        thumbs, consents, uploads, the journal of tools, and what the other apps keep of the same person.
+        thumbs, consents, facts, uploads, the journal of tools, and what the other apps keep of the same person.
 
         Returns:
             How much there was, by table.

@@ -8,7 +8,7 @@ from dataclasses import replace
 import streamlit as st
 
 from apps.customer_service.service import checked
-from apps.customer_service.views import documents, messages, person, sidebar
+from apps.customer_service.views import documents, messages, own, person, sidebar
 from apps.customer_service.views.state import (
     Pending,
     conversation,
@@ -47,8 +47,8 @@ def page() -> None:
     with st.sidebar:
         sidebar.draw(current)
         documents.draw()
+        own.draw()
         desk_link()
-        sidebar.everything()
     kept = earlier(current, pending)
     if not kept:
         top = st.empty()  # the same place with the first question, so that the welcome goes when it comes

@@ -1,4 +1,4 @@
-"""The list of conversations: new, open, search, rename, delete, export; and the way to delete everything."""
+"""The list of conversations: new, open, search, rename, delete, export."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from apps.customer_service.views.state import open_conversation, service
-from apps.ui import look, states
+from apps.ui import states
 from apps.ui.inert import inert
 from apps.ui.session import caller, language, t
 from core.conversations import TITLE_LIMIT
@@ -114,25 +114,6 @@ def delete(item: Conversation) -> None:
     if st.button(t("customer_service.delete"), key="delete_sure", icon=":material/delete:"):
         service().conversations.delete(caller(), item.id)
         open_conversation(None)
-        st.rerun()
-
-
-def everything() -> None:
-    """The button behind which all of the caller's own is deleted; it is there once there is a conversation."""
-    title = t("customer_service.forget")
-    if service().conversations.recent(caller(), limit=1) and st.button(
-        title, key="support_forget", icon=":material/delete_forever:", type="tertiary", width="stretch"
-    ):
-        st.dialog(title)(forget)()
-
-
-def forget() -> None:
-    """What the dialog before deleting everything shows."""
-    st.markdown(t("customer_service.forget_sure"))
-    if st.button(t("customer_service.delete"), key="forget_sure", icon=":material/delete_forever:"):
-        service().forget(caller())
-        open_conversation(None)
-        st.toast(t("customer_service.forget_done"), icon=look.ICONS["ok"])
         st.rerun()
 
 

@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from apps.customer_service.views import state
 from apps.i18n import LOCALES  # noqa: F401  (its import registers the catalogue)
+from apps.training_data import agrees
 from core.conversations import Conversations
 from core.errors import StreamInterrupted
 from core.i18n import catalogue, message
@@ -132,22 +133,30 @@ def test_the_dialogs_rename_and_delete(open_page: Open, language: str) -> None:
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
-def test_everything_of_mine_is_deleted_after_a_second_click(open_page: Open, language: str) -> None:
-    at = open_page(PAGE, language, **QUOTING)
-    assert not any(button.key == "support_forget" for button in at.button), "there is nothing yet"
+def test_what_is_kept_of_me_is_in_my_hands(open_page: Open, language: str) -> None:
+    whole(open_page(PAGE, language, **QUOTING).button(key="support_own").click().run())
+    shop = state.service()
+    at = dialog(own_dialog, language).run()
+    at.toggle(key="support_remember").set_value(True).run()
+    assert shop.facts.agrees(LOCAL)
+    shop.facts.note(LOCAL, "order", "PW26110001")
+    assert text("own.remembered", language, values="PW26110001") in plain(at.run())
+    at.toggle(key="support_learn").set_value(True).run()
+    assert agrees(shop.runtime.workspace, LOCAL)
+    at.toggle(key="support_remember").set_value(False).run()
+    assert shop.facts.of(LOCAL) == []
     store().create(LOCAL, "old")
-    at.run().button(key="support_forget").click().run()
-    whole(at)
-    assert text("forget_sure", language) in plain(at)
-    assert store().recent(LOCAL), "nothing goes without a second click"
-    dialog(forget_dialog, language).run().button(key="forget_sure").click().run()
+    assert at.button(key="own_forget").disabled, "not with one click"
+    at.checkbox(key="own_sure").check().run().button(key="own_forget").click().run()
     assert store().recent(LOCAL) == []
+    assert not agrees(shop.runtime.workspace, LOCAL)
+    assert not at.toggle(key="support_learn").value
 
 
-def forget_dialog() -> None:
-    from apps.customer_service.views import sidebar
+def own_dialog() -> None:
+    from apps.customer_service.views import own
 
-    sidebar.forget()
+    own.panel()
 
 
 def rename_dialog() -> None:
