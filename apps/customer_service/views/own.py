@@ -13,10 +13,13 @@ from apps.ui.inert import inert
 from apps.ui.session import caller, t
 
 _REMEMBER, _LEARN, _SURE = "support_remember", "support_learn", "own_sure"
+_FORGOTTEN = "own_forgotten"
 
 
 def draw() -> None:
     """The button that opens it; nothing is looked up until it is pressed."""
+    if st.session_state.pop(_FORGOTTEN, False):
+        st.toast(t("customer_service.own.forgotten"), icon=look.ICONS["ok"])
     title = t("customer_service.own.title")
     if st.button(title, key="support_own", icon=":material/shield_person:", width="stretch"):
         st.dialog(title, icon=":material/shield_person:")(panel)()
@@ -24,6 +27,8 @@ def draw() -> None:
 
 def panel() -> None:
     """What the dialog shows: two consents, what is remembered, and the button that deletes everything."""
+    if _FORGOTTEN in st.session_state:
+        st.rerun()  # of the page, which closes the dialog
     facts, who = service().facts, caller()
     _consent(_REMEMBER, "remember", facts.agrees(who), lambda yes: facts.agree(who, yes))
     if kept := facts.of(who):
@@ -34,9 +39,7 @@ def panel() -> None:
     st.markdown(t("customer_service.own.forget_about"))
     label = t("customer_service.own.forget")
     sure = st.checkbox(t("customer_service.own.forget_sure"), key=_SURE)
-    if st.button(label, key="own_forget", icon=":material/delete_forever:", disabled=not sure, on_click=_forget):
-        st.toast(t("customer_service.own.forgotten"), icon=look.ICONS["ok"])
-        st.rerun()
+    st.button(label, key="own_forget", icon=":material/delete_forever:", disabled=not sure, on_click=_forget)
 
 
 def _consent(key: str, name: str, given: bool, keep: Callable[[bool], None]) -> None:
@@ -56,4 +59,5 @@ def _forget() -> None:
     service().forget(caller())
     for key in (_REMEMBER, _LEARN, _SURE):
         st.session_state.pop(key, None)
+    st.session_state[_FORGOTTEN] = True
     open_conversation(None)

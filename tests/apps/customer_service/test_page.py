@@ -150,12 +150,14 @@ def test_what_is_kept_of_me_is_in_my_hands(open_page: Open, language: str) -> No
     at.checkbox(key="own_sure").check().run().button(key="own_forget").click().run()
     assert store().recent(LOCAL) == []
     assert not agrees(shop.runtime.workspace, LOCAL)
-    assert not at.toggle(key="support_learn").value
+    assert not at.toggle(key="support_learn").value, "else what is shown and what is kept differ"
+    assert at.toast[0].value == text("own.forgotten", language)
 
 
 def own_dialog() -> None:
     from apps.customer_service.views import own
 
+    own.draw()
     own.panel()
 
 
