@@ -63,7 +63,9 @@ def _suggestions(engine: str, kind: str) -> tuple[str, ...]:
         return EXAMPLES.get((engine, kind), ())
     from core.providers import embedded
 
-    return {"embedding": tuple(embedded.EMBEDDING), "rerank": ("lexical",)}.get(kind, tuple(embedded.CHAT))
+    if kind == "rerank":
+        return ("lexical",)
+    return embedded.installed(embedded.EMBEDDING if kind == "embedding" else embedded.CHAT)
 
 
 def variables(role: str, name: str, service: Service | None = None, *, url: str = "", key: str = "") -> dict[str, str]:

@@ -99,6 +99,15 @@ ROWS = (
         )
         for shots in (5, 10)
     ),
+    *(
+        _intents(
+            f"banking77-{shots}-shot-minilm",
+            f"Banking77-{shots}-shot-MiniLM",
+            "fewshot-intent/BANKING77",
+            *("--train", f"{{data}}/train_{shots}", "--test", "{data}/test", "--embedding", "embedded:minilm"),
+        )
+        for shots in (5, 10)
+    ),
     _intents(
         "clinc150",
         "CLINC150",

@@ -15,6 +15,8 @@ from core.retrieval.records import DocumentInfo, FileResult, Progress
 from core.types import Caller
 
 LIMIT_MB = 20
+SUPPORT, SEARCH = "uploads", "search"
+PREFIXES = (SUPPORT, SEARCH)  # of all apps in which people upload
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +33,7 @@ class Uploads:
 
     def index(self, caller: Caller) -> Index:
         """The caller's collection; a collection's name alone would be shared by the users of a tenant."""
-        who = hashlib.sha256(caller.user.encode()).hexdigest()[:16]
-        return self.library().for_caller(caller).collection(f"{self.prefix}-{who}")
+        return self.library().for_caller(caller).collection(collection_of(self.prefix, caller))
 
     def add(self, name: str, data: bytes, caller: Caller) -> FileResult:
         """Add a document; one of the same name is replaced. Words find it at once, its vectors follow.
@@ -63,3 +64,8 @@ class Uploads:
     def embedding(self, caller: Caller) -> Progress | None:
         """How far the vectors are; ``None`` when none are being made."""
         return self.embedder.progress(self.index(caller))
+
+
+def collection_of(prefix: str, caller: Caller) -> str:
+    """The name of a caller's collection."""
+    return f"{prefix}-{hashlib.sha256(caller.user.encode()).hexdigest()[:16]}"

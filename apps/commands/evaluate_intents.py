@@ -31,6 +31,7 @@ def intents(
         list[Path] | None, typer.Option("--validation", help="cli.evaluate.intents.validation")
     ] = None,
     name: Annotated[str | None, typer.Option("--name", help="cli.evaluate.intents.name")] = None,
+    embedding: Annotated[str | None, typer.Option("--embedding", help="cli.evaluate.intents.embedding")] = None,
     kept: Annotated[float, typer.Option("--kept", min=0.5, max=1.0, help="cli.evaluate.intents.kept")] = 0.95,
     seed: Annotated[int, typer.Option("--seed", help="cli.evaluate.intents.seed")] = 0,
     baseline: Baseline = None,
@@ -47,7 +48,7 @@ def intents(
     data = load_labeled(test, "test", name=name)
     files = Files(baseline, gate, save, html, publish)
     _measure(
-        lambda runtime, out: _measured(runtime, out, learned, checked, data, kept, seed),
+        lambda runtime, out: _measured(runtime, out, learned, checked, data, embedding, kept, seed),
         files,
         json,
         _against,
@@ -56,7 +57,14 @@ def intents(
 
 
 async def _measured(
-    runtime: Runtime, out: Out, learned: list[Example], checked: list[Example], data: Dataset, kept: float, seed: int
+    runtime: Runtime,
+    out: Out,
+    learned: list[Example],
+    checked: list[Example],
+    data: Dataset,
+    name: str | None,
+    kept: float,
+    seed: int,
 ) -> list[Evaluation]:
     from core.evaluation.judges import intent_task
     from core.evaluation.tasks import judged
@@ -73,7 +81,7 @@ async def _measured(
     }
     before = clock.predicted()
     _told(out, BASELINE, before)
-    embedding = runtime.embedding()
+    embedding = runtime.embedding(name)
     clock = _Clock(len(texts))
     head = await fit(learned, embedding, validation=checked, kept=kept, seed=seed)
     clock.fitted()

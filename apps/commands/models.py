@@ -161,9 +161,9 @@ def offered(service: str, settings: Settings, out: Out) -> None:
 
     name = service.removesuffix(":…").removesuffix(":")
     if name == "embedded":
-        from core.providers.embedded import CHAT, EMBEDDING
+        from core.providers.embedded import CHAT, EMBEDDING, installed
 
-        found = [*CHAT, *EMBEDDING]
+        found = [*installed(CHAT), *installed(EMBEDDING)]
     elif name in services(settings):
         from core.providers.openai import list_models
         from core.providers.sync import run

@@ -1,4 +1,4 @@
-"""Keeping a workspace: ``touchstone journal rebuild vacuum backup restore`` and the group ``migrate``."""
+"""Keeping a workspace: ``touchstone journal rebuild vacuum forget backup restore`` and the group ``migrate``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from apps.commands.checkup import Json
 from apps.commands.documents import Collection, progress_bar
 from apps.commands.shell import Command, Group, Out, out_of, plain, table
 from core.i18n import message
+from core.types import LOCAL, Caller
 
 migrate = typer.Typer(
     name="migrate",
@@ -92,6 +93,31 @@ def vacuum(
     counts = done.as_dict()
     out.say(out.t("vacuum.done", **{**counts, "freed": _size(counts["bytes_freed"]), "now": _size(done.bytes_after)}))
     out.document(counts)
+
+
+def forget(
+    user: Annotated[str, typer.Argument(help="cli.forget.user", metavar="USER")],
+    tenant: Annotated[str, typer.Option("--tenant", help="cli.forget.tenant")] = LOCAL.tenant,
+    yes: Annotated[bool, typer.Option("--yes", help="cli.forget.agreed")] = False,
+    json: Json = False,
+) -> None:
+    from apps.erasure import erase
+    from core.retrieval.library import Library
+    from core.runtime import open_runtime
+
+    with open_runtime() as runtime:
+        out = out_of(runtime.settings, json)
+        if not yes:
+            raise typer.BadParameter(out.t("forget.sure", user=user, tenant=tenant), param_hint="'--yes'")
+        library = Library.of(runtime)
+        try:
+            found = erase(library, Caller(user=user, tenant=tenant))
+        finally:
+            library.close()
+    for name, count in found.items():
+        out.say(f"{name}: {count}")
+    out.say(out.t("forget.done" if found else "forget.nothing", user=user, tenant=tenant))
+    out.document({"user": user, "tenant": tenant, "deleted": dict(found)})
 
 
 def backup(

@@ -13,6 +13,7 @@ from apps.customer_service import replies
 from apps.customer_service.assistant import Assistant
 from apps.customer_service.curated import Curated
 from apps.customer_service.dialog import small_talk
+from apps.customer_service.facts import Facts
 from apps.customer_service.handover import Case
 from apps.customer_service.hearing import command_of, wants_person
 from apps.customer_service.policy import in_language
@@ -34,6 +35,7 @@ class Customer:
     conversations: int
     cases: int
     calls: Sequence[JournalEntry]  # what was done for them in this conversation, newest first
+    facts: Sequence[str]  # what they agreed to have remembered
 
 
 class Desk:
@@ -61,13 +63,14 @@ class Desk:
     def customer(self, caller: Caller, case: Case) -> Customer:
         _must_be_agent(caller)
         owner = _owner(caller, case)
-        with self._assistant.flow.tools.workspace.read() as db:
+        workspace = self._assistant.flow.tools.workspace
+        with workspace.read() as db:
             (cases,) = db.execute(
                 "SELECT count(*) FROM desk_cases WHERE tenant=? AND user=?", (caller.tenant, case.user)
             ).fetchone()
-        journal = Journal(self._assistant.flow.tools.workspace)
-        calls = journal.entries(owner, conversation_id=case.conversation_id, limit=20)
-        return Customer(case.user, len(self._conversations.recent(owner, limit=1000)), cases, calls)
+        calls = Journal(workspace).entries(owner, conversation_id=case.conversation_id, limit=20)
+        conversations = len(self._conversations.recent(owner, limit=1000))
+        return Customer(case.user, conversations, cases, calls, Facts(workspace).of(owner))
 
     def take(self, caller: Caller, case_id: int) -> Case:
         """Take over a waiting case; the customer is told.

@@ -17,7 +17,7 @@ from pathlib import Path
 from apps import samples
 from apps.background import Embedder
 from apps.customer_service.dialog import standalone, without_courtesy
-from apps.uploads import Uploads
+from apps.uploads import SUPPORT, Uploads
 from core.errors import NotFound, TouchstoneError, code_of
 from core.retrieval.answer import AnswerDone, AnswerEvent, Notice
 from core.retrieval.answerer import Answerer
@@ -45,7 +45,7 @@ class Knowledge:
         self._library = Library.of(runtime)
         self._workspace = runtime.workspace
         self._embedder = Embedder()
-        self.uploads = Uploads(lambda: self.library, self._embedder, prefix="uploads", most=UPLOADS_LIMIT)
+        self.uploads = Uploads(lambda: self.library, self._embedder, prefix=SUPPORT, most=UPLOADS_LIMIT)
         self._lock = threading.Lock()
         self._prepared: Library | None = None  # the library that has the sample
         self._preparation: Future[None] | None = None

@@ -23,12 +23,14 @@ from apps.customer_service.curated import Curated
 from apps.customer_service.desk import Desk
 from apps.customer_service.dialog import language_in, small_talk
 from apps.customer_service.events import Added, Begun, Carded, Event, joined
+from apps.customer_service.facts import Facts
 from apps.customer_service.hearing import Heard
 from apps.customer_service.knowledge import Knowledge
 from apps.customer_service.manager import Manager
 from apps.customer_service.own import own_shop
 from apps.customer_service.pace import Bursts
 from apps.customer_service.turns import Noting, Turns
+from apps.erasure import erase
 from core.conversations import Conversations, Draft
 from core.errors import InputError, TouchstoneError
 from core.i18n import message
@@ -91,6 +93,11 @@ class CustomerService:
         return Conversations(self.runtime.workspace, APP)
 
     @property
+    def facts(self) -> Facts:
+        """What customers agreed to have remembered."""
+        return Facts(self.runtime.workspace)
+
+    @property
     def manager(self) -> Manager:
         """What the person sees who is answerable for the assistant."""
         return Manager(self.assistant, self.runtime)
@@ -111,6 +118,15 @@ class CustomerService:
             return self.runtime.chat().capabilities.grounded
         except TouchstoneError:
             return False
+
+    def forget(self, caller: Caller) -> Mapping[str, int]:
+        """Delete a customer everywhere: conversations with what people wrote in them, cases, proposals made of them,
+        thumbs, consents, facts, uploads, the journal of tools, and what the other apps keep of the same person.
+
+        Returns:
+            How much there was, by table.
+        """
+        return erase(self.knowledge.library, caller)
 
     # --- asking -------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from typing import Any, TypedDict
 from zoneinfo import ZoneInfo
 
 from apps.customer_service import replies
+from apps.customer_service.facts import Facts
 from apps.customer_service.hearing import Heard
 from apps.customer_service.policy import IntentRule, Need, Policy, in_language
 from apps.customer_service.replies import Reply
@@ -174,7 +175,8 @@ class Steps:
         if need is None or (need.argument not in task.slots and need.optional):
             return {"next": "details"}
         if need.argument not in task.slots:
-            return self._asked(talk, task, rule, need, heard)
+            kept = Facts(self.tools.workspace).of(_caller(state), need.slot)
+            return self._asked(talk, task, rule, need, heard, [{"value": v, "zh": v, "en": v} for v in kept])
         return {"next": "prove"}
 
     def prove(self, state: State) -> State:
@@ -205,6 +207,7 @@ class Steps:
         now = self.clock()
         proved = {**talk.proved, **dict.fromkeys(map(str, found.get("accounts", [account])), now), str(account): now}
         talk = replace(talk, proved=proved, wrong_proofs=0, task=replace(task, asked="", tries=0))
+        Facts(self.tools.workspace).note(_caller(state), need.slot, str(account))
         return {"talk": to_data(replace(talk, known={**talk.known, need.slot: account})), "next": "details"}
 
     def details(self, state: State) -> State:
@@ -405,14 +408,16 @@ class Steps:
         return find(self.policy.slots[slot], heard.text, today=self._today(), asked=asked, choices=choices)
 
     def _turn(self, state: State, *, write: bool = False) -> Any:
-        tenant, user = state["turn"]["caller"]
         allowed: frozenset[Permission] = frozenset({"read", "write"} if write else {"read"})
-        return self.tools.turn(
-            Caller(tenant, user, frozenset()), conversation_id=state["turn"]["conversation"], allowed=allowed
-        )
+        return self.tools.turn(_caller(state), conversation_id=state["turn"]["conversation"], allowed=allowed)
 
     def _today(self) -> Any:
         return datetime.fromtimestamp(self.clock(), ZoneInfo(self.policy.hours.zone)).date()
+
+
+def _caller(state: State) -> Caller:
+    tenant, user = state["turn"]["caller"]
+    return Caller(tenant, user, frozenset())
 
 
 def _in_hand(talk: Talk) -> Task:

@@ -29,7 +29,7 @@ from apps.search.judgments import Judgments
 from apps.search.query import Query, kind_of
 from apps.search.saved import SavedSearches
 from apps.search.tester import Tester
-from apps.uploads import Uploads
+from apps.uploads import SEARCH, Uploads
 from core.contracts import ChatModel
 from core.errors import InputError, NotFound, TouchstoneError
 from core.evaluation.judged import short_names
@@ -92,7 +92,7 @@ class Search:
         self.judgments, self.defaults = Judgments(lambda: runtime.workspace), Defaults(lambda: runtime.workspace)
         self.history, self.saved = History(lambda: runtime.workspace), SavedSearches(self)
         self.folders = Folders(self)
-        self._uploads = Uploads(lambda: self.library, self._embedder, prefix="search", most=UPLOADS_LIMIT)
+        self._uploads = Uploads(lambda: self.library, self._embedder, prefix=SEARCH, most=UPLOADS_LIMIT)
         self._lock = threading.RLock()
         self._prepared: Library | None = None
         self._preparer = ThreadPoolExecutor(1, "touchstone-search-sample")

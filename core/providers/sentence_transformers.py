@@ -20,7 +20,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from core.errors import ConfigurationError, InputError, InvalidSetting, MissingPackage, ServerFailed, Unsupported
+from core.errors import (
+    ConfigurationError,
+    InputError,
+    InvalidSetting,
+    MissingPackage,
+    ServerFailed,
+    TouchstoneError,
+    Unsupported,
+)
 from core.i18n import Phrase
 from core.providers.local_queue import QUEUE
 from core.providers.model_options import dimension, split_options
@@ -58,6 +66,25 @@ def open_embedding(model: str, *, engine: str, settings: Settings) -> SentenceEm
         return SentenceTransformer(truncate_dim=dim, **arguments)
 
     return SentenceEmbedding(Loaded(load, engine, model), dim=dim or 0)
+
+
+def open_folder(
+    folder: Path, *, engine: str, model: str, settings: Settings, check: Callable[[], None]
+) -> SentenceEmbedding:
+    """The embedding model in ``folder``, known as ``engine:model``. ``check`` is called before it is loaded.
+
+    Raises:
+        MissingPackage: sentence-transformers is not installed.
+    """
+    arguments = _arguments(str(folder), None, settings, f"{engine}:{model}")
+
+    def load() -> Any:
+        check()
+        from sentence_transformers import SentenceTransformer
+
+        return SentenceTransformer(**arguments)
+
+    return SentenceEmbedding(Loaded(load, engine, model))
 
 
 def open_reranker(model: str, *, engine: str, settings: Settings) -> CrossEncoderReranker:
@@ -141,6 +168,8 @@ class Loaded(Generic[T]):
                 be_polite()
                 try:
                     self._opened = self._load()
+                except TouchstoneError:
+                    raise
                 except Exception as error:  # transformers, safetensors, tokenizers and the hub each have their own
                     detail = (str(error).strip() or type(error).__name__).splitlines()[0]
                     raise ConfigurationError(reason="cannot_load", name=self.name, detail=detail) from error

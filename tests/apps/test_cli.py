@@ -191,6 +191,16 @@ def test_errors_for_people_are_on_stderr_in_their_language() -> None:
     assert chinese.stderr.startswith("错误： 未知的引擎“nosuch”。可用：")
 
 
+def test_a_person_is_forgotten_only_with_yes() -> None:
+    for language, said in (("en", "cannot be undone"), ("zh", "无法恢复")):
+        refused = touchstone("forget", "ann", TOUCHSTONE_LANG=language)
+        assert refused.exit_code == 2
+        assert said in refused.stderr
+        assert "--yes" in refused.stderr
+    done = touchstone("forget", "ann", "--tenant", "elsewhere", "--yes", "--json")
+    assert data(done) == {"user": "ann", "tenant": "elsewhere", "deleted": {}}
+
+
 def test_a_question_of_a_megabyte() -> None:
     for arguments in (("chat",), ("ask",)):
         result = touchstone(*arguments, "--json", input="很长的问题 " * 200_000)

@@ -341,6 +341,9 @@ def test_intents_are_learned_and_measured_beside_the_baseline(tmp_path: Path) ->
     assert list(found) == ["tfidf+svm", "head"]
     assert found["head"]["accuracy"] == 1.0
     assert {"in_scope_accuracy", "oos_recall", "oos_precision", "ece"} <= set(found["head"])
+    missing = evaluate("intents", "--train", train, "--test", test, "--embedding", "embedded:nothing")
+    assert missing.exit_code != 0
+    assert "embedded:minilm" in missing.stderr
 
 
 @pytest.mark.parametrize(("text", "words"), [("text,kind\na,b\n", "label"), ("text,label\na,b\n", "labels")])

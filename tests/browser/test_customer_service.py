@@ -257,6 +257,33 @@ def test_a_manager_changes_the_policy_and_an_open_conversation_feels_it(quoting:
         assert page.get_by_text(before).count() == 0
 
 
+def test_an_order_is_remembered_and_then_everything_is_forgotten(quoting: str, browser: Browser) -> None:
+    with opened(browser) as page:
+        page.goto(f"{quoting}/support?lang=en")
+        page.get_by_role("button", name="My data").click()
+        own = page.get_by_test_id("stDialog")
+        own.get_by_text("Remember my orders").click()
+        own.get_by_role("button", name="Close").click()
+        say(page, "track order PW26110005, ending 0312")
+        page.get_by_text("Order PW26110005:").wait_for()
+
+        page.get_by_role("button", name="New conversation").click()
+        say(page, "I want to return something")
+        page.get_by_test_id("stButtonGroup").get_by_text("PW26110005", exact=True).click()
+        page.get_by_text("last four digits").first.wait_for()
+
+        page.get_by_role("button", name="My data").click()
+        own.get_by_text("Remembered: PW26110005").wait_for()
+        own.get_by_text("Yes, this cannot be undone").click()
+        own.get_by_role("button", name="Delete everything of mine").click()
+        page.get_by_text("Everything of yours is deleted.").wait_for()
+        page.get_by_text("What would you like to know?").wait_for()
+        assert page.get_by_test_id("stSidebar").get_by_text("I want to return").count() == 0
+        page.get_by_role("button", name="My data").click()
+        own.get_by_text("Remember my orders").wait_for()
+        assert not own.get_by_role("switch", name="Remember my orders").is_checked()
+
+
 def say(page: Page, text: str) -> None:
     field = page.get_by_test_id("stChatInputTextArea")
     field.fill(text)

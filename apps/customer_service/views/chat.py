@@ -8,7 +8,7 @@ from dataclasses import replace
 import streamlit as st
 
 from apps.customer_service.service import checked
-from apps.customer_service.views import documents, messages, person, sidebar
+from apps.customer_service.views import documents, messages, own, person, sidebar
 from apps.customer_service.views.state import (
     Pending,
     conversation,
@@ -47,6 +47,7 @@ def page() -> None:
     with st.sidebar:
         sidebar.draw(current)
         documents.draw()
+        own.draw()
         desk_link()
     kept = earlier(current, pending)
     if not kept:

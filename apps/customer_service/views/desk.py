@@ -202,6 +202,8 @@ def known(case: Case) -> None:
         rows.append((t("customer_service.desk.ticket"), inert(case.ticket)))
     proved = inert(", ".join(brief["proved"])) if brief["proved"] else t("customer_service.desk.not_proved")
     rows.append((t("customer_service.desk.proved"), proved))
+    if customer.facts:
+        rows.append((t("customer_service.desk.facts"), inert(", ".join(customer.facts))))
     rows.append((t("customer_service.desk.first"), inert(brief["first"][:200])))
     rows.append((t("customer_service.desk.last"), inert(brief["last"][:200])))
     for title, text in rows:

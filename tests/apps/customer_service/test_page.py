@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from apps.customer_service.views import state
 from apps.i18n import LOCALES  # noqa: F401  (its import registers the catalogue)
+from apps.training_data import agrees
 from core.conversations import Conversations
 from core.errors import StreamInterrupted
 from core.i18n import catalogue, message
@@ -129,6 +130,35 @@ def test_the_dialogs_rename_and_delete(open_page: Open, language: str) -> None:
     assert "打招呼 *重要*" in plain(at)
     at.button[0].click().run()
     assert store().recent(LOCAL) == []
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_what_is_kept_of_me_is_in_my_hands(open_page: Open, language: str) -> None:
+    whole(open_page(PAGE, language, **QUOTING).button(key="support_own").click().run())
+    shop = state.service()
+    at = dialog(own_dialog, language).run()
+    at.toggle(key="support_remember").set_value(True).run()
+    assert shop.facts.agrees(LOCAL)
+    shop.facts.note(LOCAL, "order", "PW26110001")
+    assert text("own.remembered", language, values="PW26110001") in plain(at.run())
+    at.toggle(key="support_learn").set_value(True).run()
+    assert agrees(shop.runtime.workspace, LOCAL)
+    at.toggle(key="support_remember").set_value(False).run()
+    assert shop.facts.of(LOCAL) == []
+    store().create(LOCAL, "old")
+    assert at.button(key="own_forget").disabled, "not with one click"
+    at.checkbox(key="own_sure").check().run().button(key="own_forget").click().run()
+    assert store().recent(LOCAL) == []
+    assert not agrees(shop.runtime.workspace, LOCAL)
+    assert not at.toggle(key="support_learn").value, "else what is shown and what is kept differ"
+    assert at.toast[0].value == text("own.forgotten", language)
+
+
+def own_dialog() -> None:
+    from apps.customer_service.views import own
+
+    own.draw()
+    own.panel()
 
 
 def rename_dialog() -> None:

@@ -18,7 +18,18 @@ import pytest
 
 from core.errors import ConfigurationError, MissingFile, MissingPackage, UnknownName
 from core.providers import embedded, verified
-from core.providers.embedded import CHAT, EMBEDDING, TEXT_BYTES, clipped, find_file, memory_needed, pieces, verify
+from core.providers.embedded import (
+    CHAT,
+    EMBEDDING,
+    TEXT_BYTES,
+    EmbeddedModel,
+    clipped,
+    find_file,
+    installed,
+    memory_needed,
+    pieces,
+    verify,
+)
 from core.providers.gguf import GgufChat
 from core.providers.registry import open_model
 from core.providers.sync import run
@@ -27,7 +38,7 @@ from core.settings import Settings
 from core.types import Done, Options, TextDelta, user
 from tests.core.providers.tiny_gguf import write_gguf
 
-SMOLLM2, E5 = CHAT["smollm2"], EMBEDDING["e5"]
+SMOLLM2, E5, MINILM = CHAT["smollm2"], EMBEDDING["e5"], EMBEDDING["minilm"]
 
 
 # --- finding and checking ---------------------------------------------------------------------
@@ -72,8 +83,14 @@ def test_unknown_embedded_models_name_those_that_exist(settings: Settings) -> No
         memory_needed("embedded:gpt", settings)
 
 
+def test_only_what_is_installed_is_offered() -> None:
+    absent = {**EMBEDDING, "minilm": replace(MINILM, package="nowhere_minilm")}
+    assert installed(absent) == ("e5",)
+    assert installed(EMBEDDING) == ("e5", "minilm")
+
+
 def test_the_installed_files_are_the_ones_tested(tmp_path: Path) -> None:
-    for row in (SMOLLM2, E5):
+    for row in (SMOLLM2, E5, MINILM):
         verify(row, find_file(row), tmp_path)
 
 
@@ -284,15 +301,18 @@ def test_what_of_a_text_is_embedded(text: str, expected: str) -> None:
     assert clipped(text) == expected
 
 
-def test_e5_that_was_swapped_is_not_loaded(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    package = tmp_path / "swapped_e5"
-    package.mkdir()
+@pytest.mark.parametrize("row", [E5, MINILM], ids=lambda row: row.name)
+def test_an_embedding_model_that_was_swapped_is_not_loaded(
+    row: EmbeddedModel, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / f"swapped_{row.name}"
+    (package / row.file).parent.mkdir(parents=True)
     (package / "__init__.py").write_text("")
-    shutil.copy(Path(__file__), package / E5.file)
+    shutil.copy(Path(__file__), package / row.file)
     monkeypatch.syspath_prepend(tmp_path)
     importlib.invalidate_caches()
-    monkeypatch.setitem(embedded.EMBEDDING, "e5", replace(E5, package="swapped_e5"))
-    model = open_model("embedding", "embedded:e5", settings)
+    monkeypatch.setitem(embedded.EMBEDDING, row.name, replace(row, package=package.name))
+    model = open_model("embedding", f"embedded:{row.name}", settings)
     with pytest.raises(ConfigurationError, match="not the file"):
         asyncio.run(model.embed(["x"], kind="query"))
 

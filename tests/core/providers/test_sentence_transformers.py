@@ -76,6 +76,13 @@ def test_the_vectors_are_those_of_the_library(folder: Path) -> None:
     assert np.allclose(own, theirs, atol=1e-4)
 
 
+def test_the_packaged_model_is_the_same_one_by_another_name(folder: Path) -> None:
+    settings = load_settings(folder, {"TOUCHSTONE_HOME": str(folder / "home")})
+    packaged = open_model("embedding", "embedded:minilm", settings)
+    assert packaged.name == "embedded:minilm"
+    assert np.allclose(embed(packaged, "kettle"), embed(opened("embedding", "minilm", folder), "kettle"), atol=1e-6)
+
+
 def test_queries_and_documents_get_the_prompts_of_the_configuration(folder: Path) -> None:
     plain, prompted = opened("embedding", "minilm", folder), opened("embedding", "prompted", folder)
     for kind, prompt in (("query", "query: "), ("document", "passage: ")):
