@@ -10,7 +10,7 @@ import streamlit as st
 
 from apps.search import export
 from apps.search.query import HELPS, KINDS, MODES, PLACES, Query
-from apps.search.service import Understood
+from apps.search.service import DEPTH, Understood
 from apps.search.views import answer, compare, documents, results, saved
 from apps.search.views.state import (
     KEPT,
@@ -92,27 +92,25 @@ def desk() -> None:
     remember()
     bar = st.container(horizontal=True, vertical_alignment="center", gap="small")
     # Always at the same places. When a key stops a run, Streamlit drops what the run has drawn but for what stands in
-    # fragments within it, such as the wait for an answer: without its place the page would break. And what is drawn
-    # before the search is on its way while it runs: between the results and the screen there are only their texts.
-    said, top, count, other = (st.container() for _ in range(4))
-    cards = results.places()
+    # fragments within it, such as the wait for an answer: without its place the page would break.
+    said, top, other, cards = (st.container() for _ in range(4))
     if not any(c.isalnum() for c in asked.text):
+        with cards:
+            results.draw(None, asked, asked.text, "")
         controls(bar, None, asked, None)
         welcome()
         return
     with states.guarded():
         meant, found, took_s = searched(asked)
         typed, asked = asked, meant.query
-        shown = results.texts(cards, found, typed.text)
+        with cards:
+            results.draw(found, asked, typed.text, counted(found, took_s))
         if found.hits:
             answer.begin(asked)
-        results.buttons(cards, shown, asked, typed.text)
         with said:
             help_line(typed, meant)
             notices(found)
         if found.hits:
-            more = "+" if len(found.hits) == 100 else ""
-            count.caption(t("search.count", count=f"{len(found.hits)}{more}", seconds=look.seconds(took_s)))
             results.paging(found)
             end_pages(typed)
             if also := service().beside(asked, found, caller()):
@@ -125,6 +123,12 @@ def desk() -> None:
         why_not(asked)
         controls(bar, found, typed, meant)
         keep_in_history(typed, found)
+
+
+def counted(found: Found, took_s: float) -> str:
+    """How many were found, and how fast; nothing where nothing was."""
+    more = "+" if len(found.hits) == DEPTH else ""
+    return t("search.count", count=f"{len(found.hits)}{more}", seconds=look.seconds(took_s)) if found.hits else ""
 
 
 def controls(

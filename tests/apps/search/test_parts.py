@@ -16,7 +16,7 @@ from apps.ui import session
 from core.i18n import message
 from core.types import LOCAL
 from tests.apps.conftest import Open, words
-from tests.apps.search.conftest import embedded
+from tests.apps.search.conftest import click, drawn, embedded
 from tests.apps.search.test_page import PAGE, text, typed, whole
 
 Part = Callable[..., AppTest]
@@ -61,16 +61,16 @@ def group(at: AppTest, key: str) -> Any:
 
 def test_a_judgment_is_kept_for_what_was_typed(part: Part) -> None:
     at = typed(part("search"), "annual leave Leeds")
-    at.menu_button(key="more_1").click("good").run()
+    click(at, "good")
     whole(at)
     desk = state.service()
     assert list(desk.judgments.own("annual leave Leeds", LOCAL).values()) == [1.0]
-    assert text("judged.good", "en") in words(at)
-    at.menu_button(key="more_1").click("poor").run()
+    assert drawn(at)["cards"][0]["verdict"] == "good"
+    click(at, "poor")
     assert list(desk.judgments.own("annual leave Leeds", LOCAL).values()) == [0.0]
-    at.menu_button(key="more_1").click("unjudged").run()
+    click(at, "unjudged")
     assert desk.judgments.own("annual leave Leeds", LOCAL) == {}
-    assert text("judged.poor", "en") not in words(at)
+    assert drawn(at)["cards"][0]["verdict"] is None
 
 
 # --- compare --------------------------------------------------------------------------------------
