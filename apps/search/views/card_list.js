@@ -1,4 +1,7 @@
 // Results as cards. What stands in a document becomes text nodes, never markup: it is shown and does nothing.
+//
+// A key asks the server for its cards itself, and the run of the page follows once nobody types. Where the server does
+// not answer, the run brings the cards.
 
 const lists = new WeakMap()
 
@@ -13,6 +16,20 @@ export default function ({ data, parentElement, setTriggerValue }) {
   }
 }
 
+const FIELD = ".st-key-q"
+const KEYS = ["input", "compositionend"] // Chinese is typed in parts; what counts is what they become
+
+/** The cards of a text, or null where the server has none to give. */
+async function cardsOf(text, { url, token }, signal) {
+  const request = { method: "POST", headers: { "Content-Type": "application/json" }, cache: "no-store", redirect: "error" }
+  try {
+    const answer = await fetch(url, { ...request, body: JSON.stringify({ token, text }), signal })
+    return answer.status === 200 ? await answer.json() : null
+  } catch {
+    return null
+  }
+}
+
 class CardList {
   constructor(root) {
     this.cards = []
@@ -21,13 +38,46 @@ class CardList {
     this.box = element("div", "results")
     this.box.append(this.count, this.list)
     root.append(this.box)
+    this.typed = null // what was typed last, while the run of the page is of something older
+    this.asked = null // the request that is under way
+    this.key = event => this.pressed(event)
+    for (const name of KEYS) document.addEventListener(name, this.key, true)
   }
 
+  /** A run of the page says what to draw. */
   told(data, act) {
     this.act = act
     this.words = data.words
+    this.ask = data.ask
+    this.run = data
     this.list.setAttribute("aria-label", data.words.results)
+    if (this.typed === null || this.typed === data.typed) this.follow(data)
+    // The run is of an older text, or the page wrote into the field what nobody typed. Then the field says so.
+    else setTimeout(() => this.run === data && this.field?.value.trim() === data.typed && this.follow(data), 300)
+  }
+
+  follow(data) {
+    this.typed = null
     this.draw(data)
+  }
+
+  pressed({ target, isComposing }) {
+    if (!this.ask || isComposing || !target.closest?.(FIELD)) return
+    this.field = target
+    this.asked?.abort()
+    this.asked = null
+    const text = target.value.trim()
+    this.typed = /[\p{L}\p{N}]/u.test(text) ? text : null
+    if (this.typed !== null) this.find(text)
+  }
+
+  async find(text) {
+    const asked = (this.asked = new AbortController())
+    const found = await cardsOf(text, this.ask, asked.signal)
+    if (asked !== this.asked) return // there is a newer key
+    this.asked = null
+    if (found) this.draw(found)
+    else this.follow(this.run)
   }
 
   draw({ count, cards }) {
@@ -40,6 +90,8 @@ class CardList {
   }
 
   leave() {
+    this.asked?.abort()
+    for (const name of KEYS) document.removeEventListener(name, this.key, true)
     this.box.remove()
   }
 }

@@ -5,13 +5,12 @@ A card as elements of Streamlit costs the browser's only thread several millisec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import streamlit as st
 
-from apps.search.views.cards import Card
 from apps.ui.session import t
 
 KEY = "search_cards"
@@ -24,10 +23,12 @@ _drawn = st.components.v2.component(
 )
 
 
-def draw(cards: Sequence[Card], count: str, acted: Callable[[Action, str], None]) -> tuple[Action, str] | None:
-    """Draw ``cards`` below what says how many there are.
+def draw(told: Mapping[str, Any], acted: Callable[[Action, str], None]) -> tuple[Action, str] | None:
+    """Draw the cards of what was typed.
 
     Args:
+        told: ``typed``, ``cards``, ``count``, which says how many there are, and ``ask``: how the browser asks for the
+            next, or ``None``. All but ``ask`` is also what it gets when it asks.
         acted: is called with what :func:`draw` will return, before the run that draws it.
 
     Returns:
@@ -35,7 +36,7 @@ def draw(cards: Sequence[Card], count: str, acted: Callable[[Action, str], None]
     """
     result = _drawn(
         key=KEY,
-        data={"cards": list(cards), "count": count, "words": _words()},
+        data={**told, "words": _words()},
         on_act_change=lambda: acted(*clicked) if (clicked := _clicked(st.session_state[KEY].get("act"))) else None,
     )
     return _clicked(result.act)

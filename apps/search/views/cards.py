@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Literal, TypedDict
 
-from apps.search.service import PAGE, Search
+from apps.search.service import DEPTH, PAGE, Search
 from apps.ui import sources
 from apps.ui.inert import plain
+from apps.ui.look import seconds
 from core.i18n import message
 from core.retrieval.arrange import with_sentence
 from core.retrieval.records import Found
@@ -41,6 +42,13 @@ class Card(TypedDict):
 
 def page_count(found: Found) -> int:
     return max(1, math.ceil(len(found.hits) / PAGE))
+
+
+def counted(found: Found, took_s: float, language: str) -> str:
+    """How many were found, and how fast; nothing where nothing was."""
+    more = "+" if len(found.hits) == DEPTH else ""
+    said = {"count": f"{len(found.hits)}{more}", "seconds": seconds(took_s)}
+    return message("search.count", language, **said) if found.hits else ""
 
 
 def cards(desk: Search, found: Found, typed: str, page: int, caller: Caller, language: str) -> list[Card]:

@@ -9,8 +9,9 @@ import streamlit as st
 from apps.search.query import Query
 from apps.search.views import card_list, reader
 from apps.search.views.card_list import Action
-from apps.search.views.cards import Card, card, cards, page_count
-from apps.search.views.state import service
+from apps.search.views.cards import Card, card, page_count
+from apps.search.views.instant import named
+from apps.search.views.state import asker, line, service
 from apps.ui import states
 from apps.ui.inert import JOINER, inert
 from apps.ui.session import caller, language, t
@@ -23,27 +24,25 @@ from core.types import Hit
 GAINS = {"good": 1.0, "poor": 0.0, "unjudged": None}  # of what judges a result
 
 
-def draw(found: Found | None, query: Query, typed: str, count: str) -> None:
+def draw(query: Query, typed: str, found: Found | None = None, took_s: float = 0.0) -> None:
     """The page of results that the address names, with what can be done with each.
 
     Args:
-        found: ``None`` where nothing was searched.
         typed: what ``query`` was typed as; judgments are of it.
-        count: how many were found, as people read it.
+        found: ``None`` where nothing was searched.
+        took_s: seconds that finding took.
     """
-    page = st.session_state.get("page") or 1
-    shown = cards(service(), found, typed, page, caller(), language()) if found else []
-
-    def hit_of(passage_id: str) -> Hit | None:
-        return next((hit for hit in found.hits if hit.passage.id == passage_id), None) if found else None
-
-    def judge(action: Action, passage_id: str) -> None:
-        if action in GAINS and (hit := hit_of(passage_id)):
-            service().judgments.judge(typed, hit.passage.document_id, GAINS[action], caller())
-
-    clicked = card_list.draw(shown, count, judge)
-    if clicked and found and (hit := hit_of(clicked[1])):
+    told = asker().told(typed, found, took_s, st.session_state.get("page") or 1)
+    clicked = card_list.draw({**told, "ask": line()}, _judged)
+    if clicked and found and (hit := named(clicked[1], found)):
         opened(clicked[0], with_sentence(hit, found.weights), query)
+
+
+def _judged(action: Action, passage_id: str) -> None:
+    """Keep a judgment before the run that draws it. The cards may be newer than the last run."""
+    who = asker()
+    if action in GAINS and (hit := named(passage_id, who.drawn[1])):
+        service().judgments.judge(who.drawn[0], hit.passage.document_id, GAINS[action], who.caller)
 
 
 def opened(action: Action, hit: Hit, query: Query) -> None:

@@ -10,7 +10,7 @@ import streamlit as st
 
 from apps.search import export
 from apps.search.query import HELPS, KINDS, MODES, PLACES, Query
-from apps.search.service import DEPTH, Understood
+from apps.search.service import Understood
 from apps.search.views import answer, compare, documents, results, saved
 from apps.search.views.state import (
     KEPT,
@@ -18,6 +18,7 @@ from apps.search.views.state import (
     VIEWS,
     as_typed,
     ask,
+    asker,
     begin_pages,
     end_pages,
     keep,
@@ -29,14 +30,14 @@ from apps.search.views.state import (
     service,
     view,
 )
-from apps.search.views.state import found as searched
-from apps.ui import look, session, states
+from apps.ui import direct, look, session, states
 from apps.ui.inert import inert
 from apps.ui.session import caller, t
 from core.i18n import LANGUAGES, message
 from core.retrieval.records import Found
 
-PAUSE = "0ms"  # between a key and its search; a key that comes into the run of the one before stops it
+PAUSE = "200ms"  # after the last key, and the page runs; its cards were there before
+AT_ONCE = "0ms"  # where cards come with the run; a key that comes into the run of the one before stops it
 STARTERS = ("1", "2", "3", "4")
 
 
@@ -83,7 +84,7 @@ def desk() -> None:
         type="search",
         placeholder=t("search.placeholder"),
         label_visibility="collapsed",
-        live=PAUSE,
+        live=PAUSE if direct.served() else AT_ONCE,
         bind="query-params",
     )
     restore()
@@ -96,15 +97,15 @@ def desk() -> None:
     said, top, other, cards = (st.container() for _ in range(4))
     if not any(c.isalnum() for c in asked.text):
         with cards:
-            results.draw(None, asked, asked.text, "")
+            results.draw(asked, asked.text)
         controls(bar, None, asked, None)
         welcome()
         return
     with states.guarded():
-        meant, found, took_s = searched(asked)
+        meant, found, took_s = asker().found(asked)
         typed, asked = asked, meant.query
         with cards:
-            results.draw(found, asked, typed.text, counted(found, took_s))
+            results.draw(asked, typed.text, found, took_s)
         if found.hits:
             answer.begin(asked)
         with said:
@@ -123,12 +124,6 @@ def desk() -> None:
         why_not(asked)
         controls(bar, found, typed, meant)
         keep_in_history(typed, found)
-
-
-def counted(found: Found, took_s: float) -> str:
-    """How many were found, and how fast; nothing where nothing was."""
-    more = "+" if len(found.hits) == DEPTH else ""
-    return t("search.count", count=f"{len(found.hits)}{more}", seconds=look.seconds(took_s)) if found.hits else ""
 
 
 def controls(

@@ -10,7 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from apps.search.service import Search
-from apps.search.views import answer, cards, place, state
+from apps.search.views import answer, cards, instant, place, state
 from apps.ui.inert import JOINER
 from core.i18n import message
 from core.providers.sync import run
@@ -119,7 +119,7 @@ def test_hostile_documents_are_shown_as_text(page: Open, small_sample: Path) -> 
 
 
 def test_a_slip_is_corrected_and_the_way_back_is_a_click(page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(state, "WAIT_S", None)
+    monkeypatch.setattr(instant, "WAIT_S", None)
     at = typed(page("en"), "anual leave Leeds")
     whole(at)
     assert text("meant", "en", query="**annual leave Leeds**") in words(at)
@@ -155,7 +155,7 @@ def test_help_that_is_not_ready_comes_with_a_later_run(page: Open, monkeypatch: 
         early.setattr(type(desk.lexicons), "of", lambda *_, **__: None)
         typed(at, "anual leave Leeds")
         assert "annual leave Leeds**" not in words(at)
-    monkeypatch.setattr(state, "WAIT_S", None)
+    monkeypatch.setattr(instant, "WAIT_S", None)
     at.run()
     assert "annual leave Leeds**" in words(at)
 

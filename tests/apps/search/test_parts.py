@@ -11,7 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from apps.search.query import Query
-from apps.search.views import state
+from apps.search.views import instant, state
 from apps.ui import session
 from core.i18n import message
 from core.types import LOCAL
@@ -194,7 +194,7 @@ def test_a_link_restores_the_whole_search(part: Part, small_sample: Path) -> Non
 
 
 def test_a_link_keeps_a_query_as_typed(part: Part, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(state, "WAIT_S", None)
+    monkeypatch.setattr(instant, "WAIT_S", None)
     at = typed(part("search"), "anual leave Leeds")
     at.button(key="search_as_typed_button").click().run()
     assert at.query_params["typed"] == ["1"] or at.query_params["typed"] == "1"
