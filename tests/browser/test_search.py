@@ -43,6 +43,25 @@ def test_from_the_first_key_to_the_saved_table(tmp_path: Path) -> None:
         first_card(page, "Annual leave (Leeds)").wait_for()
         page.get_by_text("Quoted from the documents").wait_for()
 
+        # A key gets its cards from the server, and the run of the page brings those that stay.
+        first_card(page, "Annual leave (Leeds)").wait_for()
+        early = {"id": "p", "rank": 1, "title": "Early", "before": "", "marked": "", "after": "", "facts": []}
+        told = {"typed": "", "count": "", "cards": [{**early, "folded": "", "verdict": None}]}
+        page.route("**/direct", lambda route: route.fulfill(json=told))
+        field.press_sequentially(" d")
+        first_card(page, "Early").wait_for()
+        first_card(page, "Annual leave (Leeds)").wait_for()
+        page.unroute("**/direct")
+
+        # Where the server does not answer, the run brings the cards.
+        page.route("**/direct", lambda route: route.abort())
+        field.fill("security key")
+        first_card(page, "key").wait_for()
+        page.unroute("**/direct")
+        field.fill("annual leave in Leeds")
+        first_card(page, "Annual leave (Leeds)").wait_for()
+        quiet(page)
+
         # A source opens at its passage.
         first_card(page).get_by_role("button", name="Open").click()
         dialog = page.get_by_role("dialog")
