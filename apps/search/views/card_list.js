@@ -19,11 +19,11 @@ export default function ({ data, parentElement, setTriggerValue }) {
 const FIELD = ".st-key-q"
 const KEYS = ["input", "compositionend"] // Chinese is typed in parts; what counts is what they become
 
-/** The cards of a text, or null where the server has none to give. */
-async function cardsOf(text, { url, token }, signal) {
+/** The cards of a text, or null where the server has none to give. None is aborted: that would close its connection. */
+async function cardsOf(text, { url, token }) {
   const request = { method: "POST", headers: { "Content-Type": "application/json" }, cache: "no-store", redirect: "error" }
   try {
-    const answer = await fetch(url, { ...request, body: JSON.stringify({ token, text }), signal })
+    const answer = await fetch(url, { ...request, body: JSON.stringify({ token, text }) })
     return answer.status === 200 ? await answer.json() : null
   } catch {
     return null
@@ -39,7 +39,8 @@ class CardList {
     this.box.append(this.count, this.list)
     root.append(this.box)
     this.typed = null // what was typed last, while the run of the page is of something older
-    this.asked = null // the request that is under way
+    this.number = 0 // of the last key
+    this.shown = 0 // the key whose cards stand there
     this.key = event => this.pressed(event)
     for (const name of KEYS) document.addEventListener(name, this.key, true)
   }
@@ -58,26 +59,31 @@ class CardList {
 
   follow(data) {
     this.typed = null
+    this.shown = this.number
     this.draw(data)
   }
 
   pressed({ target, isComposing }) {
     if (!this.ask || isComposing || !target.closest?.(FIELD)) return
     this.field = target
-    this.asked?.abort()
-    this.asked = null
+    this.number += 1
     const text = target.value.trim()
-    this.typed = /[\p{L}\p{N}]/u.test(text) ? text : null
-    if (this.typed !== null) this.find(text)
+    if (/[\p{L}\p{N}]/u.test(text)) {
+      this.typed = text
+      this.find(text, this.number)
+    } else {
+      this.typed = null
+      this.shown = this.number
+    }
   }
 
-  async find(text) {
-    const asked = (this.asked = new AbortController())
-    const found = await cardsOf(text, this.ask, asked.signal)
-    if (asked !== this.asked) return // there is a newer key
-    this.asked = null
-    if (found) this.draw(found)
-    else this.follow(this.run)
+  async find(text, number) {
+    const found = await cardsOf(text, this.ask)
+    if (number <= this.shown || this.left) return // something newer stands there
+    if (found) {
+      this.shown = number
+      this.draw(found)
+    } else if (number === this.number) this.follow(this.run)
   }
 
   draw({ count, cards }) {
@@ -90,7 +96,7 @@ class CardList {
   }
 
   leave() {
-    this.asked?.abort()
+    this.left = true
     for (const name of KEYS) document.removeEventListener(name, this.key, true)
     this.box.remove()
   }
