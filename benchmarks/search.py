@@ -150,7 +150,8 @@ def _at(values: Sequence[float], share: int) -> float:
 # --- in the browser -------------------------------------------------------------------------------
 
 _WATCH = """() => {
-  const cards = () => [...document.querySelectorAll('[class*=st-key-card_] .stMarkdown')].map(n => n.textContent).join('|');
+  const root = () => document.querySelector('.st-key-search_cards [data-testid=stBidiComponentIsolated]').shadowRoot;
+  const cards = () => [...root().querySelectorAll('.card')].map(n => n.textContent).join('|');
   const ends = {
     results: seen => cards() !== seen.cards,
     answer: seen => {
@@ -169,7 +170,8 @@ _WATCH = """() => {
         requestAnimationFrame(() => resolve(performance.now() - began));
       }
     });
-    watcher.observe(document.body, {subtree: true, childList: true, attributes: true, characterData: true});
+    for (const place of [document.body, root()])
+      watcher.observe(place, {subtree: true, childList: true, attributes: true, characterData: true});
     document.addEventListener('input', () => { began = performance.now(); }, {once: true, capture: true});
     setTimeout(() => { watcher.disconnect(); resolve(null); }, 15000);
   });
@@ -193,7 +195,7 @@ def _keys(folder: Path, asked: Sequence[str]) -> dict[str, Any]:
             page.goto(f"{address}/search?lang=en&mode={mode}")
             field = page.get_by_test_id("stTextInput").first.locator("input")
             field.fill(asked[0][:TYPED])
-            page.locator(".st-key-open_1").wait_for()
+            page.get_by_role("listitem").first.wait_for()
             page.wait_for_timeout(20_000)  # the words of the collections are read once, in the background
             page.evaluate(_WATCH)
             times = [ms for text in texts if (ms := _timed(page, field, text, what)) is not None]

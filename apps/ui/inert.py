@@ -33,7 +33,12 @@ _CODE_LANGUAGES = frozenset(
 
 def inert(text: str) -> str:
     """Markdown that shows ``text`` as it is written, on one line; a paragraph break becomes a space."""
-    return _escaped(" ".join(UNSEEN.sub("", text).split()), _PUNCTUATION, _SEEN_OR_CHANGED)
+    return _escaped(plain(text), _PUNCTUATION, _SEEN_OR_CHANGED)
+
+
+def plain(text: str) -> str:
+    """``text`` on one line and without characters that only steer; for where text is no Markdown, as in a text node."""
+    return " ".join(UNSEEN.sub("", text).split())
 
 
 def inert_lines(text: str) -> str:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 ENTRY = Path(__file__).parents[1] / "home.py"
+SERVER = ENTRY.with_name("asgi.py")  # serves ENTRY, and more
 THEME = Path(__file__).parent / "theme.toml"
 
 
@@ -33,4 +34,4 @@ def streamlit_arguments(
         "theme.base": str(THEME),
     }
     flags = [f"--{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in options.items()]
-    return [sys.executable, "-m", "streamlit", "run", str(ENTRY), *flags]
+    return [sys.executable, "-m", "streamlit", "run", str(SERVER), *flags]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import streamlit as st
 
-from apps.ui.inert import inert
+from apps.ui.inert import inert, plain
 from apps.ui.session import t
 from core.types import Answer, Citation
 
@@ -51,30 +51,31 @@ def describe(citation: Citation, surroundings: Surroundings | None = None) -> st
     return f"{head}  \n{marked(before, citation.quote, after)}"
 
 
-def marked(before: str, quote: str, after: str, *, dim: bool = True) -> str:
-    """An excerpt with ``quote`` marked in it, as one line of Markdown; only the quote is exact.
+def marked(before: str, quote: str, after: str) -> str:
+    """An excerpt with ``quote`` marked in it, as one line of Markdown; what surrounds it is gray."""
+    left, best, right = map(inert, excerpt(before, quote, after))
+    left, right = left and f":gray[{left}]", right and f":gray[{right}]"
+    return " ".join(filter(None, (left, f":primary-background[{best}]", right)))
+
+
+def excerpt(before: str, quote: str, after: str) -> tuple[str, str, str]:
+    """What stands before a quote, the quote, and what stands after it, each on one line; only the quote is exact.
 
     The quote of a table's rows is shown as their cells.
-
-    Args:
-        dim: whether what surrounds the quote is gray. Colors are what the browser draws most slowly.
     """
-    left = inert(_CUT_WORD_AT_START.sub("", without_marks(before)))
-    right = inert(_CUT_WORD_AT_END.sub("", without_marks(after)))
-    left, right = left and f"… {left}", right and f"{right} …"
-    if dim:
-        left, right = left and f":gray[{left}]", right and f":gray[{right}]"
+    left = plain(_CUT_WORD_AT_START.sub("", without_marks(before)))
+    right = plain(_CUT_WORD_AT_END.sub("", without_marks(after)))
     if quote.startswith("|") and quote.endswith("|"):
         rows = (line.strip().strip("|").split("|") for line in quote.splitlines())
         quote = " / ".join(" · ".join(cell.strip() for cell in row) for row in rows)
-    return " ".join(filter(None, (left, f":primary-background[{inert(quote)}]", right)))
+    return left and f"… {left}", plain(quote), right and f"{right} …"
 
 
 def beginning(text: str, most: int) -> str:
-    """Up to ``most`` characters from the start of a document's text, as one line of Markdown that ends with a whole word."""
+    """Up to ``most`` characters from the start of a document's text, on one line that ends with a whole word."""
     if len(text) <= most:
-        return inert(without_marks(text))
-    return f"{inert(_CUT_WORD_AT_END.sub('', without_marks(text[:most])))} …"
+        return plain(without_marks(text))
+    return f"{plain(_CUT_WORD_AT_END.sub('', without_marks(text[:most])))} …"
 
 
 def without_marks(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -90,4 +91,14 @@ def words(at: AppTest) -> str:
             for name in ("label", "value", "body", "help", "placeholder"):
                 shown[str(getattr(element, name, "") or "")] = None
             shown.update(dict.fromkeys(str(option) for option in getattr(element, "options", [])))
+    for element in at.get("bidi_component"):
+        shown.update(dict.fromkeys(_texts(json.loads(element.proto.json or "null"))))
     return "\n".join(shown).replace(JOINER, "").replace("\\", "")
+
+
+def _texts(told: object) -> list[str]:
+    """The texts in data of a component."""
+    if isinstance(told, dict | list):
+        parts = told.values() if isinstance(told, dict) else told
+        return [text for part in parts for text in _texts(part)]
+    return [told] if isinstance(told, str) else []

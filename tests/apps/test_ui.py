@@ -17,7 +17,7 @@ from markdown_it.token import Token
 from apps.i18n import LOCALES
 from apps.ui.chat import answer_markdown
 from apps.ui.inert import JOINER, UNSEEN, formatted, inert, inert_lines
-from apps.ui.launch import ENTRY, THEME, streamlit_arguments
+from apps.ui.launch import ENTRY, SERVER, THEME, streamlit_arguments
 from apps.ui.look import count, place, seconds, shortened, size
 from apps.ui.sources import beginning, describe, marked, numbered
 from core.types import Answer, Citation, Sentence
@@ -246,7 +246,8 @@ def test_no_page_has_a_filled_button() -> None:
 def test_the_command_line_serves_this_machine_with_the_theme() -> None:
     command = streamlit_arguments(8765)
     assert command[1:4] == ["-m", "streamlit", "run"]
-    assert command[4] == str(ENTRY)
+    assert command[4] == str(SERVER)
+    assert SERVER.is_file()
     assert ENTRY.is_file()
     flags = dict(flag.removeprefix("--").split("=", 1) for flag in command[5:])
     assert flags["server.address"] == "127.0.0.1"

@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from apps.ui.inert import formatted, inert, inert_lines
+from apps.search.views import card_list
+from apps.ui.inert import formatted, inert, inert_lines, plain
 from apps.ui.sources import marked
 from tests.apps.hostile import HOSTILE
 
@@ -18,4 +19,10 @@ for number, text in enumerate(HOSTILE):
             st.markdown(body, anchors=False)
     with st.container(key=f"case-label-{number}"), st.expander(inert(text), type="compact"):
         st.caption(inert(text))
+TEXTS = ("title", "before", "marked", "after", "folded")
+cards = [
+    {"id": "p", "rank": 1, **dict.fromkeys(TEXTS, plain(text)), "facts": [plain(text)], "verdict": None}
+    for text in HOSTILE
+]
+card_list.draw({"typed": "", "count": plain(HOSTILE[3]), "cards": cards, "ask": None}, lambda *_: None)
 st.title("done")

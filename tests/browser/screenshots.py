@@ -26,7 +26,7 @@ from tests.browser.serving import ROOT, chromium, quiet, served
 from tests.browser.trained import train_for_pictures
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Locator, Page
 
 IMAGES = ROOT / "docs" / "images"
 SIZES = {"desk": (1280, 800), "phone": (390, 844)}
@@ -50,7 +50,7 @@ SEARCHES = {  # what the search page is asked, by the name of its picture
     "search-open": {"zh": "出差住宿标准是多少", "en": "What is the limit for hotels"},
     "search-filter": {"zh": "出差住宿标准是多少", "en": "annual leave"},
     "search-why": {"zh": "出差住宿标准是多少", "en": "annual leave in Leeds"},
-    "search-more": {"zh": "年假", "en": "annual leave"},
+    "search-judged": {"zh": "年假", "en": "annual leave"},
 }
 PARTS = ("saved", "compare", "documents")  # other parts of the search page
 NEWS = {  # a document that comes after a search was saved
@@ -306,7 +306,7 @@ def draw(browser: Browser, address: str, shot: Shot, target: Path) -> None:
     elif asked := SEARCHES.get(shot.page, {}).get(shot.language):
         field = page.get_by_test_id("stTextInput").first.locator("input")
         field.fill(asked[:-1])  # the first search of a process opens the models and reads the words for query help
-        page.locator(".st-key-open_1").wait_for(timeout=ANSWER_MS)
+        card_button(page, "open").wait_for(timeout=ANSWER_MS)
         settle(page)
         field.fill(asked)
         settle(page)
@@ -348,27 +348,30 @@ def draw(browser: Browser, address: str, shot: Shot, target: Path) -> None:
 
 
 def opened(page: Page, name: str) -> None:
-    """What a click on the search page opens: the document beside it, the filters with their counts, reasons, the menu."""
+    """What a click on the search page opens: the document beside it, the filters with their counts, reasons, a judgment."""
     if name == "search-open":
-        page.locator(".st-key-open_1 button").click()
+        card_button(page, "open").click()
         page.get_by_role("dialog").locator(".stMarkdownColoredBackground").first.wait_for(timeout=ANSWER_MS)
     elif name == "search-filter":
         page.get_by_test_id("stPopover").first.locator("button").click()
     elif name == "search-why":
-        page.locator(".st-key-why_1 button").click()
+        card_button(page, "why").click()
         page.get_by_role("dialog").locator("table").first.wait_for(timeout=ANSWER_MS)
-    elif name == "search-more":
-        page.locator(".st-key-more_1 button").click()
-        page.get_by_role("menuitem").nth(1).click()  # it answers; the result says so
+    elif name == "search-judged":
+        card_button(page, "good").click()  # it answers; the result says so
         settle(page)
-        page.locator(".st-key-more_1 button").click()
+
+
+def card_button(page: Page, action: str) -> Locator:
+    """A button of the first result."""
+    return page.get_by_role("listitem").locator(f"button.{action}").first
 
 
 def alert(page: Page, language: str) -> None:
     """A saved search with something new in it."""
     asked = SEARCHES["search-slip"][language]
     page.goto(page.url.replace("view=saved", f"q={asked}"))
-    page.locator(".st-key-open_1").wait_for(timeout=ANSWER_MS)
+    card_button(page, "open").wait_for(timeout=ANSWER_MS)
     settle(page)
     page.reload()  # by now the words for query help are read
     page.locator(".st-key-search_as_typed_button").wait_for(timeout=ANSWER_MS)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from apps.ui.inert import JOINER, UNSEEN
+from apps.ui.inert import JOINER, UNSEEN, plain
 from tests.apps.hostile import HOSTILE
 from tests.browser.serving import CHROMIUM, chromium, served
 
@@ -29,6 +29,12 @@ LOOK = """([forbidden, count]) => Object.entries(forbidden).flatMap(([way, selec
         return [way, number, root.innerText, found];
     }))"""
 
+LOOK_AT_CARDS = """selectors => [...document.querySelector("[data-testid=stBidiComponentIsolated]").shadowRoot.querySelectorAll(".card")]
+    .map(card => [
+        [...card.querySelectorAll(".title, .text, .facts")].map(n => n.innerText),
+        [...card.querySelectorAll(selectors.join(", "))].map(n => n.outerHTML.slice(0, 200)),
+    ])"""
+
 
 @pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
@@ -42,12 +48,18 @@ def test_foreign_text_does_nothing(tmp_path: Path) -> None:
         page.get_by_text("done", exact=True).wait_for(timeout=30_000)
         page.wait_for_timeout(500)
         looked = page.evaluate(LOOK, [FORBIDDEN, len(HOSTILE)])
+        cards = page.evaluate(LOOK_AT_CARDS, [ACTING, DRAWN, COLORED, MARKUP])
     assert len(looked) == len(FORBIDDEN) * len(HOSTILE)
     for way, number, shown, found in looked:
         text = HOSTILE[number]
         assert not found, (way, text)
         if way in ("inert", "lines"):
             assert letters(shown.replace(JOINER, "")) == letters(UNSEEN.sub("", text))
+    assert len(cards) == len(HOSTILE)
+    for text, (shown, found) in zip(HOSTILE, cards, strict=True):
+        assert not found, text
+        said = letters(plain(text))
+        assert list(map(letters, shown)) == [f"1{said}", said * 3, said, said]
     assert not [url for url in left if not url.startswith((address, "data:", "blob:"))]
 
 

@@ -6,17 +6,25 @@ import csv
 import io
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from tests.browser.serving import CHROMIUM, chromium, quiet, served
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
 ]
 WORDS_ONLY = {"TOUCHSTONE_CHAT": "scripted:demo", "TOUCHSTONE_EMBEDDING": "scripted:none"}
+
+
+def first_card(page: Page, says: str = "") -> Locator:
+    return page.get_by_role("list", name="Results").get_by_role("listitem").first.filter(has_text=says)
 
 
 def test_from_the_first_key_to_the_saved_table(tmp_path: Path) -> None:
@@ -32,11 +40,30 @@ def test_from_the_first_key_to_the_saved_table(tmp_path: Path) -> None:
         page.goto(f"{address}/search?lang=en")
         field = page.get_by_placeholder("Search by words or meaning")
         field.press_sequentially("annual leave in Leeds", delay=30)
-        page.locator(".st-key-card_1", has_text="Annual leave (Leeds)").wait_for()
+        first_card(page, "Annual leave (Leeds)").wait_for()
         page.get_by_text("Quoted from the documents").wait_for()
 
+        # A key gets its cards from the server, and the run of the page brings those that stay.
+        first_card(page, "Annual leave (Leeds)").wait_for()
+        early = {"id": "p", "rank": 1, "title": "Early", "before": "", "marked": "", "after": "", "facts": []}
+        told = {"typed": "", "count": "", "cards": [{**early, "folded": "", "verdict": None}]}
+        page.route("**/direct", lambda route: route.fulfill(json=told))
+        field.press_sequentially(" d")
+        first_card(page, "Early").wait_for()
+        first_card(page, "Annual leave (Leeds)").wait_for()
+        page.unroute("**/direct")
+
+        # Where the server does not answer, the run brings the cards.
+        page.route("**/direct", lambda route: route.abort())
+        field.fill("security key")
+        first_card(page, "key").wait_for()
+        page.unroute("**/direct")
+        field.fill("annual leave in Leeds")
+        first_card(page, "Annual leave (Leeds)").wait_for()
+        quiet(page)
+
         # A source opens at its passage.
-        page.locator(".st-key-open_1 button").click()
+        first_card(page).get_by_role("button", name="Open").click()
         dialog = page.get_by_role("dialog")
         dialog.locator(".stMarkdownColoredBackground").first.wait_for()
         assert "25 days" not in dialog.inner_text(), "a section of the document"
@@ -48,11 +75,11 @@ def test_from_the_first_key_to_the_saved_table(tmp_path: Path) -> None:
         # A filter stands in the address, and a reload keeps it and the query.
         page.get_by_role("button", name="Filter").click()
         page.get_by_role("button", name=re.compile(r"^Table( \(\d+\))?$")).click()
-        page.locator(".st-key-card_1", has_text=".csv").wait_for()
+        first_card(page, ".csv").wait_for()
         asked = parse_qs(urlsplit(page.url).query)
         assert (asked["kind"], asked["q"]) == (["table"], ["annual leave in Leeds"])
         page.reload()
-        page.locator(".st-key-card_1", has_text=".csv").wait_for()
+        first_card(page, ".csv").wait_for()
         expect(field).to_have_value("annual leave in Leeds")
         page.get_by_role("button", name="Filter (1)").wait_for()
 
@@ -116,14 +143,14 @@ def test_upload_watch_search_open_ask_on_and_compare(tmp_path: Path) -> None:
         page.locator(".st-key-search_view").get_by_text("Search", exact=True).click()
         field = page.get_by_placeholder("Search by words or meaning")
         field.press_sequentially("When is the bicycle shed open?", delay=10)
-        page.locator(".st-key-card_1", has_text="Bicycle shed").wait_for()
+        first_card(page, "Bicycle shed").wait_for()
         page.get_by_role("button", name="Filter").click()
         page.get_by_role("button", name=re.compile(r"^My uploads( \(\d+\))?$")).click()
-        page.locator(".st-key-card_1", has_text="Bicycle pump").wait_for()
+        first_card(page, "Bicycle pump").wait_for()
         assert parse_qs(urlsplit(page.url).query)["in"] == ["mine"]
         page.get_by_role("button", name=re.compile(r"^My uploads( \(\d+\))?$")).click()
         page.keyboard.press("Escape")
-        page.locator(".st-key-card_1", has_text="Bicycle shed").wait_for()
+        first_card(page, "Bicycle shed").wait_for()
 
         # The evidence opens in place once the answer is that of both, and another question is asked of the same document.
         page.locator(".st-key-search_answer", has_text="six to ten").wait_for()

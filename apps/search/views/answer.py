@@ -12,7 +12,7 @@ import streamlit as st
 from apps.search.query import Query
 from apps.search.views import place
 from apps.search.views.state import service
-from apps.ui import chat, sources, states
+from apps.ui import chat, direct, sources, states
 from apps.ui.inert import inert
 from apps.ui.look import seconds
 from apps.ui.session import caller, language, t
@@ -25,7 +25,9 @@ from core.types import Answer, Citation, Message
 WEAK = 0.5  # an answer of less confidence is marked as resting on weak evidence
 EXCERPT = 120
 LOOK_S = 0.1  # between two looks for an answer that is being made
-STILL_S = 0.2  # after its results without another key, and a query is answered
+STILL_S = (
+    0.2  # after its results without another key, and a query is answered; a page that waits for that needs no more
+)
 _QUOTED = "search_quoted"
 _TALK, _FOLLOW = "search_talk", "search_follow"
 _WRITTEN = "search_written"  # the query whose answer a model was asked to write
@@ -127,7 +129,7 @@ class _Quoted:
 
 async def _still(events: AsyncGenerator[AnswerEvent, None]) -> AsyncGenerator[AnswerEvent, None]:
     """``events``, begun once nobody has typed for a moment: closing this before then costs nothing."""
-    await asyncio.sleep(STILL_S)
+    await asyncio.sleep(0.0 if direct.served() else STILL_S)
     async with aclosing(events):
         async for event in events:
             yield event

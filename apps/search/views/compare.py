@@ -10,7 +10,7 @@ import streamlit as st
 
 from apps.search.query import HELPS, KINDS, MODES, PLACES, Query
 from apps.search.tester import Changed, Compared, Side
-from apps.search.views import results
+from apps.search.views.cards import file_name, ranks, titled
 from apps.search.views.state import keep, service, usual
 from apps.ui import look, session, states
 from apps.ui.inert import inert
@@ -139,7 +139,6 @@ def one_query(first: Query, second: Query) -> None:
 
 def _line(side: Side) -> str:
     """A hit as two lines: rank, how it stands on the other side, place; then where from and why."""
-    passage = side.hit.passage
     if side.other_rank is None:
         mark = f":orange-badge[{t('search.compare.only_here')}]"
     elif side.other_rank == side.rank:
@@ -148,8 +147,8 @@ def _line(side: Side) -> str:
         better = side.rank < side.other_rank
         mark = f":{'green' if better else 'red'}-badge[{'▲' if better else '▼'} {abs(side.other_rank - side.rank)}]"
     return (
-        f":small[:gray[{side.rank}]] {mark} **{results.titled(side.hit)}**  \n"
-        f":small[:gray[{inert(passage.source.rsplit('/', 1)[-1])} · {results.reasons_short(side.hit)}]]"
+        f":small[:gray[{side.rank}]] {mark} **{inert(titled(side.hit))}**  \n"
+        f":small[:gray[{inert(file_name(side.hit))} · {ranks(side.hit, language())}]]"
     )
 
 

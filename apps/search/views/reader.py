@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import streamlit as st
 
 from apps.search import preview
 from apps.search.preview import Table, Text
 from apps.search.views import place
+from apps.search.views.cards import dated, titled
 from apps.search.views.state import service
-from apps.ui import look, states
+from apps.ui import states
 from apps.ui.inert import inert
-from apps.ui.session import caller, t
+from apps.ui.session import caller, language, t
 from core.types import Hit
 
 MOST = 60_000  # characters of a document that is shown as a whole
 _WHOLE, _PAGE = "search_whole", "search_preview_page"
 
 
-def open_at(hit: Hit, title: str) -> None:
+def open_at(hit: Hit) -> None:
     """Open the preview beside the page."""
     st.session_state.pop(_WHOLE, None)
     st.session_state[_PAGE] = hit.passage.page
-    st.dialog(title, width="medium", position="right")(_preview)(hit)
+    st.dialog(inert(titled(hit)), width="medium", position="right")(_preview)(hit)
 
 
 def _preview(hit: Hit) -> None:
@@ -32,8 +31,8 @@ def _preview(hit: Hit) -> None:
         text = desk.text(passage.document_id, who)
         passages = desk.folders.passages(passage.document_id, who)
         facts = [inert(place.source(passage.source))]
-        if day := dated(hit, desk.dates([passage.document_id])):
-            facts.append(day)
+        if day := dated(hit, desk.dates([passage.document_id]), language()):
+            facts.append(inert(day))
         facts.append(t("search.passage_of", number=passage.position + 1, count=len(passages)))
         st.caption(" · ".join(facts))
         marked = hit.sentence or (passage.start, passage.end)
@@ -105,11 +104,3 @@ def _table(part: Table) -> str:
 def _numbers(part: Table, column: int) -> bool:
     cells = [row[column] for row in part.rows if row[column]]
     return bool(cells) and all(cell.replace(",", "").replace(".", "").strip("-+%").isdigit() for cell in cells)
-
-
-def dated(hit: Hit, dates: Mapping[str, float]) -> str:
-    """The date that a document gives itself, or else the day on which it was read."""
-    if value := hit.passage.metadata.get("date"):
-        return inert(str(value)[:10])
-    at = dates.get(hit.passage.document_id)
-    return t("search.read_on", day=look.moment(at)[:10]) if at else ""

@@ -18,6 +18,7 @@ from apps.search.views.state import (
     VIEWS,
     as_typed,
     ask,
+    asker,
     begin_pages,
     end_pages,
     keep,
@@ -29,14 +30,14 @@ from apps.search.views.state import (
     service,
     view,
 )
-from apps.search.views.state import found as searched
-from apps.ui import look, session, states
+from apps.ui import direct, look, session, states
 from apps.ui.inert import inert
 from apps.ui.session import caller, t
 from core.i18n import LANGUAGES, message
 from core.retrieval.records import Found
 
-PAUSE = "0ms"  # between a key and its search; a key that comes into the run of the one before stops it
+PAUSE = "200ms"  # after the last key, and the page runs; its cards were there before
+AT_ONCE = "0ms"  # where cards come with the run; a key that comes into the run of the one before stops it
 STARTERS = ("1", "2", "3", "4")
 
 
@@ -83,7 +84,7 @@ def desk() -> None:
         type="search",
         placeholder=t("search.placeholder"),
         label_visibility="collapsed",
-        live=PAUSE,
+        live=PAUSE if direct.served() else AT_ONCE,
         bind="query-params",
     )
     restore()
@@ -92,27 +93,25 @@ def desk() -> None:
     remember()
     bar = st.container(horizontal=True, vertical_alignment="center", gap="small")
     # Always at the same places. When a key stops a run, Streamlit drops what the run has drawn but for what stands in
-    # fragments within it, such as the wait for an answer: without its place the page would break. And what is drawn
-    # before the search is on its way while it runs: between the results and the screen there are only their texts.
-    said, top, count, other = (st.container() for _ in range(4))
-    cards = results.places()
+    # fragments within it, such as the wait for an answer: without its place the page would break.
+    said, top, other, cards = (st.container() for _ in range(4))
     if not any(c.isalnum() for c in asked.text):
+        with cards:
+            results.draw(asked, asked.text)
         controls(bar, None, asked, None)
         welcome()
         return
     with states.guarded():
-        meant, found, took_s = searched(asked)
+        meant, found, took_s = asker().found(asked)
         typed, asked = asked, meant.query
-        shown = results.texts(cards, found, typed.text)
+        with cards:
+            results.draw(asked, typed.text, found, took_s)
         if found.hits:
             answer.begin(asked)
-        results.buttons(cards, shown, asked, typed.text)
         with said:
             help_line(typed, meant)
             notices(found)
         if found.hits:
-            more = "+" if len(found.hits) == 100 else ""
-            count.caption(t("search.count", count=f"{len(found.hits)}{more}", seconds=look.seconds(took_s)))
             results.paging(found)
             end_pages(typed)
             if also := service().beside(asked, found, caller()):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date
@@ -10,8 +9,10 @@ from datetime import date
 import streamlit as st
 
 from apps.search.query import HELPS, KINDS, MODES, PLACES, Query
-from apps.search.service import Search, Understood
+from apps.search.service import Search
+from apps.search.views.instant import Asker
 from apps.ui import session
+from apps.ui.direct import Line
 from apps.ui.shared import Shared
 from core.i18n import LANGUAGES
 from core.retrieval.records import Found
@@ -25,10 +26,10 @@ _CHOICES: tuple[tuple[str, tuple[str, ...]], ...] = (  # key and codes
     ("kind", tuple(KINDS)),
     ("help", HELPS),
 )
-WAIT_S = 0.5  # for help with a query; without it results come at once
 _AS_TYPED = "search_as_typed"  # the text for which no correction is wanted
 _TYPED = "typed"  # in the address
-_FOUND, _KEPT = "search_found", "search_kept"
+_KEPT = "search_kept"
+_ASKER, _LINE = "search_asker", "search_line"
 _PAGED = "search_paged"  # the query whose pages are turned
 
 
@@ -187,31 +188,22 @@ def show(asked: Query) -> None:
     open_view("search")
 
 
-def understood(asked: Query) -> Understood:
-    """What is searched for ``asked``; somebody who wants it as it was typed gets it so."""
-    if st.session_state.get(_AS_TYPED) == asked.text:
-        asked = replace(asked, help=tuple(kind for kind in asked.help if kind not in asked.slips))
-    return service().understood(asked, session.caller(), wait_s=WAIT_S)
+def asker() -> Asker:
+    """What a key of this session is searched with, as the controls stand."""
+    state, desk = st.session_state, service()
+    kept: Asker | None = state.get(_ASKER)
+    if kept is None or kept.desk is not desk:
+        kept = state[_ASKER] = Asker(desk)
+        state[_LINE] = Line(kept.typed)
+    kept.caller, kept.language, kept.as_typed = session.caller(), session.language(), state.get(_AS_TYPED)
+    kept.query, kept.page = query(), state.get("page") or 1
+    return kept
 
 
-def found(asked: Query) -> tuple[Understood, Found, float]:
-    """What is searched for ``asked``, what it finds, and the seconds that took.
-
-    The last of a session is kept until a collection changes: a click on the page searches nothing again.
-    """
-    desk, who, state = service(), session.caller(), st.session_state
-    key = (asked, who, state.get(_AS_TYPED) == asked.text, desk.generations(who))
-    if (kept := state.get(_FOUND)) and kept[0] == key:
-        return kept[1]
-    began = time.perf_counter()
-    meant = understood(asked)
-    there = desk.find(meant.query, who, sentences=False)
-    result = (meant, there, time.perf_counter() - began)
-    if there.notices or not meant.complete:  # something was missing that may be there at the next click
-        state.pop(_FOUND, None)
-    else:
-        state[_FOUND] = (key, result)
-    return result
+def line() -> dict[str, str] | None:
+    """How the browser asks for the cards of what is typed, where it can."""
+    asker()
+    return st.session_state[_LINE].renewed()
 
 
 def keep_in_history(asked: Query, found: Found) -> None:

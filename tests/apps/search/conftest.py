@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from streamlit.components.v2.bidi_component.main import _make_trigger_id
+from streamlit.testing.v1 import AppTest
 
 from apps.search import service as search_service
 from apps.search.service import Search
-from apps.search.views import answer, results, state
+from apps.search.views import answer, card_list, state
 from core.providers.sync import run
 from core.settings import Settings
 
@@ -40,7 +44,6 @@ def small_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
     (sample / "questions.yaml").write_text(QUESTIONS, "utf-8")
     monkeypatch.setattr(search_service, "SAMPLE", sample)
     monkeypatch.setattr(answer, "STILL_S", 0.0)
-    monkeypatch.setattr(results, "READ_S", 0.0)
     yield sample
     state.service.forget()
 
@@ -56,3 +59,39 @@ def embedded(desk: Search) -> None:
     """Wait for the vectors of the sample: what follows is about meaning."""
     desk.prepare()
     run(desk.places()[0].index.embed_pending())
+
+
+# --- the cards of the page, which AppTest has no name for ------------------------------------------------------------
+
+
+def drawn(at: AppTest) -> dict[str, Any]:
+    """What the browser is told to draw as results; without any where the page has none."""
+    told = [element.proto for element in at.get("bidi_component") if element.proto.id.endswith(card_list.KEY)]
+    return json.loads(told[0].json) if told else {"cards": []}
+
+
+def click(at: AppTest, action: str, place: int = 0, *, passage_id: str | None = None) -> AppTest:
+    """Click on the card at a place, as the browser says it; ``passage_id`` is of another card than it stands for."""
+    (proto,) = (element.proto for element in at.get("bidi_component") if element.proto.id.endswith(card_list.KEY))
+    states = at._tree.get_widget_states()
+    event = {"event": "act", "value": {"action": action, "id": passage_id or drawn(at)["cards"][place]["id"]}}
+    states.widgets.add(id=_make_trigger_id(proto.id, "events"), json_trigger_value=json.dumps(event))
+    return at._run(states)
+
+
+def card_text(card: dict[str, Any]) -> str:
+    """All that a card says, letter by letter."""
+    return " ".join(
+        map(
+            str,
+            (
+                card["rank"],
+                card["title"],
+                card["before"],
+                card["marked"],
+                card["after"],
+                *card["facts"],
+                card["folded"],
+            ),
+        )
+    )

@@ -7,17 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from apps.search.service import Search
-from apps.search.views import answer, place, results, state
+from apps.search.views import answer, cards, instant, place, state
 from apps.ui.inert import JOINER
 from core.i18n import message
 from core.providers.sync import run
 from core.retrieval import beside
+from core.types import LOCAL
 from tests.apps.conftest import Open, words
-from tests.apps.search.conftest import embedded
+from tests.apps.search.conftest import card_text, click, drawn, embedded
 
 PAGE = "search/views/search.py"
 QUERIES = {"zh": "入职满一年有多少天年假", "en": "How many days of annual leave in Leeds"}
@@ -61,7 +61,7 @@ def test_type_and_read_results_and_answer(page: Open, language: str) -> None:
     assert text("welcome", language) not in words(at)
     assert SAID[language] in words(at)
     assert text("answer.extractive", language) in words(at)
-    assert any(":primary-background[" in m.value for m in at.markdown), "the best sentence is marked"
+    assert any(card["marked"] for card in drawn(at)["cards"]), "the best sentence is marked"
     assert text("rank.keyword", language, rank=1) in words(at)
 
 
@@ -87,14 +87,15 @@ def test_why_a_document_was_not_found(page: Open) -> None:
 
 def test_a_click_opens_the_document_and_the_reasons(page: Open) -> None:
     at = typed(page("en"), "annual leave in Leeds")
-    at.button(key="open_1").click().run()
+    click(at, "open")
     whole(at)
     assert any("Ask your manager" in m.value and ":primary-background[" in m.value for m in at.markdown)
-    at.button(key="why_1").click().run()
+    click(at, "why")
     whole(at)
     assert text("reason.fused", "en") in words(at)
-    at.menu_button(key="more_1").click("similar").run()
+    click(at, "similar")
     whole(at)
+    assert text("reason.fused", "en") not in words(at)
 
 
 def test_filters_count_what_is_there(page: Open) -> None:
@@ -103,7 +104,7 @@ def test_filters_count_what_is_there(page: Open) -> None:
     assert any("(" in str(option) for option in label)
     next(g for g in at.get("button_group") if g.key == "language").set_value(["zh"]).run()
     whole(at)
-    assert "Leeds" not in "".join(m.value for m in at.markdown)
+    assert "Leeds" not in "".join(m.value for m in at.markdown) + "".join(map(card_text, drawn(at)["cards"]))
 
 
 def test_hostile_documents_are_shown_as_text(page: Open, small_sample: Path) -> None:
@@ -118,7 +119,7 @@ def test_hostile_documents_are_shown_as_text(page: Open, small_sample: Path) -> 
 
 
 def test_a_slip_is_corrected_and_the_way_back_is_a_click(page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(state, "WAIT_S", None)
+    monkeypatch.setattr(instant, "WAIT_S", None)
     at = typed(page("en"), "anual leave Leeds")
     whole(at)
     assert text("meant", "en", query="**annual leave Leeds**") in words(at)
@@ -136,13 +137,14 @@ def test_a_slip_is_corrected_and_the_way_back_is_a_click(page: Open, monkeypatch
     assert "annual leave**" not in words(at)
 
 
-def test_all_texts_stand_before_the_first_button(page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    at = page("en")
-    monkeypatch.setattr(results, "actions", lambda *_: st.stop())
-    at.text_input(key="q").set_value("annual leave in Leeds").run()
-    shown = "\n".join(element.value for element in at.markdown)
-    assert [f"{rank} **" in shown for rank in (1, 2, 3)] == [True] * 3
-    assert not [button for button in at.button if button.key.startswith("open_")]
+def test_a_click_on_a_card_that_is_not_there_or_says_nonsense_opens_nothing(page: Open) -> None:
+    at = typed(page("en"), "annual leave in Leeds")
+    before = [element.value for element in at.markdown]
+    for action, passage_id in (("open", "unknown"), ("good", "unknown"), ("delete", None)):
+        click(at, action, passage_id=passage_id)
+        whole(at)
+        assert [element.value for element in at.markdown] == before
+    assert state.service().judgments.own("annual leave in Leeds", LOCAL) == {}
 
 
 def test_help_that_is_not_ready_comes_with_a_later_run(page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +155,7 @@ def test_help_that_is_not_ready_comes_with_a_later_run(page: Open, monkeypatch: 
         early.setattr(type(desk.lexicons), "of", lambda *_, **__: None)
         typed(at, "anual leave Leeds")
         assert "annual leave Leeds**" not in words(at)
-    monkeypatch.setattr(state, "WAIT_S", None)
+    monkeypatch.setattr(instant, "WAIT_S", None)
     at.run()
     assert "annual leave Leeds**" in words(at)
 
@@ -184,9 +186,9 @@ def test_a_snippet_is_text_to_read_and_shows_no_markdown(page: Open, small_sampl
     )
     at = typed(page("en"), "bicycle shed lock")
     whole(at)
-    (card,) = [m.value for m in at.markdown if "words \\#1" in m.value or "words #1" in m.value]
+    card = card_text(drawn(at)["cards"][0])
     assert "new lock" in card
-    assert "\\*" not in card
+    assert "*" not in card
     assert "`" not in card
 
 
@@ -194,22 +196,19 @@ def test_a_snippet_is_text_to_read_and_shows_no_markdown(page: Open, small_sampl
 def test_the_address_says_the_page_and_another_query_begins_at_its_first(
     open_page: Open, small_sample: Path, monkeypatch: pytest.MonkeyPatch, said: str, rank: int
 ) -> None:
-    monkeypatch.setattr(results, "PAGE", 1)
+    monkeypatch.setattr(cards, "PAGE", 1)
     for name, fact in {"shed": "opens at six", "pump": "hangs beside the door", "lock": "has four digits"}.items():
         (small_sample / f"en/{name}.md").write_text(f"# Bicycle {name}\n\nThe bicycle {name} {fact}.\n", "utf-8")
     address = {"q": "bicycle", "mode": "keyword", "page": said}
     monkeypatch.setattr(AppTest, "switch_page", _with_address(address, AppTest.switch_page))
     monkeypatch.setattr(answer, "worth_answering", lambda _: False)
 
-    def first(at: AppTest) -> str:
-        return next(m.value.partition(" ")[0] for m in at.markdown if "words " in m.value)
-
     at = open_page(PAGE, "en")
     whole(at)
-    assert first(at) == str(rank)
+    assert drawn(at)["cards"][0]["rank"] == rank
     at.text_input(key="q").set_value("the bicycle").run()
     whole(at)
-    assert first(at) == "1"
+    assert drawn(at)["cards"][0]["rank"] == 1
 
 
 def test_the_address_says_codes_and_is_read_again(page: Open) -> None:
@@ -252,7 +251,7 @@ def test_an_opened_document_hides_its_front_matter_and_the_folders_of_this_machi
     body = "---\ntitle: Bicycle shed\ntags: [bike]\n---\n# Bicycle shed\n\nAt the gate.\n\n## Lock\n\nThe bicycle shed has a new lock.\n"
     (small_sample / "en" / "shed.md").write_text(body, "utf-8")
     at = typed(page("en"), "bicycle shed new lock")
-    at.button(key="open_1").click().run()
+    click(at, "open")
     whole(at)
     told = [c.value.replace(JOINER, "").replace("\\", "") for c in at.caption]
     assert any(caption.startswith("en/shed.md · ") for caption in told), told
@@ -291,7 +290,7 @@ def test_a_click_searches_nothing_again_until_a_document_changes(page: Open, mon
     desk = state.service()
     embedded(desk)  # while vectors are missing every run looks again
     at = typed(opened, "annual leave in Leeds")
-    at.button(key="open_1").click().run()
+    click(at, "open")
     assert asked == ["annual leave in Leeds"]
     desk.upload("dogs.md", b"# Dogs\n\nDogs take annual leave in Leeds, too.\n")
     run(desk.places()[2].index.embed_pending())

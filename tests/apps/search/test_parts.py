@@ -11,12 +11,12 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from apps.search.query import Query
-from apps.search.views import state
+from apps.search.views import instant, state
 from apps.ui import session
 from core.i18n import message
 from core.types import LOCAL
 from tests.apps.conftest import Open, words
-from tests.apps.search.conftest import embedded
+from tests.apps.search.conftest import click, drawn, embedded
 from tests.apps.search.test_page import PAGE, text, typed, whole
 
 Part = Callable[..., AppTest]
@@ -61,16 +61,16 @@ def group(at: AppTest, key: str) -> Any:
 
 def test_a_judgment_is_kept_for_what_was_typed(part: Part) -> None:
     at = typed(part("search"), "annual leave Leeds")
-    at.menu_button(key="more_1").click("good").run()
+    click(at, "good")
     whole(at)
     desk = state.service()
     assert list(desk.judgments.own("annual leave Leeds", LOCAL).values()) == [1.0]
-    assert text("judged.good", "en") in words(at)
-    at.menu_button(key="more_1").click("poor").run()
+    assert drawn(at)["cards"][0]["verdict"] == "good"
+    click(at, "poor")
     assert list(desk.judgments.own("annual leave Leeds", LOCAL).values()) == [0.0]
-    at.menu_button(key="more_1").click("unjudged").run()
+    click(at, "unjudged")
     assert desk.judgments.own("annual leave Leeds", LOCAL) == {}
-    assert text("judged.poor", "en") not in words(at)
+    assert drawn(at)["cards"][0]["verdict"] is None
 
 
 # --- compare --------------------------------------------------------------------------------------
@@ -194,7 +194,7 @@ def test_a_link_restores_the_whole_search(part: Part, small_sample: Path) -> Non
 
 
 def test_a_link_keeps_a_query_as_typed(part: Part, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(state, "WAIT_S", None)
+    monkeypatch.setattr(instant, "WAIT_S", None)
     at = typed(part("search"), "anual leave Leeds")
     at.button(key="search_as_typed_button").click().run()
     assert at.query_params["typed"] == ["1"] or at.query_params["typed"] == "1"
