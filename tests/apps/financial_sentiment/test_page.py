@@ -20,6 +20,7 @@ from apps.financial_sentiment.delivery import Delivery
 from apps.financial_sentiment.digest import RULES
 from apps.financial_sentiment.digest import page as digest_page
 from apps.financial_sentiment.digest import plain as digest_plain
+from apps.financial_sentiment.following import Following
 from apps.financial_sentiment.inbox import Inbox
 from apps.financial_sentiment.notices import Quiet
 from apps.financial_sentiment.second import SecondOpinions
@@ -422,6 +423,25 @@ def test_a_folder_is_watched_in_the_background(
         at.run()
         whole(at)
         assert "bad.csv" in words(at)
+    finally:
+        state.stop_watching()
+
+
+def test_a_feed_is_followed_in_the_background(open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state, "WATCH_EVERY_S", 0.2)
+    at = look_at(open_page(PAGE, "en"), "news")
+    address = "http://127.0.0.1:9/feed"  # in the own network, which is refused
+    try:
+        next(i for i in at.text_input if i.label == text("feed", "en")).set_value(address)
+        next(b for b in at.button if b.label == text("follow", "en")).click().run()
+        following, deadline = Following(state.desk()), time.monotonic() + 20
+        while not following.all()[0].error and time.monotonic() < deadline:
+            time.sleep(0.05)
+        at.run()
+        whole(at)
+        assert (following.all()[0].error or {})["en"] in words(at)
+        at.button(key=f"sentiment_unfollow_{address}").click().run()
+        assert following.all() == []
     finally:
         state.stop_watching()
 
