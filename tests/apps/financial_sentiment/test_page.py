@@ -29,6 +29,7 @@ from apps.financial_sentiment.watch import Watch
 from core.i18n import message
 from core.types import LOCAL
 from tests.apps.conftest import Open, words
+from tests.apps.financial_sentiment.test_own import labels_file
 
 PAGE = "financial_sentiment/views/desk.py"
 
@@ -117,7 +118,7 @@ def test_a_correction_is_kept_and_counts(open_page: Open) -> None:
     assert desk.reported("x-tianshu")[0].mood.mood == -1.0
 
 
-def test_the_queue_is_answered_and_a_head_is_trained_and_put_back(open_page: Open) -> None:
+def test_the_queue_is_answered_and_a_head_is_trained_and_put_back(open_page: Open, tmp_path: Path) -> None:
     at = look_at(open_page(PAGE, "zh"), "model")
     desk = state.desk()
     (first, *_) = review.waiting(desk, at=time.time())
@@ -141,6 +142,12 @@ def test_the_queue_is_answered_and_a_head_is_trained_and_put_back(open_page: Ope
     whole(at)
     assert "own-1" not in words(at)
     assert own.current(desk.heads) == ""
+    for labels, told in ((b"text\nx\n", "label"), (labels_file(tmp_path / "mine.csv").read_bytes(), "p = ")):
+        at.file_uploader(key="sentiment_labels_file").set_value([("mine.csv", labels, "text/csv")]).run()
+        at.button(key="sentiment_train_file").click().run()
+        whole(at)
+        assert told in at.info[0].value
+    assert own.load(desk.heads / "2").about["version"] == "own-2"
 
 
 def test_only_an_administrator_trains(open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
