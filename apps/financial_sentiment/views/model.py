@@ -70,16 +70,17 @@ def _train() -> None:
                 t("financial_sentiment.model.shipped"), key="sentiment_shipped", icon=":material/undo:", type="tertiary",
                 on_click=_back,
             )  # fmt: skip
-    file = st.file_uploader(
-        t("financial_sentiment.model.file"), type=["csv"], key="sentiment_labels_file",
-        help=t("financial_sentiment.model.file_help", least=own.LEAST),
-    )  # fmt: skip
-    if file is not None and st.button(
-        t("financial_sentiment.model.train_file", name=inert(file.name)), key="sentiment_train_file",
-        icon=":material/model_training:",
-    ):  # fmt: skip
-        with states.loading():
-            _trained(file.getvalue())
+    with st.expander(t("financial_sentiment.model.file"), icon=":material/upload_file:", type="compact"):
+        file = st.file_uploader(
+            t("financial_sentiment.model.file"), type=["csv"], key="sentiment_labels_file", label_visibility="collapsed"
+        )
+        st.caption(t("financial_sentiment.model.file_help", least=own.LEAST))
+        if file is not None and st.button(
+            t("financial_sentiment.model.train_file", name=inert(file.name)), key="sentiment_train_file",
+            icon=":material/model_training:",
+        ):  # fmt: skip
+            with states.loading():
+                _trained(file.getvalue())
     if told := st.session_state.get(_MADE):
         st.info(told, icon=":material/model_training:")
 
