@@ -1,8 +1,9 @@
-"""``touchstone sentiment``: what a text, or each item of a file, says of the companies in it, and a folder that is
-watched; ``train sentiment``."""
+"""``touchstone sentiment``: what a text, or each item of a file, says of the companies in it, and a folder or feed
+that is watched; ``train sentiment``."""
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -26,7 +27,9 @@ SHOWN = 100  # characters of the evidence shown to people
 def sentiment(
     text: Annotated[str | None, typer.Argument(help="cli.sentiment.text", metavar="TEXT")] = None,
     file: Annotated[Path | None, typer.Option("--file", "-f", help="cli.sentiment.file")] = None,
-    watch: Annotated[Path | None, typer.Option("--watch", "-w", help="cli.sentiment.watch", metavar="FOLDER")] = None,
+    watch: Annotated[
+        str | None, typer.Option("--watch", "-w", help="cli.sentiment.watch", metavar="FOLDER|ADDRESS")
+    ] = None,
     every: Annotated[float, typer.Option("--every", min=0.1, help="cli.sentiment.every")] = 10.0,
     once: Annotated[bool, typer.Option("--once", help="cli.sentiment.once")] = False,
     json: Json = False,
@@ -65,12 +68,13 @@ def sentiment(
         out.document({"texts": told, "refused": refused})
 
 
-def _watch(folder: Path, every_s: float, once: bool, json: bool) -> None:
-    """Read the folder into the desk again and again, and tell alerts as they are handed over."""
+def _watch(place: str, every_s: float, once: bool, json: bool) -> None:
+    """Read the folder or the feed into the desk again and again, and tell alerts as they are handed over."""
     import time
 
     from apps.financial_sentiment.delivery import Delivery
     from apps.financial_sentiment.digest import alert_text, subject_name
+    from apps.financial_sentiment.following import Following
     from apps.financial_sentiment.service import Desk
     from apps.financial_sentiment.watch import Watch
     from core.runtime import open_runtime
@@ -78,8 +82,11 @@ def _watch(folder: Path, every_s: float, once: bool, json: bool) -> None:
     with open_runtime() as runtime:
         out = out_of(runtime.settings, json)
         desk = Desk(runtime)
-        watched = Watch(desk, still_s=0.0 if once else 1.0)
-        path = watched.add(folder)
+        watched, following = Watch(desk, still_s=0.0 if once else 1.0), Following(desk)
+        feed = _ADDRESS.match(place)
+        path = watched.add(Path(place)) if not feed else place.strip()
+        if feed:
+            following.add(path)
 
         def told(notice: Notice) -> None:
             for alert in notice.alerts:
@@ -96,7 +103,11 @@ def _watch(folder: Path, every_s: float, once: bool, json: bool) -> None:
                         out.note(f"✗ {plain(read.error['where'])}: {plain(read.error[out.language])}")
                     out.say(f"{plain(read.path)}: " + out.t("sentiment.read", **{**_COUNTS, **read.counts}))
                     out.document({"file": asdict(read)})
-                (error,) = [f.error for f in watched.folders() if f.path == path]
+                for looked in following.look():
+                    out.say(f"{plain(looked.address)}: " + out.t("sentiment.followed", count=looked.brought))
+                    out.document({"feed": asdict(looked)})
+                errors = {f.path: f.error for f in watched.folders()} | {f.address: f.error for f in following.all()}
+                error = errors[path]
                 if error:
                     out.note(f"✗ {plain(error[out.language])}")
                 Delivery(desk).hand_over(told, channel="terminal")
@@ -107,6 +118,7 @@ def _watch(folder: Path, every_s: float, once: bool, json: bool) -> None:
             raise typer.Exit(STOPPED) from None
 
 
+_ADDRESS = re.compile(r"\s*(\w+://|akshare:|yfinance:)")
 _COUNTS = dict.fromkeys(("new", "updated", "copies", "known", "refused"), 0)
 
 

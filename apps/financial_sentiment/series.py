@@ -26,11 +26,16 @@ _FORGOTTEN = 30  # half-lives after which an item weighs nothing
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """Mood from -1 to 1; ``deviation`` is its standard error; ``weight`` the items it rests on, decayed."""
+    """Mood from -1 to 1; ``deviation`` is its standard error; ``weight`` the items it rests on, decayed.
+
+    ``dispersion`` is how far apart the moods of the items are, or those of a group's members: their standard deviation, each
+    counting as it counts in the index.
+    """
 
     mood: float
     deviation: float
     weight: float
+    dispersion: float = 0.0
 
     @property
     def known(self) -> float:
@@ -42,7 +47,7 @@ def index(moods: Sequence[Mood], at: float, *, half_life_s: float = HALF_LIFE_S)
     """The mood at ``at`` of items that were known then.
 
     >>> index([], 0.0)
-    Index(mood=0.0, deviation=0.4472135954999579, weight=0.0)
+    Index(mood=0.0, deviation=0.4472135954999579, weight=0.0, dispersion=0.0)
     """
     whole = squares = total = 0.0
     for mood in moods:
@@ -55,7 +60,8 @@ def index(moods: Sequence[Mood], at: float, *, half_life_s: float = HALF_LIFE_S)
         squares += weight * mood.mood**2
     mean = total / (whole + PRIOR)
     variance = max(0.0, (squares + PRIOR * PRIOR_VARIANCE) / (whole + PRIOR) - mean**2)
-    return Index(mean, math.sqrt(variance / (whole + PRIOR)), whole)
+    apart = max(0.0, squares / whole - (total / whole) ** 2) if whole else 0.0
+    return Index(mean, math.sqrt(variance / (whole + PRIOR)), whole, math.sqrt(apart))
 
 
 def together(members: Sequence[tuple[float, Index]]) -> Index:
@@ -64,7 +70,7 @@ def together(members: Sequence[tuple[float, Index]]) -> Index:
     A member counts by its weight times how much is known of it, so that a company without news draws nothing to 0;
     the index's ``weight`` is that of all its members' news.
 
-    >>> together([(3.0, Index(0.5, 0.1, 1e9)), (1.0, Index(-0.5, 0.1, 1e9)), (9.0, index([], 0.0))]).mood
+    >>> round(together([(3.0, Index(0.5, 0.1, 1e9)), (1.0, Index(-0.5, 0.1, 1e9)), (9.0, index([], 0.0))]).mood, 6)
     0.25
     """
     counted = [(share * found.known, found) for share, found in members]
@@ -73,7 +79,8 @@ def together(members: Sequence[tuple[float, Index]]) -> Index:
         return index([], 0.0)
     mood = sum(count * found.mood for count, found in counted) / whole
     deviation = math.sqrt(sum((count * found.deviation) ** 2 for count, found in counted)) / whole
-    return Index(mood, deviation, sum(found.weight for _, found in counted))
+    apart = sum(count * (found.mood - mood) ** 2 for count, found in counted) / whole
+    return Index(mood, deviation, sum(found.weight for _, found in counted), math.sqrt(apart))
 
 
 def group_index(moods: Sequence[Mood], at: float, weights: Mapping[str, float]) -> Index:
@@ -122,29 +129,42 @@ def at_least(count: int, rate: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """A day that ends at ``at``: the index then, and the day's items by label."""
+    """A day that ends at ``at``: the index then, the day's items by label, and how new they are on average, where that is
+    known and there were some (see :mod:`apps.financial_sentiment.novelty`)."""
 
     at: float
     index: Index
     positive: int
     neutral: int
     negative: int
+    novelty: float | None = None
 
     @property
     def count(self) -> int:
         return self.positive + self.neutral + self.negative
 
 
-def days(moods: Sequence[Mood], at: float, count: int, *, weights: Mapping[str, float] | None = None) -> list[Day]:
+def days(
+    moods: Sequence[Mood],
+    at: float,
+    count: int,
+    *,
+    weights: Mapping[str, float] | None = None,
+    novelty: Mapping[int, float] | None = None,
+) -> list[Day]:
     """The ``count`` days up to ``at``, oldest first; each knows only what was seen by its end.
 
     Args:
         weights: of a group's companies; an item counts for each of them that it names.
+        novelty: of items, by their id.
     """
     found = []
     for number in range(count - 1, -1, -1):
         end = at - number * DAY
-        labels = [m.label for m in moods if end - DAY < m.moment <= end and m.seen_at <= end]
+        today = [m for m in moods if end - DAY < m.moment <= end and m.seen_at <= end]
+        labels = [m.label for m in today]
+        new = [novelty[id_] for id_ in {m.item_id for m in today} if id_ in novelty] if novelty else []
         now = index(moods, end) if weights is None else group_index(moods, end, weights)
-        found.append(Day(end, now, *(labels.count(name) for name in ("positive", "neutral", "negative"))))
+        good, plain, bad = (labels.count(name) for name in ("positive", "neutral", "negative"))
+        found.append(Day(end, now, good, plain, bad, sum(new) / len(new) if new else None))
     return found

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import apps.i18n  # noqa: F401  (its import registers the catalogue)
 from apps.financial_sentiment import alerts as rules
-from apps.financial_sentiment import analysis, companies, groups, own, prices, series, sources
+from apps.financial_sentiment import analysis, companies, groups, novelty, own, prices, series, sources
 from apps.financial_sentiment.alerts import Alert, Rule
 from apps.financial_sentiment.analysis import Analyzer, Opinion
 from apps.financial_sentiment.archives import home
@@ -262,9 +262,10 @@ class Desk:
         return sorted(found, key=lambda s: (-s.items, s.company.id))
 
     def timeline(self, company: str, caller: Caller = LOCAL, *, at: float | None = None, days: int = 60) -> list[Day]:
-        """The company's index and volume, a row per day, oldest first."""
+        """The company's index, volume and novelty, a row per day, oldest first."""
         at = time.time() if at is None else at
-        return series.days(self.items.moods(caller, at, company=company), at, days)
+        moods = self.items.moods(caller, at, company=company)
+        return series.days(moods, at, days, novelty=self._novelty(caller, moods, at, days))
 
     def group_standings(
         self, caller: Caller = LOCAL, *, at: float | None = None, days: int = 14, change_days: int = 7
@@ -283,7 +284,7 @@ class Desk:
     def group_timeline(
         self, group: str, caller: Caller = LOCAL, *, at: float | None = None, days: int = 60
     ) -> list[Day]:
-        """A group's index and mentions, a row per day, oldest first.
+        """A group's index, mentions and novelty, a row per day, oldest first.
 
         Raises:
             NotFound: no group has this id.
@@ -292,7 +293,7 @@ class Desk:
         weights = self.group(group, caller).weights
         by_company = self._by_company(caller, at, (days + series.BASELINE_DAYS) * DAY)
         moods = [mood for company in weights for mood in by_company.get(company, ())]
-        return series.days(moods, at, days, weights=weights)
+        return series.days(moods, at, days, weights=weights, novelty=self._novelty(caller, moods, at, days))
 
     def reported(
         self, company: str, caller: Caller = LOCAL, *, at: float | None = None, since: float = 0.0, limit: int = 50
@@ -437,6 +438,10 @@ class Desk:
     def labels(self, caller: Caller = LOCAL) -> list[tuple[str, str, str]]:
         """``(text, company, label)`` of everything that was corrected."""
         return self.items.labels(caller)
+
+    def _novelty(self, caller: Caller, moods: Sequence[Mood], at: float, days: int) -> dict[int, float]:
+        begin = at - (days + series.BASELINE_DAYS) * DAY
+        return novelty.of_moods(self.runtime.workspace, caller, [m for m in moods if m.seen_at > begin])
 
     def _by_company(self, caller: Caller, at: float, back_s: float) -> dict[str, list[Mood]]:
         found: dict[str, list[Mood]] = defaultdict(list)

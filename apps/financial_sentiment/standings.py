@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -40,13 +39,12 @@ class Member:
 class GroupStanding:
     """A group at a time, like a :class:`Standing`; ``items`` counts an item once, whichever members it names.
 
-    ``dispersion`` is the standard deviation of the members' moods, each counting as it counts in the index.
+    ``index.dispersion`` is that of its members' moods.
     """
 
     group: Group
     index: Index
     change: float
-    dispersion: float
     items: int
     last: tuple[Day, ...]
     members: tuple[Member, ...]
@@ -76,7 +74,6 @@ def group_standing(
     counted = {id_: group.weights[id_] * index.known for id_, index in indexes.items()}
     whole = sum(counted.values()) or 1.0
     now = series.together([(group.weights[id_], index) for id_, index in indexes.items()])
-    spread = sum(counted[id_] * (index.mood - now.mood) ** 2 for id_, index in indexes.items()) / whole
     recent = {id_: [m for m in by_company.get(id_, ()) if m.moment > at - days * DAY] for id_ in group.weights}
     members = [
         Member(dictionary.companies[id_], group.share(id_), index, counted[id_] * index.mood / whole, len(recent[id_]))
@@ -84,7 +81,7 @@ def group_standing(
     ]
     before = series.group_index(moods, at - change_days * DAY, group.weights)
     return GroupStanding(
-        group, now, now.mood - before.mood, math.sqrt(spread),
+        group, now, now.mood - before.mood,
         len({m.item_id for listed in recent.values() for m in listed}),
         tuple(series.days(moods, at, days, weights=group.weights)),
         tuple(sorted(members, key=lambda m: (-abs(m.part), -m.share, m.company.id))),

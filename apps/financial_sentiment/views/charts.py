@@ -43,6 +43,15 @@ def label(day: Day) -> str:
     return _date(day.at)
 
 
+def spread(days: Sequence[Day]) -> list[str]:
+    """How far apart the moods are now, and how new the news of the last week was, in words; not what is not known."""
+    told = [t("financial_sentiment.dispersion_now", value=f"{days[-1].index.dispersion:.2f}")]
+    if new := [(d.novelty, d.count) for d in days[-7:] if d.novelty is not None]:
+        share = sum(value * count for value, count in new) / sum(count for _, count in new)
+        told.append(t("financial_sentiment.novelty_now", value=f"{share:.0%}"))
+    return told
+
+
 def course(
     days: Sequence[Day],
     *,
@@ -257,7 +266,11 @@ def _table(days: Sequence[Day], closes: Mapping[str, float], marks: Sequence[Mar
     columns: dict[str, list[Any]] = {
         t("financial_sentiment.day"): [label(d) for d in reversed(days)],
         t("financial_sentiment.mood"): [round(d.index.mood, 2) for d in reversed(days)],
+        t("financial_sentiment.dispersion"): [round(d.index.dispersion, 2) for d in reversed(days)],
         **{t(f"financial_sentiment.label.{name}"): [getattr(d, name) for d in reversed(days)] for name in LABELS},
+        t("financial_sentiment.novelty"): [
+            None if d.novelty is None else round(100 * d.novelty) for d in reversed(days)
+        ],
     }
     if closes:
         columns[t("financial_sentiment.close")] = [closes.get(label(d)) for d in reversed(days)]
@@ -266,7 +279,18 @@ def _table(days: Sequence[Day], closes: Mapping[str, float], marks: Sequence[Mar
             " · ".join(dict.fromkeys(m.told for m in by_day.get(label(d), ()))) for d in reversed(days)
         ]
     with st.expander(t("financial_sentiment.table"), icon=":material/table:", type="compact"):
-        st.dataframe(columns, hide_index=True)
+        st.dataframe(
+            columns,
+            column_config={
+                t("financial_sentiment.dispersion"): st.column_config.NumberColumn(
+                    help=t("financial_sentiment.dispersion_help")
+                ),
+                t("financial_sentiment.novelty"): st.column_config.NumberColumn(
+                    format="%d %%", help=t("financial_sentiment.novelty_help")
+                ),
+            },
+            hide_index=True,
+        )
 
 
 def _date(moment: float) -> str:

@@ -55,14 +55,13 @@ def draw() -> None:
         on_change=lambda: open_company(st.session_state[f"sentiment_pick_{chosen}"]),
     )
     standing = standings[picked]
-    codes = " · ".join(standing.company.codes)
+    days = desk().timeline(picked, caller, at=moment, days=DAYS)
+    told = " · ".join([f"± {standing.index.deviation:.2f}", *charts.spread(days), *map(inert, standing.company.codes)])
     mood = f":{color_of(standing.index.mood)}[**{signed(standing.index.mood)}**]"
     st.markdown(
-        f"### {inert(standing.company.name(language))}  {mood} "
-        f":small[:gray[± {standing.index.deviation:.2f} · {inert(codes)}]]",
+        f"### {inert(standing.company.name(language))}  {mood} :small[:gray[{told}]]",
         anchors=False,
     )
-    days = desk().timeline(picked, caller, at=moment, days=DAYS)
     day = next((d for d in days if charts.label(d) == picked_day()), None)
     charts.course(
         days,

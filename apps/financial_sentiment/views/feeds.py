@@ -9,6 +9,7 @@ from pathlib import Path
 import streamlit as st
 
 from apps.financial_sentiment import sources
+from apps.financial_sentiment.following import EVERY_S, Following
 from apps.financial_sentiment.second import SecondOpinions
 from apps.financial_sentiment.service import Import
 from apps.financial_sentiment.views import dictionary
@@ -61,12 +62,38 @@ def _files() -> None:
 
 
 def _feed() -> None:
+    """A feed's address, to read once or to follow; and the feeds that are followed."""
+    following, caller = Following(desk()), session.caller()
     with st.form("sentiment_feed", border=False):
         url = st.text_input(t("financial_sentiment.feed"), placeholder="https://… · akshare:600519 · yfinance:AAPL")
-        asked = st.form_submit_button(t("financial_sentiment.fetch"), icon=":material/rss_feed:")
+        with st.container(horizontal=True):
+            asked = st.form_submit_button(t("financial_sentiment.fetch"), icon=":material/rss_feed:")
+            follow = st.form_submit_button(
+                t("financial_sentiment.follow"), icon=":material/autorenew:",
+                help=t("financial_sentiment.follow_help", minutes=round(EVERY_S / 60)),
+            )  # fmt: skip
     if asked:
         with states.loading():
-            _told(desk().add_reading(sources.fetch(url.strip()), session.caller()))
+            _told(desk().add_reading(sources.fetch(url.strip()), caller))
+    if follow:
+        try:
+            following.add(url, caller)
+        except TouchstoneError as error:
+            states.failed(error)
+        else:
+            watching(desk())
+    for feed in following.all(caller):
+        with st.container(border=True, gap="xsmall"):
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.markdown(f"**{inert(feed.address)}**", width="stretch")
+                st.button(
+                    t("financial_sentiment.folder_stop"), key=f"sentiment_unfollow_{feed.address}", type="tertiary",
+                    icon=":material/close:", on_click=following.remove, args=(feed.address, caller),
+                )  # fmt: skip
+            looked, due = (when(moment) if moment else "–" for moment in (feed.looked_at, feed.due_at))
+            st.caption(t("financial_sentiment.followed", count=feed.brought, when=looked, due=due))
+            if feed.error:
+                st.error(inert(feed.error[session.language()]), icon=":material/error:")
 
 
 def _folders() -> None:

@@ -43,7 +43,7 @@ def _table(standings: list[GroupStanding]) -> None:
         t("financial_sentiment.kind"): [t(f"financial_sentiment.kinds.{s.group.kind}") for s in standings],
         t("financial_sentiment.mood"): [round(s.index.mood, 2) for s in standings],
         t("financial_sentiment.change"): [round(s.change, 2) for s in standings],
-        t("financial_sentiment.dispersion"): [round(s.dispersion, 2) for s in standings],
+        t("financial_sentiment.dispersion"): [round(s.index.dispersion, 2) for s in standings],
         t("financial_sentiment.items"): [s.items for s in standings],
         t("financial_sentiment.course"): [[round(d.index.mood, 3) for d in s.last] for s in standings],
     }
@@ -72,9 +72,10 @@ def _picked(ids: list[str]) -> None:
 def _one(standing: GroupStanding) -> None:
     language = session.language()
     mood = f":{color_of(standing.index.mood)}[**{signed(standing.index.mood)}**]"
-    deviation = f":small[:gray[± {standing.index.deviation:.2f}]]"
-    st.markdown(f"### {inert(_name(standing.group))}  {mood} {deviation}", anchors=False)
-    charts.course(desk().group_timeline(standing.group.id, session.caller(), at=at()), volume_title="mentions_title")
+    days = desk().group_timeline(standing.group.id, session.caller(), at=at())
+    told = " · ".join([f"± {standing.index.deviation:.2f}", *charts.spread(days)])
+    st.markdown(f"### {inert(_name(standing.group))}  {mood} :small[:gray[{told}]]", anchors=False)
+    charts.course(days, volume_title="mentions_title")
     st.markdown(f"**{t('financial_sentiment.members', count=len(standing.members))}**", anchors=False)
     shown = [m for m in standing.members if m.items] or list(standing.members)
     ids = [m.company.id for m in shown]

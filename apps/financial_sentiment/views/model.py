@@ -57,7 +57,7 @@ def _in_use() -> None:
 
 
 def _train() -> None:
-    """From the corrections to a head, and back: for all who use this workspace, so an administrator's."""
+    """From the corrections or a file of labels to a head, and back: for all who use this workspace, so an administrator's."""
     count, current = len(desk().labels(session.caller())), own.current(desk().heads)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
@@ -70,20 +70,37 @@ def _train() -> None:
                 t("financial_sentiment.model.shipped"), key="sentiment_shipped", icon=":material/undo:", type="tertiary",
                 on_click=_back,
             )  # fmt: skip
+    with st.expander(t("financial_sentiment.model.file"), icon=":material/upload_file:", type="compact"):
+        file = st.file_uploader(
+            t("financial_sentiment.model.file"), type=["csv"], key="sentiment_labels_file", label_visibility="collapsed"
+        )
+        st.caption(t("financial_sentiment.model.file_help", least=own.LEAST))
+        if file is not None and st.button(
+            t("financial_sentiment.model.train_file", name=inert(file.name)), key="sentiment_train_file",
+            icon=":material/model_training:",
+        ):  # fmt: skip
+            with states.loading():
+                _trained(file.getvalue())
     if told := st.session_state.get(_MADE):
         st.info(told, icon=":material/model_training:")
 
 
 def _learn() -> None:
+    """Train on the corrections."""
     rows = desk().labels(session.caller())
     written = io.StringIO()
     writer = csv.writer(written)
     writer.writerow(("text", "entity", "label"))
     writer.writerows(rows)
+    _trained(written.getvalue().encode())
+
+
+def _trained(labels: bytes) -> None:
+    """Train on a CSV of labels, and say what came of it."""
     try:
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "corrections.csv"
-            path.write_text(written.getvalue(), "utf-8")
+            path = Path(folder) / "labels.csv"
+            path.write_bytes(labels)
             made = desk().train(path, session.caller())
         desk().judge(session.caller())
     except TouchstoneError as error:

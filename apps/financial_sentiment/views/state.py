@@ -10,6 +10,7 @@ from typing import Literal
 import streamlit as st
 
 from apps.background import Repeating
+from apps.financial_sentiment.following import Following
 from apps.financial_sentiment.series import DAY
 from apps.financial_sentiment.service import Desk
 from apps.financial_sentiment.watch import Watch
@@ -35,25 +36,30 @@ def _opened(runtime: Runtime) -> Desk:
 
 
 _lock = threading.Lock()
-_reading: tuple[Desk, Repeating] | None = None  # the desk whose folders are read, and by what
+_reading: tuple[Desk, Repeating] | None = None  # the desk whose folders and feeds are read, and by what
 
 
 def watching(opened: Desk) -> None:
-    """Read the watched folders of ``opened`` in the background from now on, when there are any."""
+    """Read the watched folders and the feeds of ``opened`` in the background from now on, when there are any."""
     global _reading
-    watch = Watch(opened)
+    watch, following = Watch(opened), Following(opened)
+
+    def look() -> None:
+        watch.look_all()
+        following.look_all()
+
     with _lock:
         if _reading is not None and _reading[0] is not opened:
             _reading[1].stop()
             _reading = None
-        if _reading is None and watch.any():
-            repeating = Repeating(watch.look_all, every_s=WATCH_EVERY_S, name="touchstone-news-watch")
+        if _reading is None and (watch.any() or following.any()):
+            repeating = Repeating(look, every_s=WATCH_EVERY_S, name="touchstone-news-watch")
             repeating.start()
             _reading = opened, repeating
 
 
 def stop_watching() -> None:
-    """Read no more folders until :func:`watching` is called again."""
+    """Read no more folders and feeds until :func:`watching` is called again."""
     global _reading
     with _lock:
         if _reading is not None:

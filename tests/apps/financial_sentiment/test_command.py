@@ -63,6 +63,14 @@ def test_a_folder_is_watched_and_alerts_are_told_once(folder: Path) -> None:
     assert [next(iter(line)) for line in lines] == ["file", "notice"]
 
 
+@pytest.mark.usefixtures("folder")
+def test_a_feed_is_followed_and_one_that_is_refused_says_so() -> None:
+    made = touchstone("sentiment", "--watch", "http://127.0.0.1:9/feed", "--once")
+    assert made.exit_code == 1
+    assert "127.0.0.1" in made.stderr
+    assert "http://127.0.0.1:9/feed: 0 items so far" in made.stdout
+
+
 def _documents(text: str) -> list[str]:
     return [f"{{{part}" if number else part for number, part in enumerate(text.strip().split("\n{"))]
 

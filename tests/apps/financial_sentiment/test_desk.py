@@ -192,6 +192,27 @@ def test_the_index_decays_and_shrinks() -> None:
     many = series.index([mood(0.0, value=1.0) for _ in range(50)], 0.0)
     assert many.mood > 0.97
     assert many.deviation < series.index([good], 0.0).deviation
+    assert many.dispersion == pytest.approx(0, abs=1e-6), "all say the same"
+    assert series.index([good, mood(0.0, value=-1.0)], 0.0).dispersion == pytest.approx(1)
+
+
+def test_what_was_said_before_is_not_new(desk: Desk) -> None:
+    desk.add(
+        [
+            news("Tesla opens a factory in Texas", NOW - 40 * DAY),
+            news("Tesla opens a factory in Texas", NOW - 1.5 * DAY, source="b"),
+            news("Tesla recalls some cars", NOW - 0.5 * DAY),
+            news("Tesla opens a factory near Berlin", NOW - 0.4 * DAY),
+            news("Nvidia opens a factory near Berlin", NOW - 0.3 * DAY),
+            news("Tesla recalls some vans", NOW + 60),
+        ]
+    )
+    yesterday, today = desk.timeline("tesla", at=NOW, days=2)
+    assert yesterday.novelty == 1, "forgotten after four weeks"
+    assert today.novelty == pytest.approx((1 + 2 / 5) / 2), "of the second three pairs of five were said the day before"
+    desk.save_portfolio("Mine", {"tesla": 1, "nvidia": 1})
+    assert desk.group_timeline("portfolio:Mine", at=NOW, days=1)[0].novelty == pytest.approx((1 + 2 / 5 + 1 / 5) / 3)
+    assert desk.timeline("tesla", at=NOW - 2 * DAY, days=1)[0].novelty is None, "no news, nothing new or old"
 
 
 def test_a_burst_is_judged_against_ones_own_past() -> None:

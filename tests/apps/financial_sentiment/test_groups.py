@@ -76,6 +76,7 @@ def test_a_group_weighs_its_members_and_ignores_those_without_news() -> None:
     even = series.together([(1, good), (1, bad), (50, none)])
     assert even.mood == pytest.approx(0)
     assert series.together([(3, good), (1, bad)]).mood == pytest.approx(0.3)
+    assert even.dispersion == pytest.approx(0.6)
     assert even.deviation == pytest.approx(0.1 / math.sqrt(2)), "two independent members"
     assert series.together([(1, none)]) == none
     assert series.together([(2, good)]) == good
@@ -98,7 +99,7 @@ def test_group_figures_of_the_desk(desk: Desk) -> None:
     mine = found["portfolio:Mine"]
     assert mine.items == 2, "an item that names two members counts once"
     assert sum(m.part for m in mine.members) == pytest.approx(mine.index.mood)
-    assert mine.dispersion > 0.3
+    assert mine.index.dispersion > 0.3
     apple = next(m for m in mine.members if m.company.id == "apple")
     assert (apple.items, apple.part, apple.share) == (0, 0, 0.2), "seen later"
     line = desk.group_timeline("portfolio:Mine", at=NOW, days=3)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from apps.financial_sentiment import analysis, public, training
+from apps.financial_sentiment import analysis, bias, public, training
 from apps.financial_sentiment.analysis import Analyzer, shipped
 from apps.financial_sentiment.companies import shipped as dictionary
 from apps.financial_sentiment.head import load
@@ -143,15 +143,12 @@ def test_what_a_text_says_does_not_depend_on_what_is_judged_with_it() -> None:
         assert shipped().judge(texts[:size], none[:size]) == alone[:size]
 
 
-def test_a_name_makes_no_difference() -> None:
-    """Company, country and gender swapped: names are hidden, so only what is said of them can count."""
-    analyzer = Analyzer(dictionary(), shipped())
-    texts = [f"{name} profit falls short of forecasts" for name in ("Tesla", "Toyota", "BYD", "Infosys", "Nestle")]
-    found = asyncio.run(analyzer.analyze(texts))
-    assert len({round(o.mood, 6) for (o,) in found}) == 1
-    people = [f"Tesla chairman says {who} will stay as chief" for who in ("he", "she")]
-    first, second = (o.mood for (o,) in asyncio.run(analyzer.analyze(people)))
-    assert abs(first - second) < 0.1
+def test_a_name_makes_no_difference_and_countries_and_genders_little() -> None:
+    """Names are hidden, so only what is said of them can count; countries and persons are not."""
+    found = {swap.kind: swap for swap in bias.swaps("words")}
+    assert found["company"].most < 1e-6
+    assert found["country"].mean < 0.2
+    assert found["gender"].mean < 0.1
 
 
 def test_of_a_long_text_the_sentences_about_the_company_count() -> None:

@@ -20,6 +20,7 @@ from apps.financial_sentiment.delivery import Delivery
 from apps.financial_sentiment.digest import RULES
 from apps.financial_sentiment.digest import page as digest_page
 from apps.financial_sentiment.digest import plain as digest_plain
+from apps.financial_sentiment.following import Following
 from apps.financial_sentiment.inbox import Inbox
 from apps.financial_sentiment.notices import Quiet
 from apps.financial_sentiment.second import SecondOpinions
@@ -28,6 +29,7 @@ from apps.financial_sentiment.watch import Watch
 from core.i18n import message
 from core.types import LOCAL
 from tests.apps.conftest import Open, words
+from tests.apps.financial_sentiment.test_own import labels_file
 
 PAGE = "financial_sentiment/views/desk.py"
 
@@ -116,7 +118,7 @@ def test_a_correction_is_kept_and_counts(open_page: Open) -> None:
     assert desk.reported("x-tianshu")[0].mood.mood == -1.0
 
 
-def test_the_queue_is_answered_and_a_head_is_trained_and_put_back(open_page: Open) -> None:
+def test_the_queue_is_answered_and_a_head_is_trained_and_put_back(open_page: Open, tmp_path: Path) -> None:
     at = look_at(open_page(PAGE, "zh"), "model")
     desk = state.desk()
     (first, *_) = review.waiting(desk, at=time.time())
@@ -140,6 +142,12 @@ def test_the_queue_is_answered_and_a_head_is_trained_and_put_back(open_page: Ope
     whole(at)
     assert "own-1" not in words(at)
     assert own.current(desk.heads) == ""
+    for labels, told in ((b"text\nx\n", "label"), (labels_file(tmp_path / "mine.csv").read_bytes(), "p = ")):
+        at.file_uploader(key="sentiment_labels_file").set_value([("mine.csv", labels, "text/csv")]).run()
+        at.button(key="sentiment_train_file").click().run()
+        whole(at)
+        assert told in at.info[0].value
+    assert own.load(desk.heads / "2").about["version"] == "own-2"
 
 
 def test_only_an_administrator_trains(open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -422,6 +430,25 @@ def test_a_folder_is_watched_in_the_background(
         at.run()
         whole(at)
         assert "bad.csv" in words(at)
+    finally:
+        state.stop_watching()
+
+
+def test_a_feed_is_followed_in_the_background(open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state, "WATCH_EVERY_S", 0.2)
+    at = look_at(open_page(PAGE, "en"), "news")
+    address = "http://127.0.0.1:9/feed"  # in the own network, which is refused
+    try:
+        next(i for i in at.text_input if i.label == text("feed", "en")).set_value(address)
+        next(b for b in at.button if b.label == text("follow", "en")).click().run()
+        following, deadline = Following(state.desk()), time.monotonic() + 20
+        while not following.all()[0].error and time.monotonic() < deadline:
+            time.sleep(0.05)
+        at.run()
+        whole(at)
+        assert (following.all()[0].error or {})["en"] in words(at)
+        at.button(key=f"sentiment_unfollow_{address}").click().run()
+        assert following.all() == []
     finally:
         state.stop_watching()
 
