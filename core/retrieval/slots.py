@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 
 from core.retrieval import polarity
@@ -283,6 +283,7 @@ class _Aligned:
         return Slot(_written(self.part, old), written, text[start:end], swapped, crossed)
 
 
+@lru_cache(maxsize=64)  # asked for opposites and for what is exchanged
 def _nearest(clause: str, claim: _Claim) -> _Aligned | None:
     """The clause of the source that repeats most of ``clause`` in the same order, if it repeats enough."""
     keys = [word.key for word in words(clause)]
