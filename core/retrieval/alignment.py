@@ -33,6 +33,10 @@ _PERSON = re.compile(
     rf"(?:^|[由与和、请是师理席长任员者总授士生官记手人的任命聘同及])([{_SURNAMES}][\u4e00-\u9fff]{{1,2}})(?=[提负说在于因担获以表宣建认指将已也则夺来去是的，。、；为做]|$)"
 )
 _NAMED = re.compile(HEADS)
+_CONDITION = re.compile(
+    r"^(?:如果?|若|要是|凡是?)?(?:没有?|未|无)[^，。；]{1,10}(?:的|者|时|也)|^(?:without|unless)\b|\bnot (?:need|requir)\w+ (?:if|when|where)\b",
+    re.IGNORECASE,
+)  # a denial that is a condition, or what a condition makes needless, denies nothing of the source
 _OTHERS = re.compile(r"其他|其它|其余|否则|\b(?:others|otherwise|else)\b", re.IGNORECASE)
 _LISTS = re.compile(r"包括|例如|比如|\b(?:including|such as|for example)\b", re.IGNORECASE)
 _HAN = re.compile(r"[\u4e00-\u9fff]+")
@@ -113,6 +117,8 @@ def _denied_otherwise(said: Sequence[Clause], parts: Sequence[Clause], weights: 
         if not best:
             continue
         if clause.denied:
+            if _CONDITION.search(clause.text):
+                continue
             if any(_OTHERS.search(part.text) and score >= _LOOSELY * best for score, part in near):
                 continue
             if not any(part.denied and score >= _LOOSELY * best for score, part in near) and any(

@@ -184,6 +184,10 @@ def test_claims_written_apart(
         ("住客须在前一天下午六点以前登记。", "住客须在前一天登记。", None),
         ("上半场，红队的高远进了两球。终场前，蓝队的何青扳平。", "上半场，蓝队的何青进了两球。", "attribution"),
         ("每次服十毫升。", "每次服十滴。", "unit"),
+        ("游客须刷卡或付三元现金。", "没有卡的游客要付三元现金。", None),
+        ("游客须刷卡入园。", "游客入园无须刷卡。", "negation"),
+        ("Visitors need a card or three dollars.", "Without a card, visitors need three dollars.", None),
+        ("Visitors need a card.", "Visitors do not need a card.", "negation"),
     ],
 )
 def test_what_is_wrong_is_named(source: str, claim: str, reason: str | None) -> None:
