@@ -25,6 +25,7 @@ _NEAR = 0.8  # a clause this near to the best is as good
 _HALF = 0.5  # a clause so near may be the one that is denied
 _LOOSELY = 0.3  # a denial so near may be the one that is repeated
 _SCOPE = 2  # terms behind a denial that are denied by it
+_COPIED = 0.7  # of a claim of several clauses that a sentence repeats, so that what differs is something exchanged
 _CROSSED = 2.0  # a rival clause must hold this many times more of what is said
 _CAPITAL = re.compile(r"\b[A-Z][a-z]+(?: [A-Z][a-z]+)*\b(?! \d)")
 _SURNAMES = "王李张刘陈杨黄赵周吴徐孙朱马胡郭林何高梁郑罗宋谢唐韩曹许邓萧冯曾程蔡彭潘袁于董余苏叶吕魏蒋田杜丁沈姜范江傅钟卢汪戴崔任陆廖姚方金邱夏谭韦贾邹石熊孟秦阎薛侯雷白龙段郝孔邵史毛常万顾赖武康贺严尹钱施牛洪龚"
@@ -32,6 +33,10 @@ _PERSON = re.compile(
     rf"(?:^|[由与和、请是师理席长任员者总授士生官记手人的任命聘同及])([{_SURNAMES}][\u4e00-\u9fff]{{1,2}})(?=[提负说在于因担获以表宣建认指将已也则夺来去是的，。、；为做]|$)"
 )
 _NAMED = re.compile(HEADS)
+_CONDITION = re.compile(
+    r"^(?:如果?|若|要是|凡是?)?(?:没有?|未|无)[^，。；]{1,10}(?:的|者|时|也)|^(?:without|unless)\b|\bnot (?:need|requir)\w+ (?:if|when|where)\b",
+    re.IGNORECASE,
+)  # a denial that is a condition, or what a condition makes needless, denies nothing of the source
 _OTHERS = re.compile(r"其他|其它|其余|否则|\b(?:others|otherwise|else)\b", re.IGNORECASE)
 _LISTS = re.compile(r"包括|例如|比如|\b(?:including|such as|for example)\b", re.IGNORECASE)
 _HAN = re.compile(r"[\u4e00-\u9fff]+")
@@ -86,11 +91,15 @@ def compared(claim: str, sources: Sequence[tuple[str, str]], question: str = "")
     best = nearest(Clause(claim), whole, _weights(whole))
     if best and all(polarity.reversed_axes(plain(claim), plain(sentence.text)) for sentence in best):
         return "comparison", []
+    if slots.reversed_in_place([clause.text for clause in said], [part.text for part in parts]):
+        return "comparison", []
     if bound := bounds.failure(claim, [sentence.text for sentence in whole]):
         return bound, []
     if _renamed(claim, "\n".join([text for _, text in sources] + [title for title, _ in sources] + [question])):
         return "name", []
     exchanged = slots.exchanged([clause.text for clause in said], [part.text for part in parts])
+    if len(said) > 1:
+        exchanged += slots.exchanged([claim], [sentence.text for sentence in whole], least=_COPIED)
     if any(slot.crossed for slot in exchanged) or _crossed(said, parts, weights):
         return "attribution", []
     lent = tokens.normalized("\n".join([title for title, _ in sources] + [question]))
@@ -108,6 +117,8 @@ def _denied_otherwise(said: Sequence[Clause], parts: Sequence[Clause], weights: 
         if not best:
             continue
         if clause.denied:
+            if _CONDITION.search(clause.text):
+                continue
             if any(_OTHERS.search(part.text) and score >= _LOOSELY * best for score, part in near):
                 continue
             if not any(part.denied and score >= _LOOSELY * best for score, part in near) and any(

@@ -174,8 +174,8 @@ _LIKE_AN_ARTICLE = ("", "occasions", "people", "boxes", "bottles", "cups", "page
 
 
 def _same(one: Measure, other: Measure, rounded: bool) -> bool:
-    """The same quantity; a bare number is the same as that number with any unit."""
-    if one.kind == other.kind:
+    """The same quantity; a bare number is the same as that number with any unit, and once in a day is once every day."""
+    if one.kind == other.kind or (one.number == 1 and other.kind == f"every {one.kind}"):
         return _close(one.value, other.value, rounded)
     return not (one.kind and other.kind) and _close(one.number, other.number, rounded)
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 
+from core.retrieval import polarity
 from core.retrieval.wording import (
     OPPOSITE,
     PAIRED_HEADS,
@@ -30,6 +31,7 @@ from core.retrieval.wording import (
 
 _AROUND = 8  # words or Han characters beside what is exchanged that a minimal pair keeps: a long clause would drown it
 _REPEATED, _MOSTLY, _WHOLLY = 0.35, 0.6, 0.9  # shares of what the claim's clause says, or of what the source's says
+_HALF = 0.5  # of the claim's clause; then all that differs was moved there together
 _LONGEST = {True: 6, False: 3}  # of what is exchanged: characters in Chinese, words in English
 Span = tuple[int, int]
 
@@ -45,8 +47,11 @@ class Slot:
     crossed: bool  # whether ``new`` stands elsewhere in the source
 
 
-def exchanged(said: Sequence[str], parts: Sequence[str]) -> list[Slot]:
+def exchanged(said: Sequence[str], parts: Sequence[str], *, least: float = 0.0) -> list[Slot]:
     """What the clauses ``said`` of a claim have in the place of something in the clauses ``parts`` of its source.
+
+    Args:
+        least: share of a clause that must be repeated.
 
     >>> source = ["Gold members enter free", "Silver members pay"]
     >>> [(s.old, s.new, s.crossed) for s in exchanged(["Silver members enter free"], source)]
@@ -57,10 +62,23 @@ def exchanged(said: Sequence[str], parts: Sequence[str]) -> list[Slot]:
     claim = _Claim(tuple(said), tuple(parts))
     found: list[Slot] = []
     for clause in said:
-        if (aligned := _nearest(clause, claim)) is not None:
+        aligned = _nearest(clause, claim)
+        if aligned is not None and aligned.repeats(least):
             found += aligned.slots()
         found += _headed(clause, claim)
     return found
+
+
+def reversed_in_place(said: Sequence[str], parts: Sequence[str]) -> bool:
+    """Whether a clause of the claim repeats one of its source with a word exchanged for its opposite.
+
+    Only what differs is compared, so that another word of the same axis beside it does not hide it.
+
+    >>> reversed_in_place(["前一天六点以后登记"], ["须在前一天六点以前登记"])
+    True
+    """
+    claim = _Claim(tuple(said), tuple(parts))
+    return any(aligned is not None and aligned.reversed() for aligned in (_nearest(clause, claim) for clause in said))
 
 
 @dataclass(frozen=True)
@@ -131,6 +149,9 @@ class _Aligned:
         least = 3 if any(word.han for word in self.mine) else 2
         return self.shared >= least and (self.shared >= _REPEATED * own or self.shared >= _MOSTLY * there)
 
+    def repeats(self, share: float) -> bool:
+        return self.shared >= share * sum(not w.light for w in self.mine)
+
     def slots(self) -> Iterator[Slot]:
         if self._turned():
             yield Slot(self.part, self.said, spelled(self.part), spelled(self.said), True)
@@ -154,6 +175,19 @@ class _Aligned:
         return any(
             new == old_2 and old == new_2 for n, (new, old) in enumerate(changed) for new_2, old_2 in changed[n:]
         )
+
+    def reversed(self) -> bool:
+        """Whether opposites stand in one place, and neither is denied nor said of another value."""
+        changed = [(a, b, c, d) for kind, a, b, c, d in self.blocks if kind == "replace"]
+        others = (w for a, b, c, d in changed for w in (*self.mine[a:b], *self.there[c:d]))
+        if polarity.denies(self.said) != polarity.denies(self.part) or any(w.number for w in others):
+            return False
+        for a, b, c, d in changed:
+            new, old = self.mine[max(0, a - 1) : b + 1], self.there[max(0, c - 1) : d + 1]  # 以前, by 6
+            short = max(b - a, d - c) <= _LONGEST[any(w.han for w in (*new, *old))]
+            if short and polarity.reversed_axes(_written(self.said, new), _written(self.part, old)):
+                return True
+        return False
 
     def _bare(self, new_at: Span, old_at: Span) -> Slot | None:
         """The slot of a Chinese name with light characters in it (自行车, 省里) that stands elsewhere in the source."""
@@ -223,7 +257,13 @@ class _Aligned:
             holders = [part for part in others if any(pair in spelled(part) for pair in pairs)]
         own = _units(self.part)
         more = (unit for holder in holders for unit in _units(holder) - own if self.claim.says(unit))
-        return bool(holders) and not any(all(w.key not in unit for w in new) for unit in more)
+        moved = self.changed if self.repeats(_HALF) and not any(w.number for w in new) else ()
+        return bool(holders) and not any(all(w.key not in unit for w in (*new, *moved)) for unit in more)
+
+    @cached_property
+    def changed(self) -> list[Word]:
+        """All that stands in the place of something: a person and her team are put in the place of another with his."""
+        return [w for kind, a, b, _, _ in self.blocks if kind == "replace" for w in self.mine[a:b] if not w.light]
 
     def _anew(self, new_at: Span) -> bool:
         """Whether what is new stands nowhere in the source."""
@@ -243,6 +283,7 @@ class _Aligned:
         return Slot(_written(self.part, old), written, text[start:end], swapped, crossed)
 
 
+@lru_cache(maxsize=64)  # asked for opposites and for what is exchanged
 def _nearest(clause: str, claim: _Claim) -> _Aligned | None:
     """The clause of the source that repeats most of ``clause`` in the same order, if it repeats enough."""
     keys = [word.key for word in words(clause)]

@@ -1,6 +1,7 @@
 """``python -m tests.core.retrieval.claims odd``: what the claim checker rejects and accepts of claims written apart.
 
-Even rows may be tuned on, odd rows are for reporting. ``--publish docs/measured`` puts the figures on the scoreboard.
+Even rows may be tuned on, odd rows are for reporting. ``reworded`` tells the altered claims that repeat their source from
+those in other words. ``--publish docs/measured`` puts the figures of the even or odd rows on the scoreboard.
 """
 
 from __future__ import annotations
@@ -63,6 +64,14 @@ def more(language: Language) -> list[Claim]:
     ]
 
 
+def reworded(language: Language, part: str) -> list[Claim]:
+    """Claims of one ``part``: ``carried``, ``copied`` (altered, in the source's words) or ``reworded`` (altered, in others)."""
+    rows = yaml.safe_load((HERE / f"claims_reworded_{language}.yaml").read_text("utf-8"))
+    if part == "carried":
+        return [Claim(row["source"], text, True, part) for row in rows for text in row[part]]
+    return [Claim(row["source"], text, False, kind) for row in rows for kind, text in row[part].items()]
+
+
 async def passed(claims: Sequence[Claim], language: Language, model: EmbeddingModel | None) -> list[bool]:
     """Whether each claim passes the checker with its source cited."""
     found = []
@@ -80,13 +89,22 @@ def right(claims: Sequence[Claim], outcomes: Sequence[bool], *, faithful: bool) 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.core.retrieval.claims", description=__doc__)
-    parser.add_argument("half", choices=["even", "odd"])
+    parser.add_argument("half", choices=["even", "odd", "reworded"])
     parser.add_argument("--publish", type=Path)
     given = parser.parse_args(arguments)
     figures: list[scoreboard.Measured] = []
     with tempfile.TemporaryDirectory() as home:
         model = open_model("embedding", "embedded:e5", load_settings(Path(home), {"TOUCHSTONE_HOME": home}))
         for language in LANGUAGES:
+            if given.half == "reworded":
+                for part in ("carried", "copied", "reworded"):
+                    claims = reworded(language, part)
+                    outcomes = asyncio.run(passed(claims, language, model))
+                    missed = Counter(c.kind for c, ok in zip(claims, outcomes, strict=True) if ok != c.faithful)
+                    print(
+                        f"{language} {part}: right {len(claims) - missed.total()} of {len(claims)}; wrong: {dict(missed)}"
+                    )
+                continue
             claims = apart(language, given.half)
             outcomes = asyncio.run(passed(claims, language, model))
             missed = Counter(c.kind for c, ok in zip(claims, outcomes, strict=True) if ok != c.faithful)
@@ -97,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 figures.append(_measured(language, name, figure, len(values), given.half))
             print(f"   wrong by kind: {dict(missed)}")
         asyncio.run(model.aclose())
-    if given.publish:
+    if given.publish and figures:
         scoreboard.save(given.publish, f"claims-{given.half}", figures)
 
 

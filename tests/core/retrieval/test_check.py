@@ -180,6 +180,14 @@ def test_claims_written_apart(
         ("宠物只能留在外甲板。", "宠物不得离开外甲板。", None),
         ("The dive is planned for the spring.", "The dive takes place in the autumn.", "date"),
         ("Store it between 2 and 8 degrees.", "Store it above 8 degrees.", "comparison"),
+        ("住客须在前一天下午六点以前登记。", "住客须在前一天下午六点以后登记。", "comparison"),
+        ("住客须在前一天下午六点以前登记。", "住客须在前一天登记。", None),
+        ("上半场，红队的高远进了两球。终场前，蓝队的何青扳平。", "上半场，蓝队的何青进了两球。", "attribution"),
+        ("每次服十毫升。", "每次服十滴。", "unit"),
+        ("游客须刷卡或付三元现金。", "没有卡的游客要付三元现金。", None),
+        ("游客须刷卡入园。", "游客入园无须刷卡。", "negation"),
+        ("Visitors need a card or three dollars.", "Without a card, visitors need three dollars.", None),
+        ("Visitors need a card.", "Visitors do not need a card.", "negation"),
     ],
 )
 def test_what_is_wrong_is_named(source: str, claim: str, reason: str | None) -> None:
@@ -194,6 +202,7 @@ def test_what_is_wrong_is_named(source: str, claim: str, reason: str | None) -> 
         ("Report it to the town hall within a week.", "Report it to the fire station within a week.", None, "name"),
         ("Ask the doctor before you take it.", "Ask the physician before you take it.", None, None),
         ("有两名患者因头痛退出研究。", "有两名患者因恶心退出研究。", None, "name"),
+        ("He drew his first maps while working as a harbor clerk.", "He drew his first maps while working as a village baker.", None, "name"),
         ("收集儿童的信息须由监护人同意。", "收集孩子的信息须由监护人同意。", None, None),
         ("Store the jacket loosely, because compression damages the filling.", "Squeezing harms what is inside.", "overlap", None),
         ("Store the jacket loosely, because compression damages the filling.", "It comes in many fashionable colors.", "overlap", "overlap"),
