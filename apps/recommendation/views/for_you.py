@@ -89,7 +89,9 @@ def list_() -> None:
         ignored=frozenset(st.session_state.get(DROPPED, ())),
         language=language(),
         assisted=assisted,
-        **sliders,
+        diversity=sliders["diversity"],
+        novelty=sliders["novelty"],
+        exploration=sliders["exploration"],
     )
     if shelf.unassisted:
         st.caption(t("recommendation.model.unassisted", error=inert(shelf.unassisted.text(language()))))
