@@ -28,7 +28,7 @@ from core.training.work import Prepared
 from core.types import LOCAL
 
 SETTINGS = {"evaluations": "4", "batch_size": "8", "patience": "1000", "max_tokens": "32"}
-STEPS = (2, 12)  # that a session gets before it is killed; a checkpoint is due every six
+STEPS = (2, 12)  # that a session gets before it is killed; a checkpoint is due every five
 WORDS = {"good": ("rises", "gains", "soars"), "bad": ("falls", "drops", "sinks"), "flat": ("stays", "rests", "waits")}
 
 

@@ -57,9 +57,11 @@ def promote(
         out = out_of(runtime.settings, json)
         chosen = Trained(runtime.settings.home).version(name, version)
         step, gate, against = asyncio.run(promotion.promote(chosen, runtime.settings, force=force))
-        _tell_gate(out, gate, against)
+        if gate.rows:
+            _tell_gate(out, gate, against)
         state = step.what if step else "refused"
-        out.say(out.t(f"train.promote.{state}", name=name, version=chosen.run.version, against=against))
+        said = state if gate.rows else "unjudged"
+        out.say(out.t(f"train.promote.{said}", name=name, version=chosen.run.version, against=against))
         out.document({"promoted": step is not None, "state": state, "version": chosen.run.version, "against": against, **gate.as_dict()})  # fmt: skip
         if step is None:
             raise typer.Exit(1)

@@ -239,7 +239,7 @@ def act(version: Version, store: Trained) -> None:
                 step, gate, against = run(
                     promotion.promote(version, session.runtime().settings, by=session.caller().user, force=force)
                 )
-            key = step.what if step else "refused"
+            key = "refused" if step is None else step.what if gate.rows else "unjudged"
             st.session_state["training_note"] = ((name, number), key, {"name": name, "version": number, "against": against}, gate.rows)  # fmt: skip
             st.rerun()
         if back:

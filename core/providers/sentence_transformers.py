@@ -13,7 +13,7 @@ import gc
 import io
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.util import find_spec
@@ -63,7 +63,9 @@ def open_embedding(model: str, *, engine: str, settings: Settings) -> SentenceEm
     def load() -> Any:
         from sentence_transformers import SentenceTransformer
 
-        return SentenceTransformer(truncate_dim=dim, **arguments)
+        return _with_backend(
+            SentenceTransformer(truncate_dim=dim, **arguments), options, arguments, f"{engine}:{model}"
+        )
 
     return SentenceEmbedding(Loaded(load, engine, model), dim=dim or 0)
 
@@ -95,7 +97,7 @@ def open_reranker(model: str, *, engine: str, settings: Settings) -> CrossEncode
     def load() -> Any:
         from sentence_transformers import CrossEncoder
 
-        return CrossEncoder(**arguments)
+        return _with_backend(CrossEncoder(**arguments), options, arguments, f"{engine}:{model}")
 
     return CrossEncoderReranker(Loaded(load, engine, model))
 
@@ -108,17 +110,25 @@ def _arguments(path: str, backend: str | None, settings: Settings, name: str) ->
     if backend not in BACKENDS:
         allowed = Phrase("allowed.one_of", choices=", ".join(BACKENDS))
         raise InvalidSetting(name="backend", value=backend, allowed=allowed, where=name)
-    if backend != "torch" and find_spec("optimum") is None:
+    if backend == "openvino" and find_spec("optimum") is None:
         install = f'pip install "sentence-transformers[{backend}]"'
         raise MissingPackage(package="optimum", needed_for=name, install=install)
     folder = settings.folder / Path(path).expanduser()
     return {
         "model_name_or_path": str(folder) if folder.is_dir() else path,
-        "device": settings.values.get("local.device") or None,
-        "backend": backend,
+        "device": "cpu" if backend == "onnx" else settings.values.get("local.device") or None,
+        "backend": "torch" if backend == "onnx" else backend,
         "trust_remote_code": False,
-        "model_kwargs": {"use_safetensors": True} if backend == "torch" else {},
+        "model_kwargs": {} if backend == "openvino" else {"use_safetensors": True},
     }
+
+
+def _with_backend(model: Any, options: Mapping[str, str], arguments: Mapping[str, Any], name: str) -> Any:
+    if options.get("backend") != "onnx":
+        return model
+    from core.providers.onnx_body import put_into
+
+    return put_into(model, arguments["model_name_or_path"], name=name)
 
 
 class Loaded(Generic[T]):

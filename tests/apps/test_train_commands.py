@@ -24,7 +24,9 @@ def headlines(folder: Path) -> Path:
     return table(folder / "headlines.csv", rows())
 
 
-def test_from_a_file_to_a_model_that_serves_and_back(folder: Path, headlines: Path) -> None:
+def test_from_a_file_to_a_model_that_serves_and_back(
+    folder: Path, headlines: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = data("train", "head", str(headlines), "--out", "stock")
     assert made["version"] == 1
     assert made["figures"]["trained:stock@1"]["accuracy"] == 1.0  # type: ignore[index]
@@ -34,7 +36,11 @@ def test_from_a_file_to_a_model_that_serves_and_back(folder: Path, headlines: Pa
     data("train", "head", str(headlines), "--out", "stock", "--seed", "4", "--set", "kept=0.9")
     listed = data("train", "list")["models"]
     assert [(row["version"], row["state"]) for row in listed] == [(1, "serving"), (2, "finished")]  # type: ignore[union-attr, index]
-    assert data("train", "promote", "stock", "--force")["version"] == 2
+    monkeypatch.setattr("core.training.promotion.LEAST", 1000)  # more rows than there are to compare on
+    assert touchstone("train", "promote", "stock").exit_code == 6
+    forced = touchstone("train", "promote", "stock", "--force").output
+    assert "version 2 now, without a comparison" in forced
+    assert "±" not in forced
     assert data("train", "rollback", "stock") == {"name": "stock", "version": 1}
     assert data("train", "export", "stock", "out")["version"] == 1
     assert (folder / "out" / "head.json").is_file()

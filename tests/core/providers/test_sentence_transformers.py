@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from core.contracts import EmbeddingModel, ImageEmbeddingModel, Reranker
-from core.errors import ConfigurationError, InputError, InvalidSetting, MissingPackage, Unsupported
+from core.errors import ConfigurationError, InputError, InvalidSetting, MissingFile, MissingPackage, Unsupported
+from core.providers.onnx_file import Graph
 from core.providers.registry import open_model
 from core.providers.sync import run
 from core.settings import load_settings
@@ -111,8 +112,31 @@ def test_a_backend_without_its_package_says_what_to_install(folder: Path, monkey
 
     monkeypatch.setattr(module, "find_spec", lambda name: None if name == "optimum" else object())
     with pytest.raises(MissingPackage) as caught:
-        opened("embedding", "minilm?backend=onnx", folder)
-    assert caught.value.params["install"] == 'pip install "sentence-transformers[onnx]"'
+        opened("embedding", "minilm?backend=openvino", folder)
+    assert caught.value.params["install"] == 'pip install "sentence-transformers[openvino]"'
+
+
+def test_a_model_computed_by_onnxruntime(folder: Path) -> None:
+    """A graph that looks each token up in a table, so that the vector is known: prompt, tokens, file, mean, length 1."""
+    from transformers import AutoTokenizer
+
+    table = np.random.default_rng(0).normal(size=(97, 384)).astype(np.float32)
+    graph = Graph("table")
+    row = graph.node("Mod", [graph.node("Cast", ["input_ids"], to=7), graph.constant("rows", np.array(97))])
+    graph.node("Gather", [graph.constant("table", table), row], name="last_hidden_state")
+    shutil.copytree(minilm(), folder / "table")
+    (folder / "table" / "onnx").mkdir()
+    shape = ("texts", "tokens")
+    written = graph.model({"input_ids": shape}, {"last_hidden_state": (*shape, 384)})
+    (folder / "table" / "onnx" / "model.onnx").write_bytes(written)
+    texts = ["a kettle", "where is the parcel that I ordered"]
+    found = embed(opened("embedding", "table?backend=onnx&dim=64", folder), *texts)
+    tokenizer = AutoTokenizer.from_pretrained(str(minilm()))
+    for vector, text in zip(found, texts, strict=True):
+        mean = table[np.array(tokenizer(text)["input_ids"]) % 97].mean(axis=0)[:64]
+        assert vector == pytest.approx(mean / np.linalg.norm(mean), abs=1e-5)
+    with pytest.raises(MissingFile, match=r"onnx/model\.onnx"):
+        embed(opened("embedding", "minilm?backend=onnx", folder), "text")
 
 
 def test_without_the_extra_it_says_what_to_install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
