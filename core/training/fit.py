@@ -27,7 +27,8 @@ _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _WORD = re.compile(r"[^\W\d_]{3}|[\u3400-\u9fff]")
 _SVM_C, _LOGISTIC_C = 1.0, 10.0
 _LEAST_UNKNOWN = 20  # texts without a label from which something is learned of them
-_SHRINKAGE = 4.0  # times the mean variance within a label; see _spread
+_SHRINKAGES = (4.0, 16.0, 64.0)  # times the mean variance within a label; see _shrunk
+_SHARPNESS = 16.0  # of the cosines with the labels' means, where they are read as probabilities
 
 
 async def fit(
@@ -72,9 +73,12 @@ async def fit(
     y = np.array([number[e.label] for e in known])
     train = _Texts(texts, vectors, y)
     started = time.perf_counter()
-    vocabulary, views = _views(train, own, len(labels))
+    shrinkage = _shrunk(train, len(labels), seed)
+    vocabulary, views = _views(train, own, len(labels), shrinkage)
     held = _Texts([e.text for e in rest], others, np.array([number.get(e.label, -1) for e in rest], dtype=int))
-    votes, truth, nearness = _unseen(train, own, held, vocabulary, views, len(labels), seed, bool(validation))
+    votes, truth, nearness = _unseen(
+        train, own, held, vocabulary, views, len(labels), seed, bool(validation), shrinkage
+    )
     plane, side = _parted(views, train, held, seed, bool(validation))
     views = replace(views, plane=plane)
     mix = _mixed(votes[truth >= 0], truth[truth >= 0])
@@ -85,6 +89,7 @@ async def fit(
         "embedded_s": round(embedded_s, 2),
         "fitted_s": round(time.perf_counter() - started, 2),
         "seed": seed,
+        "shrinkage": shrinkage,
     }
     return Head(labels, embedding.name, vocabulary, views, mix, scope, about)
 
@@ -141,7 +146,7 @@ def spoken(label: str) -> str:
     return words if _WORD.search(words) else ""
 
 
-def _views(examples: _Texts, own: _Texts, k: int) -> tuple[Vocabulary, Views]:
+def _views(examples: _Texts, own: _Texts, k: int, shrinkage: float) -> tuple[Vocabulary, Views]:
     """Fit every view on the examples and the labels' ``own`` names. Every label has an example."""
     import numpy as np
 
@@ -157,7 +162,7 @@ def _views(examples: _Texts, own: _Texts, k: int) -> tuple[Vocabulary, Views]:
     svm = LinearSVC(C=_SVM_C).fit(matrix, train.y)
     center = train.vectors.mean(axis=0)
     vectors = centered(train.vectors, center)
-    spread = _spread(vectors, train.y, k)
+    spread = _spread(_within(vectors, train.y, k), shrinkage)
     vectors = sphered(vectors, spread)
     logistic = LogisticRegression(C=_LOGISTIC_C, max_iter=300).fit(vectors, train.y)
     weights, bias = _both(svm.coef_, svm.intercept_)
@@ -179,15 +184,48 @@ def _views(examples: _Texts, own: _Texts, k: int) -> tuple[Vocabulary, Views]:
     )
 
 
-def _spread(vectors: np.ndarray, y: np.ndarray, k: int) -> np.ndarray:
-    """The inverse square root of how examples of one label differ, shrunk towards alike in all directions."""
+def _shrunk(train: _Texts, k: int, seed: int) -> float:
+    """How much the covariance within the labels is shrunk: that under which the means of the labels tell held-out examples best.
+
+    Few examples of many labels say little of how examples differ, and what they say may be chance. With many, or with
+    a label that has one example, it is the first of ``_SHRINKAGES``.
+    """
+    import numpy as np
+
+    if len(train.texts) > _MOST_FOR_FOLDS or np.bincount(train.y).min() < 2:
+        return _SHRINKAGES[0]
+    fold = _folds(train.y, seed)
+    lost = dict.fromkeys(_SHRINKAGES, 0.0)
+    for number in range(FOLDS):
+        inside, outside = fold != number, fold == number
+        center, y = train.vectors[inside].mean(axis=0), train.y[inside]
+        known, held = centered(train.vectors[inside], center), centered(train.vectors[outside], center)
+        within = _within(known, y, k)
+        for shrinkage in _SHRINKAGES:
+            spread = _spread(within, shrinkage)
+            examples = sphered(known, spread)
+            means = np.stack([examples[y == label].mean(axis=0) for label in range(k)])
+            means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-9)
+            logits = _SHARPNESS * sphered(held, spread) @ means.T
+            right = logits[np.arange(len(held)), train.y[outside]]
+            lost[shrinkage] += float((np.log(np.exp(logits).sum(axis=1)) - right).sum())
+    return min(_SHRINKAGES, key=lost.__getitem__)
+
+
+def _within(vectors: np.ndarray, y: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """How examples of one label differ: the covariance's eigenvalues, of mean one, and its eigenvectors."""
     import numpy as np
 
     within = vectors - np.stack([vectors[y == label].mean(axis=0) for label in range(k)])[y]
     covariance = within.T @ within / len(vectors)
-    size = max(float(np.trace(covariance)) / len(covariance), 1e-9)
-    values, turned = np.linalg.eigh(covariance / size + _SHRINKAGE * np.eye(len(covariance)))
-    return (turned * values**-0.5) @ turned.T
+    values, turned = np.linalg.eigh(covariance / max(float(np.trace(covariance)) / len(covariance), 1e-9))
+    return values, turned
+
+
+def _spread(within: tuple[np.ndarray, np.ndarray], shrinkage: float) -> np.ndarray:
+    """The inverse square root of that covariance, shrunk towards alike in all directions."""
+    values, turned = within
+    return (turned * (values + shrinkage) ** -0.5) @ turned.T
 
 
 def _both(weights: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -200,7 +238,15 @@ def _both(weights: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def _unseen(
-    train: _Texts, own: _Texts, held: _Texts, vocabulary: Vocabulary, views: Views, k: int, seed: int, given: bool
+    train: _Texts,
+    own: _Texts,
+    held: _Texts,
+    vocabulary: Vocabulary,
+    views: Views,
+    k: int,
+    seed: int,
+    given: bool,
+    shrinkage: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Votes, labels (-1 for unknown) and nearness of texts that the views which vote were not fitted on."""
     import numpy as np
@@ -212,7 +258,7 @@ def _unseen(
         fold = _folds(train.y, seed)
         for number in range(FOLDS if len(train.texts) <= _MOST_FOR_FOLDS else 1):
             inside, outside = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-            some, part = _views(train.at(inside), own, k)
+            some, part = _views(train.at(inside), own, k, shrinkage)
             texts = train.at(outside)
             parts.append((part.votes(some.rows(texts.texts), texts.vectors), texts.y, part.nearness(texts.vectors)))
     votes, truth, nearness = (np.concatenate(column) for column in zip(*parts, strict=True))

@@ -180,6 +180,29 @@ def test_training_without_scikit_learn_says_what_to_install(embedding, monkeypat
         fit_tfidf_svm(EXAMPLES)
 
 
+@pytest.mark.parametrize(("within", "expected"), [(3.0, 4.0), (0.0, 64.0)])
+def test_the_covariance_counts_as_far_as_it_tells_labels_apart(within: float, expected: float) -> None:
+    """Examples that all differ along one direction are told apart without it; where they differ by chance alone, it is left."""
+    random = np.random.default_rng(3)
+    means, nuisance = random.normal(size=(8, 48)), random.normal(size=48)
+    rows = [(f"example {n} of {label}", label) for label in range(8) for n in range(6)]
+    vectors = {
+        text: means[label] + within * random.normal() * nuisance + random.normal(size=48) for text, label in rows
+    }
+
+    class Drawn:
+        name, dim = "drawn", 48
+
+        async def embed(self, texts: list[str], *, kind: str) -> np.ndarray:
+            found = np.array([vectors[text] for text in texts], np.float32).reshape(-1, 48)
+            return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9)
+
+        async def aclose(self) -> None: ...
+
+    examples = [Example(text, f"label {label}") for text, label in rows]
+    assert asyncio.run(fit(examples, Drawn(), names=False)).about["shrinkage"] == expected  # type: ignore[arg-type]
+
+
 def test_names_of_labels_are_examples() -> None:
     assert [spoken(x) for x in ("card_arrival", "refundStatus", "退货", "A17", "7", "x-y")] == [
         "card arrival", "refund Status", "退货", "", "", "",
