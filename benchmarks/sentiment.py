@@ -383,9 +383,9 @@ def result(replay: dict[str, Any], speed: dict[str, Any], killed: dict[str, Any]
             (
                 f"Backlog: {killed['count']:,} items added with the head words at {killed['rate']:,.0f} items/s; {killed['kills']} processes killed "
                 f"(kill -9) on the way, then finished: {'the same' if killed['same'] else 'NOT the same'} items, copies and opinions as without a kill. "
-                "Quality of both heads: the model card of apps/financial_sentiment (SEntFiN accuracy words .846, full .855).",
+                "Quality of both heads: the model card of apps/financial_sentiment.",
                 f"积压：{killed['count']:,} 条用 words 以每秒 {killed['rate']:,.0f} 条加入；途中 {killed['kills']} 次 kill -9 后完成："
-                f"条目、转载与判断与未中断时{'相同' if killed['same'] else '不同'}。两个模型的质量见 apps/financial_sentiment 的模型卡（SEntFiN 准确率 words .846，full .855）。",
+                f"条目、转载与判断与未中断时{'相同' if killed['same'] else '不同'}。两个模型的质量见 apps/financial_sentiment 的模型卡。",
             )
         ],
         {"replay": replay, "speed": speed, "backlog": killed},

@@ -105,7 +105,7 @@ def measure(name: str, data: Path, split: str, *, heads: Sequence[str], vectors:
         outputs["lexicon"] = _among(chosen.labels, lexicon_says(rows))
     outputs["tfidf+svm"] = tfidf(learned, rows)
     if chosen.labels and not chosen.shipped:
-        for kind in (kind for kind in chosen.heads if kind in heads and kind in SHIPPED):
+        for kind in (kind for kind in SHIPPED if kind in heads):
             name = "as shipped" if kind == "words" else f"as shipped, {kind}"
             outputs[name] = _among(chosen.labels, _head(kind, learned, rows, shipped=True, vectors=vectors))
     for kind in (kind for kind in chosen.heads if kind in heads):

@@ -77,8 +77,9 @@ class Near:
 class Head:
     """``k`` labels, ``v`` n-grams over all views, ``d`` dimensions of the embedding that are read linearly, 0 for none.
 
-    Shape: ``ngrams (v, k)``, ``dense (LEXICON + d, k)``, ``bias (k,)``, ``center (d,)``, ``calibration (m + 1, k)``,
-    where ``m`` counts the margins: ``k``, one more with ``by_script``, ``k`` more with ``near``, and those of ``before``.
+    Shape: ``ngrams (v, k)``, ``dense (LEXICON + d, k)``, ``bias (k,)``, ``calibration (m + 1, k)``, where ``m`` counts the
+    margins: ``k``, one more with ``by_script``, ``k`` more with ``near``, and those of ``before``; ``center (s, d)``, where
+    ``s`` is 2 when texts with Han characters have a center of their own, the second, and 1 otherwise.
     ``weights`` scale the blocks: each view, the lexicon, the embedding.
     """
 
@@ -125,7 +126,7 @@ class Head:
         """Shape: ``(len(texts), k)``."""
         import numpy as np
 
-        read = vectors[:, : len(self.center)]
+        read = vectors[:, : self.center.shape[1]]
         found = dense_features(texts, read, self.center, self.weights) @ self.dense.astype(np.float32)
         found += self.bias
         offset = 0
@@ -182,10 +183,12 @@ def likeness(vectors: np.ndarray, examples: np.ndarray, width: float) -> np.ndar
 def dense_features(
     texts: Sequence[Masked], vectors: np.ndarray, center: np.ndarray, weights: Sequence[float]
 ) -> np.ndarray:
-    """Pointing words and embedding, weighted. Shape: ``(len(texts), LEXICON + d)``."""
+    """Pointing words and embedding, weighted. Shape: ``(len(texts), LEXICON + d)``; ``center`` as a head has it."""
     import numpy as np
 
     words = np.array([[value for view in text.views for value in lexicon.features(view)] for text in texts])
+    if len(center) > 1:
+        center = center[[int(has_han(text.whole)) for text in texts]]
     apart = centered(vectors, center)
     w_words, w_vectors = weights[len(VIEWS) :]
     return np.hstack([w_words * words, w_vectors * apart]).astype(np.float32)
@@ -215,7 +218,9 @@ def load(folder: Path) -> Head:
         sizes = [len(listed) for listed in terms]
         idf = np.split(arrays["idf"].astype(np.float32), np.cumsum(sizes)[:-1])
         labels, k = tuple(told["labels"]), len(told["labels"])
-        d = len(arrays["center"])
+        # heads made before there could be two centers have one, without an axis for it
+        center = np.atleast_2d(arrays["center"])
+        d = center.shape[1]
         near = None
         if told.get("width"):  # heads made before there was one say nothing of it
             near = Near(arrays["near_examples"], arrays["near_votes"], arrays["near_center"], told["width"])
@@ -223,14 +228,18 @@ def load(folder: Path) -> Head:
         by_script = bool(told.get("by_script"))
         m = k + by_script + (k if near else 0) + (len(before.calibration) - 1 if before else 0)
         found = (arrays["ngrams"].shape, arrays["dense"].shape, arrays["bias"].shape, arrays["calibration"].shape)
-        if len(terms) != len(VIEWS) or found != ((sum(sizes), k), (LEXICON + d, k), (k,), (m + 1, k)):
+        if (
+            len(terms) != len(VIEWS)
+            or len(center) > 1 + by_script
+            or found != ((sum(sizes), k), (LEXICON + d, k), (k,), (m + 1, k))
+        ):
             raise ValueError(f"shapes {found}")
         if near and (near.votes.shape != (len(near.examples), k) or near.examples.shape[1:] != near.center.shape):
             raise ValueError(f"shapes {near.examples.shape}, {near.votes.shape}")
         return Head(
             labels, told["embedding"],
             tuple(Vocabulary(t, values) for t, values in zip(terms, idf, strict=True)),
-            tuple(told["weights"]), arrays["center"],
+            tuple(told["weights"]), center,
             arrays["ngrams"], arrays["dense"], arrays["bias"], arrays["calibration"], told["about"],
             near, before, by_script,
         )  # fmt: skip

@@ -31,7 +31,7 @@ class Recipe:
     """What was chosen on validation data. ``terms`` is the most n-grams a view keeps, ``folds`` are for calibration.
 
     With ``han_terms`` the texts with Han characters choose that many of their own, for where most texts are English nearly
-    all of the commonest n-grams are, and have an intercept of their own in the calibration.
+    all of the commonest n-grams are, and have an intercept of their own in the calibration and a center of their embeddings.
     """
 
     c: float = 0.3
@@ -130,7 +130,7 @@ def _uncalibrated(
         blocks.append(csr_matrix((values, indices, indptr), shape=(len(listed), len(vocabulary.terms))))
         vocabularies.append(vocabulary)
     vectors = data.vectors if recipe.weights[-1] else data.vectors[:, :0]
-    center = vectors.mean(axis=0).astype(np.float32)
+    center = _center(data.texts, vectors, by_script=recipe.han_terms is not None)
     dense = dense_features(data.texts, vectors, center, recipe.weights)
     matrix = hstack([*blocks, csr_matrix(dense)]).tocsr()
     weights, bias = _one_against_rest(matrix, y, len(names), recipe.c, seed)
@@ -142,6 +142,16 @@ def _uncalibrated(
         near=_near(data.vectors, y, len(names), recipe.near, seed) if recipe.near else None,
         by_script=recipe.han_terms is not None,
     )  # fmt: skip
+
+
+def _center(texts: Sequence[Masked], vectors: np.ndarray, *, by_script: bool) -> np.ndarray:
+    """As a head has it. Embeddings of two languages lie apart: around the middle of English texts all Chinese ones are alike."""
+    import numpy as np
+
+    han = np.array([has_han(text.whole) for text in texts])
+    if by_script and 0 < han.sum() < len(han):
+        return np.stack([vectors[~han].mean(axis=0), vectors[han].mean(axis=0)]).astype(np.float32)
+    return vectors.mean(axis=0, keepdims=True).astype(np.float32)
 
 
 def _vocabulary(listed: Sequence[str], view: int, recipe: Recipe) -> Vocabulary:

@@ -101,6 +101,26 @@ def test_few_chinese_texts_keep_their_words_among_many_english_ones() -> None:
     assert len(set(apart.terms)) == len(apart.terms) == len(apart.idf)
 
 
+def test_each_script_has_the_middle_of_its_own_embeddings(tmp_path: Path) -> None:
+    data = rows()
+    random, d = np.random.default_rng(0), 8
+    mood = np.array([[1.0 if row.label == "positive" else -1.0] + [0.0] * (d - 1) for row in data])
+    tongue = np.array([[0.0] * (d - 1) + [30.0 if row.entity == "公司甲" else 0.0] for row in data])
+    vectors = (mood + tongue + random.normal(0, 0.1, (len(data), d))).astype(np.float32)
+    recipe = training.Recipe(han_terms=(9, 9, 9, 9))
+    head = training.fit(labeled(data, vectors), embedding="e", recipe=recipe)
+    assert head.center[:, -1] == pytest.approx([0, 30], abs=1)
+    head.save(tmp_path / "head")
+    again = load(tmp_path / "head")
+    unsaid = [mask("公司甲公告", [(0, 3)])] * 2
+    told = np.array([[sign] + [0.0] * (d - 2) + [30.0] for sign in (1, -1)], np.float32)
+    assert [j.label for j in again.judge(unsaid, told)] == ["positive", "negative"], (
+        "the mood shows beside the language"
+    )
+    one = training.fit(labeled(data, vectors), embedding="e")
+    assert one.center.shape == (1, d)
+
+
 def test_the_calibration_learns_from_the_usual_texts() -> None:
     texts = [mask(f"same words {number}", ()) for number in range(200)]
     labels = ["positive"] * 50 + ["negative"] * 50 + ["positive"] * 90 + ["negative"] * 10
