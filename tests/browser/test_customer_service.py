@@ -16,7 +16,7 @@ import pytest
 from core.conversations import Conversations
 from core.types import LOCAL
 from core.workspace import Workspace
-from tests.browser.serving import CHROMIUM, ROOT, chromium, served
+from tests.browser.serving import CHROMIUM, ROOT, chromium, quiet, served
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -263,11 +263,13 @@ def test_an_order_is_remembered_and_then_everything_is_forgotten(quoting: str, b
         page.get_by_role("button", name="My data").click()
         own = page.get_by_test_id("stDialog")
         own.get_by_text("Remember my orders").click()
+        quiet(page)  # what closes sooner was not yet agreed to
         own.get_by_role("button", name="Close").click()
         say(page, "track order PW26110005, ending 0312")
         page.get_by_text("Order PW26110005:").wait_for()
 
         page.get_by_role("button", name="New conversation").click()
+        page.get_by_text("What would you like to know?").wait_for()  # sooner, it would be said in the old one
         say(page, "I want to return something")
         page.get_by_test_id("stButtonGroup").get_by_text("PW26110005", exact=True).click()
         page.get_by_text("last four digits").first.wait_for()
