@@ -32,6 +32,7 @@ print(json.dumps({
     "vectors": all(
         (sample.parents[1] / app / "sample" / "vectors.npz").exists() for app in ("customer_service", "search")
     ),
+    "cards": sorted(p.suffix for p in (sample.parents[1] / "search" / "views").glob("card_list.*")),
     "heads": len(list(pathlib.Path(apps.__file__).parent.glob("financial_sentiment/model/*/head.safetensors"))),
     "recommendation": sorted(p.name for p in (sample.parent.parent / "recommendation" / "sample").iterdir()),
     "concepts": (sample.parent.parent / "recommendation" / "concepts.yaml").exists(),
@@ -83,5 +84,6 @@ def test_an_installed_wheel_is_complete(installed: Path) -> None:
     assert found["search"] >= 120
     assert found["vectors"]
     assert found["heads"] == 2
+    assert found["cards"] == [".css", ".js", ".py"]
     assert {"items.csv", "interactions.csv", "vectors.npz"} <= set(found["recommendation"])
     assert found["concepts"]
