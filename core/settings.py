@@ -267,3 +267,10 @@ def override(settings: Settings, **paths: Any) -> Settings:
         f = _BY_PATH[name.replace("__", ".")]
         values[f.path] = check(f, value, "argument")
     return replace(settings, values=values)
+
+
+def unread(settings: Settings, *groups: str) -> dict[str, Any]:
+    """The settings of ``groups`` (``local``, …), by path, that neither the environment nor the files have now: set by a
+    program. A process of its own has to be told, for :func:`override`."""
+    read = load_settings(settings.folder).values
+    return {p: value for p, value in settings.values.items() if p.partition(".")[0] in groups and value != read[p]}

@@ -237,7 +237,10 @@ def quantized(wanted: str, device: Device, dtype: torch.dtype) -> Any:
 
     if wanted == "int8":
         return BitsAndBytesConfig(load_in_8bit=True)
-    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_compute_dtype=dtype)
+    # Normal floats with scales quantized again, as in QLoRA: https://arxiv.org/abs/2305.14314
+    return BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
+    )
 
 
 @contextmanager

@@ -10,6 +10,7 @@ where training ends. A process whose parent is gone ends at once, as the whole r
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -19,7 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from core.errors import InputError
-from core.settings import Settings, load_settings
+from core.settings import Settings, load_settings, override, unread
 from core.training.loop import Helped, Stopped, newest
 from core.training.store import Trained, Version
 
@@ -55,7 +56,7 @@ def learn(version: Version, settings: Settings, count: int, stop: threading.Even
         InputError: (reason ``background``) a process failed; what it said is in the version's ``processes.log``.
     """
     newest(version.folder / "checkpoints")  # takes half-written ones away before several processes look
-    command = [sys.executable, "-m", "core.training.parallel", str(settings.home), str(settings.folder.absolute()), version.run.name, str(version.run.version)]  # fmt: skip
+    command = [sys.executable, "-m", "core.training.parallel", str(settings.home), str(settings.folder.absolute()), version.run.name, str(version.run.version), json.dumps(unread(settings, "local", "training"))]  # fmt: skip
     shared = {
         "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()),
         "WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count),
@@ -139,12 +140,12 @@ def main(arguments: Sequence[str]) -> int:
     from core.providers.torch_device import choose
     from core.training import work
 
-    home, folder, name, number = arguments
+    home, folder, name, number, changed = arguments
     rank, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     asked = threading.Event()
     threading.Thread(target=_listen, args=(asked,), daemon=True).start()
     be_polite()  # before torch is there
-    settings = load_settings(Path(folder)).with_values(TOUCHSTONE_HOME=home)
+    settings = override(load_settings(Path(folder)).with_values(TOUCHSTONE_HOME=home), **json.loads(changed))
     if choose(settings).kind == "cuda":
         settings = settings.with_values(TOUCHSTONE_LOCAL_DEVICE=f"cuda:{rank}")
     version = Trained(settings.home).version(name, int(number))

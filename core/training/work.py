@@ -28,7 +28,7 @@ from core.evaluation import results
 from core.evaluation.tasks import report
 from core.jobs import Job, Jobs, job
 from core.runtime import Runtime
-from core.settings import Settings, load_settings
+from core.settings import Settings, load_settings, override, unread
 from core.training import tracking
 from core.training.bases import Base, Needs, memory_needed, need_torch, quantization, require_memory, resolve
 from core.training.checks import DataReport, examine
@@ -40,6 +40,7 @@ from core.training.store import Run, Trained, Version, checked_name, write_whole
 from core.types import LOCAL, Caller
 
 STAGES = ("train", "judge")
+GROUPS = ("local", "training")  # of settings that a run follows
 DEFAULT_CHAT_BASE = "embedded:smollm2"
 
 
@@ -132,9 +133,16 @@ async def train(
 
 @job
 @asynccontextmanager
-async def stages(*, name: str, version: int, home: str, folder: str) -> AsyncIterator[Callable[[str], Awaitable[Any]]]:
-    """Yields the work of one item; torch computes in a thread that stops at its next step when the run is cancelled."""
+async def stages(
+    *, name: str, version: int, home: str, folder: str, changed: Mapping[str, Any] | None = None
+) -> AsyncIterator[Callable[[str], Awaitable[Any]]]:
+    """Yields the work of one item; torch computes in a thread that stops at its next step when the run is cancelled.
+
+    Args:
+        changed: settings of the program that began the run, by path, that the environment and the files do not have.
+    """
     settings = load_settings(Path(folder)).with_values(TOUCHSTONE_HOME=home)
+    settings = override(settings, **(changed or {}))
     made = Trained(settings.home).version(name, version)
     steps = {"train": _train, "judge": _judge}
 
@@ -296,6 +304,7 @@ def _job(jobs: Jobs, caller: Caller, version: Version, runtime: Runtime) -> Job:
             "version": run.version,
             "home": str(runtime.settings.home),
             "folder": str(runtime.settings.folder.absolute()),
+            "changed": unread(runtime.settings, *GROUPS),
         },
         title=f"{run.recipe} · {version.served_as}",
     )

@@ -60,7 +60,7 @@ def opened(plan: Plan) -> tuple[Any, Any]:
         if bits:
             from peft import prepare_model_for_kbit_training
 
-            model = prepare_model_for_kbit_training(model)
+            model = prepare_model_for_kbit_training(model, gradient_checkpointing_kwargs={"use_reentrant": False})
         if plan.base is not None and plan.base.adapter is not None:
             from peft import PeftModel
 

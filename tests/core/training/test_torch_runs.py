@@ -147,13 +147,12 @@ def test_adalora_moves_ranks_and_is_whole_at_the_end(runtime: Runtime, encoder: 
     assert not (made.model / "adapter_config.json").exists()
 
 
-def test_two_processes_come_to_what_one_does(
-    runtime: Runtime, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_processes_come_to_what_one_does(runtime: Runtime, encoder: Path, tmp_path: Path) -> None:
     path, settings = table(tmp_path / "x.csv", rows()), {**SHORT, "epochs": "1"}
     alone = run(runtime, prepared(runtime, "full", path, encoder, settings=settings))
-    monkeypatch.setenv("TOUCHSTONE_TRAINING_PROCESSES", "2")
-    both = run(runtime, prepared(runtime, "full", path, encoder, settings=settings, fresh=True))
+    doubled = Runtime(override(runtime.settings, training__processes=2))
+    both = run(doubled, prepared(doubled, "full", path, encoder, settings=settings, fresh=True))
+    doubled.close()
     one, two = alone.facts(), both.facts()
     assert (one["processes"], two["processes"]) == (1, 2)
     assert two["steps"] == one["steps"]
@@ -197,11 +196,14 @@ def test_frozen_moves_the_top_alone(runtime: Runtime, encoder: Path, tmp_path: P
     from safetensors.numpy import load_file
 
     settings = {"epochs": "2"}
-    made = run(runtime, prepared(runtime, "frozen", table(tmp_path / "x.csv", rows()), encoder, settings=settings))
+    told = Runtime(override(runtime.settings, local__device="cpu"))
+    made = run(told, prepared(told, "frozen", table(tmp_path / "x.csv", rows()), encoder, settings=settings))
     before, after = load_file(encoder / "model.safetensors"), load_file(made.model / "model.safetensors")
     same = {name for name in before if name in after and before[name].shape == after[name].shape and (before[name] == after[name]).all()}  # fmt: skip
     assert {name for name in before if name.startswith("bert.") and "pooler" not in name} <= same
     assert "classifier.weight" not in same
+    assert made.facts()["device"] == "cpu", "what a program set, and neither the environment nor a file"
+    told.close()
 
 
 def test_a_run_that_does_not_fit_is_refused_before_it_begins(
