@@ -25,9 +25,9 @@ from core.types import Answer, Citation, Message
 WEAK = 0.5  # an answer of less confidence is marked as resting on weak evidence
 EXCERPT = 120
 LOOK_S = 0.1  # between two looks for an answer that is being made
-STILL_S = (
-    0.2  # after its results without another key, and a query is answered; a page that waits for that needs no more
-)
+# After its results without another key, and a query is answered. Where the run itself comes after such a pause, it is not waited
+# for again.
+STILL_S = 0.2
 _QUOTED = "search_quoted"
 _TALK, _FOLLOW = "search_talk", "search_follow"
 _WRITTEN = "search_written"  # the query whose answer a model was asked to write
