@@ -55,8 +55,10 @@ def learn(version: Version, settings: Settings, count: int, stop: threading.Even
         Stopped: ``stop`` was set; a checkpoint is there.
         InputError: (reason ``background``) a process failed; what it said is in the version's ``processes.log``.
     """
+    from core.training.work import GROUPS
+
     newest(version.folder / "checkpoints")  # takes half-written ones away before several processes look
-    command = [sys.executable, "-m", "core.training.parallel", str(settings.home), str(settings.folder.absolute()), version.run.name, str(version.run.version), json.dumps(unread(settings, "local", "training"))]  # fmt: skip
+    command = [sys.executable, "-m", "core.training.parallel", str(settings.home), str(settings.folder.absolute()), version.run.name, str(version.run.version), json.dumps(unread(settings, *GROUPS))]  # fmt: skip
     shared = {
         "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()),
         "WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count),
