@@ -270,7 +270,10 @@ def _tell_standing(out: Out, migration: Any, more: dict[str, Any]) -> None:
     missing = sum(row.pending for row in rows)
     if migration.name != migration.serving:
         out.say(out.t("migrate.ready" if not missing else "migrate.missing", model=migration.name, count=missing))
-    data = {"serving": migration.serving, "model": migration.name, "pending": missing, **more}
+    others = migration.others()
+    if others:
+        out.say(out.t("migrate.others", models=", ".join(others), first=others[0]))
+    data = {"serving": migration.serving, "model": migration.name, "pending": missing, "others": others, **more}
     out.document({**data, "collections": [asdict(row) for row in rows]})
 
 

@@ -33,6 +33,7 @@ from core.i18n import Phrase
 from core.providers.local_queue import QUEUE
 from core.providers.model_options import dimension, split_options
 from core.providers.openmp import be_polite
+from core.providers.quiet import quiet
 from core.settings import Settings
 from core.types import EmbeddingKind, Image
 
@@ -177,7 +178,8 @@ class Loaded(Generic[T]):
             if self._opened is None:
                 be_polite()
                 try:
-                    self._opened = self._load()
+                    with quiet():
+                        self._opened = self._load()
                 except TouchstoneError:
                     raise
                 except Exception as error:  # transformers, safetensors, tokenizers and the hub each have their own

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from core.errors import ConfigurationError, InvalidSetting, MissingPackage, OutOfMemory
 from core.i18n import Phrase
 from core.providers.gguf_file import GgufHeader, damaged
+from core.providers.quiet import quiet
 from core.providers.torch_device import Device, free_bytes, is_out_of_memory, trim
 from core.providers.torch_files import WEIGHTS, ModelFiles, fetch, read_json, read_safetensors_header
 from core.providers.torch_memory import HEADROOM, MIB
@@ -57,7 +57,7 @@ def load_tokenizer(folder: Path, *, sees: bool) -> tuple[Any, Any]:
 
     safe = {"trust_remote_code": False, "local_files_only": True}
     try:
-        with _quiet():
+        with quiet():
             processor = AutoProcessor.from_pretrained(folder, **safe) if sees else None
             return AutoTokenizer.from_pretrained(folder, **safe), processor
     except Exception as error:
@@ -87,7 +87,7 @@ def load_model(files: ModelFiles, folder: Path, device: Device, dtype: torch.dty
     if device.kind != "cpu":
         options["device_map"] = {"": device.name}
     try:
-        with _quiet():
+        with quiet():
             model = kind.from_pretrained(folder, **options)
             if files.adapter is not None:
                 model = merge_adapter(model, files.adapter)
@@ -179,7 +179,7 @@ def _convert(header: GgufHeader, target: Path) -> None:
         "local_files_only": True,
     }
     try:
-        with _quiet(), _parsed_once():
+        with quiet(), _parsed_once():
             tokenizer = AutoTokenizer.from_pretrained(**source)
             model = AutoModelForCausalLM.from_pretrained(
                 **source, quantization_config=GgufConfig(dequantize=True), dtype=torch.float16
@@ -241,22 +241,6 @@ def quantized(wanted: str, device: Device, dtype: torch.dtype) -> Any:
     return BitsAndBytesConfig(
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
     )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without transformers' progress bars, and without what peft's use of it is warned of; neither is for a server's log."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
-            yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 def _words(error: BaseException) -> str:

@@ -30,6 +30,14 @@ if TYPE_CHECKING:
     from core.runtime import Runtime
 
 TOP = 10
+# One look-up for each model; DISTINCT would read every vector's key.
+_MODELS = """
+WITH RECURSIVE kept (model) AS (
+    SELECT min(model) FROM vectors UNION ALL
+    SELECT (SELECT min(model) FROM vectors WHERE model > kept.model) FROM kept WHERE kept.model IS NOT NULL
+)
+SELECT model FROM kept WHERE model IS NOT NULL
+"""
 _DRAWN = 50  # queries taken from the documents' own headings when none are given
 
 
@@ -105,6 +113,12 @@ class Migration:
     @property
     def serving(self) -> str:
         return choice.serving(self.library.workspace, self.setting)
+
+    def others(self) -> list[str]:
+        """Further models whose vectors are kept, in order: of a migration under way, or of one that ended."""
+        with self.library.workspace.read() as db:
+            models = [row[0] for row in db.execute(_MODELS)]
+        return [model for model in models if model not in (self.name, self.serving)]
 
     def standings(self) -> list[Standing]:
         """What is still to be made, by collection."""

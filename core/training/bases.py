@@ -5,6 +5,7 @@ and whether a run on it fits in memory, known before anything is loaded.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,26 +45,21 @@ class Base:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the progress bars and tables that transformers writes to the terminal; what they say is in the log of
-    the run, and what is wrong is raised."""
-    import warnings
-
+    """Without what transformers writes to the terminal, tables and warnings too; what they say is in the log of the
+    run, and what is wrong is raised."""
     from transformers.utils import logging
 
-    bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
+    from core.providers.quiet import quiet as without_bars
+
+    verbosity = logging.get_verbosity()
     logging.set_verbosity_error()
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)  # peft asks
-            warnings.filterwarnings(
-                "ignore", "Could not find a config file in", UserWarning
-            )  # a base has a name, no path
+        with without_bars():
+            # A base has a name, no path
+            warnings.filterwarnings("ignore", "Could not find a config file in", UserWarning)
             yield
     finally:
         logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
 
 
 def frozen_dtype(device: str) -> Any:

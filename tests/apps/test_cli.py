@@ -901,7 +901,8 @@ def test_a_migration_from_the_command_line(tmp_path: Path) -> None:
         "model": "embedded:e5",
         "previous": "scripted:hash",
     }
-    assert said(touchstone("migrate", "status", "--json"))["serving"] == "embedded:e5"
+    standing = said(touchstone("migrate", "status", "--json"))
+    assert (standing["serving"], standing["others"]) == ("embedded:e5", ["scripted:hash"])
     assert said(touchstone("migrate", "rollback", "--json"))["model"] == "scripted:hash"
 
 
