@@ -17,11 +17,17 @@ from benchmarks.tau import told
 from benchmarks.tau.domain import DOMAINS, NOBODY, Domain, opened, tasks
 from benchmarks.tau.forbidden import forbidden, mutations
 from benchmarks.tau.records import Change
-from benchmarks.tau.view import broken, seen
+from benchmarks.tau.view import Seen, broken, seen
 from core.errors import TouchstoneError
 
 FOLDER = "tau2-bench"
-DIFFERENCES = yaml.safe_load((Path(__file__).parent / "differences.yaml").read_text("utf-8"))
+READINGS = tuple(
+    yaml.safe_load((Path(__file__).parent / name).read_text("utf-8"))
+    for name in ("differences.yaml", "second_reader.yaml")
+)
+# The task's own actions cancel an insured booking for a reason that the policy does not cover. The tools are not told
+# the reason (decision 0020), the second reader keeps to the policy: this one difference is known and shown.
+AGAINST_POLICY = "airline/39"
 STRANGER = "nobody_in_particular_1"
 
 
@@ -36,6 +42,9 @@ class Found:
     repeated: list[str] = field(default_factory=list)  # a write with a key that was done and changed something again
     differences: int = 0
     different: list[str] = field(default_factory=list)
+    against_policy: list[str] = field(
+        default_factory=list
+    )  # differences of the one task whose actions break the policy
     told: int = 0
     untold: list[str] = field(default_factory=list)
     mutations: Counter[tuple[str, str]] = field(default_factory=Counter)  # tool and mutation: how often refused
@@ -141,12 +150,30 @@ def _mutated(domain: Domain, customer: str, tool: str, arguments: dict[str, Any]
 
 
 def _compared(name: str, domain: str, changes: list[Change], found: Found) -> None:
-    if (wanted := DIFFERENCES.get(name)) is None:
-        return
-    found.differences += 1
-    if (got := seen(domain, changes)) != wanted:
-        keys = [key for key in {*got, *wanted} if got.get(key) != wanted.get(key)]
-        found.different.append(f"{name}: " + "; ".join(f"{k}: {got.get(k)}, not {wanted.get(k)}" for k in sorted(keys)))
+    got = _named(seen(domain, changes))
+    for reading in READINGS:
+        if name not in reading:
+            continue
+        found.differences += 1
+        wanted = _named(reading[name])
+        if got != wanted:
+            keys = sorted(key for key in {*got, *wanted} if got.get(key) != wanted.get(key))
+            text = f"{name}: " + "; ".join(f"{key}: {got.get(key)}, not {wanted.get(key)}" for key in keys)
+            (found.against_policy if name == AGAINST_POLICY else found.different).append(text)
+
+
+def _named(changed: Seen) -> Seen:
+    """With new records named by who travels: their ids are drawn, and in what order they were booked is no difference.
+
+    A status they have in one reading and, as in the records, none in the other.
+    """
+    named: Seen = {}
+    for key, value in changed.items():
+        if ".new" in key:
+            named[f"new, {', '.join(value['passengers'])}"] = {"status": "booked", **value}
+        else:
+            named[key] = value
+    return named
 
 
 def shown(found: dict[str, Found]) -> Result:
@@ -189,8 +216,8 @@ def shown(found: dict[str, Found]) -> Result:
         ),
         (
             ("before/after differences as written beforehand", "与事先写下的前后差异相符"),
-            sum(f.differences - len(f.different) for f in every),
-            sum(f.differences for f in every),
+            sum(f.differences - len(f.different) - len(f.against_policy) for f in every),
+            sum(f.differences - len(f.against_policy) for f in every),
             True,
         ),
         (
@@ -226,9 +253,12 @@ def _listed(counted: Counter[tuple[str, str]]) -> dict[str, int]:
 def _note(found: dict[str, Found]) -> tuple[str, str]:
     count = sum(len(f.refused) for f in found.values())
     return (
-        f"{count} calls in the tasks' own actions are refused: they look for what is not in the database, or break the"
-        " policy. Each stands with its reason in the raw figures. `send_certificate` is in no task's actions and has"
-        " forbidden writes only.",
-        f"任务自带的动作中有 {count} 次调用被拒：查找数据库中没有的东西，或违反政策；逐条原因见原始数据。"
+        f"{count} calls in the tasks' own actions are refused, and the public tools refuse the same {count}: they look for"
+        " what is not in the database, exchange what was not delivered, or pay with a gift card that holds too little."
+        " Each stands with its reason in the raw figures. Two readers wrote the differences, the second without having"
+        f" seen the code; {AGAINST_POLICY}, where the task's actions break the policy, is not counted. `send_certificate`"
+        " is in no task's actions and has forbidden writes only.",
+        f"任务自带的动作中有 {count} 次调用被拒，公开的工具也拒绝同样的 {count} 次：查找数据库中没有的东西、换未送达的货、礼品卡余额不足；"
+        f"逐条原因见原始数据。差异由两位读者写下，第二位没有看过代码；{AGAINST_POLICY} 的动作违反政策，不计入。"
         "`send_certificate` 不在任何任务的动作里，只测违规写入。",
     )

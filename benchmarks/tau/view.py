@@ -15,6 +15,7 @@ Seen = dict[str, dict[str, Any]]
 def seen(domain: str, changes: Sequence[Change]) -> Seen:
     """The differences in the form of ``differences.yaml``; what is as before is left out."""
     found: Seen = {}
+    booked = 0
     for change in changes:
         if change.kind == "flights":
             found.setdefault("seats", {}).update(_seats(change))
@@ -24,8 +25,11 @@ def seen(domain: str, changes: Sequence[Change]) -> Seen:
         after = {name: value for name, value in told(change.after).items() if value != before.get(name)}
         if change.kind == "users":
             after |= _money(change)
-        name = "new" if change.before is None else change.id
-        found[f"{change.kind}.{name}"] = after
+        key = f"{change.kind}.{change.id}"
+        if change.before is None:  # new, new2, new3
+            booked += 1
+            key = f"{change.kind}.new{booked if booked > 1 else ''}"
+        found[key] = after
     return {key: value for key, value in found.items() if value}
 
 
