@@ -77,6 +77,8 @@ class Backwards:
     async def rerank(self, query: str, passages: Sequence[str]) -> np.ndarray:
         return np.arange(len(passages), dtype=np.float32)
 
+    async def aclose(self) -> None: ...
+
 
 @pytest.mark.parametrize("reranked", [False, True])
 def test_a_search_that_blocks_finds_the_same_on_its_callers_thread(
