@@ -42,6 +42,7 @@ class Corpus:
 
 
 def touchstone(corpus: Corpus) -> System:
+    from core import blocking
     from core.providers.sync import run
     from core.retrieval.library import Library
     from core.workspace import Workspace
@@ -66,7 +67,7 @@ def touchstone(corpus: Corpus) -> System:
     run(write())
 
     def find(question: str) -> list[str]:
-        found = run(index.find(question, TOP_K))
+        found = blocking.find(index, question, TOP_K)
         return [hit.passage.source.removesuffix(".txt") for hit in found.hits]
 
     return find

@@ -300,9 +300,9 @@ class Index:
             found = await reranked(found, self.reranker)
         if not (options.arranges or options.sentences):  # a cut is not worth a thread
             return arrange.arranged(self.workspace, found, options, None)
-        return await asyncio.to_thread(self._arranged, found, options)
+        return await asyncio.to_thread(self.arranged, found, options)
 
-    def _arranged(self, found: Found, options: SearchOptions) -> Found:
+    def arranged(self, found: Found, options: SearchOptions) -> Found:
         """Boosts, recency, duplicates, diversity, the cut; blocks."""
         model = self._embedding().name if options.diversity and self._embedding is not None else None
         return arrange.arranged(self.workspace, found, options, model)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from core import blocking
+from core.providers.sync import run
 from core.retrieval import finding, fuse, memory
 from core.retrieval.largest import nth_largest
 from core.retrieval.library import Library
+from core.retrieval.options import SearchOptions
+from core.retrieval.records import Found
 from tests.core.retrieval.conftest import sync
 
 RNG = np.random.default_rng(4)
@@ -61,3 +69,36 @@ def test_a_hit_is_shown_without_reading_its_whole_document(library: Library, tmp
         plan = [row["detail"] for row in db.execute(f"EXPLAIN QUERY PLAN {asked[-1]}")]
     assert found[row["number"]].title == "Manual"
     assert "SEARCH d USING COVERING INDEX documents_shown (id=?)" in plan, plan
+
+
+class Backwards:
+    name = "test:backwards"
+
+    async def rerank(self, query: str, passages: Sequence[str]) -> np.ndarray:
+        return np.arange(len(passages), dtype=np.float32)
+
+    async def aclose(self) -> None: ...
+
+
+@pytest.mark.parametrize("reranked", [False, True])
+def test_a_search_that_blocks_finds_the_same_on_its_callers_thread(
+    library: Library, monkeypatch: pytest.MonkeyPatch, reranked: bool
+) -> None:
+    for name, text in {"cat": "The cat sleeps.", "kettle": "The kettle boils.", "both": "A cat by the kettle."}.items():
+        run(library.collection().add_text(text, f"{name}.txt", title=name))
+    index = library.collection()
+    index.reranker = (lambda: Backwards()) if reranked else None
+    on: list[int] = []
+    plainly = index.find_with
+
+    def watched(*given: Any) -> Found:
+        on.append(threading.get_ident())
+        return plainly(*given)
+
+    monkeypatch.setattr(index, "find_with", watched)
+    for options in (None, SearchOptions(2, diversity=0.5), SearchOptions(1, mode="keyword", rerank=False)):
+        waited = blocking.find(index, "kettle cat", 2, options=options)
+        there = run(index.find("kettle cat", 2, options=options))
+        assert waited.hits
+        assert replace(waited, vector=None) == replace(there, vector=None)
+        assert on[-2] == threading.get_ident() != on[-1]
