@@ -310,6 +310,8 @@ def _name(source: str) -> str:
 def publish(asked: Asked, made: Sequence[Evaluation], folder: Path, data: Path | None) -> Path:
     """Write the figures for the scoreboard: the last system's, beside the others'."""
     where, name = (f"--data {data.name}", "guidelines") if data else (f"--split {asked.split}", "sample-answers")
+    if "langchain" not in {e.system for e in made}:
+        where += " --without-chain"
     told = report(asked.title, made, f"python -m apps.customer_service.evaluate_answers {where}")
     wanted = [
         scoreboard.Wanted(
