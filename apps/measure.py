@@ -51,6 +51,7 @@ def _intents(name: str, title: str, data: str, *more: str) -> Row:
 
 ROWS = (
     Row("shop", ("-m", "apps.customer_service.evaluate")),
+    Row("shop-answers", ("-m", "apps.customer_service.evaluate_answers")),
     Row("curated", ("-m", "apps.customer_service.evaluate_curated")),
     Row("guidelines", ("-m", "apps.customer_service.evaluate_answers", "--data", "{data}"), "abcd"),
     Row("search", ("-m", "apps.search.evaluate")),

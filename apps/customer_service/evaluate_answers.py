@@ -1,7 +1,9 @@
-"""Answers beside retrieval alone and a plain LangChain chain on the same models, on a third-unanswerable question set.
+"""Answers beside retrieval alone and a plain LangChain chain on the same models, on third-unanswerable question sets.
 
-    python -m apps.customer_service.evaluate_answers --data FOLDER [--without-chain] [--kept FILE] [--publish FOLDER]
+    python -m apps.customer_service.evaluate_answers [--split test] [--without-chain] [--kept FILE] [--publish FOLDER]
+    python -m apps.customer_service.evaluate_answers --data FOLDER
 
+Without ``--data`` the sample shop's questions are asked, which :mod:`apps.customer_service.evaluate` describes.
 ``FOLDER`` holds ``guidelines.json`` of ABCD (https://github.com/asappresearch/abcd), the guidelines of a retailer's
 support desk; the questions about it, ``sample/guidelines.jsonl``, are ours: 32 that it answers, 22 on its topics that
 it does not, 22 of another world, half of them Chinese while every guideline is English. No weight or threshold was chosen on them; their first run showed
@@ -9,11 +11,13 @@ that questions and single letters were quoted as answers, which was mended.
 
 touchstone   quotes that the answerer gives with the default threshold
 retrieval    the first passage that is found, always
+sentence     of that passage the sentence that shares most with the question, always
 langchain    chunks of 1,000 characters in LangChain's vector store, the four nearest to SmolLM2 with the prompt of
              LangChain's own tutorial; its sources are those four (https://python.langchain.com/docs/tutorials/rag/)
 
-An answer is right when it holds the expected words. Citation precision is the share of cited passages that stand in a
-document that answers the question; what is cited for a question without an answer is wrong.
+An answer is right when it holds the expected words. Citation precision is the share of what is cited that stands in a
+document that answers the question; ``cited_holds`` asks more of it: to hold expected words, too, which a whole passage
+does more easily than a sentence. What is cited for a question without an answer is wrong.
 """
 
 from __future__ import annotations
@@ -29,20 +33,22 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from apps.customer_service.evaluate import SAMPLE, Case, cases, library_answer
+from apps.customer_service.evaluate import SAMPLE, Case, cases, indexed, library_answer
 from core.errors import InputError, MissingFile
 from core.evaluation import results, scoreboard
 from core.evaluation.datasets import Record, checksum
 from core.evaluation.results import Cell, Evaluation, Measure
 from core.evaluation.tasks import report
+from core.retrieval import load
 from core.retrieval.answerer import Answerer
 from core.retrieval.index import Index
 from core.retrieval.library import Library
+from core.retrieval.options import SearchOptions
 from core.runtime import Runtime
 from core.settings import load_settings, override
 
 QUESTIONS = SAMPLE / "guidelines.jsonl"
-TITLE = "guidelines of a retailer"
+GUIDELINES, SHOP = "guidelines of a retailer", "sample shop"
 CHUNK, OVERLAP, NEAREST, ANSWER_TOKENS = 1_000, 200, 4, 96
 PROMPT = (
     "You are an assistant for question-answering tasks. Use the following pieces of retrieved context to answer the"
@@ -55,31 +61,65 @@ _DECLINES = re.compile(
 MEASURES = (
     Measure("right"),
     Measure("citation_precision"),
+    Measure("cited_holds"),
     Measure("false_refusals", higher_is_better=False),
     Measure("refused_near"),
     Measure("refused_far"),
-    Measure("risk_at_50%", ("confidence", "loss"), "risk_at_coverage@0.5", higher_is_better=False),
+    *(
+        Measure(f"risk_at_{share}%", ("confidence", "loss"), f"risk_at_coverage@{share / 100}", higher_is_better=False)
+        for share in (25, 50, 75)
+    ),
     Measure("aurc", ("confidence", "loss"), "aurc", higher_is_better=False),
 )
 SHOWN = {
     "right": "the answer holds the expected words",
     "citation_precision": "citations that answer the question",
+    "cited_holds": "citations that hold what was asked for",
     "false_refusals": "answerable questions that are refused",
     "refused_near": "near misses that are refused",
     "refused_far": "questions of another world that are refused",
+    "risk_at_25%": "wrong or unanswerable among the surest quarter",
     "risk_at_50%": "wrong or unanswerable among the surest half",
+    "risk_at_75%": "wrong or unanswerable among the surest three quarters",
     "aurc": "area under risk and coverage",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a system said of a question. ``sources`` are the documents it cites, one for each citation."""
+    """What a system said of a question; ``sources`` and ``quotes`` are the documents and words of each citation."""
 
     text: str
     sources: tuple[str, ...]
     refused: bool
     confidence: float
+    quotes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Questions and the documents they are about, by ``folder/name``."""
+
+    title: str
+    split: str
+    cases: Sequence[Case]
+    texts: Mapping[str, str]
+
+    @property
+    def checksum(self) -> str:
+        return checksum([Record(c.id, c.question, answers=c.expect) for c in self.cases])
+
+
+def guidelines(data: Path) -> Asked:
+    """Our questions about ABCD's guidelines in ``data``; raises as :func:`documents`."""
+    return Asked(GUIDELINES, "test", cases(QUESTIONS), documents(data))
+
+
+def shop(split: str = "test") -> Asked:
+    """Those of the sample shop; its documents as plain text, which is what a chain is given of them."""
+    paths = [path for language in ("zh", "en") for path in sorted((SAMPLE / language).iterdir())]
+    texts = {_name(str(path)): load.load(path.read_bytes(), source=path.name).text for path in paths}
+    return Asked(SHOP, split, [case for case in cases() if case.split == split], texts)
 
 
 def documents(data: Path) -> dict[str, str]:
@@ -115,22 +155,25 @@ async def touchstone(index: Index, asked: Sequence[Case]) -> list[Said]:
     found = []
     for case in asked:
         answer = await library_answer(Answerer(index), case.question)
-        text = "\n".join([answer.text, *(c.quote for c in answer.citations)])
+        quotes = tuple(c.quote for c in answer.citations)
         sources = tuple(_name(c.source) for c in answer.citations)
-        found.append(Said(text, sources, answer.mode == "refused", answer.confidence or 0.0))
+        text = "\n".join([answer.text, *quotes])
+        found.append(Said(text, sources, answer.mode == "refused", answer.confidence or 0.0, quotes))
     return found
 
 
-async def retrieval(index: Index, asked: Sequence[Case]) -> list[Said]:
+async def retrieval(index: Index, asked: Sequence[Case], *, sentence: bool = False) -> list[Said]:
+    """The first passage, or of it only the sentence that shares most with the question."""
     found = []
     for case in asked:
-        hits = (await index.find(case.question, 1)).hits
-        best = hits[0] if hits else None
-        found.append(
-            Said(best.passage.text, (_name(best.passage.source),), False, best.score)
-            if best
-            else Said("", (), True, 0.0)
-        )
+        hits = (await index.find(case.question, options=SearchOptions(1, sentences=sentence))).hits
+        if not hits:
+            found.append(Said("", (), True, 0.0))
+            continue
+        passage, span = hits[0].passage, hits[0].sentence
+        text = passage.text[span[0] - passage.start : span[1] - passage.start] if span else passage.text
+        near = hits[0].vector_score or 0.0  # the score compares what one question finds: the first has always 1
+        found.append(Said(text, (_name(passage.source),), False, near, (text,)))
     return found
 
 
@@ -174,7 +217,8 @@ async def langchain(
         text = await chain.ainvoke({"question": case.question, "context": context})
         declines = bool(_DECLINES.search(text))
         sources = () if declines else tuple(document.metadata["source"] for document, _ in near)
-        found.append(Said(text, sources, declines, 0.0 if declines else float(near[0][1])))
+        quotes = () if declines else tuple(document.page_content for document, _ in near)
+        found.append(Said(text, sources, declines, 0.0 if declines else float(near[0][1]), quotes))
         if kept:
             with kept.open("a", encoding="utf-8") as file:
                 line = {"state": state, "question": case.question, **asdict(found[-1])}
@@ -188,17 +232,19 @@ def _kept(path: Path | None, state: str) -> dict[str, Said]:
         return {}
     rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     return {
-        row["question"]: Said(row["text"], tuple(row["sources"]), row["refused"], row["confidence"])
+        row["question"]: Said(
+            row["text"], tuple(row["sources"]), row["refused"], row["confidence"], tuple(row["quotes"])
+        )
         for row in rows
         if row["state"] == state
     }
 
 
-def evaluation(system: str, asked: Sequence[Case], said: Sequence[Said]) -> Evaluation:
+def evaluation(system: str, asked: Asked, said: Sequence[Said]) -> Evaluation:
     """The figures of one system. Risk is over all questions by confidence, whether or not the system declined."""
     columns: dict[str, list[Cell]] = {name: [] for m in MEASURES for name in m.columns or (m.name,)}
-    for case, one in zip(asked, said, strict=True):
-        held = case.answerable and all(words.casefold() in one.text.casefold() for words in case.expect)
+    for case, one in zip(asked.cases, said, strict=True):
+        held = case.answerable and all(_holds(one.text, words) for words in case.expect)
         cells: dict[str, Cell] = dict.fromkeys(columns)
         cells |= {"confidence": one.confidence, "loss": float(not held)}
         if case.answerable:
@@ -206,82 +252,95 @@ def evaluation(system: str, asked: Sequence[Case], said: Sequence[Said]) -> Eval
         else:
             cells[f"refused_{case.kind}"] = float(one.refused)
         if one.sources and not one.refused:
-            cells["citation_precision"] = sum(s in case.documents for s in one.sources) / len(one.sources)
+            right = [source in case.documents for source in one.sources]
+            holds = [any(_holds(quote, words) for words in case.expect) for quote in one.quotes]
+            cells["citation_precision"] = sum(right) / len(right)
+            cells["cited_holds"] = sum(r and h for r, h in zip(right, holds, strict=True)) / len(right)
         for name, cell in cells.items():
             columns[name].append(cell)
-    records = [Record(c.id, c.question, answers=c.expect) for c in asked]
     return Evaluation(
-        task="customer service", system=system, data=TITLE, split="test", checksum=checksum(records),
-        ids=tuple(c.id for c in asked), columns=columns, measures=MEASURES, figures=results.figures(MEASURES, columns),
+        task="customer service", system=system, data=asked.title, split=asked.split, checksum=asked.checksum,
+        ids=tuple(c.id for c in asked.cases), columns=columns, measures=MEASURES,
+        figures=results.figures(MEASURES, columns),
     )  # fmt: skip
 
 
-def measured(
-    data: Path, home: Path, *, chain: bool = True, asked: Sequence[Case] | None = None, kept: Path | None = None
-) -> dict[str, list[Said]]:
+def _holds(text: str, words: str) -> bool:
+    return words.casefold() in text.casefold()
+
+
+def measured(asked: Asked, home: Path, *, chain: bool = True, kept: Path | None = None) -> dict[str, list[Said]]:
     """What each system says, in the workspace ``home``; ours last. ``kept``: see :func:`langchain`."""
-    asked, texts = cases(QUESTIONS) if asked is None else asked, documents(data)
-    files = home / "guidelines"
-    for name, text in texts.items():
-        (files / name).parent.mkdir(parents=True, exist_ok=True)
-        (files / name).write_text(text, "utf-8")
     with Runtime(override(load_settings(), home=str(home))) as runtime:
         library = Library.of(runtime)
         try:
-            return asyncio.run(_all(runtime, library, files, texts, asked, chain, kept))
+            return asyncio.run(_all(runtime, library, home, asked, chain, kept))
         finally:
             library.close()
 
 
 async def _all(
-    runtime: Runtime,
-    library: Library,
-    files: Path,
-    texts: Mapping[str, str],
-    asked: Sequence[Case],
-    chain: bool,
-    kept: Path | None,
+    runtime: Runtime, library: Library, home: Path, asked: Asked, chain: bool, kept: Path | None
 ) -> dict[str, list[Said]]:
-    index = library.collection("guidelines")
+    index = await (indexed(library) if asked.title == SHOP else _written(library, asked.texts, home / "documents"))
+    found = {
+        "retrieval": await retrieval(index, asked.cases),
+        "sentence": await retrieval(index, asked.cases, sentence=True),
+    }
+    if chain:
+        found["langchain"] = await langchain(runtime, asked.texts, asked.cases, kept=kept)
+    found["touchstone"] = await touchstone(index, asked.cases)
+    return found
+
+
+async def _written(library: Library, texts: Mapping[str, str], files: Path) -> Index:
+    for name, text in texts.items():
+        (files / name).parent.mkdir(parents=True, exist_ok=True)
+        (files / name).write_text(text, "utf-8")
+    index = library.collection("asked")
     await index.sync([files])
     await index.embed_pending()
-    found = {"retrieval": await retrieval(index, asked)}
-    if chain:
-        found["langchain"] = await langchain(runtime, texts, asked, kept=kept)
-    found["touchstone"] = await touchstone(index, asked)
-    return found
+    return index
 
 
 def _name(source: str) -> str:
     return "/".join(Path(source).parts[-2:])
 
 
+def publish(asked: Asked, made: Sequence[Evaluation], folder: Path, data: Path | None) -> Path:
+    """Write the figures for the scoreboard: the last system's, beside the others'."""
+    where, name = (f"--data {data.name}", "guidelines") if data else (f"--split {asked.split}", "sample-answers")
+    if "langchain" not in {e.system for e in made}:
+        where += " --without-chain"
+    told = report(asked.title, made, f"python -m apps.customer_service.evaluate_answers {where}")
+    wanted = [
+        scoreboard.Wanted(
+            measure,
+            f"{asked.title}: {words}",
+            {e.system: e.figures[measure].value for e in made[:-1] if measure in e.figures},
+        )
+        for measure, words in SHOWN.items()
+    ]
+    figures = scoreboard.published(made[-1].task, told, made[-1], wanted)
+    return scoreboard.save(folder, f"customer-service-{name}-{asked.split}", figures)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="the folder with guidelines.json")
+    parser.add_argument("--data", type=Path, help="the folder with guidelines.json; without it the sample shop")
+    parser.add_argument("--split", choices=("test", "tune"), default="test", help="of the sample shop")
     parser.add_argument("--without-chain", action="store_true", help="leave LangChain's chain out, which takes minutes")
     parser.add_argument("--kept", type=Path, metavar="FILE", help="go on with the chain's answers that are kept here")
     parser.add_argument("--publish", type=Path, metavar="FOLDER", help="write the figures for docs/scoreboard.md")
     parser.add_argument("--misses", action="store_true", help="also list what touchstone got wrong")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args(arguments)
-    asked = cases(QUESTIONS)
+    asked = guidelines(given.data) if given.data else shop(given.split)
     with tempfile.TemporaryDirectory() as folder:
-        said = measured(given.data, Path(folder), chain=not given.without_chain, asked=asked, kept=given.kept)
+        said = measured(asked, Path(folder), chain=not given.without_chain, kept=given.kept)
     made = [evaluation(system, asked, found) for system, found in said.items()]
-    command = f"python -m apps.customer_service.evaluate_answers --data {given.data.name}"
-    told = report(TITLE, made, command)
     if given.publish:
-        wanted = [
-            scoreboard.Wanted(
-                name,
-                f"{TITLE}: {words}",
-                {e.system: e.figures[name].value for e in made[:-1] if name in e.figures},
-            )
-            for name, words in SHOWN.items()
-        ]
-        figures = scoreboard.published(made[-1].task, told, made[-1], wanted)
-        sys.stdout.write(f"{scoreboard.save(given.publish, 'customer-service-guidelines-test', figures)}\n")
+        sys.stdout.write(f"{publish(asked, made, given.publish, given.data)}\n")
     if given.json:
         sys.stdout.write(
             json.dumps({e.system: {n: f.value for n, f in e.figures.items()} for e in made}, indent=2) + "\n"
@@ -291,8 +350,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cells = (f"{e.system} {e.figures[name].value:.3f}" for e in made if name in e.figures)
         sys.stdout.write(f"{name:20}{'  '.join(cells)}\n")
     if given.misses:
-        for case, one in zip(asked, said["touchstone"], strict=True):
-            held = all(words.casefold() in one.text.casefold() for words in case.expect)
+        for case, one in zip(asked.cases, said["touchstone"], strict=True):
+            held = all(_holds(one.text, words) for words in case.expect)
             if one.refused == case.answerable or (case.answerable and not held):
                 sys.stdout.write(
                     f"\n{case.id} [{case.kind}] {case.question}\n  {one.confidence:.3f} {one.sources}\n  {one.text}\n"

@@ -14,13 +14,13 @@ from core.contracts import ChatModel, EmbeddingModel
 from core.errors import ProviderError, StreamInterrupted, TouchstoneError, code_of
 from core.i18n import detect_language
 from core.prompts.library import PromptLibrary, library
-from core.retrieval import calibration, evidence
+from core.retrieval import calibration, evidence, in_force
 from core.retrieval.answer import AnswerDone, AnswerEvent, Notice, SourcesFound
 from core.retrieval.check import checked
-from core.retrieval.draft import Draft, Mode, differing, finished, nothing_indexed, refused
+from core.retrieval.draft import Draft, Mode, finished, nothing_indexed, refused, remarks
 from core.retrieval.meaning import Meaning
 from core.retrieval.question import checked_question, searched
-from core.retrieval.quotes import chosen_quotes, ended
+from core.retrieval.quotes import MARGIN, chosen_quotes, ended
 from core.retrieval.records import Found
 from core.retrieval.sentences import spans
 from core.retrieval.units import Unit, units
@@ -81,7 +81,7 @@ class Answerer:
         weighed = await self.weigh(
             asked, await self.index.find(searched(asked, history), max(top_k, CANDIDATES), terms_from=asked)
         )
-        ranked, hits = weighed.ranked, weighed.hits
+        ranked, hits = in_force.kept(weighed.ranked, weighed.hits, asked, MARGIN)
         calibrated = await asyncio.to_thread(calibration.in_force, self.index)
         confidence = weighed.evidence.confidence
         if calibrated is not None:
@@ -111,9 +111,9 @@ class Answerer:
             yield AnswerDone(refused(draft, ranked, confidence))
             return
         mode: Mode = "generated" if draft.sentences else "extractive"
-        for scored, unit in chosen_quotes(ranked, draft.quoted()):
+        for scored, unit in chosen_quotes(ranked, draft.quoted(), chosen):
             yield draft.add(ended(unit.shown), [(unit, scored.hit.score)])
-        if notice := differing(draft):
+        for notice in remarks(draft):
             yield notice
         done = finished(draft, mode, confidence)
         if written is not None and mode == "generated":
@@ -189,14 +189,14 @@ class Answerer:
                 code, {"model": self.chat.name, "reason": code_of(error), "detail": error.text(draft.language)}
             )
             if draft.sentences:
-                if notice := differing(draft):
+                for notice in remarks(draft):
                     yield notice
                 yield AnswerDone(replace(finished(draft, "generated", confidence), model=model, prompt=prompt.ref))
             return
         if refuses and not draft.sentences:
             yield AnswerDone(replace(finished(draft, "refused", confidence), model=model, prompt=prompt.ref))
         elif draft.sentences:
-            if notice := differing(draft):
+            for notice in remarks(draft):
                 yield notice
             yield AnswerDone(replace(finished(draft, "generated", confidence), model=model, prompt=prompt.ref))
         else:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from core.i18n import detect_language, message
-from core.retrieval import conflict, evidence
+from core.retrieval import conflict, evidence, in_force
 from core.retrieval.answer import Notice, SentenceReady
 from core.retrieval.units import Unit
 from core.telemetry.trace import current_trace
@@ -30,6 +30,7 @@ class Draft:
     citations: dict[tuple[str, int, int], Citation] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
     differing: tuple[int, int] | None = None  # citations that contradict each other
+    over: tuple[int, ...] = ()  # citations of documents that are no longer in force
     removed: int = 0
     first_s: float | None = None
     threshold: float = REFUSE_BELOW
@@ -60,8 +61,12 @@ def citation(unit: Unit, number: int, score: float | None) -> Citation:
     )
 
 
-def differing(draft: Draft) -> Notice | None:
-    """The notice that two of the cited sources answer with different values; noted in the draft, too."""
+def remarks(draft: Draft) -> list[Notice]:
+    """What is to be told of the cited sources: they differ, or are no longer in force; noted in the draft, too."""
+    return [notice for notice in (_differing(draft), _over(draft)) if notice is not None]
+
+
+def _differing(draft: Draft) -> Notice | None:
     found = conflict.between(list(draft.units.values()))
     if found is None:
         return None
@@ -71,11 +76,25 @@ def differing(draft: Draft) -> Notice | None:
     return Notice("sources_differ", {"one": one, "other": other})
 
 
+def _over(draft: Draft) -> Notice | None:
+    draft.over = tuple(number for number, unit in draft.units.items() if in_force.is_over(unit.passage))
+    if not draft.over:
+        return None
+    draft.notices.append("no_longer_in_force")
+    return Notice("no_longer_in_force", {"sources": _numbers(draft.over)})
+
+
+def _numbers(numbers: Sequence[int]) -> str:
+    return "".join(f"[{number}]" for number in numbers)
+
+
 def finished(draft: Draft, mode: Mode, confidence: float) -> Answer:
     text = framed(draft) if mode == "extractive" else joined(draft)
     if draft.differing:
         one, other = draft.differing
         text = f"{text}\n{message('notice.sources_differ', draft.language, one=one, other=other)}"
+    if draft.over:
+        text = f"{text}\n{message('notice.no_longer_in_force', draft.language, sources=_numbers(draft.over))}"
     return Answer(
         draft.question,
         mode,

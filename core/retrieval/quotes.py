@@ -1,4 +1,7 @@
-"""Which units an answer quotes: the best, others nearly as good, rows of a table as one, and what contradicts them."""
+"""Which units an answer quotes: the best, others nearly as good, rows of a table as one, and what contradicts them.
+
+What the question's language says is not said again in the other one.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from dataclasses import replace
 from core.i18n import detect_language
 from core.retrieval import conflict, evidence, tokens
 from core.retrieval.units import Unit, units
+from core.types import Language
 
 QUOTES = 3  # sentences of an extractive answer
 NEAR = 12  # units in which a contradiction of the first is looked for
@@ -19,7 +23,7 @@ _POINTS_BACK = re.compile(r"(?:it|they|this|that|these|those|he|she|such|then|ho
 
 
 def chosen_quotes(
-    ranked: Sequence[evidence.Scored], quoted: set[tuple[str, int, int]]
+    ranked: Sequence[evidence.Scored], quoted: set[tuple[str, int, int]], language: Language
 ) -> list[tuple[evidence.Scored, Unit]]:
     """Up to three units to quote: the best, and others nearly as good that say something more."""
     chosen: list[tuple[evidence.Scored, Unit]] = []
@@ -29,6 +33,8 @@ def chosen_quotes(
         if len(chosen) == QUOTES or scored.score < ranked[0].score - MARGIN:
             break
         unit = understandable(scored.unit)
+        if chosen and unit.passage.language != language and _answers_already(chosen[0][0], scored, language):
+            continue
         terms = set(tokens.content_terms(unit.shown))
         if (unit.passage.id, unit.start, unit.end) in quoted or any(_same(terms, other) for other in seen):
             continue
@@ -37,6 +43,12 @@ def chosen_quotes(
     if chosen and (other := _against(chosen[0][1], ranked)) and all(other.unit is not unit for _, unit in chosen):
         chosen = [*chosen[: QUOTES - 1], (other, other.unit)]
     return chosen
+
+
+def _answers_already(first: evidence.Scored, other: evidence.Scored, language: Language) -> bool:
+    """Whether ``first`` is in ``language`` and leaves no product or kind of value that was asked for to ``other``."""
+    same = first.unit.passage.language == language
+    return same and all(other.features[name] <= first.features[name] for name in ("code", "kind"))
 
 
 def rows_together(ranked: Sequence[evidence.Scored]) -> list[evidence.Scored]:

@@ -10,7 +10,7 @@ import pytest
 
 from apps.customer_service import evaluate, evaluate_answers
 from apps.customer_service.evaluate import Case
-from apps.customer_service.evaluate_answers import QUESTIONS, Said, documents, evaluation
+from apps.customer_service.evaluate_answers import QUESTIONS, Asked, Said, documents, evaluation
 from core.errors import InputError, MissingFile
 from core.runtime import Runtime
 from core.settings import Settings, override
@@ -79,17 +79,20 @@ def test_figures_by_hand() -> None:
         case("far", trap="unanswerable-far"),
     ]
     said = [
-        Said("It is 40 DAYS.", ("a.md", "c.md"), False, 0.9),
-        Said("It is 40 days.", ("b.md",), False, 0.8),
-        Said("The documents do not say. 60 days", ("a.md",), True, 0.1),
-        Said("Perhaps.", ("a.md",), False, 0.5),
+        Said("It is 40 DAYS.", ("a.md", "c.md"), False, 0.9, ("It is 40 DAYS.", "40 days there")),
+        Said("It is 40 days.", ("b.md",), False, 0.8, ("It is 40 days.",)),
+        Said("The documents do not say. 60 days", ("a.md",), True, 0.1, ("60 days",)),
+        Said("Perhaps.", ("a.md",), False, 0.5, ("Perhaps.",)),
         Said("The documents do not say.", (), True, 0.0),
     ]
-    found = {name: figure.value for name, figure in evaluation("x", asked, said).figures.items()}
+    found = {
+        name: figure.value for name, figure in evaluation("x", Asked("x", "test", asked, {}), said).figures.items()
+    }
     assert found["right"] == pytest.approx(1 / 3), "what was refused is not answered, whatever it quotes"
     assert found["false_refusals"] == pytest.approx(1 / 3)
     assert (found["refused_near"], found["refused_far"]) == (0.0, 1.0)
     assert found["citation_precision"] == pytest.approx((0.5 + 1.0 + 0.0) / 3)
+    assert found["cited_holds"] == pytest.approx((0.5 + 0.0 + 0.0) / 3), "the right document with other words is not it"
     assert found["risk_at_50%"] == pytest.approx(2 / 3), "of the three surest, one is right"
 
 

@@ -125,6 +125,29 @@ def test_sources_in_the_other_language_are_marked(shop: Library) -> None:
     assert en.text.startswith("退货政策 (in Chinese): ")
 
 
+EARBUDS = {
+    "en.md": "# TW-5 Pro earbuds\n\nTW-5 Pro earbuds are rated IPX5, which covers rain but not swimming.\n",
+    "zh.md": "# TW-5 系列耳机指南\n\nTW-5 Pro 的防水等级是 IPX5，不能戴着游泳。\n\nTW-5 Pro 的充电盒充满要 90 分钟。\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("question", "languages"),
+    [("Is the TW-5 Pro waterproof?", {"en"}), ("How long does the TW-5 Pro case take to charge?", {"zh"})],
+)
+def test_what_one_language_answers_is_not_said_again_in_the_other(
+    library: Library, tmp_path: Path, question: str, languages: set[str]
+) -> None:
+    for name, text in EARBUDS.items():
+        (tmp_path / name).write_text(text, "utf-8")
+    sync(library, tmp_path)
+    answer = answered(events(library, question))
+    assert answer.mode == "extractive"
+    assert {"zh" if "zh.md" in c.source else "en" for c in answer.citations} >= languages
+    if languages == {"en"}:
+        assert [Path(c.source).name for c in answer.citations] == ["en.md"]
+
+
 def test_an_answer_is_made_of_what_the_filter_lets_through(shop: Library) -> None:
     question = "几天内可以无理由退货？"
     assert answered(events(shop, question)).mode == "extractive"
