@@ -321,14 +321,25 @@ class CustomerService:
         language = language or language_in(question, asked_before, self.runtime.settings.language)
         noting.language = language
 
+        notices: list[Notice] = []
+
         def heard(found: Heard) -> None:
             noting.intent, noting.probability = found.intent, found.probability if found.intent else None
 
         if conversation_id is not None:
             acts = sample or not self.assistant.is_sample
             *made_up, reply = await self.assistant.respond(
-                caller, conversation_id, question, language, pressed=pressed, acts=acts, on_heard=heard
+                caller,
+                conversation_id,
+                question,
+                language,
+                pressed=pressed,
+                acts=acts,
+                on_heard=heard,
+                on_notice=notices.append,
             )
+            for notice in notices:
+                yield notice
             for item in made_up:
                 yield Added(item.text, item.card)
             if reply.kind == "say":
