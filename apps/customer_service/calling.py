@@ -231,7 +231,8 @@ def unsettled(steps: Steps, before: Talk, heard: Heard, state: Mapping[str, Any]
     if state["next"] == "account" and after.task:
         if before.task and before.task.intent == after.task.intent:  # it said what was asked for
             return False
-        return any(_may_say(steps, need, after.task, heard) for need in policy.intents[after.task.intent].needs)
+        needs = policy.intents[after.task.intent].needs
+        return any(_may_say(steps, need, after.task, heard) or _several(policy, need, heard) for need in needs)
     if reply.get("kind") == "say":  # an offer, a choice of wishes, or a reply that was not understood
         return after.offer is not None or (after.task is not None and before.task is not None)
     acting = sum(heard.probabilities.get(rule.name, 0.0) for rule in policy.intents.values() if rule.do == "tool")
@@ -244,3 +245,9 @@ def _may_say(steps: Steps, need: Need, task: Task, heard: Heard) -> bool:
         return False
     kind = steps.policy.slots[need.slot].kind
     return not need.optional and (kind != "pattern" or any(letter.isdigit() for letter in heard.text))
+
+
+def _several(policy: Policy, need: Need, heard: Heard) -> bool:
+    """Whether a message names more than one of what a wish is about, such as two orders: rules take the first."""
+    pattern = policy.slots[need.slot].pattern
+    return bool(pattern) and len({found[0] for found in re.finditer(pattern, folded(heard.text).upper())}) > 1

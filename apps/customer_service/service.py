@@ -287,7 +287,8 @@ class CustomerService:
                     elif isinstance(event, Added):
                         added.append(event)
                     elif isinstance(event, AnswerDone):
-                        event = AnswerDone(replace(event.answer, trace_id=trace_id))
+                        told = tuple(dict.fromkeys((*event.answer.notices, *notices)))  # before the answer too
+                        event = AnswerDone(replace(event.answer, trace_id=trace_id, notices=told))
                         await _finish(draft, "done", event.answer, notices=notices, card=card)
                         if draft:
                             await asyncio.to_thread(self._end, caller, draft, noting, added)
