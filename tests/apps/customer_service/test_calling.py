@@ -182,3 +182,14 @@ def test_the_policy_says_when_a_model_is_asked(stage: Stage, mode: Calling, time
     finally:
         assistant.policies.current = kept  # type: ignore[method-assign]
     assert len(stage.asked()) == times
+
+
+def test_two_wishes_wait_for_one_proof_also_over_a_restart(stage: Stage) -> None:
+    stage.say("track my orders PW26110005 and PW26110006, both of them")
+    assistant = stage.play.service.assistant
+    assistant.flow.close()
+    assistant._flow = None
+    stage.play.set_hours("open")
+    reply = stage.say("ending 0312")
+    assert stage.play.calls() == ["check_identity", "look_up_order", "look_up_order"]
+    assert [card["number"] for card in reply.card["orders"]] == ["PW26110005", "PW26110006"]
