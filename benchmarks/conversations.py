@@ -32,6 +32,7 @@ SCRIPT = r"""
 rules:
   - match: '(?s)<source n="1"[^>]*>\s*(?P<first>[^\n<]+)'
     reply: "{first}[1]"
+  - {contains: "<customer", reply: none}  # asked for tools, it calls none: rules read these messages
 """
 CODE = {"zh": "{name}的储物柜密码是 {code}。", "en": "The locker code of {name} is {code}."}
 TURNS_OF = {

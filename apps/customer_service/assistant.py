@@ -9,12 +9,13 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from apps.customer_service import replies
+from apps.customer_service.calling import Called, able, calls_of, read_by
 from apps.customer_service.dialog import small_talk
 from apps.customer_service.flow import Flow
 from apps.customer_service.handover import Case, Cases, brief_of
@@ -27,6 +28,7 @@ from apps.customer_service.shop.data import prepare
 from apps.customer_service.shop.tools import SHOP_TOOLS
 from core.conversations import Conversations
 from core.errors import TouchstoneError
+from core.retrieval.answer import Notice
 from core.runtime import Runtime
 from core.tools import ToolDefinition, Tools
 from core.types import Caller, Language
@@ -114,11 +116,13 @@ class Assistant:
         pressed: tuple[str, bool] | None = None,
         acts: bool = True,
         on_heard: Callable[[Heard], None] = lambda heard: None,
+        on_notice: Callable[[Notice], None] = lambda notice: None,
     ) -> list[Reply]:
         """What comes of a message, a case opened where a person takes over. The last one is the reply to it.
 
         Args:
             on_heard: told what was understood, before anything comes of it; not called for small talk.
+            on_notice: told what a chat model called, or why the policy's rules went on without it.
             pressed: see :meth:`Flow.turn`.
             acts: see :meth:`Flow.turn`.
         """
@@ -133,7 +137,38 @@ class Assistant:
                 ]
         heard = await self.hear(text, language, known=bool(pressed))
         on_heard(heard)
-        return await asyncio.to_thread(self._turn, caller, conversation_id, heard, pressed, acts)
+        called = await self._called(caller, conversation_id, heard, on_notice) if acts and not pressed else ()
+        return await asyncio.to_thread(self._turn, caller, conversation_id, heard, pressed, acts, called)
+
+    async def _called(
+        self, caller: Caller, conversation_id: str, heard: Heard, on_notice: Callable[[Notice], None]
+    ) -> Sequence[Called]:
+        """What the chat model calls for a message that the policy is in doubt about; see :mod:`calling`."""
+        policy = self.policy
+        try:
+            model = self._runtime.chat()
+        except TouchstoneError:
+            return ()
+        if policy.tools == "policy" or not able(model):
+            return ()
+        said = await asyncio.to_thread(self.flow.in_doubt, caller, conversation_id, heard)
+        if not said:
+            return ()
+        steps = self.flow.steps
+        calls = await calls_of(
+            model, policy, steps.tools, said, heard.language, today=steps.today(), probabilities=heard.probabilities
+        )
+        if calls.down:
+            on_notice(Notice("tools_model_down", {"detail": calls.down}))
+        elif calls.wrong:
+            on_notice(Notice("tools_model_wrong", {"detail": calls.wrong}))
+        elif calls.made:
+            titles = [in_language(policy.intents[call.intent].title, heard.language) for call in calls.made]
+            tools = [policy.intents[call.intent].tool for call in calls.made]
+            told = [words for call in calls.made for words in read_by(policy, call, heard.language)]
+            mark = "、" if heard.language == "zh" else ", "
+            on_notice(Notice("tools_by_model", {"tools": ", ".join(tools), "wish": mark.join([*titles, *told])}))
+        return calls.made
 
     async def hear(self, text: str, language: Language, *, known: bool = False) -> Heard:
         """A message understood; ``known`` says that its meaning is (a button), so that no model is asked."""
@@ -154,12 +189,18 @@ class Assistant:
         )
 
     def _turn(
-        self, caller: Caller, conversation_id: str, heard: Heard, pressed: tuple[str, bool] | None, acts: bool
+        self,
+        caller: Caller,
+        conversation_id: str,
+        heard: Heard,
+        pressed: tuple[str, bool] | None,
+        acts: bool,
+        called: Sequence[Called] = (),
     ) -> list[Reply]:
         if self.is_sample and (key := (id(self._runtime.workspace), caller.tenant)) not in self._loaded:
             prepare(self._runtime.workspace, caller.tenant)
             self._loaded.add(key)
-        found = self.flow.turn(caller, conversation_id, heard, pressed=pressed, acts=acts)
+        found = self.flow.turn(caller, conversation_id, heard, pressed=pressed, acts=acts, called=called)
         return self._with_cases(caller, conversation_id, heard.language, heard.text, found)
 
     def _with_cases(

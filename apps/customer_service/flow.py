@@ -11,13 +11,14 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from apps.customer_service import replies
+from apps.customer_service.calling import Called, unsettled
 from apps.customer_service.hearing import Heard
 from apps.customer_service.policy import Policy
 from apps.customer_service.replies import Reply
@@ -57,12 +58,14 @@ class Flow:
         *,
         pressed: tuple[str, bool] | None = None,
         acts: bool = True,
+        called: Sequence[Called] = (),
     ) -> list[Reply]:
         """What comes of a message, in order; more than one when an action cut short by a crash is made up for.
 
         Args:
             pressed: the button of a confirmation that the message stands for: its card's id, and whether it was yes.
             acts: whether the tools may be used; without them questions are answered and people asked for.
+            called: what a model called for the message, checked (:mod:`calling`).
         """
         with self._alone(conversation_id):
             config = self._config(conversation_id)
@@ -75,10 +78,29 @@ class Flow:
                 "conversation": conversation_id,
                 "pressed": list(pressed) if pressed else None,
                 "acts": acts,
+                "called": [asdict(call) for call in called],
             }
             state = self.graph.invoke({"turn": turn, "reply": {}, "next": ""}, config, durability="sync")
+            reply = Reply(**state["reply"])
+            while acts and reply.kind == "say" and (state["talk"].get("task") or {}).get("queued"):
+                turn = {**turn, "called": [], "pressed": None, "goes_on": True}
+                state = self.graph.invoke({"turn": turn, "reply": {}, "next": ""}, config, durability="sync")
+                reply = replies.both(reply, Reply(**state["reply"]))
             self._prune(conversation_id)
-            return [*done, Reply(**state["reply"])]
+            return [*done, reply]
+
+    def in_doubt(self, caller: Caller, conversation_id: str, heard: Heard) -> list[str]:
+        """The customer's words to ask a model about, when the policy alone does not know what to do with a message.
+
+        Empty when it knows. Nothing is kept and no tool called.
+        """
+        talk = self.talk(conversation_id)
+        turn = {"heard": asdict(heard), "caller": [caller.tenant, caller.user], "conversation": conversation_id, "pressed": None, "acts": True}  # fmt: skip
+        state = self.steps.decide({"talk": to_data(talk), "turn": turn})
+        if not unsettled(self.steps, talk, heard, state):
+            return []
+        before = talk.task.said if talk.task else talk.offer[1] if talk.offer else ""
+        return [*filter(None, (before,)), heard.text]
 
     def make_up(self, conversation_id: str) -> list[Reply]:
         """Finish an action that a crash cut short; what came of it."""

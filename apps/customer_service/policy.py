@@ -11,6 +11,7 @@ from core.types import Language
 
 Do = Literal["answer", "tool", "clarify", "hand_off"]
 SlotKind = Literal["pattern", "choice", "text", "date", "amount"]
+Calling = Literal["auto", "model", "policy"]  # who reads messages: the model in doubt, whenever it can, or never
 Texts = Mapping[str, str]  # by language; either may be missing
 
 
@@ -92,6 +93,7 @@ class Policy:
     unsure: tuple[str, ...] = ()  # intents between which a doubt is worth a question
     bare: Mapping[str, str] = field(default_factory=dict)  # slot → intent, for a message that is nothing but its value
     canned: tuple[Texts, ...] = ()
+    tools: Calling = "auto"
 
 
 def in_language(texts: Texts, language: Language | str) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from apps.customer_service.hours import DAYS, Hours, Span
-from apps.customer_service.policy import Do, Identity, IntentRule, Need, Policy, SlotKind, SlotRule, Texts
+from apps.customer_service.policy import Calling, Do, Identity, IntentRule, Need, Policy, SlotKind, SlotRule, Texts
 from core.errors import InputError, InvalidSetting
 from core.i18n import LANGUAGES, Phrase
 from core.tools import ToolDefinition
@@ -23,7 +23,7 @@ from core.tools import ToolDefinition
 if TYPE_CHECKING:
     from yaml import Node
 
-TOP = ("hours", "hand_off", "identity", "thresholds", "ticket", "unsure", "bare", "slots", "intents", "canned")
+TOP = ("hours", "hand_off", "identity", "thresholds", "ticket", "unsure", "bare", "slots", "intents", "canned", "tools")
 SLOT = ("kind", "ask", "pattern", "asked", "after", "least", "words", "labels")
 INTENT = ("do", "title", "tool", "preview", "slots", "identity", "confirm", "done", "options", "say", "asked")
 _SPAN = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
@@ -81,6 +81,7 @@ class _Reader:
         }
         hand_off = self.mapping(parts.get("hand_off"), "hand_off", ("misses", "frustration"))
         thresholds = self.mapping(parts.get("thresholds"), "thresholds", ("sure", "likely"))
+        calling: Calling = self.of(parts["tools"], "tools", get_args(Calling)) if "tools" in parts else "auto"  # type: ignore[assignment]
         made = Policy(
             intents=intents,
             slots=slots,
@@ -97,6 +98,7 @@ class _Reader:
                 for key, node in self.mapping(parts.get("bare"), "bare").items()
             },
             canned=tuple(self.texts(node, "canned") for node in self.items(parts.get("canned"), "canned")),
+            tools=calling,
         )
         if made.identity is None:
             for name, rule in intents.items():

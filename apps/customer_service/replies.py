@@ -7,7 +7,7 @@ A card is kept with its message and drawn by the page: ``confirm`` (with the id 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -35,6 +35,15 @@ class Reply:
     cause: str = ""
     done: str = ""
     values: Mapping[str, Any] = field(default_factory=dict)
+
+
+def both(first: Reply, second: Reply) -> Reply:
+    """What two wishes of one message came to, as one reply; a person who takes over comes last."""
+    card = second.card or first.card
+    if first.card and second.card and first.card["kind"] == second.card["kind"] == "order":
+        card = {"kind": "orders", "orders": [first.card, second.card]}
+    text = "\n\n".join(filter(None, (first.text, second.text)))
+    return replace(second, text=text, card=card, done=second.done or first.done)
 
 
 def say(key: str, language: Language, **params: Any) -> str:

@@ -287,7 +287,8 @@ class CustomerService:
                     elif isinstance(event, Added):
                         added.append(event)
                     elif isinstance(event, AnswerDone):
-                        event = AnswerDone(replace(event.answer, trace_id=trace_id))
+                        told = tuple(dict.fromkeys((*event.answer.notices, *notices)))  # before the answer too
+                        event = AnswerDone(replace(event.answer, trace_id=trace_id, notices=told))
                         await _finish(draft, "done", event.answer, notices=notices, card=card)
                         if draft:
                             await asyncio.to_thread(self._end, caller, draft, noting, added)
@@ -321,14 +322,25 @@ class CustomerService:
         language = language or language_in(question, asked_before, self.runtime.settings.language)
         noting.language = language
 
+        notices: list[Notice] = []
+
         def heard(found: Heard) -> None:
             noting.intent, noting.probability = found.intent, found.probability if found.intent else None
 
         if conversation_id is not None:
             acts = sample or not self.assistant.is_sample
             *made_up, reply = await self.assistant.respond(
-                caller, conversation_id, question, language, pressed=pressed, acts=acts, on_heard=heard
+                caller,
+                conversation_id,
+                question,
+                language,
+                pressed=pressed,
+                acts=acts,
+                on_heard=heard,
+                on_notice=notices.append,
             )
+            for notice in notices:
+                yield notice
             for item in made_up:
                 yield Added(item.text, item.card)
             if reply.kind == "say":

@@ -1,6 +1,7 @@
 """The steps of the flow: each reads where the conversation stands and what was said, and gives what comes next.
 
-Nothing a document or a model says reaches this module: it hears the customer, and a button of the page.
+Nothing a document says reaches this module: it hears the customer, a button of the page, and calls of a model that were
+checked against the customer's own words (:mod:`calling`).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from apps.customer_service.hearing import Heard
 from apps.customer_service.policy import IntentRule, Need, Policy, in_language
 from apps.customer_service.replies import Reply
 from apps.customer_service.slots import Value, find
-from apps.customer_service.talk import Talk, Task, from_data, to_data
+from apps.customer_service.talk import PUT_ASIDE, Talk, Task, from_data, to_data
 from core.errors import BadArguments, StepLimit, ToolFailed, ToolRefused, TouchstoneError, code_of
 from core.tools import Tools
 from core.tools.definition import Permission
@@ -59,6 +60,8 @@ class Steps:
         talk, heard = from_data(state.get("talk")).within(self.policy.intents), Heard(**state["turn"]["heard"])
         was_angry, talk = talk.anger, replace(talk, anger=heard.anger)
         pressed = state["turn"]["pressed"]
+        if state["turn"].get("goes_on") and talk.task:  # the second wish of a message
+            return {"talk": to_data(replace(talk, task=replace(talk.task, queued=False))), "next": "account"}
         if heard.wants_person:
             return _hand_off(talk, "asked")
         if pressed and state["turn"]["acts"]:
@@ -73,6 +76,8 @@ class Steps:
             return _done(replace(talk, task=None, offer=None), Reply("answer", question=heard.text))
         if heard.command == "repeat" and talk.last:
             return _done(talk, Reply("say", talk.last["text"], talk.last.get("card")))
+        if (called := state["turn"].get("called")) and (begun := self._called(talk, heard, called)):
+            return begun
         if talk.offer:
             return self._offered(talk, heard, rule)
         if talk.task:
@@ -118,7 +123,31 @@ class Steps:
             return self.policy.intents[name if best >= _LIKELY_WITH_VALUE and not bare else intent]
         return None
 
+    def _called(self, talk: Talk, heard: Heard, called: Sequence[Mapping[str, Any]]) -> State | None:
+        """The tasks that a model's calls stand for; ``None`` when they say nothing new.
+
+        Of one call, what rules find counts before what the model read. Of two, the model says which value is whose.
+        """
+        talk, tasks = replace(talk, offer=None), []
+        for call in called:
+            rule = self.policy.intents[call["intent"]]
+            mine = talk.task if talk.task and talk.task.intent == rule.name else None
+            task = self._updated(talk, rule, mine, heard, free=False)[0] if mine else self._task(talk, rule, heard)
+            slots = {**task.slots, **call["slots"]} if len(called) > 1 and not mine else {**call["slots"], **task.slots}
+            told = replace(task, slots=slots, hints={**task.hints, **call["hints"]})
+            if mine and (told.slots, told.hints) == (mine.slots, mine.hints):
+                return None
+            tasks.append(replace(told, card="", tries=0) if mine else told)
+        first, *rest = tasks
+        talk = talk if talk.task and talk.task.intent == first.intent else talk.put_aside()
+        waiting = (*talk.aside, *(replace(task, queued=True) for task in reversed(rest)))[-PUT_ASIDE:]
+        return {"talk": to_data(replace(talk, task=first, aside=waiting)), "next": "account"}
+
     def _begin(self, talk: Talk, rule: IntentRule, heard: Heard) -> State:
+        return {"talk": to_data(replace(talk, task=self._task(talk, rule, heard), offer=None)), "next": "account"}
+
+    def _task(self, talk: Talk, rule: IntentRule, heard: Heard) -> Task:
+        """A wish with what rules find of it in the message."""
         task = Task(rule.name, said=heard.text)
         for need in rule.needs:
             value = self.find(need.slot, heard)
@@ -126,7 +155,7 @@ class Steps:
                 value = talk.known[need.slot]
             if value is not None and not need.options:
                 task = task.with_slots(**{need.argument: value})
-        return {"talk": to_data(replace(talk, task=task, offer=None)), "next": "account"}
+        return task
 
     def _offered(self, talk: Talk, heard: Heard, rule: IntentRule | None) -> State:
         """The reply to "do you want to …?" or "which of these?"; anything else is a message of its own."""
@@ -187,7 +216,7 @@ class Steps:
         account = task.slots[need.argument]
         if identity is None or talk.is_proved(account, self.clock()):
             return {"next": "details"}
-        proof = find(self.policy.slots[identity.proof], heard.text, today=self._today(), asked=task.asked == "proof")
+        proof = find(self.policy.slots[identity.proof], heard.text, today=self.today(), asked=task.asked == "proof")
         if proof is None:
             text = in_language(self.policy.slots[identity.proof].ask, heard.language)
             return _done(replace(talk, task=replace(task, asked="proof")), Reply("say", text))
@@ -230,6 +259,8 @@ class Steps:
                 value = self.find(need.slot, heard, asked=task.asked == need.argument, choices=choices)
                 if value is None and task.said:
                     value = self.find(need.slot, replace(heard, text=task.said), choices=choices)
+                if value is None and task.hints.get(need.argument) in [choice["value"] for choice in choices]:
+                    value = task.hints[need.argument]
                 if value is None and len(choices) == 1:
                     value = choices[0]["value"]
                 if value is not None:
@@ -282,7 +313,7 @@ class Steps:
         }
         talk = replace(talk.without_task(), known={**talk.known, **known}, misses=0)
         card = values.get("card")
-        if talk.task:  # back to what was put aside
+        if talk.task and not talk.task.queued:  # back to what was put aside
             more, waiting = self.waiting_for(talk, heard.language)
             title = in_language(self.policy.intents[talk.task.intent].title, heard.language)
             text = f"{text}\n\n{replies.say('back_to', heard.language, title=title, ask=more)}"
@@ -307,7 +338,7 @@ class Steps:
     def _dropped(self, talk: Talk, rule: IntentRule, heard: Heard) -> State:
         text = replies.say("dropped", heard.language, title=in_language(rule.title, heard.language))
         talk, card = talk.without_task(), None
-        if talk.task:
+        if talk.task and not talk.task.queued:
             more, card = self.waiting_for(talk, heard.language)
             title = in_language(self.policy.intents[talk.task.intent].title, heard.language)
             text += "\n\n" + replies.say("back_to", heard.language, title=title, ask=more)
@@ -332,7 +363,7 @@ class Steps:
         if task.asked == "proof":
             identity = self.policy.identity
             slot = self.policy.slots[identity.proof] if identity else None
-            said = slot is not None and find(slot, heard.text, today=self._today(), asked=True) is not None
+            said = slot is not None and find(slot, heard.text, today=self.today(), asked=True) is not None
         for need in rule.needs:
             asked = task.asked == need.argument
             kind = self.policy.slots[need.slot].kind
@@ -375,7 +406,7 @@ class Steps:
     def _refused(self, talk: Talk, refused: ToolRefused, heard: Heard) -> State:
         """The tool's own rules forbid it: say why, and the task is done."""
         text, talk, card = refused.text(heard.language), talk.without_task(), None
-        if talk.task:
+        if talk.task and not talk.task.queued:
             more, card = self.waiting_for(talk, heard.language)
             title = in_language(self.policy.intents[talk.task.intent].title, heard.language)
             text += "\n\n" + replies.say("back_to", heard.language, title=title, ask=more)
@@ -405,13 +436,13 @@ class Steps:
 
     def find(self, slot: str, heard: Heard, *, asked: bool = False, choices: Any = ()) -> Value | None:
         """What a message says of a slot of the policy."""
-        return find(self.policy.slots[slot], heard.text, today=self._today(), asked=asked, choices=choices)
+        return find(self.policy.slots[slot], heard.text, today=self.today(), asked=asked, choices=choices)
 
     def _turn(self, state: State, *, write: bool = False) -> Any:
         allowed: frozenset[Permission] = frozenset({"read", "write"} if write else {"read"})
         return self.tools.turn(_caller(state), conversation_id=state["turn"]["conversation"], allowed=allowed)
 
-    def _today(self) -> Any:
+    def today(self) -> Any:
         return datetime.fromtimestamp(self.clock(), ZoneInfo(self.policy.hours.zone)).date()
 
 

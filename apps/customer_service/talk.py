@@ -19,8 +19,9 @@ PUT_ASIDE = 2  # tasks that are remembered when the topic changes
 class Task:
     """A wish being worked on. ``slots`` are by the tool's argument; ``asked`` is the argument that was asked for.
 
-    ``said`` is the message it began with, which may name what can only be looked up later. ``card`` is the id of the
-    open confirmation and the idempotency key of the write it stands for.
+    ``said`` is the message it began with, which may name what can only be looked up later, and ``hints`` what a model
+    read from it of that. ``card`` is the id of the open confirmation and the idempotency key of the write it stands for.
+    ``queued``: wished for in one message with another, and not begun.
     """
 
     intent: str
@@ -29,6 +30,8 @@ class Task:
     tries: int = 0
     card: str = ""
     said: str = ""
+    hints: Mapping[str, str] = field(default_factory=dict)
+    queued: bool = False
 
     def with_slots(self, **values: Value) -> Task:
         return replace(self, slots={**self.slots, **values})
@@ -77,7 +80,10 @@ class Talk:
 
 def to_data(talk: Talk) -> dict[str, Any]:
     def told(task: Task) -> dict[str, Any]:
-        return {name: getattr(task, name) for name in Task.__slots__} | {"slots": dict(task.slots)}
+        return {name: getattr(task, name) for name in Task.__slots__} | {
+            "slots": dict(task.slots),
+            "hints": dict(task.hints),
+        }
 
     return {
         "task": told(talk.task) if talk.task else None,
