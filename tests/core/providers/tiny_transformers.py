@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from core.providers.torch_loading import _quiet
+from core.providers.quiet import quiet
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
@@ -45,7 +45,7 @@ def write_text_model(folder: Path, *, template: str | None = CHATML, seed: int =
     torch.manual_seed(seed)
     model = LlamaForCausalLM(text_config(len(tokenizer), **changes))
     prefer_letters(model, tokenizer)
-    with _quiet():
+    with quiet():
         model.save_pretrained(folder)
     return folder
 
@@ -78,7 +78,7 @@ def write_vision_model(folder: Path, *, seed: int = 7) -> Path:
         CLIPImageProcessorPil(size=size, crop_size=size), tokenizer, patch_size=PATCH,
         vision_feature_select_strategy="default", chat_template=SEEING, num_additional_image_tokens=1,
     )  # fmt: skip
-    with _quiet():
+    with quiet():
         model.save_pretrained(folder)
         processor.save_pretrained(folder)
     return folder
