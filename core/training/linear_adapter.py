@@ -77,13 +77,13 @@ def learn(
     learning_rate: float,
     scale: float,
     seed: int = 0,
-    told: Callable[[int, int, float, float], None] | None = None,
+    told: Callable[[int, int, float, float, bool], None] | None = None,
 ) -> Learned:
     """Learn a matrix from ``pairs``.
 
     Args:
         scale: of the cosines before the softmax.
-        told: is told the epoch, how many there are, its loss and the loss on ``held_out``; may raise to stop.
+        told: is told the epoch, how many there are, its loss, that on ``held_out`` and whether it is the lowest; may raise to stop.
     """
     import numpy as np
 
@@ -109,7 +109,7 @@ def learn(
         if after < best.after:
             best = Learned(matrix, before, after, epoch)
         if told:
-            told(epoch, epochs, float(np.mean(losses)), after)
+            told(epoch, epochs, float(np.mean(losses)), after, best.epoch == epoch)
     return best
 
 

@@ -32,8 +32,8 @@ def train(plan: Plan) -> dict[str, Any]:
         if not len(found.own):
             raise InputError(reason="no_rows", name=f"{plan.splits.train.name} ({part})")
 
-    def told(epoch: int, epochs: int, loss: float, validation: float) -> None:
-        session.log.write(epoch, epochs, loss=loss, validation=validation)
+    def told(epoch: int, epochs: int, loss: float, validation: float, best: bool) -> None:
+        session.log.write(epoch, epochs, loss=loss, validation=validation, best=best)
         if session.stop():
             raise Stopped  # what was learned in seconds is not worth a checkpoint
 
