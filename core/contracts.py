@@ -61,6 +61,17 @@ class EmbeddingModel(Protocol):
 
 
 @runtime_checkable
+class DerivedEmbedding(EmbeddingModel, Protocol):
+    """An embedding model whose vectors follow from those of the model ``base``: what has these is not embedded again."""
+
+    base: str
+
+    def derived(self, vectors: np.ndarray) -> np.ndarray:
+        """The vectors of texts from those that ``base`` gives them as the same kind. Shape: ``(n, dim)`` float32, norm 1."""
+        ...
+
+
+@runtime_checkable
 class ImageEmbeddingModel(EmbeddingModel, Protocol):
     """An embedding model that puts images into the space of its texts."""
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from core.training.work import Prepared
 
 RECIPES = (
-    "head", "frozen", "lora", "adalora", "full", "entities", "embedding", "cross-encoder", "chat", "dpo", "kto", "causal", "masked", "lstm",
+    "head", "frozen", "lora", "adalora", "full", "entities", "embedding", "embedding-adapter", "cross-encoder", "chat", "dpo", "kto", "causal", "masked", "lstm",
 )  # fmt: skip  # the files of core/training/recipes
 
 app = typer.Typer(

@@ -68,15 +68,22 @@ def _named(hits: Sequence[Hit]) -> list[str]:
     return list(dict.fromkeys(Path(hit.passage.source).relative_to(service.SAMPLE).as_posix() for hit in every))
 
 
-def judged(system: str, data: str, split: str, entries: Rows, search: Callable[[str], list[str]]) -> Evaluation:
+def judged(
+    system: str,
+    data: str,
+    split: str,
+    entries: Rows,
+    search: Callable[[str], list[str]],
+    names: Sequence[str] = MEASURES,
+) -> Evaluation:
     """``search`` on those of ``entries`` that some document answers."""
     asked = [entry for entry in entries if entry.get("relevant") or entry.get("wanted")]
     gains = [entry.get("relevant") or dict.fromkeys(entry["wanted"], 1) for entry in asked]
     lists = [search(entry["query"]) for entry in asked]
     columns: dict[str, list[Any]] = {
-        name: list(map(float, values)) for name, values in ranking.measure(lists, gains, MEASURES).items()
+        name: list(map(float, values)) for name, values in ranking.measure(lists, gains, names).items()
     }
-    measures = tuple(Measure(name) for name in MEASURES)
+    measures = tuple(Measure(name) for name in names)
     return Evaluation(
         task="search",
         system=system,
@@ -137,13 +144,13 @@ def publish(found: dict[str, list[Evaluation]], split: str, folder: Path) -> lis
     return written
 
 
-def table(found: dict[str, list[Evaluation]]) -> str:
+def table(found: dict[str, list[Evaluation]], names: Sequence[str] = MEASURES) -> str:
     lines = []
     for data, made in found.items():
         lines.append(f"{data} ({len(made[0].ids)} queries)")
-        lines.append(f"  {'':22}" + "".join(f"{name:>24}" for name in MEASURES))
+        lines.append(f"  {'':22}" + "".join(f"{name:>24}" for name in names))
         for one in made:
-            cells = (one.figures[name] for name in MEASURES)
+            cells = (one.figures[name] for name in names)
             lines.append(f"  {one.system:22}" + "".join(f"{_cell(cell):>24}" for cell in cells))
     return "\n".join(lines)
 

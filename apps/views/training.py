@@ -33,7 +33,7 @@ from core.training.recipes import LIMITS, Recipe, recipe, recipes
 from core.training.store import Trained, Version
 
 ORDER = (
-    "head", "frozen", "lora", "adalora", "full", "entities", "embedding", "cross-encoder", "chat", "dpo", "kto", "causal", "masked", "lstm",
+    "head", "frozen", "lora", "adalora", "full", "entities", "embedding", "embedding-adapter", "cross-encoder", "chat", "dpo", "kto", "causal", "masked", "lstm",
 )  # fmt: skip
 COLORS = {"error": "red", "warning": "orange", "note": "gray"}
 SIGNS = {"better": ":green-badge[{}]", "worse": ":red-badge[{}]"}

@@ -221,12 +221,10 @@ class Index:
                 if not batch:
                     break  # another process was faster
                 try:
-                    made = await model.embed(list(batch.values()), kind="document")
+                    made = await pending.made(self.workspace, model, batch)
                 except ProviderError:
                     return embedded, ("embedding_down",)
-                await asyncio.to_thread(
-                    pending.embedded, self.workspace, self.id(), model.name, dict(zip(batch, made, strict=True))
-                )
+                await asyncio.to_thread(pending.embedded, self.workspace, self.id(), model.name, made)
                 embedded += len(batch)
                 _tell(progress, Progress("vectors", min(embedded, total), total))
         await asyncio.to_thread(pending.record, self.workspace, self.id(), model.name)

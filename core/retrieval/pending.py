@@ -6,6 +6,7 @@ something missing; every other change carries that mark along.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 import sqlite3
@@ -13,6 +14,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from core.contracts import DerivedEmbedding, EmbeddingModel
 from core.retrieval import split, vectors
 from core.workspace import Workspace
 
@@ -85,6 +87,34 @@ def batch(
                 found[row["text_hash"]] = f"{context}\n{row['text']}"
                 characters -= len(found[row["text_hash"]])
     return found
+
+
+async def made(workspace: Workspace, model: EmbeddingModel, texts: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """Vectors of ``texts``, all by hash. What has a vector of the model from whose vectors ``model``'s follow is not embedded.
+
+    Raises:
+        ProviderError: the model fails.
+    """
+    known = await asyncio.to_thread(_derived, workspace, derivation(model), texts)
+    rest = [hash_ for hash_ in texts if hash_ not in known]
+    fresh = await model.embed([texts[hash_] for hash_ in rest], kind="document") if rest else ()
+    return known | dict(zip(rest, fresh, strict=True))
+
+
+def derivation(model: EmbeddingModel) -> DerivedEmbedding | None:
+    """``model``, or the one that it keeps the record of, where its vectors follow from another model's."""
+    held = getattr(model, "model", None)
+    return next((one for one in (model, held) if isinstance(one, DerivedEmbedding)), None)
+
+
+def _derived(workspace: Workspace, model: DerivedEmbedding | None, texts: Mapping[str, str]) -> dict[str, np.ndarray]:
+    import numpy as np
+
+    if model is None:
+        return {}
+    with workspace.read() as db:
+        there = vectors.get(db, model.base, texts)
+    return dict(zip(there, model.derived(np.array(list(there.values()))), strict=True)) if there else {}
 
 
 def embedded(workspace: Workspace, collection: int, model: str, made: Mapping[str, np.ndarray]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import StoreDamaged
-from core.retrieval import applied, finding, journal, keyword, meaning, split
+from core.retrieval import applied, finding, journal, keyword, meaning, pending, split
 from core.retrieval.evidence import unit_text
 from core.retrieval.lease import hold
 from core.retrieval.library import Library
@@ -120,7 +120,8 @@ def vacuum(library: Library, *, other_models: bool = False) -> Vacuumed:
     collection uses, folders of damaged indexes that were set aside.
 
     Args:
-        other_models: also the vectors of models that do not serve; rolling a migration back must then embed anew.
+        other_models: also the vectors of models that do not serve; rolling a migration back must then embed anew. Those
+            that the serving model's follow from stay: the next adapter is made from them.
 
     Raises:
         StoreBusy: another process is writing.
@@ -132,7 +133,8 @@ def vacuum(library: Library, *, other_models: bool = False) -> Vacuumed:
     with workspace.write() as db:
         vectors = _forget_vectors(db)
         if model is not None:
-            vectors += db.execute("DELETE FROM vectors WHERE model <> ?", (model.name,)).rowcount
+            kept = (model.name, follows.base if (follows := pending.derivation(model)) else model.name)
+            vectors += db.execute("DELETE FROM vectors WHERE model NOT IN (?, ?)", kept).rowcount
             db.execute("DELETE FROM vector_indexes WHERE model <> ?", (model.name,))
             db.execute("DELETE FROM embedded_up_to WHERE model <> ?", (model.name,))
         rows, tables = _forget_terms(db)

@@ -72,6 +72,12 @@ def chat_of(version: Version, settings: Settings, *, base: bool = False) -> Chat
 
 def embedding_of(version: Version, settings: Settings, *, base: bool = False) -> EmbeddingModel:
     """The embedding model of ``version``; with ``base`` the one it began with."""
+    if version.adapts:
+        from core.providers.registry import open_model
+        from core.training.adapted import open_adapted
+
+        plain: EmbeddingModel = open_model("embedding", version.run.embedding, settings)
+        return plain if base else open_adapted(version.model, plain, version.served_as)
     from core.providers import sentence_transformers as engine
 
     path = version.run.base_source if base else str(version.model)

@@ -98,6 +98,11 @@ class Version:
         """Whether it orders passages; other models of pairs embed."""
         return self.run.recipe == "cross-encoder"
 
+    @property
+    def adapts(self) -> bool:
+        """Whether it is a matrix over another embedding model's vectors."""
+        return self.run.recipe == "embedding-adapter"
+
     def facts(self) -> dict[str, Any]:
         """What the training came to: steps, weights, seconds; empty while it runs."""
         path = self.folder / "facts.json"

@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 import apps.search
+from apps.search import languages
 from core.retrieval.library import Library
 from core.workspace import Workspace
 
@@ -128,3 +129,13 @@ def test_the_shipped_vectors_fit_the_shipped_documents(tmp_path: Path) -> None:
     assert wanted <= shipped, "make them anew: python -m core.retrieval.export (see its first lines)"
     library.close()
     workspace.close()
+
+
+def test_questions_that_the_other_language_answers() -> None:
+    for (question, documents), least in zip(languages.DIRECTIONS, (60, 40), strict=True):
+        asked = languages.asked(question, documents)
+        assert len(asked) >= least
+        assert len({row["query"] for row in asked}) == len({row["id"] for row in asked}) == len(asked)
+        for row in asked:
+            assert row["relevant"].keys() <= DOCUMENTS.keys(), row["id"]
+            assert all(name.startswith(f"{documents}/") for name in row["relevant"]), row["id"]
