@@ -35,13 +35,15 @@ def case(name: str, *, expect: tuple[str, ...] = (), trap: str = "") -> Case:
     return Case(name, "en", name, bool(expect), frozenset(["a.md", "b.md"] if expect else []), expect, trap, "test")
 
 
-def test_a_third_of_all_questions_has_no_answer_in_both_languages() -> None:
-    both = [*evaluate.cases(), *evaluate.cases(QUESTIONS)]
-    assert len(both) >= 200
+def test_a_third_of_the_questions_has_no_answer_in_both_languages() -> None:
+    shop, guidelines = evaluate.cases(), evaluate.cases(QUESTIONS)
+    assert len(shop) >= 200
     for language in ("zh", "en"):
-        asked = [c for c in both if c.language == language]
-        assert 0.32 <= sum(not c.answerable for c in asked) / len(asked) <= 0.36
-    assert len({c.question for c in both}) == len(both)
+        asked = [c for c in shop if c.language == language]
+        assert 0.33 <= sum(not c.answerable for c in asked) / len(asked) <= 0.36
+        abroad = [c for c in guidelines if c.language == language]
+        assert sum(not c.answerable for c in abroad) / len(abroad) > 0.33
+    assert len({c.question for c in (*shop, *guidelines)}) == len(shop) + len(guidelines)
 
 
 @pytest.mark.skipif(not ABCD.is_dir(), reason="public data are not there")
