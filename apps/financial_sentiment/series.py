@@ -166,5 +166,6 @@ def days(
         new = [novelty[id_] for id_ in {m.item_id for m in today} if id_ in novelty] if novelty else []
         now = index(moods, end) if weights is None else group_index(moods, end, weights)
         good, plain, bad = (labels.count(name) for name in ("positive", "neutral", "negative"))
-        found.append(Day(end, now, good, plain, bad, sum(new) / len(new) if new else None))
+        # A set has its order from the ids: only a sum without rounding is the same for the same news.
+        found.append(Day(end, now, good, plain, bad, math.fsum(new) / len(new) if new else None))
     return found

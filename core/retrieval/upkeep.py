@@ -51,7 +51,7 @@ class Vacuumed:
     bytes_after: int
 
     def as_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "bytes_freed": self.bytes_before - self.bytes_after}
+        return {**asdict(self), "bytes_freed": max(0, self.bytes_before - self.bytes_after)}
 
 
 async def rebuild(library: Library, progress: Told | None = None) -> Rebuilt:

@@ -145,3 +145,13 @@ def test_series_up_to_a_time_do_not_know_what_came_later(known: list[Mood], unti
     ]
     for made in figure:
         assert made(known) == made(then)
+
+
+def test_the_ids_of_news_change_no_figure() -> None:
+    shares = (0.1, 0.2, 0.3, 0.7, 0.6)
+
+    def told(ids: tuple[int, ...]) -> float | None:
+        known = [Mood(id_, "a", "neutral", 0.0, 0.0, (0, 1), (), (), 0.0, 0.0, float("inf")) for id_ in ids]
+        return series.days(known, 0.0, 1, novelty=dict(zip(ids, shares, strict=True)))[0].novelty
+
+    assert len({told(ids) for ids in itertools.permutations((1, 9, 17, 33, 41))}) == 1
