@@ -215,7 +215,7 @@ class Assistant:
     def after_answer(
         self, caller: Caller, conversation_id: str, question: str, language: Language, *, missed: bool | None
     ) -> Reply | None:
-        """What follows an answer: a person after too many misses, or back to the task in hand.
+        """What follows an answer: a person after too many misses, back to the task in hand, or what else one may do.
 
         ``missed`` says whether the documents had no answer; ``None`` when they were not asked.
         """
@@ -227,7 +227,7 @@ class Assistant:
             return self.hand_off(caller, conversation_id, language, reply, question)
         waiting = self.flow.remind(conversation_id, language)
         if waiting is None:
-            return None
+            return Reply("say", replies.say("ask_otherwise", language)) if missed else None
         title = in_language(self.policy.intents[self._in_hand(conversation_id)].title, language)
         return Reply("say", replies.say("back_to", language, title=title, ask=waiting[0]), waiting[1])
 

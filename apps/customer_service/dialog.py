@@ -27,6 +27,7 @@ _PATTERNS: dict[SmallTalk, re.Pattern[str]] = {
         r"(many )?(thanks|thank you|thx|ty|cheers|much appreciated)( (so|very) much| a lot| a bunch| again)?"
         r"( for (your|the|all your) (help|answer|reply|time|info|information))?)"
         r"|好的|明白了?|知道了|收到|了解了?|ok|okay|got it|great|perfect|i see"
+        r"|没(有)?(别的|其他的?|什么)?(问题|事)了?|没(有)?别的了|就这些了?|问题?(已经)?解决了|that'?s (all|it)( (for now|i needed))?|that is (all|it)|no(thing)? (else|more questions)|all good( now)?"
     ),
     "farewell": re.compile(
         r"(再见|拜拜|回头见|晚安|下次见|good ?bye|bye( bye)?|see you( later)?|good ?night|have a (nice|good) day)"

@@ -141,10 +141,11 @@ def framed(draft: Draft) -> str:
 def refused(
     draft: Draft, ranked: Sequence[evidence.Scored], confidence: float, written: Answer | None = None
 ) -> Answer:
-    """The documents do not say; what they do cover is named, with a citation each."""
+    """The documents do not say; those that speak of something in the question are named, with a citation each."""
     near: dict[str, evidence.Scored] = {}
     for scored in ranked:
-        near.setdefault(scored.unit.passage.document_id, scored)
+        if evidence.shares(scored):
+            near.setdefault(scored.unit.passage.document_id, scored)
     draft.sentences.clear()
     draft.citations.clear()
     for scored in list(near.values())[:3]:

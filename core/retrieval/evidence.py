@@ -85,6 +85,15 @@ class Scored:
     features: Mapping[str, float]
 
 
+def shares(scored: Scored) -> bool:
+    """Whether a unit has something that the question asks about: a code, a concept, or enough of its words.
+
+    Meaning alone does not count: of a question from another world something is always the nearest.
+    """
+    found = scored.features
+    return found["code"] > 0 or found["concepts"] > 0 or found["words"] >= _HARDLY
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """How likely the sources hold the answer (0 to 1), and why."""

@@ -201,7 +201,7 @@ def test_a_return_and_a_person(quoting: str, browser: Browser) -> None:
         say(page, "查订单 PW26110001")
         page.get_by_text("手机号的后四位").first.wait_for()
         say(page, "2468")
-        page.get_by_text("¥798.00").wait_for()
+        page.get_by_text("¥998.00").wait_for()
         say(page, "TW-5 Pro 我要退货")
         page.get_by_test_id("stButtonGroup").get_by_text("不想要了").click()
         page.get_by_role("button", name="确认办理").click()

@@ -25,14 +25,16 @@ DAY, HOUR, MINUTE = 86400.0, 3600.0, 60.0
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """``cn`` and ``abroad`` are days to return it; the documents of the shop say the same."""
+    """Prices in cents, ``None`` where it is not sold; ``cn`` and ``abroad`` are days to return it. The documents of the
+    shop say the same.
+    """
 
     sku: str
     zh: str
     en: str
-    cny: int  # cents
-    gbp: int
-    usd: int
+    cny: int | None
+    gbp: int | None
+    usd: int | None
     cn: int
     abroad: int
     stock: int
@@ -40,18 +42,18 @@ class Product:
 
 
 PRODUCTS = (
-    Product("KT-210", "KT-210 电热水壶", "KT-210 kettle", 19900, 3900, 4900, 15, 21, 240),
-    Product("KT-310", "KT-310 控温电热水壶", "KT-310 variable-temperature kettle", 32900, 5900, 7500, 15, 21, 86),
-    Product("TW-5", "TW-5 真无线耳机", "TW-5 earbuds", 29900, 4900, 5900, 30, 45, 510),
-    Product("TW-5 Pro", "TW-5 Pro 降噪耳机", "TW-5 Pro noise-cancelling earbuds", 59900, 9900, 12900, 30, 45, 132),
-    Product("HP-70", "HP-70 头戴式耳机", "HP-70 headphones", 89900, 14900, 18900, 30, 45, 0, 9),
-    Product("SB-120", "SB-120 回音壁", "SB-120 soundbar", 129900, 19900, 24900, 30, 45, 18),
-    Product("TN-3", "TN-3 三人帐篷", "TN-3 three-person tent", 89900, 13900, 16900, 20, 30, 41),
-    Product("CS-4", "CS-4 户外炉具", "CS-4 camping stove", 25900, 4200, 5200, 20, 30, 77),
+    Product("KT-210", "KT-210 电热水壶", "KT-210 kettle", 29900, 3900, 4900, 15, 21, 240),
+    Product("KT-310", "KT-310 控温电热水壶", "KT-310 variable-temperature kettle", 45900, 5900, 7500, 15, 21, 86),
+    Product("TW-5", "TW-5 真无线耳机", "TW-5 earbuds", 34900, 4500, 5500, 30, 45, 510),
+    Product("TW-5 Pro", "TW-5 Pro 降噪耳机", "TW-5 Pro noise-cancelling earbuds", 69900, 8900, 10900, 30, 45, 132),
+    Product("HP-70", "HP-70 头戴式耳机", "HP-70 headphones", 89900, 11900, 14900, 30, 45, 0, 9),
+    Product("SB-120", "SB-120 回音壁", "SB-120 soundbar", None, 18900, 23900, 30, 45, 18),
+    Product("TN-3", "TN-3 三人帐篷", "TN-3 three-person tent", 89900, 11900, 14900, 20, 30, 41),
+    Product("CS-4", "CS-4 户外炉具", "CS-4 camping stove", 25900, 2900, 3600, 20, 30, 77),
     Product("LT-9", "LT-9 露营灯", "LT-9 camping lantern", 15900, 2600, 3200, 20, 30, 0),
-    Product("PS-600", "PS-600 户外电源", "PS-600 power station", 299900, 42900, 52900, 7, 14, 23),
-    Product("RV-8", "RV-8 扫地机器人", "RV-8 robot vacuum", 219900, 32900, 39900, 10, 30, 35),
-    Product("AF-6", "AF-6 空气炸锅", "AF-6 air fryer", 45900, 7900, 9900, 15, 21, 64),
+    Product("PS-600", "PS-600 户外电源", "PS-600 power station", 329900, 39900, 49900, 7, 14, 23),
+    Product("RV-8", "RV-8 扫地机器人", "RV-8 robot vacuum", 219900, None, None, 10, 30, 35),
+    Product("AF-6", "AF-6 空气炸锅", "AF-6 air fryer", 59900, None, None, 15, 21, 64),
 )
 BY_SKU = {product.sku: product for product in PRODUCTS}
 
@@ -91,7 +93,7 @@ FIXED = (
     Order("PW26110006", BRIGHT, "paid", (("KT-310", 1),), (20 * MINUTE, None, None)),
     Order("PW26110007", STONE, "shipped", (("TN-3", 1),), (4 * DAY, 3 * DAY, None)),
     Order("PW26110008", STONE, "cancelled", (("SB-120", 1),), (9 * DAY, None, None)),
-    Order("PW26110009", STONE, "paid", (("AF-6", 1),), (5 * HOUR, None, None)),
+    Order("PW26110009", STONE, "paid", (("KT-210", 1),), (5 * HOUR, None, None)),
     Order("PW26110010", ZHOU, "delivered", (("PS-600", 1),), (6 * DAY, 5 * DAY, 2 * DAY)),
 )
 _FAMILY, _GIVEN = "陈许沈韩曹邓", "安宁子墨清禾知远"
@@ -108,16 +110,16 @@ def orders() -> tuple[Order, ...]:
     draw = random.Random(SEED)
     made = list(FIXED)
     for number in range(11, 11 + DRAWN):
-        items = tuple(
-            (product.sku, draw.choice((1, 1, 1, 2))) for product in draw.sample(PRODUCTS, draw.choice((1, 1, 2)))
-        )
+        person = _person(draw)
+        sold = [product for product in PRODUCTS if price(product, person.currency) is not None]
+        items = tuple((product.sku, draw.choice((1, 1, 1, 2))) for product in draw.sample(sold, draw.choice((1, 1, 2))))
         placed = draw.uniform(1, 50) * DAY
         shipped, delivered = placed - draw.uniform(0.2, 0.9) * DAY, placed - draw.uniform(2, 5) * DAY
         status: Status = draw.choice(("shipped", "delivered", "delivered", "cancelled"))
         ages = (placed, None if status == "cancelled" else shipped, delivered if status == "delivered" else None)
         if status == "delivered" and delivered < 0:
             status, ages = "shipped", (placed, shipped, None)
-        made.append(Order(f"PW2611{number:04d}", _person(draw), status, items, ages))
+        made.append(Order(f"PW2611{number:04d}", person, status, items, ages))
     return tuple(made)
 
 
@@ -133,7 +135,7 @@ def _person(draw: random.Random) -> Person:
     return Person(name, phone, f"customer{tail}@example.com", address, currency)
 
 
-def price(product: Product, currency: str) -> int:
+def price(product: Product, currency: str) -> int | None:
     return {"CNY": product.cny, "GBP": product.gbp, "USD": product.usd}[currency]
 
 

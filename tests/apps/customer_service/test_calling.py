@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from apps.customer_service import CustomerService
+from apps.customer_service import CustomerService, replies
 from apps.customer_service.policy import Calling
+from core.i18n import LANGUAGES
 from core.providers.script_file import read_script
 from core.providers.scripted import ScriptedChat
 from core.runtime import Runtime
@@ -29,8 +30,9 @@ class Stage:
     server: Misbehaving
 
     def say(self, text: str, pressed: tuple[str, bool] | None = None) -> Any:
-        """The reply to a message: one that the assistant gave to it alone."""
-        (reply,) = self.play.say(text, pressed)
+        """The reply to a message; after it only what one may do where the documents do not say."""
+        reply, *more = self.play.say(text, pressed)
+        assert [m.text for m in more] in ([], *([replies.say("ask_otherwise", language)] for language in LANGUAGES))
         return reply
 
     def asked(self) -> list[Any]:

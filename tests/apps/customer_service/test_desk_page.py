@@ -61,7 +61,7 @@ def test_a_return_with_choices_and_a_confirmation_card(open_page: Open, language
     reasons = next(group for group in at.button_group if group.key and group.key.startswith("choices_"))
     reasons.set_value({"zh": "不想要了", "en": "I do not want it"}[language]).run()
     whole(at)
-    assert "¥187.00" in plain(at)
+    assert "¥287.00" in plain(at)
     assert text("card.not_now", language) in labels(at)
     press(at, text("card.confirm", language))
     whole(at)
@@ -75,7 +75,7 @@ def test_an_order_card(open_page: Open, language: str) -> None:
     ask(at, {"zh": "查订单 PW26110001，尾号 2468", "en": "track order PW26110001, ending 2468"}[language])
     whole(at)
     shown = plain(at)
-    for said in ("PW26110001", "¥798.00", {"zh": "TW-5 Pro 降噪耳机", "en": "TW-5 Pro noise-cancelling"}[language]):
+    for said in ("PW26110001", "¥998.00", {"zh": "TW-5 Pro 降噪耳机", "en": "TW-5 Pro noise-cancelling"}[language]):
         assert said in shown
     assert text("card.status.delivered", language) in shown
 

@@ -185,11 +185,13 @@ def test_model_calls_of_an_answer_carry_its_trace(open_shop: OpenShop) -> None:
 def test_asking_again_replaces_the_answer(shop: CustomerService) -> None:
     conversation = shop.conversations.create(LOCAL)
     shop.ask("推荐几部好看的科幻片", conversation_id=conversation.id)
-    first = shop.conversations.messages(LOCAL, conversation.id)[0]
-    events = list(shop.iterate(shop.again(first.id)))
+    before = shop.conversations.messages(LOCAL, conversation.id)
+    assert [m.role for m in before] == ["user", "assistant", "assistant"]
+    assert "转人工" in before[-1].text  # what one may do where the documents do not say
+    events = list(shop.iterate(shop.again(before[0].id)))
     assert isinstance(events[0], Begun)
     assert isinstance(events[-1], AnswerDone)
-    assert len(shop.conversations.messages(LOCAL, conversation.id)) == 2
+    assert len(shop.conversations.messages(LOCAL, conversation.id)) == 3
 
 
 def test_another_callers_conversation_cannot_be_continued(shop: CustomerService) -> None:

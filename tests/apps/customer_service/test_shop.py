@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import apps.i18n  # noqa: F401  (its import registers the catalogue)
+from apps.customer_service import shop
 from apps.customer_service.shop.data import BY_SKU, FIXED, orders, prepare, price
 from apps.customer_service.shop.tools import RETURN_FEE, SHOP_TOOLS, TRIES
 from core.errors import ToolRefused
@@ -17,6 +20,7 @@ from core.tools import Tools
 from core.types import LOCAL, Caller
 from core.workspace import Workspace
 
+SAMPLE = Path(shop.__file__).parents[1] / "sample"
 BOTH = frozenset({"read", "write"})
 
 
@@ -45,6 +49,26 @@ def refused(tools: Tools, name: str, key: str | None = None, **arguments: Any) -
 def rows(tools: Tools, query: str) -> list[tuple[Any, ...]]:
     with tools.workspace.read() as db:
         return [tuple(row) for row in db.execute(query)]
+
+
+_SKU = r"\b([A-Z]{2}-\d+(?: Pro)?)"
+_YUAN = re.compile(_SKU + r"(?:[^。\n]*?零售价 | \| )(\d+) 元")  # a sentence, or the usual price in a table of offers
+_ABROAD = re.compile(_SKU + r"(?:[^.\n]*?\bcosts? | \| )£(\d+) (?:or|/) US\$(\d+)")
+
+
+def test_the_shop_charges_what_its_documents_say() -> None:
+    told: set[str] = set()
+    for path in SAMPLE.glob("??/*"):
+        if "manual" in path.name or "guide" in path.name or "-sale-" in path.name:
+            text = path.read_text("utf-8")
+            at_home = {sku: int(yuan) * 100 for sku, yuan in reversed(_YUAN.findall(text)) if sku in BY_SKU}
+            abroad = {
+                sku: (int(p) * 100, int(d) * 100) for sku, p, d in reversed(_ABROAD.findall(text)) if sku in BY_SKU
+            }
+            assert at_home == {sku: BY_SKU[sku].cny for sku in at_home}, path.name
+            assert abroad == {sku: (BY_SKU[sku].gbp, BY_SKU[sku].usd) for sku in abroad}, path.name
+            told |= at_home.keys() | abroad.keys()
+    assert told == BY_SKU.keys() - {"CS-4", "LT-9"}  # what these two cost is not in a sentence of this form
 
 
 def test_the_seed_makes_the_same_shop_and_loads_it_once_for_each_tenant(tools: Tools) -> None:
@@ -77,7 +101,7 @@ def test_a_wrong_proof_and_an_unknown_order_sound_the_same_and_lock_the_order(to
 
 def test_an_order_card_adds_up(tools: Tools) -> None:
     card = call(tools, "look_up_order", number="PW26110005")["card"]
-    assert card["total"] == "£183.00"  # 99 + 2 × 42
+    assert card["total"] == "£147.00"  # 89 + 2 × 29
     assert [item["quantity"] for item in card["items"]] == [2, 1]
     assert call(tools, "list_orders", number="PW26110001")["numbers"] == ["PW26110002", "PW26110001"]
 
