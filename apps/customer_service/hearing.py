@@ -26,11 +26,12 @@ _YES = re.compile(
     r"([,，。.!！ ]*(谢谢|please|thanks?( you)?|的|吧|啊|确认|办吧|go ahead|do it|confirm|yes))*",
     re.IGNORECASE,
 )
-_NO = re.compile(
-    r"(不|不要了?|不用了?|不是|不行|不对|否|先不|先不要|暂时不|等等|等一下|不确认|no|nope|nah|not now|don'?t|do not|wait|hold on|not yet)"
-    r"([,，。.!！ ]*(谢谢|thanks?( you)?|please|了|用了|要了))*",
-    re.IGNORECASE,
+_NOT = (
+    r"(不|不要了?|不用了?|不是|不行|不对|否|先不|先不要|暂时不|等等|等一下|慢着|不确认|no|nope|nah|not now|wait|hold on|not yet"
+    r"|(先|暂时|请)?(别|不要|不用)(取消|退|改|换|办|办理|提交|确认|弄|动)(货|单|订单)?"
+    r"|(please )?(don'?t|do not)( (cancel|return|change|do|submit|confirm|send)( (it|that|this|the order|anything))?( yet| now)?)?)"
 )
+_NO = re.compile(f"{_NOT}([,，。.!！ ]*({_NOT}|谢谢|please|thanks?( you)?|了|吧|用了|要了))*", re.IGNORECASE)
 _CANCEL = re.compile(
     r"(那?还是)?(算了|不办了|不弄了|不退了|不改了|不查了|不取消了|不投诉了|别弄了|取消操作|放弃|取消吧?)(吧|了)?([,，。 ]*谢谢)?"
     r"|(ok,? )?(never ?mind|forget (it|about it)|cancel( that| this)?|stop( it| that)?|leave it|skip it|drop it|i changed my mind)([,. ]*(thanks?|please))?",
@@ -85,8 +86,8 @@ class Heard:
 def command_of(text: str) -> Command | None:
     """What a message commands that does nothing else.
 
-    >>> [command_of(text) for text in ("好的，谢谢", "No thanks", "算了", "Say that again please", "不对，是 TW-5")]
-    ['yes', 'no', 'cancel', 'repeat', 'correct']
+    >>> [command_of(text) for text in ("好的，谢谢", "No thanks", "等等，先别取消", "算了", "Say that again please", "不对，是 TW-5")]
+    ['yes', 'no', 'no', 'cancel', 'repeat', 'correct']
     >>> command_of("Can I cancel an order?") is None
     True
     """
