@@ -14,7 +14,7 @@ from core.contracts import ChatModel, EmbeddingModel
 from core.errors import ProviderError, StreamInterrupted, TouchstoneError, code_of
 from core.i18n import detect_language
 from core.prompts.library import PromptLibrary, library
-from core.retrieval import calibration, evidence, in_force
+from core.retrieval import calibration, comparison, evidence, in_force
 from core.retrieval.answer import AnswerDone, AnswerEvent, Notice, SourcesFound
 from core.retrieval.check import checked
 from core.retrieval.draft import Draft, Mode, finished, nothing_indexed, refused, remarks
@@ -89,12 +89,17 @@ class Answerer:
         if weighed.notices:
             draft.notices.extend(weighed.notices)
             yield Notice(weighed.notices[0])
+        asked_for = comparison.compared(asked)
+        beside = await comparison.introductions(self.index, asked_for, chosen) if asked_for else []
+        if beside:
+            ids = [hit.passage.id for hit, _ in beside]
+            hits = (*(hit for hit, _ in beside), *(hit for hit in hits if hit.passage.id not in ids))
         yield SourcesFound(hits[:top_k])
         if not weighed.found.passages:
             yield AnswerDone(nothing_indexed(draft))
             return
         written: Answer | None = None
-        if self.chat is not None and confidence >= HOPELESS * draft.threshold:
+        if self.chat is not None and (beside or confidence >= HOPELESS * draft.threshold):
             async with aclosing(self._written(draft, hits, confidence)) as events:
                 async for event in events:
                     if isinstance(event, AnswerDone):
@@ -107,12 +112,16 @@ class Answerer:
         if written is not None and written.mode == "refused":
             yield AnswerDone(refused(draft, ranked, confidence, written))
             return
-        if confidence < draft.threshold and not draft.sentences:
+        if confidence < draft.threshold and not draft.sentences and not beside:
             yield AnswerDone(refused(draft, ranked, confidence))
             return
         mode: Mode = "generated" if draft.sentences else "extractive"
-        for scored, unit in chosen_quotes(ranked, draft.quoted(), chosen):
-            yield draft.add(ended(unit.shown), [(unit, scored.hit.score)])
+        quotes = [(scored.hit, unit) for scored, unit in chosen_quotes(ranked, draft.quoted(), chosen)]
+        if beside and asked_for and mode == "extractive":
+            together = comparison.naming_all(ranked, asked_for, chosen)
+            quotes = [*beside, *((s.hit, s.unit) for s in together if all(s.unit.text != u.text for _, u in beside))]
+        for hit, unit in quotes:
+            yield draft.add(ended(unit.shown), [(unit, hit.score)])
         for notice in remarks(draft):
             yield notice
         done = finished(draft, mode, confidence)
