@@ -14,7 +14,7 @@ from core.contracts import ChatModel, EmbeddingModel
 from core.errors import ProviderError, StreamInterrupted, TouchstoneError, code_of
 from core.i18n import detect_language
 from core.prompts.library import PromptLibrary, library
-from core.retrieval import calibration, comparison, evidence, in_force
+from core.retrieval import calibration, evidence, in_force, introductions
 from core.retrieval.answer import AnswerDone, AnswerEvent, Notice, SourcesFound
 from core.retrieval.check import checked
 from core.retrieval.draft import Draft, Mode, finished, nothing_indexed, refused, remarks
@@ -89,8 +89,8 @@ class Answerer:
         if weighed.notices:
             draft.notices.extend(weighed.notices)
             yield Notice(weighed.notices[0])
-        asked_for = comparison.compared(asked)
-        beside = await comparison.introductions(self.index, asked_for, chosen) if asked_for else []
+        asked_for = introductions.products(asked)
+        beside = await introductions.introduced(self.index, asked_for, chosen) if asked_for else []
         if beside:
             ids = [hit.passage.id for hit, _ in beside]
             hits = (*(hit for hit, _ in beside), *(hit for hit in hits if hit.passage.id not in ids))
@@ -118,7 +118,7 @@ class Answerer:
         mode: Mode = "generated" if draft.sentences else "extractive"
         quotes = [(scored.hit, unit) for scored, unit in chosen_quotes(ranked, draft.quoted(), chosen)]
         if beside and asked_for and mode == "extractive":
-            together = comparison.naming_all(ranked, asked_for, chosen)
+            together = introductions.naming_all(ranked, asked_for, chosen)
             quotes = [*beside, *((s.hit, s.unit) for s in together if all(s.unit.text != u.text for _, u in beside))]
         for hit, unit in quotes:
             yield draft.add(ended(unit.shown), [(unit, hit.score)])

@@ -1,7 +1,7 @@
-"""What tells two products apart stands in no one sentence: each is quoted where its own document introduces it.
+"""What a product is, or what tells two apart, is quoted where the documents named after them introduce them.
 
-"What is the difference between the KT-210 and the KT-310?" asks for no value by which a sentence could be weighed, so
-that the usual way finds tables that happen to name both, or nothing.
+"What is the difference between the KT-210 and the KT-310?" and "Tell me about the KT-310" ask for no value by which a
+sentence could be weighed, so that the usual way finds whatever happens to name them, or nothing.
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ _ASKS = re.compile(
     r"|\b(?:differences?|differ|different|compar(?:e[ds]?|ing|ison)|versus|vs\.?|which (?:one )?is better|better|choose|or)\b",
     re.IGNORECASE,
 )
+_ASKS_OF_ONE = re.compile(
+    r"介绍|是什么(?:东西|产品)?|是啥|怎么样|怎样|好不好|好用吗|\b(?:tell me (?:more )?about|what(?: is|'?s| are)|describe|introduce|info(?:rmation)?(?: (?:on|about))?)\b",
+    re.IGNORECASE,
+)
 _FRAME = re.compile(r"这|那|[两俩二三]|几?[款种个者]|之间|有|什么|啥|请|帮我|一下|\b(?:between|tell me|please|models?|products?|one|two)\b", re.IGNORECASE)  # fmt: skip
 
 
@@ -39,34 +43,40 @@ class Finds(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class Products:
     """``names`` as the question writes them; ``terms`` is what else it says, which must be what the products are."""
 
     names: tuple[str, ...]
     terms: frozenset[str]
 
 
-def compared(question: str) -> Compared | None:
-    """The products whose difference is asked for, two or three; ``None`` for any other question.
+def products(question: str) -> Products | None:
+    """The two or three products whose difference is asked for, or the one that is; ``None`` for any other question.
 
-    >>> compared("KT-210 和 KT-310 有什么区别？").names, compared("TW-5 or TW-5 Pro?").names, compared("What is the KT-210?")
-    (('KT-210', 'KT-310'), ('TW-5', 'TW-5 Pro'), None)
+    >>> products("KT-210 和 KT-310 有什么区别？").names, products("TW-5 or TW-5 Pro?").names, products("What's a KT-210?").names
+    (('KT-210', 'KT-310'), ('TW-5', 'TW-5 Pro'), ('KT-210',))
+    >>> products("Can I return the KT-210?") is None
+    True
     """
     names = {_folded(m[0]): m[0] for m in _NAME.finditer(question)}
-    if not 2 <= len(names) <= MOST or not _ASKS.search(question):
+    asks = _ASKS_OF_ONE if len(names) == 1 else _ASKS
+    if not 1 <= len(names) <= MOST or not asks.search(question):
         return None
-    rest = _FRAME.sub(" ", _ASKS.sub(" ", _NAME.sub(" ", question)))
-    return Compared(tuple(names.values()), frozenset(tokens.content_terms(rest)))
+    rest = _FRAME.sub(" ", asks.sub(" ", _NAME.sub(" ", question)))
+    return Products(tuple(names.values()), frozenset(tokens.content_terms(rest)))
 
 
-async def introductions(index: Finds, asked: Compared, language: Language) -> list[tuple[Hit, Unit]]:
-    """Of each product the sentence by which the document named after it begins; empty where one has no such document,
-    or where the question says more than what the products are: it asks for something special, then.
+async def introduced(index: Finds, asked: Products, language: Language) -> list[tuple[Hit, Unit]]:
+    """Of each product the sentence by which the document named after it begins, of one alone what follows it, too.
+
+    Empty where one has no such document, or where the question says more than what the products are: it asks for
+    something special, then.
     """
     found: list[tuple[Hit, Unit]] = []
     told: set[str] = set()
     for name in asked.names:
-        hits = [hit for hit in (await index.find(name, LOOKED_AT)).hits if _introduces(hit.passage, name)]
+        near = (await index.find(name, LOOKED_AT)).hits
+        hits = [hit for hit in near if _introduces(hit.passage, name)]
         hits.sort(key=lambda hit: hit.passage.language != language)  # stable: of equals the better comes first
         if not hits:
             return []
@@ -74,11 +84,25 @@ async def introductions(index: Finds, asked: Compared, language: Language) -> li
         told.update(tokens.content_terms(f"{hits[0].passage.title} {found[-1][1].shown}"))
     if asked.terms - told:
         return []
+    if len(asked.names) == 1:
+        return [*found, *_what_follows(found[0][1], near)]
     return list({unit.passage.id: (hit, unit) for hit, unit in reversed(found)}.values())[::-1]
 
 
-def naming_all(ranked: Sequence[evidence.Scored], asked: Compared, language: Language) -> list[evidence.Scored]:
-    """The best of the units that say something of all the products."""
+def _what_follows(opening: Unit, near: Sequence[Hit]) -> list[tuple[Hit, Unit]]:
+    """The next units of the same document, as far as its passages are ``near``."""
+    of_it = sorted(
+        (hit for hit in near if hit.passage.document_id == opening.passage.document_id),
+        key=lambda h: h.passage.position,
+    )
+    after = [(hit, unit) for hit in of_it for unit in units(hit.passage) if unit.start >= opening.end]
+    return after[:TOGETHER]
+
+
+def naming_all(ranked: Sequence[evidence.Scored], asked: Products, language: Language) -> list[evidence.Scored]:
+    """The best of the units that say something of all the products, where there are several."""
+    if len(asked.names) == 1:
+        return []
     every = [s for s in ranked if all(_names(s.unit.shown, name) for name in asked.names)]
     return [s for s in every if s.unit.passage.language == language and not in_force.is_over(s.unit.passage)][:TOGETHER]
 

@@ -1,4 +1,4 @@
-"""A question for the difference between products is answered by how the documents introduce each."""
+"""A question for a product, or for what tells two apart, is answered by how the documents introduce them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.retrieval.answer import SourcesFound
-from core.retrieval.comparison import compared, introductions
+from core.retrieval.introductions import introduced, products
 from core.retrieval.library import Library
 from tests.core.retrieval.conftest import sync
 from tests.core.retrieval.test_answerer import answered, check_citations, events
@@ -39,13 +39,15 @@ def shop(library: Library, tmp_path: Path) -> Library:
         ("KT-210 和 KT-310 有什么区别？", ("KT-210", "KT-310")),
         ("What's the difference between KT210 and the KT-310?", ("KT210", "KT-310")),
         ("TW-5 or TW-5 Pro, which is better?", ("TW-5", "TW-5 Pro")),
+        ("介绍一下 KT-310", ("KT-310",)),
+        ("Tell me about the HP-70, please", ("HP-70",)),
         ("KT-210 和 KT-310 都能退吗", None),
         ("KT-210 有什么不同", None),
         ("KT-210、KT-310、HP-70、TW-5 有什么区别", None),
     ],
 )
 def test_which_questions_ask_for_a_difference(question: str, names: tuple[str, ...] | None) -> None:
-    found = compared(question)
+    found = products(question)
     assert (found and found.names) == names
 
 
@@ -63,6 +65,12 @@ def test_each_product_is_quoted_where_its_document_introduces_it(shop: Library) 
     check_citations(shop, answer)
 
 
+@pytest.mark.parametrize("question", ["介绍一下 KT-310", "KT-310 怎么样？", "What is the KT-310?"])
+def test_one_product_is_introduced_the_same_way(shop: Library, question: str) -> None:
+    answer = answered(events(shop, question))
+    assert [c.quote for c in answer.citations] == ["KT-310 可以逐度控温。它比别的水壶重。", "首次使用前请煮沸清水。"]
+
+
 def test_one_document_that_introduces_both_is_quoted_once(shop: Library) -> None:
     answer = answered(events(shop, "compare TW-5 and TW-5 Pro"))
     assert [c.quote for c in answer.citations] == ["The TW-5 and the TW-5 Pro differ in noise cancelling."]
@@ -73,11 +81,13 @@ def test_the_other_languages_document_introduces_where_there_is_no_other(shop: L
     assert [c.quote for c in answer.citations] == ["KT-210 是四段温控的水壶。", "The HP-70 costs $149. It folds flat."]
 
 
-@pytest.mark.parametrize("question", ["KT-210 和 ZZ-99 有什么区别", "KT-210 和 KT-310 的保修有什么区别"])
+@pytest.mark.parametrize(
+    "question", ["KT-210 和 ZZ-99 有什么区别", "KT-210 和 KT-310 的保修有什么区别", "KT-210 的保修怎么样"]
+)
 def test_nothing_is_introduced_without_a_document_or_for_one_thing_alone(shop: Library, question: str) -> None:
-    asked = compared(question)
+    asked = products(question)
     assert asked is not None
-    assert asyncio.run(introductions(shop.collection(), asked, "zh")) == []
+    assert asyncio.run(introduced(shop.collection(), asked, "zh")) == []
 
 
 def test_a_difference_in_one_thing_is_looked_for_as_usual(shop: Library) -> None:
