@@ -336,7 +336,7 @@ class Answer:
     ``mode``: ``extractive`` quotes sources, ``generated`` was written by a model and checked,
     ``curated`` was written by a person for this question, ``refused`` means the documents do not say, ``frame`` is a
     fixed text of the app, such as a greeting. Sources are
-    not quoted with less ``confidence`` than ``threshold``. ``removed`` counts generated sentences dropped by the check.
+    not quoted with less ``confidence`` than ``threshold``; ``None``: nothing was weighed. ``removed`` counts generated sentences dropped by the check.
     """
 
     question: str

@@ -181,7 +181,7 @@ class Steps:
             return _done(talk, Reply("answer", question=heard.text))
         other = rule is not None and rule.do == "tool" and rule.name != task.intent
         changed, fresh = self._updated(talk, mine, task, heard, free=not other)
-        if fresh and not (other and heard.probability >= _WISH):
+        if fresh and (_is_choice(talk, heard) or not (other and heard.probability >= _WISH)):
             return {"talk": to_data(replace(talk, task=changed)), "next": "account"}
         if other and rule is not None:
             return self._begin(talk.put_aside(), rule, heard)
@@ -461,6 +461,11 @@ def _shown(talk: Talk) -> Sequence[Mapping[str, str]]:
     """The choices on the newest card."""
     card = talk.last.get("card") or {}
     return card["options"] if card.get("kind") == "choices" else ()
+
+
+def _is_choice(talk: Talk, heard: Heard) -> bool:
+    """Whether a message is what one of the choices is called: a button says so, whatever else the words could mean."""
+    return any(heard.text in choice.values() for choice in _shown(talk))
 
 
 def _asks_only(heard: Heard) -> bool:

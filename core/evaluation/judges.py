@@ -236,7 +236,7 @@ def answer_output(answer: Answer, max_quotes: int = 2) -> dict[str, Any]:
     return {
         "answered": answer.mode != "refused",
         "quotes": joined(cited),
-        "confidence": answer.confidence,
+        "confidence": answer.confidence or 0.0,  # what was not weighed counts as least sure
     }
 
 

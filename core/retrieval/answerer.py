@@ -124,7 +124,7 @@ class Answerer:
             yield draft.add(ended(unit.shown), [(unit, hit.score)])
         for notice in remarks(draft):
             yield notice
-        done = finished(draft, mode, confidence)
+        done = finished(draft, mode, None if beside and mode == "extractive" else confidence)
         if written is not None and mode == "generated":
             done = replace(done, model=written.model, prompt=written.prompt)
         yield AnswerDone(done)

@@ -88,7 +88,7 @@ def _numbers(numbers: Sequence[int]) -> str:
     return "".join(f"[{number}]" for number in numbers)
 
 
-def finished(draft: Draft, mode: Mode, confidence: float) -> Answer:
+def finished(draft: Draft, mode: Mode, confidence: float | None) -> Answer:
     text = framed(draft) if mode == "extractive" else joined(draft)
     if draft.differing:
         one, other = draft.differing
@@ -101,7 +101,7 @@ def finished(draft: Draft, mode: Mode, confidence: float) -> Answer:
         text,
         tuple(draft.sentences),
         tuple(draft.citations.values()),
-        round(confidence, 3),
+        None if confidence is None else round(confidence, 3),
         draft.language,
         draft.removed,
         tuple(dict.fromkeys(draft.notices)),

@@ -69,6 +69,7 @@ def test_each_product_is_quoted_where_its_document_introduces_it(shop: Library) 
 def test_one_product_is_introduced_the_same_way(shop: Library, question: str) -> None:
     answer = answered(events(shop, question))
     assert [c.quote for c in answer.citations] == ["KT-310 可以逐度控温。它比别的水壶重。", "首次使用前请煮沸清水。"]
+    assert answer.confidence is None  # it was not weighed, and is not called weak
 
 
 def test_one_document_that_introduces_both_is_quoted_once(shop: Library) -> None:
