@@ -14,7 +14,7 @@ from typing import Literal
 from core.i18n import detect_language
 from core.types import Language
 
-SmallTalk = Literal["greeting", "thanks", "farewell", "identity", "abilities"]
+SmallTalk = Literal["greeting", "thanks", "farewell", "identity", "abilities", "wordless"]
 
 _PATTERNS: dict[SmallTalk, re.Pattern[str]] = {
     "greeting": re.compile(
@@ -39,6 +39,7 @@ _PATTERNS: dict[SmallTalk, re.Pattern[str]] = {
         r"(你(能|会|可以)(做|干|帮我做|回答)?(什么|些什么|哪些|啥)(问题)?|你有什么(功能|用)|怎么用你?|帮助|help|what can (you do|i ask)( for me| you)?|how (can you help|does this work)( me)?)"
     ),
 }
+_PLEASED = re.compile("[👍👌🙏👏✅❤💐🌹🎉😀-😆😊😍🤗🥰]")
 _CLAUSE_END = re.compile(r"[,，.。!！?？;；~～…\n、]+")
 _PIECE = re.compile(f"(.*?)(?:{_CLAUSE_END.pattern}|$)", re.DOTALL)
 _SOFT = re.compile(r"[呀啊哦呢吧哈哟耶噢]+$")
@@ -67,11 +68,13 @@ _FRAME = re.compile(
 def small_talk(text: str) -> SmallTalk | None:
     """The kind of small talk ``text`` consists of, or ``None`` when it says anything more.
 
-    >>> small_talk("你好呀！"), small_talk("Thanks a lot!"), small_talk("你好，KT-210 能退吗？")
-    ('greeting', 'thanks', None)
+    >>> small_talk("你好呀！"), small_talk("Thanks a lot!"), small_talk("👍"), small_talk("你好，KT-210 能退吗？")
+    ('greeting', 'thanks', 'thanks', None)
     """
     kinds = [_kind(clause) for clause in _clauses(text)]
-    if not kinds or None in kinds:
+    if not kinds:
+        return ("thanks" if _PLEASED.search(text) else "wordless") if text.strip() else None
+    if None in kinds:
         return None
     weighty = [kind for kind in kinds if kind not in ("greeting", "thanks")]
     return weighty[0] if weighty else kinds[-1]

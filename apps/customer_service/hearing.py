@@ -16,9 +16,10 @@ from core.types import Language
 Command = Literal["yes", "no", "cancel", "repeat", "human", "correct"]
 
 _HUMAN = re.compile(
-    r"转人工|(找|接|转|要|换|叫|喊)一?(个|位)?(真人|人工|活人|客服人员|人来)|人工(客服|服务|坐席)?[!！。.]*$|真人客服|有没有(真人|人工)|别让?机器人"
+    r"转人工|(找|接|转|要|换|叫|喊)一?(个|位)?(真人|人工|活人|客服人员|人来)|人工(客服|服务|坐席)?[!！。.]*$|真人客服|有没有(真人|人工)|(别让?|不要|不想(要|跟|和))机器人(?=回|答|聊|说|客服|$)|给我(回|打)(一?个)?电话"
     r"|\b(talk|speak|chat|connect me|put me through|transfer me|get me)\b.{0,20}\b(person|human|someone|agent|representative|operator|manager|somebody)\b"
-    r"|\b(real|actual|live) (person|human|agent)\b|\bhuman( agent)?,? please\b|^human[.!]*$|^(agent|representative|operator)[.!]*$|\bi (want|need) (a )?(human|person|agent)\b",
+    r"|\b(real|actual|live) (person|human|agent)\b|\bhuman( agent)?,? please\b|^human[.!]*$|^(agent|representative|operator)[.!]*$|\bi (want|need) (a )?(human|person|agent)\b"
+    r"|\b(no|not|do(n'?t| not) want)( to)?( (talk|chat))?( (to|with))?( (a|the|this|any|more))? (ro)?bots?\b(?! vac)|\b(call|phone|ring) me( back)?\b",
     re.IGNORECASE,
 )
 _YES = re.compile(
@@ -101,7 +102,7 @@ def command_of(text: str) -> Command | None:
 def wants_person(text: str) -> bool:
     """Whether the customer asks for a person.
 
-    >>> wants_person("转人工"), wants_person("let me talk to a human"), wants_person("人工刻字要多久？")
+    >>> wants_person("转人工"), wants_person("can you call me back"), wants_person("人工刻字要多久？")
     (True, True, False)
     """
     return bool(_HUMAN.search(folded(text)))
