@@ -1,4 +1,4 @@
-"""Intents: what each leads to, sentences taught for them, a head trained on those, right before and after."""
+"""Intents: what each leads to, sentences taught for them and what looks wrong in those, a head trained on them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import streamlit as st
 
 from apps.customer_service.policy import in_language
 from apps.customer_service.teaching import LEAST, Taught
+from apps.customer_service.views import suspects
 from apps.customer_service.views.state import outcome, service
 from apps.ui import session, states
 from apps.ui.inert import inert
@@ -45,6 +46,7 @@ def draw() -> None:
             return
         _teach(list(policy.intents), taught)
         _train(sum(map(len, taught.values())), version)
+        suspects.draw(bool(taught))
     outcome(_SAID)
 
 
