@@ -1,8 +1,7 @@
 """Examples that look mislabeled: those that a head trained without them takes for another label, and texts with two labels.
 
-Source: Northcutt, Jiang, Chuang, "Confident Learning: Estimating Uncertainty in Dataset Labels", JAIR 70 (2021),
-https://arxiv.org/abs/1911.00068: the examples off the diagonal of the confident joint, most certain first. Changed: only
-those are listed whose other label is also the likelier one.
+Probabilities out of fold are what confident learning starts from, too (Northcutt, Jiang, Chuang, JAIR 70, 2021,
+https://arxiv.org/abs/1911.00068). Its rule for which examples to list was measured and is not used (decision 0050).
 """
 
 from __future__ import annotations
@@ -19,6 +18,8 @@ from core.types import Example
 
 if TYPE_CHECKING:
     import numpy as np
+
+TIMES = 10  # as probable as its own label must another be
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Suspect:
 
 
 async def suspects(examples: Sequence[Example], embedding: EmbeddingModel, *, seed: int = 0) -> list[Suspect]:
-    """The examples that look mislabeled, texts with two labels first, then by how much likelier the other label is.
+    """The examples that look mislabeled, texts with two labels first, then by how many times likelier the other label is.
 
     An example that is the only one of its label is left out: without it nothing is known of the label.
 
@@ -53,7 +54,7 @@ async def suspects(examples: Sequence[Example], embedding: EmbeddingModel, *, se
         return []
     labels, shares = await cross_fitted(judged, embedding, seed=seed)
     number = {label: n for n, label in enumerate(labels)}
-    others = dict(confident(shares, [number[example.label] for example in judged]))
+    others = dict(doubtful(shares, [number[example.label] for example in judged]))
     twin = twins(judged)
     others |= {row: number[judged[same].label] for row, same in twin.items()}
     found = [
@@ -68,30 +69,25 @@ async def suspects(examples: Sequence[Example], embedding: EmbeddingModel, *, se
         )
         for row, other in others.items()
     ]
-    return sorted(found, key=lambda suspect: (not suspect.twin, suspect.own - suspect.probability, suspect.place))
+    return sorted(found, key=lambda one: (not one.twin, one.own / max(one.probability, 1e-9), one.place))
 
 
-def confident(shares: np.ndarray, given: Sequence[int]) -> list[tuple[int, int]]:
-    """``(row, other label)`` where another label is as probable as it is for its own examples on average, and likelier than the given one.
+def doubtful(shares: np.ndarray, given: Sequence[int] | np.ndarray) -> list[tuple[int, int]]:
+    """``(row, other label)`` where another label is at least ``TIMES`` as probable as the given one.
 
-    Shape: ``shares (n, k)``, probabilities out of fold; every label is given at least once.
+    Shape: ``shares (n, k)``, probabilities out of fold.
 
     >>> import numpy as np
-    >>> shares = np.array([[0.9, 0.1], [0.8, 0.2], [0.2, 0.8], [0.45, 0.55], [0.1, 0.9]])
-    >>> confident(shares, [0, 0, 0, 0, 1])  # label 1 is .9 probable for its own: .8 and .55 are not enough
-    []
-    >>> confident(shares, [0, 1, 0, 1, 1])  # .55 on average
-    [(1, 0), (2, 1)]
+    >>> doubtful(np.array([[0.9, 0.1], [0.08, 0.92], [0.96, 0.04]]), [0, 0, 1])
+    [(1, 1), (2, 0)]
     """
     import numpy as np
 
-    y = np.asarray(given)
-    rows = np.arange(len(y))
-    usual = np.array([shares[y == label, label].mean() for label in range(shares.shape[1])])
-    others = np.where(shares >= usual, shares, -1.0)
+    rows, y = np.arange(len(shares)), np.asarray(given)
+    others = shares.copy()
     others[rows, y] = -1.0
     best = others.argmax(axis=1)
-    wanted = others[rows, best] > shares[rows, y]
+    wanted = others[rows, best] >= TIMES * shares[rows, y]
     return [(int(row), int(best[row])) for row in rows[wanted]]
 
 

@@ -46,7 +46,7 @@ def draw() -> None:
             return
         _teach(list(policy.intents), taught)
         _train(sum(map(len, taught.values())), version)
-        suspects.draw(bool(taught))
+        suspects.draw()
     outcome(_SAID)
 
 
@@ -73,6 +73,7 @@ def _teach(names: list[str], taught: dict[str, list[str]]) -> None:
 
 def _train(count: int, version: int | None) -> None:
     with st.container(horizontal=True):
+        suspects.button(bool(count))
         st.button(
             t("customer_service.manager.train"), key="intents_train", icon=":material/model_training:",
             disabled=not count, on_click=_learn,

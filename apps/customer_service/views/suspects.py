@@ -16,11 +16,15 @@ _FOUND, _FAILED = "intents_suspects", "intents_suspects_failed"
 MOST = 8  # shown at once; the next come up as these are settled
 
 
-def draw(taught: bool) -> None:
+def button(taught: bool) -> None:
     st.button(
         t("customer_service.manager.suspect.check"), key="intents_check", icon=":material/fact_check:",
         disabled=not taught, on_click=_check,
     )  # fmt: skip
+
+
+def draw() -> None:
+    """What the check found."""
     if failed := st.session_state.pop(_FAILED, None):
         states.failed(failed)
     found: list[Suspect] | None = st.session_state.get(_FOUND)

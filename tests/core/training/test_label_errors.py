@@ -31,7 +31,7 @@ def test_exchanged_labels_are_listed_and_others_are_not(settings: Settings) -> N
     assert found[0].twin in (twin.text, right[10].text)
     assert {one.place for one in found[2:]} == set(exchanged)
     assert [one.other for one in found[2:]] == [right[one.place].label for one in found[2:]]
-    margins = [one.probability - one.own for one in found[2:]]
-    assert margins == sorted(margins, reverse=True)
-    assert min(margins) > 0
+    times = [one.probability / one.own for one in found[2:]]
+    assert times == sorted(times, reverse=True)
+    assert min(times) >= label_errors.TIMES
     assert asyncio.run(suspects(right[:1], open_model("embedding", "scripted:hash", settings))) == []
