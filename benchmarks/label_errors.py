@@ -125,6 +125,7 @@ def main() -> int:
     parser.add_argument("--name", required=True)
     parser.add_argument("--part", default="train", choices=("train", "validation"))
     parser.add_argument("--share", type=float, nargs="+", default=[0.05, 0.1])
+    parser.add_argument("--kind", nargs="+", default=["any", "near"], choices=("any", "near"))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--publish", type=Path)
     given = parser.parse_args()
@@ -134,7 +135,7 @@ def main() -> int:
     with open_runtime() as runtime:
         embedding = Kept(runtime.embedding("embedded:e5"))
         for share in given.share:
-            for kind in ("any", "near"):
+            for kind in given.kind:
                 began = time.process_time()
                 found = asyncio.run(measured(embedding, examples, share, kind, given.seeds))
                 sys.stdout.write(
@@ -144,6 +145,8 @@ def main() -> int:
                 rows.append(_row(given, data.checksum, len(examples), share, kind, found))
     if given.publish:
         path = given.publish / f"label-errors-{given.name}.json"
+        before = json.loads(path.read_text("utf-8")) if path.is_file() else []  # other shares, measured apart
+        rows = [row for row in before if row["name"] not in {row["name"] for row in rows}] + rows
         path.write_text(json.dumps(rows, ensure_ascii=False, indent=1) + "\n", "utf-8")
     return 0
 
