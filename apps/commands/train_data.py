@@ -1,4 +1,4 @@
-"""``touchstone train data | negatives | correct | consent | few | augment``: rows to learn from, out of the product and out of files."""
+"""``touchstone train data | negatives | correct | consent | few | augment | suspects``: rows to learn from, out of the product and out of files."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import asyncio
 import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from apps.commands.checkup import Json
-from apps.commands.shell import Command, Out, out_of
+from apps.commands.shell import Command, Out, out_of, plain, table
 from apps.commands.train import Columns, Data, Name, Seed, app, new_file, pairs
 from core.errors import InputError
 
 if TYPE_CHECKING:
     from core.evaluation.datasets import Record
+    from core.training.label_errors import Suspect
 
 Rows = Annotated[Path, typer.Option("--out", "-o", help="cli.train.few.out", metavar="FILE")]
 
@@ -128,6 +129,62 @@ def augment(
 
     out = out_of(None, json)
     _write(augmented(_records(data, column, out), copies, seed=seed), file, out)
+
+
+@app.command("suspects", cls=Command, help="cli.train.suspects.about")
+def suspects(
+    data: Data,
+    file: Annotated[Path | None, typer.Option("--out", "-o", help="cli.train.suspects.out", metavar="FILE")] = None,
+    top: Annotated[int, typer.Option("--top", min=1, help="cli.train.suspects.top")] = 20,
+    embedding: Annotated[str | None, typer.Option("--embedding", help="cli.evaluate.intents.embedding")] = None,
+    column: Columns = None,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    from collections import Counter
+
+    from apps.spreadsheet import harmless
+    from core.runtime import open_runtime
+    from core.training import label_errors
+    from core.types import Example
+
+    with open_runtime() as runtime:
+        out = out_of(runtime.settings, json)
+        if file is not None:
+            new_file(file)
+        records = _records(data, column, out)
+        examples = [Example(record.input, str(record.label)) for record in records]
+        found = asyncio.run(label_errors.suspects(examples, runtime.embedding(embedding), seed=seed))
+    lone = sum(times == 1 for times in Counter(example.label for example in examples).values())
+    rows = [_suspect(records[one.place], one) for one in found]
+    out.say(out.t(f"train.suspects.{'found' if rows else 'none'}", count=len(rows), rows=len(records)))
+    if lone:
+        out.say(out.t("train.suspects.lone", count=lone))
+    if rows:
+        shown = table(*(out.t(f"train.suspects.{name}") for name in ("where", "label", "other", "shares", "text")))
+        for row in rows[:top]:
+            chances = f"{row['own']:.2f} → {row['probability']:.2f}"
+            shown.add_row(*map(plain, (row["where"], row["label"], row["other"], chances, row["text"])))
+        out.show(shown)
+    if file is not None:
+        with file.open("w", encoding="utf-8", newline="") as opened:
+            writer = csv.DictWriter(opened, ("where", "text", "label", "other", "own", "probability", "twin"))
+            writer.writeheader()
+            writer.writerows({name: harmless(cell) for name, cell in row.items()} for row in rows)
+        out.say(out.t("train.suspects.wrote", count=len(rows), path=str(file)))
+    out.document({"rows": len(records), "lone": lone, "suspects": rows})
+
+
+def _suspect(record: Record, found: Suspect) -> dict[str, Any]:
+    return {
+        "where": str(record.metadata.get("where", record.id)),
+        "text": found.text,
+        "label": found.label,
+        "other": found.other,
+        "own": round(found.own, 4),
+        "probability": round(found.probability, 4),
+        "twin": found.twin,
+    }
 
 
 def _records(data: Path, column: list[str] | None, out: Out) -> Sequence[Record]:

@@ -20,6 +20,7 @@ from core.errors import InputError, NotAllowed
 from core.i18n import Phrase
 from core.retrieval.answer import AnswerDone
 from core.runtime import Runtime
+from core.training.label_errors import Suspect
 from core.types import LOCAL, Answer, Caller
 
 
@@ -64,15 +65,30 @@ class Control:
     def teach(self, caller: Caller, intent: str, texts: Iterable[str]) -> int:
         """Keep sentences of an intent of the policy; how many there were. Errors as in :meth:`Teaching.teach`."""
         _must_be_of_the_house(caller)
-        known = self._assistant.policy.intents
-        if intent not in known:
-            raise InputError(reason="bad_value", name="intent", value=intent, allowed=", ".join(known))
+        self._must_be_known(intent)
         return Teaching(self._runtime).teach(caller, intent, texts)
 
     def forget(self, caller: Caller, intent: str) -> None:
         """Take back what was taught of an intent; a head that learned it keeps it until the next is trained."""
         _must_be_of_the_house(caller)
         Teaching(self._runtime).forget(caller, intent)
+
+    async def suspects(self, caller: Caller) -> list[Suspect]:
+        """Taught sentences that look like another intent of the policy. Errors as in :meth:`Teaching.suspects`."""
+        _must_be_of_the_house(caller)
+        return await Teaching(self._runtime).suspects(caller, list(self._assistant.policy.intents))
+
+    def settle(self, caller: Caller, text: str, intent: str | None) -> None:
+        """Say of which intent of the policy a taught sentence is, after a look; ``None`` takes it back."""
+        _must_be_of_the_house(caller)
+        if intent is not None:
+            self._must_be_known(intent)
+        Teaching(self._runtime).settle(caller, text, intent)
+
+    def _must_be_known(self, intent: str) -> None:
+        known = self._assistant.policy.intents
+        if intent not in known:
+            raise InputError(reason="bad_value", name="intent", value=intent, allowed=", ".join(known))
 
     async def train(self, caller: Caller) -> Taught:
         """Train a head on all that is known of the policy's intents, and judge it; :meth:`use` lets it serve.

@@ -22,6 +22,7 @@ from core.training import work
 from core.training.corrections import Corrections
 from core.training.fit import need_scikit_learn
 from core.training.heads import Head, load
+from core.training.label_errors import Suspect, suspects
 from core.training.store import Trained
 from core.types import Caller, Example
 
@@ -82,6 +83,25 @@ class Teaching:
     def forget(self, caller: Caller, intent: str) -> None:
         """Take back all that was taught of an intent."""
         self._kept.forget(caller, INTENTS, intent)
+
+    async def suspects(self, caller: Caller, intents: Sequence[str]) -> list[Suspect]:
+        """Taught sentences that look like another of ``intents``, the most certain first; none that :meth:`settle` settled.
+
+        Raises:
+            MissingPackage: scikit-learn is not installed.
+        """
+        taught = [row for row in self._kept.all(caller, INTENTS) if row.label in intents]
+        shipped = [row for row in [*rows("desk_train.csv"), *asked()] if row.label in intents]
+        examples = [*(Example(row.text, row.label) for row in taught), *shipped]
+        found = await suspects(examples, self._runtime.embedding(EMBEDDING))
+        return [one for one in found if one.place < len(taught) and not taught[one.place].confirmed]
+
+    def settle(self, caller: Caller, text: str, intent: str | None) -> None:
+        """Say what a taught sentence is: of ``intent``, which nobody is asked again, or of none, and it is taken back."""
+        if intent is None:
+            self._kept.remove(caller, INTENTS, text)
+        else:
+            self._kept.add(caller, INTENTS, text, intent, confirmed=True)
 
     def teachable(self, caller: Caller, intents: Sequence[str]) -> list[str]:
         """Those of ``intents`` that there are sentences of.

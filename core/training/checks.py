@@ -10,8 +10,10 @@ from typing import Any
 
 from core.errors import InputError
 from core.i18n import Phrase, detect_language, message
-from core.training.data import Finding, Kind, Reading, read
+from core.training.data import SHOWN, Finding, Kind, Reading, read
+from core.training.label_errors import twins
 from core.training.splits import LEAST, Splits, divide
+from core.types import Example
 
 IMBALANCE = 10.0  # rows of the largest label for one of the smallest
 FEW = 5  # rows of a label below which it is called rare
@@ -145,11 +147,21 @@ def _about(reading: Reading, splits: Splits, labels: Counter[str], languages: Co
             found.append(
                 Finding("label_not_learned", "warning", len(strange), params={"labels": ", ".join(strange[:5])})
             )
+    if reading.kind == "classification":
+        found += _near_contradictions(splits)
     second = languages.most_common(2)[1:]
     if second and second[0][1] >= MIXED * usable:
         told = ", ".join(f"{language} {count / usable:.0%}" for language, count in languages.most_common())
         found.append(Finding("languages", "note", len(languages), params={"languages": told}))
     return found
+
+
+def _near_contradictions(splits: Splits) -> list[Finding]:
+    """Rows whose near-duplicate bears another label; exact ones were left out before."""
+    records = [*splits.train.records, *splits.validation.records, *splits.test.records]
+    rows = [records[place] for place in twins([Example(record.input, str(record.label)) for record in records])]
+    places = tuple(str(record.metadata.get("where", record.id)) for record in rows[:SHOWN])
+    return [Finding("near_contradiction", "warning", len(rows), places)] if rows else []
 
 
 class _Errors(Phrase):

@@ -15,12 +15,13 @@ from core.workspace import Workspace
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """``label`` is right for ``text``."""
+    """``label`` is right for ``text``; ``confirmed`` where somebody looked again and stands by it."""
 
     text: str
     label: str
     user: str
     at: float
+    confirmed: bool = False
 
 
 class Corrections:
@@ -29,21 +30,22 @@ class Corrections:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
 
-    def add(self, caller: Caller, name: str, text: str, label: str) -> Correction:
+    def add(self, caller: Caller, name: str, text: str, label: str, *, confirmed: bool = False) -> Correction:
         """Keep a correction; a later one for the same text replaces it. Personal data are masked before.
 
         Raises:
             InputError: the text or the label is empty (``bad_value``).
         """
-        made = Correction(mask(clean(text).strip()).text, clean(label).strip(), caller.user, time.time())
+        made = Correction(mask(clean(text).strip()).text, clean(label).strip(), caller.user, time.time(), confirmed)
         for field, value in (("text", made.text), ("label", made.label)):
             if not value:
                 raise InputError(reason="bad_value", name=field, value="", allowed="a … z")
         with self._workspace.write() as db:
             db.execute(
-                "INSERT INTO training_corrections (tenant, name, text, label, user, at) VALUES (?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT (tenant, name, text) DO UPDATE SET label=excluded.label, user=excluded.user, at=excluded.at",
-                (caller.tenant, checked_name(name), made.text, made.label, made.user, made.at),
+                "INSERT INTO training_corrections (tenant, name, text, label, user, at, confirmed) VALUES (?, ?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (tenant, name, text) DO UPDATE SET label=excluded.label, user=excluded.user, at=excluded.at,"
+                " confirmed=excluded.confirmed",
+                (caller.tenant, checked_name(name), made.text, made.label, made.user, made.at, confirmed),
             )
         return made
 
@@ -51,10 +53,17 @@ class Corrections:
         """The tenant's corrections to ``name``, oldest first."""
         with self._workspace.read() as db:
             rows = db.execute(
-                "SELECT text, label, user, at FROM training_corrections WHERE tenant=? AND name=? ORDER BY at, text",
+                "SELECT text, label, user, at, confirmed FROM training_corrections WHERE tenant=? AND name=? ORDER BY at, text",
                 (caller.tenant, name),
             ).fetchall()
-        return [Correction(*row) for row in rows]
+        return [Correction(text, label, user, at, bool(confirmed)) for text, label, user, at, confirmed in rows]
+
+    def remove(self, caller: Caller, name: str, text: str) -> None:
+        """Take back what the tenant said of ``text``, given as :meth:`all` gives it."""
+        with self._workspace.write() as db:
+            db.execute(
+                "DELETE FROM training_corrections WHERE tenant=? AND name=? AND text=?", (caller.tenant, name, text)
+            )
 
     def forget(self, caller: Caller, name: str, label: str) -> None:
         """Take back the tenant's corrections to ``name`` that said ``label``."""

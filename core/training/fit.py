@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.contracts import EmbeddingModel
 from core.errors import InputError, MissingPackage
-from core.training.heads import VIEWS, Head, Mix, Scope, Views, centered, side_of, signals, sphered
+from core.training.heads import VIEWS, Head, Mix, Scope, Views, centered, side_of, signals, softmax, sphered
 from core.training.ngrams import Vocabulary, learn
 from core.types import Example
 
@@ -56,22 +56,12 @@ async def fit(
 
     need_scikit_learn()
     known = labeled(examples)
-    labels = tuple(dict.fromkeys(e.label for e in known))
     rest = [*validation, *(e for e in examples if e.label == UNKNOWN)]
-    texts = [e.text for e in known]
     started = time.perf_counter()
-    vectors = np.asarray(await embedding.embed(texts, kind="query"), np.float32)
+    labels, train, own = await _embedded(known, embedding, names)
     others = np.asarray(await embedding.embed([e.text for e in rest], kind="query"), np.float32)
-    called = [(i, name) for i, label in enumerate(labels) if names and (name := spoken(label))]
-    own = _Texts(
-        [name for _, name in called],
-        np.asarray(await embedding.embed([name for _, name in called], kind="query"), np.float32),
-        np.array([i for i, _ in called], dtype=int),
-    )
     embedded_s = time.perf_counter() - started
     number = {label: i for i, label in enumerate(labels)}
-    y = np.array([number[e.label] for e in known])
-    train = _Texts(texts, vectors, y)
     started = time.perf_counter()
     shrinkage = _shrunk(train, len(labels), seed)
     vocabulary, views = _views(train, own, len(labels), shrinkage)
@@ -94,6 +84,30 @@ async def fit(
     return Head(labels, embedding.name, vocabulary, views, mix, scope, about)
 
 
+async def cross_fitted(
+    examples: Sequence[Example], embedding: EmbeddingModel, *, names: bool = True, seed: int = 0
+) -> tuple[tuple[str, ...], np.ndarray]:
+    """The labels, and how probable each is for each example in the eyes of views that were fitted without it.
+
+    Here ``oos`` is a label like any other.
+
+    Shape: ``(len(examples), len(labels))``; probabilities, a row sums to 1.
+
+    Raises:
+        InputError: a label has only one example.
+        MissingPackage: scikit-learn is not installed.
+    """
+    import numpy as np
+
+    need_scikit_learn()
+    labels, train, own = await _embedded(examples, embedding, names)
+    shrinkage = _shrunk(train, len(labels), seed)
+    votes, rows, _ = _out_of_fold(train, own, len(labels), seed, FOLDS, shrinkage)
+    found = np.empty((len(examples), len(labels)))
+    found[rows] = softmax(_mixed(votes, train.y[rows]).logits(votes))
+    return labels, found
+
+
 def need_scikit_learn() -> None:
     """
     Raises:
@@ -114,6 +128,24 @@ def labeled(examples: Sequence[Example]) -> list[Example]:
     if len(labels := {e.label for e in known}) < 2:
         raise InputError(reason="bad_value", name="labels", value=", ".join(labels), allowed="2 …")
     return known
+
+
+async def _embedded(
+    examples: Sequence[Example], embedding: EmbeddingModel, names: bool
+) -> tuple[tuple[str, ...], _Texts, _Texts]:
+    """The labels, the examples and, where wanted, the labels' own names."""
+    import numpy as np
+
+    labels = tuple(dict.fromkeys(e.label for e in examples))
+    number = {label: i for i, label in enumerate(labels)}
+    called = [(i, name) for i, label in enumerate(labels) if names and (name := spoken(label))]
+
+    async def made(texts: list[str], y: list[int]) -> _Texts:
+        vectors = np.asarray(await embedding.embed(texts, kind="query"), np.float32)
+        return _Texts(texts, vectors, np.array(y, dtype=int))
+
+    train = await made([e.text for e in examples], [number[e.label] for e in examples])
+    return labels, train, await made([name for _, name in called], [i for i, _ in called])
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,14 +287,27 @@ def _unseen(
     if len(held.texts):
         parts.append((views.votes(vocabulary.rows(held.texts), held.vectors), held.y, views.nearness(held.vectors)))
     if not given:
-        fold = _folds(train.y, seed)
-        for number in range(FOLDS if len(train.texts) <= _MOST_FOR_FOLDS else 1):
-            inside, outside = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-            some, part = _views(train.at(inside), own, k, shrinkage)
-            texts = train.at(outside)
-            parts.append((part.votes(some.rows(texts.texts), texts.vectors), texts.y, part.nearness(texts.vectors)))
+        folds = FOLDS if len(train.texts) <= _MOST_FOR_FOLDS else 1
+        told, rows, near = _out_of_fold(train, own, k, seed, folds, shrinkage)
+        parts.append((told, train.y[rows], near))
     votes, truth, nearness = (np.concatenate(column) for column in zip(*parts, strict=True))
     return votes, truth, nearness
+
+
+def _out_of_fold(
+    train: _Texts, own: _Texts, k: int, seed: int, folds: int, shrinkage: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Votes, places and nearness of the examples of the first ``folds`` folds, by views fitted on all other folds."""
+    import numpy as np
+
+    fold, parts = _folds(train.y, seed), []
+    for number in range(folds):
+        rows = np.flatnonzero(fold == number)
+        vocabulary, views = _views(train.at(np.flatnonzero(fold != number)), own, k, shrinkage)
+        texts = train.at(rows)
+        parts.append((views.votes(vocabulary.rows(texts.texts), texts.vectors), rows, views.nearness(texts.vectors)))
+    votes, places, nearness = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return votes, places, nearness
 
 
 def _parted(views: Views, train: _Texts, held: _Texts, seed: int, given: bool) -> tuple[np.ndarray, np.ndarray]:

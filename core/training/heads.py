@@ -140,6 +140,14 @@ class Mix:
         return np.einsum("nvk,v->nk", votes, np.array(self.weights, np.float32))
 
 
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Shares that sum to 1 in each row."""
+    import numpy as np
+
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return shares / shares.sum(axis=1, keepdims=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """Whether a text belongs to any label: a logistic model over certainty and nearness.
@@ -206,8 +214,7 @@ class Head:
 
         votes = self.views.votes(self.vocabulary.rows(texts), vectors)
         logits = self.mix.logits(votes)
-        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-        shares /= shares.sum(axis=1, keepdims=True)
+        shares = softmax(logits)
         known = np.ones(len(logits))
         if self.scope is not None:
             views = self.views

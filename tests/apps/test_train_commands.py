@@ -110,6 +110,21 @@ def test_aids_tell_what_they_leave_out_and_write_no_empty_file(folder: Path, hea
     assert not (folder / "more.csv").exists()
 
 
+def test_rows_that_look_mislabeled_are_told_and_written(folder: Path) -> None:
+    text, label = rows()[5]
+    given = [*rows(), ("=alone", "once")]
+    given[5] = (text, wrong := next(other for _, other in rows() if other != label))
+    table(folder / "some.csv", given)
+    found = data("train", "suspects", "some.csv", "--out", "new/doubtful.csv")
+    assert (found["rows"], found["lone"]) == (len(given), 1)
+    row = found["suspects"][0]  # type: ignore[index]
+    assert (row["where"], row["text"], row["label"], row["other"]) == ("some.csv:7", text, wrong, label)
+    assert "some.csv:7" in (folder / "new" / "doubtful.csv").read_text("utf-8").splitlines()[1]
+    done = touchstone("train", "suspects", "some.csv", "--top", "1", TOUCHSTONE_LANG="zh")
+    assert "行看起来标错" in done.output
+    assert text in done.output
+
+
 def test_a_gate_that_closes_is_an_exit_code(folder: Path, headlines: Path) -> None:
     data("train", "head", str(headlines), "--out", "stock")
     data("train", "promote", "stock")

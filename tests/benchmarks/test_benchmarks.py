@@ -12,10 +12,12 @@ import pytest
 from apps.financial_sentiment.alerts import Alert
 from benchmarks import growth, news, report, sentiment
 from benchmarks.growing import Writer
+from benchmarks.label_errors import exchanged, lists
 from benchmarks.measure import interleaved, interleaved_async
 from benchmarks.peers import ENGINE, LITELLM, OPENAI, RAW, STACK, Peer, close, peers
 from benchmarks.report import Result, Table, Target, keep, machine, shown, write_docs
 from benchmarks.server import BURST_CHUNKS, REPLY, WORD, canned_server
+from core.types import Example
 from core.workspace import Workspace
 
 
@@ -158,3 +160,21 @@ def test_a_backlog_killed_and_resumed_is_whole(tmp_path: Path) -> None:
     found = sentiment.resumed(300, tmp_path, kills=1)
     assert found["same"]
     assert (found["items"], found["expected"]) == (300, 300)
+
+
+def test_labels_are_exchanged_for_near_ones_and_each_method_lists_its_rows() -> None:
+    examples = [Example(f"{label} {n}", label) for label in "abcdefgh" for n in range(10)]
+    vectors = np.array([[e.label < "e", e.label >= "e"] for e in examples], float)  # two groups of four labels
+    given, bad = exchanged(examples, vectors, 0.5, "near", 0)
+    moved = [(old.label, new.label) for old, new, wrong in zip(examples, given, bad, strict=True) if wrong]
+    assert len(moved) == 40
+    assert all(old != new and (old < "e") == (new < "e") for old, new in moved), "the nearest on average"
+    assert [e for e, wrong in zip(given, bad, strict=True) if not wrong] == [
+        e for e, wrong in zip(examples, bad, strict=True) if not wrong
+    ]
+    shares = np.array([[0.9, 0.1], [0.25, 0.75], [0.05, 0.95], [0.2, 0.8], [0.4, 0.6]])
+    assert lists(shares, np.array([0, 0, 0, 1, 1])) == {
+        "listed": [2],
+        "least probable, as many": [2],
+        "confident learning": [1, 2],  # label 1 is .7 probable for its own rows on average
+    }

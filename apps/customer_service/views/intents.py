@@ -1,4 +1,4 @@
-"""Intents: what each leads to, sentences taught for them, a head trained on those, right before and after."""
+"""Intents: what each leads to, sentences taught for them and what looks wrong in those, a head trained on them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import streamlit as st
 
 from apps.customer_service.policy import in_language
 from apps.customer_service.teaching import LEAST, Taught
+from apps.customer_service.views import suspects
 from apps.customer_service.views.state import outcome, service
 from apps.ui import session, states
 from apps.ui.inert import inert
@@ -45,6 +46,7 @@ def draw() -> None:
             return
         _teach(list(policy.intents), taught)
         _train(sum(map(len, taught.values())), version)
+        suspects.draw()
     outcome(_SAID)
 
 
@@ -71,6 +73,7 @@ def _teach(names: list[str], taught: dict[str, list[str]]) -> None:
 
 def _train(count: int, version: int | None) -> None:
     with st.container(horizontal=True):
+        suspects.button(bool(count))
         st.button(
             t("customer_service.manager.train"), key="intents_train", icon=":material/model_training:",
             disabled=not count, on_click=_learn,

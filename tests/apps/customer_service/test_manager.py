@@ -318,6 +318,34 @@ def test_an_intent_is_taught_judged_used_and_taken_back(shop: CustomerService, m
     assert control.taught(LOCAL) == {}
 
 
+def test_sentences_that_look_like_another_intent_are_settled(
+    shop: CustomerService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = [row for row in teaching.rows("desk_train.csv") if row.label in ("track_order", "stock", "cancel_order")]
+    monkeypatch.setattr(teaching, "rows", lambda name: every)
+    monkeypatch.setattr(teaching, "EMBEDDING", "scripted:hash")
+    monkeypatch.setattr(teaching, "asked", lambda: [])
+    control = shop.control
+    control.teach(LOCAL, "track_order", ["where is my parcel now", "is the kettle in stock"])
+    control.teach(LOCAL, "stock", ["我的快递到哪了", "取消我的订单"])
+    found = run(control.suspects(LOCAL))
+    assert {one.text: one.other for one in found} == {
+        "is the kettle in stock": "stock",
+        "我的快递到哪了": "track_order",
+        "取消我的订单": "cancel_order",
+    }
+    with pytest.raises(InputError):
+        control.settle(LOCAL, "取消我的订单", "canary")
+    control.settle(LOCAL, "取消我的订单", "cancel_order")
+    control.settle(LOCAL, "is the kettle in stock", "track_order")  # whoever says so is right
+    control.settle(LOCAL, "我的快递到哪了", None)
+    assert run(control.suspects(LOCAL)) == []
+    assert {intent: set(texts) for intent, texts in control.taught(LOCAL).items()} == {
+        "track_order": {"where is my parcel now", "is the kettle in stock"},
+        "cancel_order": {"取消我的订单"},
+    }
+
+
 def _some(rows: list[Example]) -> list[Example]:
     counts: dict[str, int] = {}
     kept = []

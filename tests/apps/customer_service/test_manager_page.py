@@ -7,6 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from apps.customer_service.teaching import Taught
 from apps.customer_service.views import state
+from core.training.label_errors import Suspect
 from core.types import LOCAL, Caller
 from tests.apps.conftest import Open
 from tests.apps.customer_service.test_desk_page import PAGE, QUOTING, labels, plain, press, text, whole
@@ -92,6 +93,28 @@ def test_intents_are_taught_and_the_head_is_compared(open_page: Open, language: 
     press(at, text("manager.forget", language, count=2))
     whole(at)
     assert state.service().control.taught(LOCAL) == {}
+
+
+def test_sentences_that_look_wrong_are_moved_kept_or_removed(open_page: Open) -> None:
+    language = "zh"
+    at = part(opened(open_page, language), "intents")
+    assert at.button(key="intents_check").disabled, "nothing was taught"
+    control = state.service().control
+    control.teach(LOCAL, "track_order", ["in *stock*?", "还有货吗", "在吗"])
+    at.session_state["intents_suspects"] = [
+        Suspect(0, "in *stock*?", "track_order", "stock", 0.04, 0.91),
+        Suspect(1, "还有货吗", "track_order", "stock", 0.2, 0.5, "还有货吗？"),
+        Suspect(2, "在吗", "track_order", "human", 0.1, 0.4),
+    ]
+    at.run()
+    whole(at)
+    assert "91%" in plain(at)
+    assert text("manager.suspect.title", language, count=3) in plain(at)
+    for key in ("suspect_move_0", "suspect_keep_1", "suspect_remove_2"):
+        at.button(key=key).click().run()
+        whole(at)
+    assert control.taught(LOCAL) == {"stock": ["in *stock*?"], "track_order": ["还有货吗"]}
+    assert text("manager.suspect.none", language) in plain(at)
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])

@@ -50,6 +50,7 @@ BROKEN = [
     ("one class", table([(text, "same") for text, _ in good_rows()]), {"one_class": 1}, False),
     ("repeats", table([*good_rows(), *good_rows()[:3]]), {"duplicate": 3}, True),
     ("two labels for a text", table([*good_rows(), (good_rows()[0][0], "delivery")]), {"contradiction": 2}, True),
+    ("two labels for nearly a text", table([*good_rows(), (good_rows()[0][0].upper() + "!", "delivery")]), {"near_contradiction": 2}, True),
     ("too few", table(good_rows()[:3] + good_rows()[-2:]), {"too_few": 5}, False),
     ("1 MB text", table([*good_rows(), ("long " * 200_000, "return")]), {"long_text": 1}, True),
     ("mojibake", table([*good_rows(), ("caf\ufffd please", "return")]), {"broken_characters": 1}, True),
