@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from core.retrieval.memory import Memory
 from core.retrieval.segments import snapshot
 from core.retrieval.vectors import chunks
+from core.workspace import recalled
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,9 +61,7 @@ class Followed:
             return Near(*self.memory.search(vector, top_k, also=also, allowed=only))
 
     def _refresh(self, db: sqlite3.Connection) -> None:
-        first, last = db.execute(
-            "SELECT (SELECT min(seq) FROM passage_changes), max(seq) FROM passage_changes"
-        ).fetchone()
+        ((first, last),) = recalled(db, "SELECT (SELECT min(seq) FROM passage_changes), max(seq) FROM passage_changes")
         if last is None or last == self._seen:
             return
         with self._lock:

@@ -19,7 +19,7 @@ from core.retrieval.applied import GONE, Applied, Told
 from core.retrieval.chroma import ChromaIndex, ChromaStore
 from core.retrieval.follow import Allowed, Followed, Near
 from core.retrieval.names import Names
-from core.workspace import Workspace
+from core.workspace import Workspace, recalled
 
 if TYPE_CHECKING:
     import numpy as np
@@ -183,14 +183,17 @@ class VectorLeg:
 
     def _refresh(self, db: sqlite3.Connection) -> None:
         """Bring memory in step with SQLite when a generation moved."""
-        row = db.execute(
+        rows = recalled(
+            db,
             "SELECT c.generation AS generation, i.id AS id, i.name AS name, i.generation AS applied,"
             " i.place AS place, i.damage AS damage FROM collections c"
             " LEFT JOIN vector_indexes i ON i.collection_id = c.id AND i.model = ? WHERE c.id = ?",
-            (self.model, self.collection_id),
-        ).fetchone()
-        if row is None:
+            self.model,
+            self.collection_id,
+        )
+        if not rows:
             return
+        row = rows[0]
         generations = (row["generation"], row["name"], row["applied"])
         self._index_row = (row["name"], row["applied"])
         if generations == self._seen and time.monotonic() < self._retry_at:

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from core.retrieval.postings import Postings, joined, parsed
+from core.retrieval.places import Places
+from core.retrieval.postings import TENTHS, Postings, joined, parsed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,7 +39,7 @@ class Segment:
         "_ends",
         "_names",
         "_norms",
-        "_sorted",
+        "_places",
         "first_block",
         "firsts",
         "id",
@@ -56,7 +57,7 @@ class Segment:
         self._ends: np.ndarray | None = None  # of the postings of each term, when they are in memory
         self._names: Table | None = None
         self._norms: tuple[tuple[float, float, float], np.ndarray, float] | None = None
-        self._sorted: tuple[np.ndarray, np.ndarray] | None = None  # numbers ascending, and their ordinals
+        self._places: Places | None = None  # ordinals by number
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -68,25 +69,19 @@ class Segment:
         return held + ends + 20 * len(self.numbers) + 8 * len(self.firsts)
 
     def norms(self, average: float, k1: float, b: float) -> tuple[np.ndarray, float]:
-        """BM25's length term of every passage, and the smallest of them."""
+        """BM25's length term of every passage, in tenths as frequencies are, and the smallest of them."""
         key = (average, k1, b)
         known = self._norms
         if known is None or known[0] != key:
-            values = (k1 * (1 - b) + (k1 * b / average) * self.lengths).astype("float32")
+            values = (TENTHS * (k1 * (1 - b) + (k1 * b / average) * self.lengths)).astype("float32")
             known = self._norms = (key, values, float(values.min()))
         return known[1], known[2]
 
     def ordinals(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """``(positions in numbers, ordinals)`` of those passages of ``numbers`` that are in this segment."""
-        import numpy as np
-
-        if self._sorted is None:
-            order = np.argsort(self.numbers, kind="stable")
-            self._sorted = self.numbers[order], order
-        known, places = self._sorted
-        at = known.searchsorted(numbers)
-        where = np.flatnonzero(known.take(at, mode="clip") == numbers)
-        return where, places[at[where]]
+        if self._places is None:
+            self._places = Places(self.numbers)
+        return self._places.of(numbers)
 
     def names(self, db: sqlite3.Connection, collection_id: int) -> Table:
         """Its passages."""

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from core.retrieval import fuse, keyword, tokens
+from core.retrieval import bm25, fuse, keyword, tokens
 from core.retrieval.candidates import ranks, terms_of
 from core.retrieval.finding import QueryVector
 from core.retrieval.index import Index
@@ -101,8 +101,8 @@ def _merged(query: str, terms_from: str, options: SearchOptions, filled: Sequenc
         for id_, view in views.items():
             frequency.update(keyword.document_frequency(db, id_, asked, view=view))
         terms = [*terms_of(query, lambda asking: frequency, total), *added] if options.mode != "vector" else []
-        weights = {term: keyword.idf(frequency[term], total) for term in dict.fromkeys([*terms, *content])}
-        together = keyword.Statistics(weights, sum(v.average * v.passages for v in views.values()) / max(1, total))
+        weights = {term: bm25.idf(frequency[term], total) for term in dict.fromkeys([*terms, *content])}
+        together = bm25.Statistics(weights, sum(v.average * v.passages for v in views.values()) / max(1, total))
         by_word: dict[str, float] = {}
         for index, part in filled:
             view = views[index.id()]
