@@ -16,7 +16,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from core.retrieval import segments
 from core.retrieval.largest import largest
 from core.retrieval.postings import hashed
 from core.retrieval.segment_views import Held, Live, View
@@ -50,17 +49,22 @@ class Terms:
 
     def __init__(self, db: sqlite3.Connection, view: View, terms: Iterable[str]) -> None:
         self.terms = list(dict.fromkeys(terms))
+        self._at = {term: at for at, term in enumerate(self.terms)}
         self._view = view
         self._held = view.terms(db, [hashed(term) for term in self.terms])
         self._sums: dict[int, np.ndarray] = {}  # by part: the sum of all terms for each of its passages
+
+    def holds(self, terms: Iterable[str]) -> bool:
+        """Whether each of ``terms`` is among these."""
+        return self._at.keys() >= set(terms)
 
     def frequency(self) -> dict[str, int]:
         """In how many passages each term occurs (context counts)."""
         return {name: term.passages for name, term in zip(self.terms, self._held, strict=True)}
 
-    def idf(self) -> dict[str, float]:
-        """What each term tells in this collection."""
-        return {name: idf(count, self._view.passages) for name, count in self.frequency().items()}
+    def idf(self, terms: Iterable[str]) -> dict[str, float]:
+        """What each of ``terms``, which are among these, tells in this collection."""
+        return {term: idf(self._held[self._at[term]].passages, self._view.passages) for term in terms}
 
     def best(self, limit: int, *, allowed: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Numbers and scores of the best ``limit`` passages that hold any of the terms, best first.
@@ -108,25 +112,27 @@ class Terms:
             found[where] = _added(np.array(weights, np.float32)[:, None], times, norms[ordinals]).sum(axis=0)
         return _rounded(found)
 
-    def matched(self, numbers: Sequence[int]) -> dict[int, tuple[str, ...]]:
-        """Which of the terms each of ``numbers`` holds, context included, in the order of the terms."""
+    def matched(self, numbers: Sequence[int], terms: Sequence[str]) -> dict[int, tuple[str, ...]]:
+        """Which of ``terms``, which are among these, each of ``numbers`` holds, context included, in their order."""
         import numpy as np
 
-        asked = list(dict.fromkeys(numbers))
-        found: dict[int, list[str]] = {number: [] for number in asked}
-        wanted, nothing = segments.numbers_of(asked), np.empty(0, np.uint16)
+        found: dict[int, list[str]] = {number: [] for number in numbers}
+        asked, nothing = np.array(numbers, np.int64), np.empty(0, np.uint16)
         for i, part in enumerate(self._view.parts):
-            where, ordinals = part.places(wanted)
-            lists = [held[0] if (held := term.parts[i]) is not None else nothing for term in self._held]
+            where, ordinals = part.places(asked)
+            held = (self._held[self._at[term]].parts[i] for term in terms)
+            lists = [postings[0] if postings is not None else nothing for postings in held]
             if not len(where) or not lists:
                 continue
-            mark, postings = np.zeros(len(part.segment), bool), np.concatenate(lists)
-            mark[ordinals] = True
-            at = mark[postings].nonzero()[0]
+            wanted, every = np.zeros(len(part.segment), bool), np.concatenate(lists)
+            wanted[ordinals] = True
+            at = wanted[every].nonzero()[0]
             names = np.cumsum([len(some) for some in lists]).searchsorted(at, side="right")
-            here = dict(zip(ordinals.tolist(), where.tolist(), strict=True))
-            for name, ordinal in zip(names.tolist(), postings[at].tolist(), strict=True):
-                found[asked[here[ordinal]]].append(self.terms[name])
+            here = {
+                ordinal: found[numbers[place]] for ordinal, place in zip(ordinals.tolist(), where.tolist(), strict=True)
+            }
+            for name, ordinal in zip(names.tolist(), every[at].tolist(), strict=True):
+                here[ordinal].append(terms[name])
         return {number: tuple(there) for number, there in found.items()}
 
     def _weights(self) -> list[float]:

@@ -51,6 +51,8 @@ def terms_of(query: str, frequency: Callable[[Sequence[str]], Mapping[str, int]]
         frequency: in how many passages each term occurs.
     """
     asking = tokens.asking_terms(query)
+    if not asking:
+        return tokens.query_terms(query)
     held, least = frequency(asking), max(ASKED_IN * passages, ASKED_IN_LEAST)
     return tokens.query_terms(query) + [term for term in asking if held[term] >= least]
 
@@ -89,8 +91,7 @@ def gather(
     numbers, lengths = numbers[kept], lengths[kept]
     by_word, by_meaning = np.full(len(numbers), np.nan), np.full(len(numbers), np.nan)
     word_ranks = _put(by_word, numbers, words, word_scores)
-    order = np.lexsort((near.numbers, -near.cosines))
-    meaning_ranks = _put(by_meaning, numbers, near.numbers[order], near.cosines[order])
+    meaning_ranks = _put(by_meaning, numbers, near.numbers, near.cosines)
     if terms.terms:
         others = word_ranks == 0
         by_word[others] = terms.scores(numbers[others])

@@ -219,7 +219,7 @@ class View:
             frozenset(own),
             frequency,
             {ids[number]: (rank, score) for rank, (number, score) in enumerate(words, 1) if number in ids},
-            {id_: rank for rank, id_ in enumerate(sorted(meaning, key=lambda id_: -meaning[id_]), 1)},
+            {id_: rank for rank, id_ in enumerate(meaning, 1)},
             {hit.passage.id: (rank, hit.score) for rank, hit in enumerate(candidates.hits, 1)},
         )
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 CANDIDATES = LEAST  # of each leg, before fusion
+_NO_METADATA = "{}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +111,10 @@ def _find(
         best = made.best if asked.uncut else made.best[: options.depth]
         numbers = made.numbers[best].tolist()
         found = dict(_read(db, collection, "number", numbers))
-        content = keyword.terms_in(db, collection, tokens.content_terms(asked.terms_from), view=view)
-        matched, weights = content.matched(numbers), content.idf()
+        content = tokens.content_terms(asked.terms_from)
+        if not held.holds(content):  # those of another question, or too common to be searched
+            held = keyword.terms_in(db, collection, content, view=view)
+        matched, weights = held.matched(numbers, content), held.idf(content)
         if given.model is not None and pending.some(workspace, collection, given.model.name):
             notices = (*notices, "embedding_pending")
     columns = (made.fused, made.word_ranks, made.by_word, made.meaning_ranks, made.by_meaning)
@@ -164,7 +167,8 @@ def _read(
         (collection, *keys),
     )
     for row in rows:
-        yield row[0], Passage(*(*row[1:12], _parsed(row[12]) | _parsed(row[13])))
+        plain = row[12] == row[13] == _NO_METADATA
+        yield row[0], Passage(*row[1:12], {} if plain else _parsed(row[12]) | _parsed(row[13]))
 
 
 def passage_of(row: sqlite3.Row) -> Passage:
@@ -176,5 +180,5 @@ def passage_of(row: sqlite3.Row) -> Passage:
 
 
 def _parsed(metadata: str) -> dict[str, Any]:
-    found: dict[str, Any] = {} if metadata == "{}" else json.loads(metadata)  # most have none
+    found: dict[str, Any] = {} if metadata == _NO_METADATA else json.loads(metadata)  # most have none
     return found

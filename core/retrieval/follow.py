@@ -30,7 +30,7 @@ class Allowed(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Near:
-    """Passage numbers, each once, and their cosines with the question; mean and deviation of the cosines at large."""
+    """Passage numbers, each once, best first, and their cosines with the question; mean and deviation at large."""
 
     numbers: np.ndarray
     cosines: np.ndarray
@@ -54,7 +54,7 @@ class Followed:
         also: np.ndarray,
         allowed: Allowed | None = None,
     ) -> Near:
-        """The ``top_k`` nearest passages, and after them those of the numbers ``also`` that are not among them."""
+        """The ``top_k`` nearest passages and those of the numbers ``also``, best first."""
         with snapshot(db):
             self._refresh(db)
             only = None if allowed is None else allowed.numbers

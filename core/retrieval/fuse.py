@@ -97,7 +97,9 @@ def order(scores: np.ndarray, ids: Callable[[np.ndarray], Sequence[str | None]])
     ranked = scores[rows]
     equal = np.flatnonzero(ranked[1:] == ranked[:-1])
     if len(equal):
-        where = np.union1d(equal, equal + 1)
+        tied = np.zeros(len(rows), bool)
+        tied[equal] = tied[equal + 1] = True
+        where = np.flatnonzero(tied)
         named = zip((-scores[rows[where]]).tolist(), ids(rows[where]), rows[where].tolist(), strict=True)
         rows[where] = [row for *_, row in sorted(named)]
     return rows

@@ -27,7 +27,6 @@ _OFF_FLOAT16 = 5e-3  # the same as a difference of cosines; some processors add 
 _LEAST = 30  # vectors that a spread is taken from
 _STEPS = 127  # of int8, on each side of 0
 _AT_ONCE = 4096  # rows that are made coarse together
-_WIDENED = 64  # rows that are compared exactly together
 _SIGN_AND_REST = -0x70002000  # of the bits of a float32: not the three below the sign, which copy it
 _ORIGIN = 2.0**112  # of exponents in float32 against those in float16
 
@@ -91,7 +90,7 @@ class Memory:
         """Numbers and cosines of the ``top_k`` nearest, best first, and mean and deviation of the cosines of all.
 
         Args:
-            also: passage numbers that follow the nearest, where they are here and not among them.
+            also: passage numbers that stand beside the nearest, in the same order, where they are here.
             allowed: the only passage numbers that may be among the nearest.
         """
         import numpy as np
@@ -105,19 +104,20 @@ class Memory:
             rows = _likely(rough, top_k, off)
             if state.dead:
                 rows = np.flatnonzero(state.alive[: state.size])[rows]
-        asked, near = np.zeros(state.size, bool), len(rows)
+        among = np.zeros(state.size, np.int8)  # 1 the candidates, 2 those that are wanted anyway
+        among[rows] = 1
         if also is not None and len(also):
             others = self._rows(state, also)
-            asked[others] = True
-            asked[rows] = False
-            rows, asked[others] = np.concatenate([rows, others[asked[others]]]), True
-        scores = _exact(state.vectors, rows, vector)
-        best = _best(scores[:near], top_k)
-        best = best[np.lexsort((state.numbers[rows[best]], -scores[best]))]
-        left = asked[rows]
-        left[best] = False
-        chosen = np.concatenate([best, np.flatnonzero(left)])
-        return state.numbers[rows[chosen]], scores[chosen], _spread(rough)
+            rows = np.concatenate([rows, others[among[others] == 0]])
+            among[others] |= 2
+        scores = _exact(state.vectors.take(rows, axis=0), vector)
+        order = np.lexsort((state.numbers[rows], -scores))
+        rows, scores = rows[order], scores[order]
+        kind = among[rows]
+        near = kind & 1
+        kept = (near & (np.add.accumulate(near, dtype=np.int64) <= top_k)) | (kind > 1)
+        kept = kept.nonzero()[0]
+        return state.numbers[rows[kept]], scores[kept], _spread(rough)
 
     def _first_look(self, state: _State, vector: np.ndarray) -> tuple[np.ndarray, float]:
         """The cosines of all that live, from the coarse copy where there is one, and by how much two may be off."""
@@ -186,19 +186,11 @@ def _products(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
     return np.asarray(simsimd.cdist(asked, matrix, "dot", out_dtype="float32"))[0]
 
 
-def _exact(matrix: np.ndarray, rows: np.ndarray, vector: np.ndarray) -> np.ndarray:
-    """The same in float32, for few ``rows`` of a float16 matrix: the question is not rounded.
-
-    Some rows at a time, so that what is copied stays in the processor's nearest cache, of which the first look has
-    left nothing.
-    """
+def _exact(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """The same in float32, for few rows of float16: the question is not rounded."""
     import numpy as np
 
-    asked, found = vector.astype(np.float32) * np.float32(_ORIGIN), np.empty(len(rows), np.float32)
-    for low in range(0, len(rows), _WIDENED):
-        some = rows[low : low + _WIDENED]
-        found[low : low + _WIDENED] = _products(_widened(matrix.take(some, axis=0)), asked)
-    return found
+    return _products(_widened(matrix), vector.astype(np.float32) * np.float32(_ORIGIN))
 
 
 def _widened(matrix: np.ndarray) -> np.ndarray:

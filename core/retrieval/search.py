@@ -68,7 +68,7 @@ class VectorLeg:
     def search(
         self, vector: np.ndarray, top_k: int, *, also: np.ndarray | None = None, allowed: Allowed | None = None
     ) -> Near:
-        """The ``top_k`` nearest passages, and those of the numbers ``also`` that have a vector.
+        """The ``top_k`` nearest passages and those of the numbers ``also`` that have a vector, best first.
 
         Args:
             allowed: the only passages that may be among the nearest.
@@ -121,8 +121,9 @@ class VectorLeg:
         others = [id_ for id_ in names.ids(also) if id_ is not None and id_ not in found]
         found.update(self._scores(db, vector, others))
         numbers = names.numbers(found)
-        cosines = np.array([found[id_] for id_ in numbers], np.float64)
-        return Near(np.array(list(numbers.values()), np.int64), cosines, self._exact.spread(vector))
+        places, cosines = np.array(list(numbers.values()), np.int64), np.array([found[id_] for id_ in numbers])
+        order = np.lexsort((places, -cosines))
+        return Near(places[order], cosines[order], self._exact.spread(vector))
 
     def _nearest(self, index: ChromaIndex, vector: np.ndarray, wanted: int) -> list[tuple[str, float]]:
         """What Chroma finds; fewer than the manifest lists are a damage, and no answer."""

@@ -39,6 +39,7 @@ class Segment:
         "_ends",
         "_names",
         "_norms",
+        "_peaks",
         "_places",
         "first_block",
         "firsts",
@@ -55,6 +56,7 @@ class Segment:
         self.firsts, self.first_block = firsts, first_block
         self.postings: Postings | None = None
         self._ends: np.ndarray | None = None  # of the postings of each term, when they are in memory
+        self._peaks: np.ndarray | None = None  # the largest of their frequencies
         self._names: Table | None = None
         self._norms: tuple[tuple[float, float, float], np.ndarray, float] | None = None
         self._places: Places | None = None  # ordinals by number
@@ -65,7 +67,7 @@ class Segment:
     @property
     def bytes(self) -> int:
         held = self.postings.bytes if self.postings is not None else 0
-        ends = 8 * len(self.postings.hashes) if self.postings is not None else 0
+        ends = 9 * len(self.postings.hashes) if self.postings is not None else 0
         return held + ends + 20 * len(self.numbers) + 8 * len(self.firsts)
 
     def norms(self, average: float, k1: float, b: float) -> tuple[np.ndarray, float]:
@@ -108,9 +110,10 @@ class Segment:
         import numpy as np
 
         if self.postings is not None:
-            if self._ends is None:
-                self._ends = np.cumsum(self.postings.counts, dtype=np.int64)
-            return _looked_up(self.postings, terms, self._ends)
+            ends, peaks = self._ends, self._peaks
+            if ends is None or peaks is None:
+                self._ends, self._peaks = ends, peaks = _bounds(self.postings)
+            return _looked_up(self.postings, terms, ends, peaks)
         found: list[Held | None] = [None] * len(terms)
         if not len(self.firsts):
             return found
@@ -122,7 +125,7 @@ class Segment:
         )
         for number, data in rows:
             block, mine = parsed(data), np.flatnonzero(at == number - self.first_block)
-            for i, held in zip(mine, _looked_up(block, terms[mine], np.cumsum(block.counts)), strict=True):
+            for i, held in zip(mine, _looked_up(block, terms[mine], *_bounds(block)), strict=True):
                 found[i] = held
         return found
 
@@ -230,7 +233,17 @@ class View:
         return self._names
 
 
-def _looked_up(postings: Postings, terms: np.ndarray, ends: np.ndarray) -> list[Held | None]:
+def _bounds(postings: Postings) -> tuple[np.ndarray, np.ndarray]:
+    """Where the postings of each term end, and the largest of their frequencies. Shapes: ``(terms,)`` i8 and u1."""
+    import numpy as np
+
+    ends = np.cumsum(postings.counts, dtype=np.int64)
+    if not len(ends):
+        return ends, np.empty(0, np.uint8)
+    return ends, np.maximum.reduceat(postings.frequencies, ends - postings.counts)
+
+
+def _looked_up(postings: Postings, terms: np.ndarray, ends: np.ndarray, peaks: np.ndarray) -> list[Held | None]:
     import numpy as np
 
     found: list[Held | None] = [None] * len(terms)
@@ -238,11 +251,9 @@ def _looked_up(postings: Postings, terms: np.ndarray, ends: np.ndarray) -> list[
         return found
     at = np.minimum(np.searchsorted(postings.hashes, terms), len(postings.hashes) - 1)
     there = np.flatnonzero(postings.hashes[at] == terms)
-    if not len(there):
-        return found
-    for i in there.tolist():
-        high = int(ends[at[i]])
-        low = high - int(postings.counts[at[i]])
-        frequencies = postings.frequencies[low:high]
-        found[i] = postings.ordinals[low:high], frequencies, int(frequencies.max())
+    at = at[there]
+    highs = ends[at]
+    columns = (there, highs - postings.counts[at], highs, peaks[at])
+    for i, low, high, peak in zip(*(column.tolist() for column in columns), strict=True):
+        found[i] = postings.ordinals[low:high], postings.frequencies[low:high], peak
     return found

@@ -88,7 +88,7 @@ def test_a_coarse_look_finds_what_a_full_product_finds(monkeypatch: pytest.Monke
 def test_only_what_may_be_among_the_nearest_is_compared_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "COARSE_FROM", 5000)
     vectors, compared, exact = clustered(12_000), [], memory._exact
-    monkeypatch.setattr(memory, "_exact", lambda m, r, v: (compared.append(len(r)), exact(m, r, v))[1])
+    monkeypatch.setattr(memory, "_exact", lambda m, v: (compared.append(len(m)), exact(m, v))[1])
     subject = Memory(128)
     subject.put(np.arange(12_000), vectors)
     for query in vectors[:40]:
