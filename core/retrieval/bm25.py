@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from core.retrieval.largest import largest
 from core.retrieval.postings import hashed
-from core.retrieval.segment_views import Held, Live, View
+from core.retrieval.segment_views import Held, Live, Placed, View
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,10 +87,13 @@ class Terms:
             numbers, scores = found[order], values[order]
         return numbers, scores
 
-    def scores(self, numbers: np.ndarray, *, statistics: Statistics | None = None) -> np.ndarray:
+    def scores(
+        self, numbers: np.ndarray, places: Placed | None = None, *, statistics: Statistics | None = None
+    ) -> np.ndarray:
         """The score of each of ``numbers``, which are distinct; 0 where no term occurs. Shape: ``(len(numbers),)`` f4.
 
         Args:
+            places: of these numbers in the view, where they are known.
             statistics: those of several collections together, in place of this one's.
         """
         import numpy as np
@@ -102,8 +105,9 @@ class Terms:
         if statistics is not None:
             weights = [statistics.idf[term] * (K1 + 1) for term in self.terms]
             average = statistics.average
-        for i, part in enumerate(self._view.parts):
-            where, ordinals = part.places(numbers)
+        for i, (part, (where, ordinals)) in enumerate(
+            zip(self._view.parts, places or self._view.places(numbers), strict=True)
+        ):
             if statistics is None and i in self._sums:
                 found[where] = self._sums[i][ordinals]
                 continue

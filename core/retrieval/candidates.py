@@ -85,16 +85,17 @@ def gather(
         near = leg.search(vector, depth, also=words, allowed=allowed)
     names = Names(db, collection, view)
     numbers = np.sort(np.concatenate([words, near.numbers]))
-    lengths = names.lengths(numbers)
-    kept = lengths >= 0  # memory may be a commit ahead of this transaction
-    kept[1:] &= numbers[1:] != numbers[:-1]  # each once
-    numbers, lengths = numbers[kept], lengths[kept]
+    numbers = numbers[np.append(True, numbers[1:] != numbers[:-1])[: len(numbers)]]  # each once
+    places = view.places(numbers)
+    lengths = names.lengths(numbers, places)
+    if len(numbers) and lengths.min() < 0:  # memory may be a commit ahead of this transaction
+        numbers = numbers[lengths >= 0]
+        places, lengths = view.places(numbers), lengths[lengths >= 0]
     by_word, by_meaning = np.full(len(numbers), np.nan), np.full(len(numbers), np.nan)
     word_ranks = _put(by_word, numbers, words, word_scores)
     meaning_ranks = _put(by_meaning, numbers, near.numbers, near.cosines)
     if terms.terms:
-        others = word_ranks == 0
-        by_word[others] = terms.scores(numbers[others])
+        by_word[:] = terms.scores(numbers, places)
     fused = fuse.mixed(by_word, by_meaning, fuse.keyword_weight(lengths))
     best = fuse.order(fused, lambda places: names.ids(numbers[places]))
     return Candidates(numbers, by_word, by_meaning, fused, word_ranks, meaning_ranks, best, near.spread)

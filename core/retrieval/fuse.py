@@ -62,9 +62,11 @@ def keyword_weight(lengths: Sequence[int] | np.ndarray) -> float:
     """The keyword leg's weight among passages of these lengths in characters."""
     import numpy as np
 
+    if not len(lengths):
+        return KEYWORD_WEIGHT
     ordered = np.sort(np.asarray(lengths))
-    middle = ordered[(len(ordered) - 1) // 2 : len(ordered) // 2 + 1]  # one or two
-    return AMONG_SENTENCES if len(ordered) and middle.mean() <= SENTENCE else KEYWORD_WEIGHT
+    median = (int(ordered[(len(ordered) - 1) // 2]) + int(ordered[len(ordered) // 2])) / 2
+    return AMONG_SENTENCES if median <= SENTENCE else KEYWORD_WEIGHT
 
 
 def reciprocal_rank(keyword: Mapping[str, float], vector: Mapping[str, float]) -> dict[str, float]:

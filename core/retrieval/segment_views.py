@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 Held = tuple["np.ndarray", "np.ndarray", int]  # ordinals and frequencies of one term, and the largest of these
+Placed = Sequence[tuple["np.ndarray", "np.ndarray"]]  # for each part of a view, see Live.places
 _REMEMBERED = 8192  # terms of a resident collection whose postings need not be looked up again
 
 
@@ -223,6 +224,10 @@ class View:
             )
             for lists in (zip(*held, strict=True) if held else ((),) * len(hashes))
         ]
+
+    def places(self, numbers: np.ndarray) -> Placed:
+        """For each part ``(positions in numbers, ordinals)`` of those passages of ``numbers`` that are there."""
+        return [part.places(numbers) for part in self.parts]
 
     def names(self, db: sqlite3.Connection, collection_id: int) -> list[Table] | None:
         """The passages of each part; ``None`` when they are too many to keep."""
