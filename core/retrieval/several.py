@@ -54,14 +54,12 @@ class Several:
         chosen = options or SearchOptions(top_k, sentences=False)
         first, terms = self.indexes[0], terms_from or query
         vector = vector or await first.query_vector(query, chosen)
-        if len(self.indexes) == 1:
-            found = await asyncio.to_thread(first.find_with, query, vector, terms, first.deep(chosen))
-            return await first.ordered(found, chosen)
-        merged = await asyncio.to_thread(self._candidates, query, vector, terms, chosen)
-        return await first.ordered(merged, chosen)
+        return await first.ordered(await asyncio.to_thread(self.candidates, query, vector, terms, chosen), chosen)
 
-    def _candidates(self, query: str, vector: QueryVector, terms: str, options: SearchOptions) -> Found:
+    def candidates(self, query: str, vector: QueryVector, terms: str, options: SearchOptions) -> Found:
         """The candidates of all collections in one order; blocks."""
+        if len(self.indexes) == 1:
+            return self.indexes[0].find_with(query, vector, terms, self.indexes[0].deep(options))
         one = options.candidates(max(CANDIDATES, options.depth))
         parts = [index.find_with(query, vector, terms, one) for index in self.indexes]
         filled = [(index, part) for index, part in zip(self.indexes, parts, strict=True) if part.passages]

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from core import blocking
+from core.errors import InputError
 from core.providers.sync import run
 from core.retrieval import finding, fuse, memory
 from core.retrieval.largest import largest
@@ -116,3 +117,19 @@ def test_a_search_that_blocks_finds_the_same_on_its_callers_thread(
         assert waited.hits
         assert replace(waited, vector=None) == replace(there, vector=None)
         assert on[-2] == threading.get_ident() != on[-1]
+
+
+def test_a_search_of_several_collections_that_blocks_finds_what_the_other_finds(library: Library) -> None:
+    for name in ("shop", "mine"):
+        for text in ("The cat sleeps.", "The kettle boils.", "A cat by the kettle."):
+            run(library.collection(name).add_text(f"{text} In {name}.", f"{text[:9]}.txt"))
+    for options in (
+        SearchOptions(2, collections=("shop",), explain=True),
+        SearchOptions(4, collections=("shop", "mine"), diversity=0.3),
+        SearchOptions(3, collections=("mine", "nowhere"), mode="keyword"),
+    ):
+        waited, there = blocking.search(library, "kettle cat", options), run(library.search("kettle cat", options))
+        assert waited.hits
+        assert replace(waited, vector=None) == replace(there, vector=None)
+    with pytest.raises(InputError):
+        blocking.search(library, " ")
