@@ -108,6 +108,11 @@ class Workspace:
         self._local.lease = _Lease(db, self._free)
         return db
 
+    def _inside(self) -> Connection | None:
+        """This thread's connection within a transaction, whose own block translates errors and is waited for."""
+        lease = getattr(self._local, "lease", None)
+        return lease.db if lease is not None and lease.db.in_transaction else None
+
     def _connect(self) -> Connection:
         db = sqlite3.connect(
             self.path, timeout=self.busy_s, isolation_level=None, check_same_thread=False, factory=Connection
@@ -122,17 +127,20 @@ class Workspace:
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
+        if (db := self._inside()) is not None:
+            yield db
+            return
         with self._translated():
             yield self.connection()
 
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:
         """Reads that all see one state, whatever others commit meanwhile."""
+        if (inside := self._inside()) is not None:
+            yield inside
+            return
         with self._translated():
             db = self.connection()
-            if db.in_transaction:
-                yield db
-                return
             db.begin_reading()
             try:
                 yield db
