@@ -135,8 +135,9 @@ def content_terms(text: str) -> list[str]:
             for run in re.split(f"[{''.join(STOP_HAN)}]", piece):
                 kept.update(dict.fromkeys([run] if len(run) == 1 else [run[i : i + 2] for i in range(len(run) - 1)]))
         else:
-            whole = [_INNER.sub("", piece)] if is_code(piece) else _terms(piece)
-            kept.update(dict.fromkeys(term for term in whole if not is_stop(term)))
+            for term in (_INNER.sub("", piece),) if is_code(piece) else _terms(piece):
+                if not is_stop(term):
+                    kept[term] = None
     kept.pop("", None)
     return list(kept)
 
