@@ -84,8 +84,11 @@ def gather(
     if leg is not None and vector is not None:
         near = leg.search(vector, depth, also=words, allowed=allowed)
     names = Names(db, collection, view)
-    numbers = np.sort(np.concatenate([words, near.numbers]))
-    numbers = numbers[np.append(True, numbers[1:] != numbers[:-1])[: len(numbers)]]  # each once
+    numbers = np.concatenate([words, near.numbers])
+    numbers.sort()
+    once = np.ones(len(numbers), bool)
+    once[1:] = numbers[1:] != numbers[:-1]
+    numbers = numbers[once]
     places = view.places(numbers)
     lengths = names.lengths(numbers, places)
     if len(numbers) and lengths.min() < 0:  # memory may be a commit ahead of this transaction

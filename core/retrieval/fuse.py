@@ -95,9 +95,9 @@ def order(scores: np.ndarray, ids: Callable[[np.ndarray], Sequence[str | None]])
     """
     import numpy as np
 
-    rows = np.argsort(-scores)
+    rows = (-scores).argsort()
     ranked = scores[rows]
-    equal = np.flatnonzero(ranked[1:] == ranked[:-1])
+    equal = (ranked[1:] == ranked[:-1]).nonzero()[0]
     if len(equal):
         tied = np.zeros(len(rows), bool)
         tied[equal] = tied[equal + 1] = True

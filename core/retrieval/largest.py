@@ -20,17 +20,15 @@ def largest(values: np.ndarray, count: int, off: float = 0.0) -> np.ndarray:
     Args:
         count: from 1 to the number of values.
     """
-    import numpy as np
-
     if len(values) > _FEW and 4 * count < len(values):
         sample = values[::_ONE_IN]
         expected = min(len(sample), 2 * count // _ONE_IN + 8)
         limit = _nth(sample, expected)
-        above = np.flatnonzero(values >= limit - values.dtype.type(off))
+        above = (values >= limit - values.dtype.type(off)).nonzero()[0]
         among = values[above]
         if len(among) >= count and (nth := _nth(among, count)) >= limit:
             return above[among >= nth - values.dtype.type(off)]
-    return np.flatnonzero(values >= _nth(values, count) - values.dtype.type(off))
+    return (values >= _nth(values, count) - values.dtype.type(off)).nonzero()[0]
 
 
 def _nth(values: np.ndarray, count: int) -> np.floating:
