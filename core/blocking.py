@@ -7,10 +7,15 @@ it stays on the caller's thread; only the models, which are asynchronous, are as
 
 from __future__ import annotations
 
+from typing import Any
+
 from core.providers.sync import run
 from core.retrieval.index import Index
+from core.retrieval.library import Library
 from core.retrieval.options import SearchOptions
+from core.retrieval.question import checked_question
 from core.retrieval.records import Found
+from core.retrieval.several import Several
 
 
 def find(
@@ -24,7 +29,26 @@ def find(
     """
     chosen = options or SearchOptions(top_k, sentences=False)
     asked = run(index.query_vector(query, chosen))
-    found = index.find_with(query, asked, terms_from or query, index.deep(chosen))
-    if index.reranker is not None and chosen.rerank is not False:
-        return run(index.ordered(found, chosen))
-    return index.arranged(found, chosen)
+    return _ordered(index, index.find_with(query, asked, terms_from or query, index.deep(chosen)), chosen)
+
+
+def search(library: Library, query: str, options: SearchOptions | None = None, **changes: Any) -> Found:
+    """:meth:`core.retrieval.library.Library.search`, with the same arguments and the same result.
+
+    Raises:
+        InputError: empty_question, question_too_long, an option or filter that is not allowed.
+        RuntimeError: called on the event loop's own thread, which must not wait; await ``library.search`` there.
+    """
+    asked, chosen = checked_question(query), (options or SearchOptions()).changed(**changes)
+    indexes = {name: library.collection(name) for name in dict.fromkeys(chosen.collections)}
+    first = indexes[chosen.collections[0]]
+    vector = run(first.query_vector(asked, chosen))
+    found = Several(tuple(indexes.values())).candidates(asked, vector, asked, chosen)
+    found = _ordered(first, found, chosen)
+    return library.with_reasons(asked, vector, chosen, found, indexes) if chosen.explain else found
+
+
+def _ordered(index: Index, found: Found, options: SearchOptions) -> Found:
+    if index.reranker is not None and options.rerank is not False:
+        return run(index.ordered(found, options))
+    return index.arranged(found, options)

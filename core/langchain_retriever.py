@@ -16,7 +16,7 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from pydantic import ConfigDict, Field
 
-from core.providers.sync import run
+from core import blocking
 from core.retrieval.library import Library
 from core.retrieval.options import SearchOptions
 from core.types import Hit
@@ -35,17 +35,15 @@ class LibraryRetriever(BaseRetriever):
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, k: int | None = None, filter: Any = None
     ) -> list[Document]:
-        return run(self._documents(query, k, filter))
+        return [document_of(hit) for hit in blocking.search(self.library, query, self._chosen(k, filter)).hits]
 
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, k: int | None = None, filter: Any = None
     ) -> list[Document]:
-        return await self._documents(query, k, filter)
+        return [document_of(hit) for hit in (await self.library.search(query, self._chosen(k, filter))).hits]
 
-    async def _documents(self, query: str, k: int | None, where: Any) -> list[Document]:
-        options = self.options.changed(top_k=self.k if k is None else k)
-        found = await self.library.search(query, options.narrowed(where))
-        return [document_of(hit) for hit in found.hits]
+    def _chosen(self, k: int | None, where: Any) -> SearchOptions:
+        return self.options.changed(top_k=self.k if k is None else k).narrowed(where)
 
 
 def document_of(hit: Hit) -> Document:

@@ -14,10 +14,54 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 from core.errors import StoreBusy, StoreDamaged, StoreError, StoreTooNew
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+_KNOWN = 1000  # statements whose rows a connection keeps
+
+
+class Connection(sqlite3.Connection):
+    """A connection that has the rows of some statements at hand for as long as nothing is written, here or elsewhere.
+
+    ``PRAGMA data_version`` tells of what other connections committed, in any process, and ``total_changes`` of what
+    this one wrote. Rows read within a transaction that writes are not kept: it may be rolled back, and the number of
+    changes does not go back with it.
+    """
+
+    _known: dict[tuple[str, tuple[Any, ...]], list[sqlite3.Row]]
+    _state: tuple[int, int] | None = None  # in which the rows are known
+    _began_at: int | None = None  # total_changes when the snapshot under way began; None outside of one
+    _sure = False  # since then the state has been looked at
+
+    def begin_reading(self) -> None:
+        self.execute("BEGIN")
+        self._began_at, self._sure = self.total_changes, False
+
+    def end_reading(self) -> None:
+        self._began_at = None
+        if self.in_transaction:
+            self.execute("COMMIT")
+
+    def recalled(self, sql: str, values: tuple[Any, ...]) -> list[sqlite3.Row]:
+        """All rows of a statement that reads few."""
+        if self._began_at != self.total_changes:  # no snapshot, or one that has written after all
+            return self.execute(sql, values).fetchall()
+        if not self._sure:
+            state = (self.execute("PRAGMA data_version").fetchone()[0], self._began_at)
+            if state != self._state or len(self._known) > _KNOWN:
+                self._known, self._state = {}, state
+            self._sure = True
+        rows = self._known.get((sql, values))
+        if rows is None:
+            rows = self._known[sql, values] = self.execute(sql, values).fetchall()
+        return rows
+
+
+def recalled(db: sqlite3.Connection, sql: str, *values: Any) -> list[sqlite3.Row]:
+    """All rows of a statement that reads few: within :meth:`Workspace.snapshot` without asking again what nobody changed."""
+    return db.recalled(sql, values) if isinstance(db, Connection) else db.execute(sql, values).fetchall()
 
 
 class Workspace:
@@ -28,8 +72,8 @@ class Workspace:
         self.path = folder / "touchstone.db"
         self.busy_s = busy_s
         self._local = threading.local()
-        self._connections: list[sqlite3.Connection] = []
-        self._free: list[sqlite3.Connection] = []
+        self._connections: list[Connection] = []
+        self._free: list[Connection] = []
         self._lock = threading.Lock()
         self._users = 0  # blocks under way that use a connection
         self._idle = threading.Condition()
@@ -51,11 +95,12 @@ class Workspace:
             workspace._migrate()
         return workspace
 
-    def connection(self) -> sqlite3.Connection:
+    def connection(self) -> Connection:
         """This thread's connection, in autocommit mode, rows by name."""
         lease = getattr(self._local, "lease", None)
         if lease is not None:
-            return lease.db
+            found: Connection = lease.db
+            return found
         try:
             db = self._free.pop()
         except IndexError:
@@ -63,8 +108,15 @@ class Workspace:
         self._local.lease = _Lease(db, self._free)
         return db
 
-    def _connect(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self.path, timeout=self.busy_s, isolation_level=None, check_same_thread=False)
+    def _inside(self) -> Connection | None:
+        """This thread's connection within a transaction, whose own block translates errors and is waited for."""
+        lease = getattr(self._local, "lease", None)
+        return lease.db if lease is not None and lease.db.in_transaction else None
+
+    def _connect(self) -> Connection:
+        db = sqlite3.connect(
+            self.path, timeout=self.busy_s, isolation_level=None, check_same_thread=False, factory=Connection
+        )
         db.row_factory = sqlite3.Row
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=NORMAL")
@@ -75,23 +127,25 @@ class Workspace:
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
+        if (db := self._inside()) is not None:
+            yield db
+            return
         with self._translated():
             yield self.connection()
 
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:
         """Reads that all see one state, whatever others commit meanwhile."""
+        if (inside := self._inside()) is not None:
+            yield inside
+            return
         with self._translated():
             db = self.connection()
-            if db.in_transaction:
-                yield db
-                return
-            db.execute("BEGIN")
+            db.begin_reading()
             try:
                 yield db
             finally:
-                if db.in_transaction:
-                    db.execute("COMMIT")
+                db.end_reading()
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
@@ -201,7 +255,7 @@ class _Lease:
 
     __slots__ = ("_free", "db")
 
-    def __init__(self, db: sqlite3.Connection, free: list[sqlite3.Connection]) -> None:
+    def __init__(self, db: Connection, free: list[Connection]) -> None:
         self.db = db
         self._free = free
 

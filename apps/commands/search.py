@@ -85,6 +85,7 @@ def _found(
 ) -> dict[str, Any]:
     """Search and show; what was found as data, the same as the page saves."""
     from apps.search.export import as_data
+    from core import blocking
     from core.providers.sync import run
     from core.retrieval.beside import other_language
     from core.retrieval.question import checked_question
@@ -94,7 +95,7 @@ def _found(
     if meant and meant.changes:
         out.note(out.t("search.meant", query=meant.query))
     also = [meant.simplified] if meant and meant.simplified else []
-    found = run(library.search(meant.query if meant else typed, options, explain=explain))
+    found = blocking.search(library, meant.query if meant else typed, options, explain=explain)
     beside = None
     if help_:
         also += [word for index in indexes for word in index.vocabulary().synonyms(found.query)]

@@ -10,7 +10,7 @@ import numpy as np
 from apps.recommendation.data import Item
 from apps.recommendation.log import Array, dots
 from core.retrieval import fuse
-from core.retrieval.keyword import idf
+from core.retrieval.bm25 import idf
 from core.retrieval.tokens import query_terms, tokens
 
 K1, B = 1.2, 0.75

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from core.retrieval import fuse, keyword, tokens
+from core.retrieval import fuse, tokens
 from core.retrieval.allowed import Allowed
+from core.retrieval.bm25 import Terms
 from core.retrieval.follow import Near
 from core.retrieval.names import Names
 from core.retrieval.search import VectorLeg
@@ -26,7 +27,7 @@ class Candidates:
     """Passages that either leg found, one at each place of the arrays.
 
     ``by_word`` is BM25, 0 where no term occurs; ``by_meaning`` the cosine with the query; nan where a leg was not
-    asked or has no vector. Ranks are each leg's own, 0 for none. ``best`` are the places in fused order; ``spread``
+    asked or has no vector. Ranks are each leg's own, equal scores in order of the numbers, 0 for none. ``best`` are the places in fused order; ``spread``
     is mean and deviation of the cosines at large.
     """
 
@@ -50,6 +51,8 @@ def terms_of(query: str, frequency: Callable[[Sequence[str]], Mapping[str, int]]
         frequency: in how many passages each term occurs.
     """
     asking = tokens.asking_terms(query)
+    if not asking:
+        return tokens.query_terms(query)
     held, least = frequency(asking), max(ASKED_IN * passages, ASKED_IN_LEAST)
     return tokens.query_terms(query) + [term for term in asking if held[term] >= least]
 
@@ -57,7 +60,7 @@ def terms_of(query: str, frequency: Callable[[Sequence[str]], Mapping[str, int]]
 def gather(
     db: sqlite3.Connection,
     collection: int,
-    terms: Sequence[str],
+    terms: Terms,
     depth: int,
     leg: VectorLeg | None = None,
     vector: np.ndarray | None = None,
@@ -69,53 +72,50 @@ def gather(
 
     Args:
         terms: none leave the vector leg alone; no ``leg`` leaves the keyword leg alone.
-        view: the keyword index as the transaction under way sees it.
+        view: the keyword index as the transaction under way sees it, of which the terms are.
         allowed: the only passages that may be found.
     """
     import numpy as np
 
     depth = max(depth, LEAST)
     only = allowed.numbers if allowed is not None else None
-    words, word_scores = keyword.best(db, collection, terms, depth, allowed=only, view=view)
+    words, word_scores = terms.best(depth, allowed=only)
     near = Near(np.empty(0, np.int64), np.empty(0))
     if leg is not None and vector is not None:
         near = leg.search(vector, depth, also=words, allowed=allowed)
     names = Names(db, collection, view)
-    numbers = np.sort(np.concatenate([words, near.numbers]))
-    lengths = names.lengths(numbers)
-    kept = lengths >= 0  # memory may be a commit ahead of this transaction
-    kept[1:] &= numbers[1:] != numbers[:-1]  # each once
-    numbers, lengths = numbers[kept], lengths[kept]
+    numbers = np.concatenate([words, near.numbers])
+    numbers.sort()
+    once = np.ones(len(numbers), bool)
+    once[1:] = numbers[1:] != numbers[:-1]
+    numbers = numbers[once]
+    places = view.places(numbers)
+    lengths = names.lengths(numbers, places)
+    if len(numbers) and lengths.min() < 0:  # memory may be a commit ahead of this transaction
+        numbers = numbers[lengths >= 0]
+        places, lengths = view.places(numbers), lengths[lengths >= 0]
     by_word, by_meaning = np.full(len(numbers), np.nan), np.full(len(numbers), np.nan)
-    found = _put(by_word, numbers, words, word_scores)
-    _put(by_meaning, numbers, near.numbers, near.cosines)
-    if len(terms):
-        others = np.flatnonzero(np.isnan(by_word))
-        by_word[others] = keyword.scored(db, collection, terms, numbers[others], view=view)
-    fused = fuse.mixed(by_word, by_meaning, fuse.keyword_weight(lengths.tolist()))
-
-    def ids(places: np.ndarray) -> list[str | None]:
-        return names.ids(numbers[places])
-
-    def ranks(scores: np.ndarray, places: np.ndarray) -> np.ndarray:
-        ranked = np.zeros(len(numbers), np.int64)
-        ranked[places[fuse.order(scores[places], lambda some: ids(places[some]))]] = np.arange(1, len(places) + 1)
-        return ranked
-
-    return Candidates(
-        numbers, by_word, by_meaning, fused, ranks(by_word, found), ranks(by_meaning, np.flatnonzero(~np.isnan(by_meaning))),
-        fuse.order(fused, ids), near.spread,
-    )  # fmt: skip
+    word_ranks = _put(by_word, numbers, words, word_scores)
+    meaning_ranks = _put(by_meaning, numbers, near.numbers, near.cosines)
+    if terms.terms:
+        by_word[:] = terms.scores(numbers, places)
+    fused = fuse.mixed(by_word, by_meaning, fuse.keyword_weight(lengths))
+    best = fuse.order(fused, lambda places: names.ids(numbers[places]))
+    return Candidates(numbers, by_word, by_meaning, fused, word_ranks, meaning_ranks, best, near.spread)
 
 
-def _put(target: np.ndarray, numbers: np.ndarray, some: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Write ``values`` where ``some`` of the ascending ``numbers`` stand, and return these places."""
-    places = numbers.searchsorted(some)
+def _put(target: np.ndarray, numbers: np.ndarray, ranked: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Write ``values`` where those of ``ranked`` (best first) stand in the ascending ``numbers``, and return their ranks."""
+    import numpy as np
+
+    ranks = np.zeros(len(numbers), np.int64)
+    places = numbers.searchsorted(ranked)
     if len(numbers):
-        there = numbers.take(places, mode="clip") == some
-        places, values = places[there], values[there]
-        target[places] = values
-    return places
+        there = numbers.take(places, mode="clip") == ranked
+        places = places[there]
+        target[places] = values[there]
+        ranks[places] = np.arange(1, len(places) + 1)
+    return ranks
 
 
 def ranks(scores: Mapping[str, float]) -> dict[str, int]:

@@ -14,7 +14,7 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from core.i18n import detect_language
-from core.retrieval import keyword, kinds, tokens
+from core.retrieval import bm25, kinds, tokens
 from core.retrieval.concepts import concepts, concepts_by_term
 from core.retrieval.meaning import Scale
 from core.retrieval.units import Unit
@@ -202,7 +202,7 @@ def judge(ask: Ask, ranked: Sequence[Scored], passages: int) -> Evidence:
     mine = [s for s in ranked if s.unit.passage.language == ask.language]
     about = ask.about({s.unit.passage.title for s in ranked})
     crossed = best[0].unit.passage.language != ask.language
-    nowhere = keyword.idf(0, passages) - 1e-9
+    nowhere = bm25.idf(0, passages) - 1e-9
     found = {
         "words": NEUTRAL if crossed else best[0].features["words"],
         "beyond": NEUTRAL if crossed else max(s.features["beyond"] for s in best),
@@ -284,12 +284,12 @@ def _features(ask: Ask, units: Sequence[tuple[Hit, Unit]], passages: int) -> lis
     total = sum(ask.term_weights.values()) or 1.0
     texts = [_said(f"{unit.lead}\n{unit.shown}") for _, unit in units]
     about = [said.concepts & ask.concepts for said in texts]
-    rarity = {c: keyword.idf(sum(c in held for held in about), len(units)) for c in ask.concepts}
+    rarity = {c: bm25.idf(sum(c in held for held in about), len(units)) for c in ask.concepts}
     wanted = sum(rarity.values()) or 1.0
     titles = {hit.passage.id: _said(f"{hit.passage.title}\n{hit.passage.heading or ''}") for hit, _ in units}
     products = ask.codes & set().union(*(title.codes for title in titles.values()))
     asked = ask.about({hit.passage.title for hit, _ in units})
-    nowhere = keyword.idf(0, passages) - 1e-9
+    nowhere = bm25.idf(0, passages) - 1e-9
     found = []
     for (hit, unit), said, held in zip(units, texts, about, strict=True):
         title = titles[hit.passage.id]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from core.i18n import message
-from core.retrieval import allowed, filters, finding, keyword, split, vectors
+from core.retrieval import allowed, bm25, filters, finding, keyword, split, vectors
 from core.retrieval.allowed import AllowedCache
 from core.retrieval.names import Names
 from core.retrieval.options import MOST
@@ -219,7 +219,7 @@ class View:
             frozenset(own),
             frequency,
             {ids[number]: (rank, score) for rank, (number, score) in enumerate(words, 1) if number in ids},
-            {id_: rank for rank, id_ in enumerate(sorted(meaning, key=lambda id_: (-meaning[id_], id_)), 1)},
+            {id_: rank for rank, id_ in enumerate(meaning, 1)},
             {hit.passage.id: (rank, hit.score) for rank, hit in enumerate(candidates.hits, 1)},
         )
 
@@ -258,7 +258,7 @@ class View:
         return tuple(
             TermReason(
                 term.removeprefix("="),
-                keyword.idf(self.frequency[term], self.total),
+                bm25.idf(self.frequency[term], self.total),
                 self.frequency[term],
                 in_text[term],
                 in_context[term],

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.contracts import EmbeddingModel
 from core.errors import TouchstoneError
-from core.retrieval import keyword, tokens, vocabulary
+from core.retrieval import keyword, pending, tokens, vocabulary
 from core.retrieval.allowed import AllowedCache
 from core.retrieval.candidates import LEAST, gather, terms_of
 from core.retrieval.options import SearchOptions
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 CANDIDATES = LEAST  # of each leg, before fusion
+_NO_METADATA = "{}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,11 @@ def find(
     """The best passages of ``collection`` in fused order, ``options.depth`` of them.
 
     A filter restricts both legs before each takes its best: what it lets through competes as if nothing else were
-    there, with the scores it has in the whole collection. ``name`` is the collection's, for the hits.
+    there, with the scores it has in the whole collection.
+
+    Args:
+        collection: its keyword index is of this format (:func:`core.retrieval.keyword.make_current`).
+        name: the collection's, for the hits.
     """
     try:
         return _find(workspace, collection, legs, asked, cache, name)
@@ -92,25 +97,26 @@ def _find(
     name: str,
 ) -> Found:
     options, given = asked.options, asked.vector
-    with workspace.read() as db:
-        keyword.view(db, collection)  # which may write, and so stands before the snapshot
     with workspace.snapshot() as db:
         view = keyword.view(db, collection)
-        total = view.passages
+        total, notices = view.passages, given.notices
         if not total:
-            return Found(asked.query, (), vector=given.vector, notices=given.notices)
+            return Found(asked.query, (), vector=given.vector, notices=notices)
         allowed = cache.get(db, collection, options.filter) if options.filter is not None else None
         terms = search_terms(db, collection, asked, total, view) if options.mode != "vector" else ()
+        held = keyword.terms_in(db, collection, terms, view=view)
         by_meaning = options.mode != "keyword" and given.vector is not None and given.model is not None
         leg = legs(collection, given.model) if by_meaning and given.model is not None else None
-        made = gather(db, collection, terms, options.depth, leg, given.vector, allowed=allowed, view=view)
+        made = gather(db, collection, held, options.depth, leg, given.vector, allowed=allowed, view=view)
         best = made.best if asked.uncut else made.best[: options.depth]
         numbers = made.numbers[best].tolist()
         found = dict(_read(db, collection, "number", numbers))
         content = tokens.content_terms(asked.terms_from)
-        frequency = keyword.document_frequency(db, collection, content, view=view)
-        matched = keyword.matched(db, collection, content, numbers, view=view)
-    weights = {term: keyword.idf(frequency[term], total) for term in content}
+        if not held.holds(content):  # those of another question, or too common to be searched
+            held = keyword.terms_in(db, collection, content, view=view)
+        matched, weights = held.matched(numbers, content), held.idf(content)
+        if given.model is not None and pending.some(workspace, collection, given.model.name):
+            notices = (*notices, "embedding_pending")
     columns = (made.fused, made.word_ranks, made.by_word, made.meaning_ranks, made.by_meaning)
     rows = zip(numbers, *(column[best].tolist() for column in columns), strict=True)
     hits = tuple(
@@ -127,7 +133,7 @@ def _find(
         for number, fused, word_rank, by_word, meaning_rank, by_meaning in rows
         if number in found
     )
-    return Found(asked.query, hits, weights, total, given.vector, made.spread, given.notices)
+    return Found(asked.query, hits, weights, total, given.vector, made.spread, notices)
 
 
 def search_terms(
@@ -161,7 +167,8 @@ def _read(
         (collection, *keys),
     )
     for row in rows:
-        yield row[0], Passage(*(*row[1:12], _parsed(row[12]) | _parsed(row[13])))
+        plain = row[12] == row[13] == _NO_METADATA
+        yield row[0], Passage(*row[1:12], {} if plain else _parsed(row[12]) | _parsed(row[13]))
 
 
 def passage_of(row: sqlite3.Row) -> Passage:
@@ -173,5 +180,5 @@ def passage_of(row: sqlite3.Row) -> Passage:
 
 
 def _parsed(metadata: str) -> dict[str, Any]:
-    found: dict[str, Any] = {} if metadata == "{}" else json.loads(metadata)  # most have none
+    found: dict[str, Any] = {} if metadata == _NO_METADATA else json.loads(metadata)  # most have none
     return found

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from core.retrieval.memory import Memory
 from core.retrieval.segments import snapshot
 from core.retrieval.vectors import chunks
+from core.workspace import recalled
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +30,7 @@ class Allowed(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Near:
-    """Passage numbers, each once, and their cosines with the question; mean and deviation of the cosines at large."""
+    """Passage numbers, each once, best first, and their cosines with the question; mean and deviation at large."""
 
     numbers: np.ndarray
     cosines: np.ndarray
@@ -53,16 +54,14 @@ class Followed:
         also: np.ndarray,
         allowed: Allowed | None = None,
     ) -> Near:
-        """The ``top_k`` nearest passages, and after them those of the numbers ``also`` that are not among them."""
+        """The ``top_k`` nearest passages and those of the numbers ``also``, best first."""
         with snapshot(db):
             self._refresh(db)
             only = None if allowed is None else allowed.numbers
             return Near(*self.memory.search(vector, top_k, also=also, allowed=only))
 
     def _refresh(self, db: sqlite3.Connection) -> None:
-        first, last = db.execute(
-            "SELECT (SELECT min(seq) FROM passage_changes), max(seq) FROM passage_changes"
-        ).fetchone()
+        ((first, last),) = recalled(db, "SELECT (SELECT min(seq) FROM passage_changes), max(seq) FROM passage_changes")
         if last is None or last == self._seen:
             return
         with self._lock:

@@ -8,7 +8,6 @@ about the collection. Both legs score every candidate, also those that only the 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from statistics import median
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -44,20 +43,30 @@ def mixed(keyword: np.ndarray, vector: np.ndarray, weight: float = KEYWORD_WEIGH
 
     fused = np.zeros(len(keyword))
     for leg, share in ((keyword, weight), (vector, 1 - weight)):
-        scored = ~np.isnan(leg)
-        if scored.any():
-            known = leg[scored]
-            best = np.sort(known)[-SCALE_OVER:]
-            fused += share / max(best.std(), 1e-6) * (np.where(scored, leg, known.min()) - best.mean())
+        missing, known = np.isnan(leg), np.sort(leg)  # nan last
+        count = len(leg) - np.count_nonzero(missing)
+        if count:
+            best = known[max(0, count - SCALE_OVER) : count]
+            mean = np.add.reduce(best) / len(best)
+            apart = best - mean
+            deviation = (np.add.reduce(apart * apart) / len(best)) ** 0.5
+            filled = leg if count == len(leg) else np.where(missing, known[0], leg)
+            fused += share / max(deviation, 1e-6) * (filled - mean)
     if not len(fused):
         return fused
     low, high = fused.min(), fused.max()
     return (fused - low) / (high - low) if high > low else np.ones(len(fused))
 
 
-def keyword_weight(lengths: Sequence[int]) -> float:
+def keyword_weight(lengths: Sequence[int] | np.ndarray) -> float:
     """The keyword leg's weight among passages of these lengths in characters."""
-    return AMONG_SENTENCES if lengths and median(lengths) <= SENTENCE else KEYWORD_WEIGHT
+    import numpy as np
+
+    if not len(lengths):
+        return KEYWORD_WEIGHT
+    ordered = np.sort(np.asarray(lengths))
+    median = (int(ordered[(len(ordered) - 1) // 2]) + int(ordered[len(ordered) // 2])) / 2
+    return AMONG_SENTENCES if median <= SENTENCE else KEYWORD_WEIGHT
 
 
 def reciprocal_rank(keyword: Mapping[str, float], vector: Mapping[str, float]) -> dict[str, float]:
@@ -86,10 +95,13 @@ def order(scores: np.ndarray, ids: Callable[[np.ndarray], Sequence[str | None]])
     """
     import numpy as np
 
-    rows = np.argsort(-scores, kind="stable")
-    equal = np.flatnonzero(np.diff(scores[rows]) == 0)
+    rows = (-scores).argsort()
+    ranked = scores[rows]
+    equal = (ranked[1:] == ranked[:-1]).nonzero()[0]
     if len(equal):
-        where = np.union1d(equal, equal + 1)
+        tied = np.zeros(len(rows), bool)
+        tied[equal] = tied[equal + 1] = True
+        where = np.flatnonzero(tied)
         named = zip((-scores[rows[where]]).tolist(), ids(rows[where]), rows[where].tolist(), strict=True)
         rows[where] = [row for *_, row in sorted(named)]
     return rows

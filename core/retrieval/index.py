@@ -20,6 +20,7 @@ from core.errors import NotFound, ProviderError, StoreUnreachable, TouchstoneErr
 from core.retrieval import (
     arrange,
     finding,
+    keyword,
     load,
     metadata,
     pending,
@@ -272,19 +273,18 @@ class Index:
 
     def find_with(self, query: str, vector: finding.QueryVector, terms_from: str, options: SearchOptions) -> Found:
         """The fused candidates, with a vector that is already there; blocks."""
-        collection = self.id()
-        asked = finding.Asked(query, vector, terms_from, options, self.vocabulary())
+        with self.workspace.snapshot() as db:
+            collection, words = self.id(), self.vocabulary()
+            current = keyword.is_current(db, collection)
+        if not current:
+            with self.workspace.read() as db:
+                keyword.make_current(db, collection)  # which may write
+        asked = finding.Asked(query, vector, terms_from, options, words)
         found = finding.find(self.workspace, collection, self._legs, asked, self._allowed, self.name)
         if not found.passages or vector.model is None:
             return found
-        notices = (*found.notices, *self._notices(collection, vector.model))
-        return replace(found, notices=tuple(dict.fromkeys(notices))) if notices else found
-
-    def _notices(self, collection: int, model: EmbeddingModel) -> tuple[str, ...]:
-        """What a search by meaning had to do without."""
-        leg = self._legs(collection, model)
-        missing = ("embedding_pending",) if pending.some(self.workspace, collection, model.name) else ()
-        return (*leg.notices, *missing)
+        missing = self._legs(collection, vector.model).notices  # what the search by meaning had to do without
+        return replace(found, notices=tuple(dict.fromkeys((*found.notices, *missing)))) if missing else found
 
     def deep(self, options: SearchOptions) -> SearchOptions:
         """``options`` with as many candidates as the reranker is shown, when there is one."""

@@ -212,7 +212,7 @@ class Library:
         found = await Several(tuple(indexes.values())).find(asked, options=chosen, vector=vector)
         if not chosen.explain:
             return found
-        return await asyncio.to_thread(self._with_reasons, asked, vector, chosen, found, indexes)
+        return await asyncio.to_thread(self.with_reasons, asked, vector, chosen, found, indexes)
 
     async def explain(
         self, query: str, about: str, options: SearchOptions | None = None, **changes: Any
@@ -254,13 +254,14 @@ class Library:
         return found
 
     @staticmethod
-    def _with_reasons(
+    def with_reasons(
         query: str,
         vector: finding.QueryVector,
         options: SearchOptions,
         found: Found,
         indexes: Mapping[str, Index],
     ) -> Found:
+        """``found`` with an explanation of every hit; blocks."""
         views = {
             name: _view(query, vector, options, found, indexes[name]) for name in {hit.collection for hit in found.hits}
         }

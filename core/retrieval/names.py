@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from core.retrieval import segments
-from core.retrieval.segment_views import View
+from core.retrieval.segment_views import Placed, View
 from core.retrieval.vectors import chunks
 
 if TYPE_CHECKING:
@@ -36,8 +36,12 @@ class Names:
                 found[at] = table.ids[ordinal]
         return found
 
-    def lengths(self, numbers: np.ndarray) -> np.ndarray:
-        """Characters of each passage; -1 where there is none."""
+    def lengths(self, numbers: np.ndarray, places: Placed | None = None) -> np.ndarray:
+        """Characters of each passage; -1 where there is none.
+
+        Args:
+            places: of these numbers in the view, where they are known.
+        """
         import numpy as np
 
         found = np.full(len(numbers), -1, np.int64)
@@ -45,8 +49,7 @@ class Names:
             known = self._stored("number", numbers.tolist())
             found[:] = [known[number][2] if number in known else -1 for number in numbers.tolist()]
             return found
-        for part, table in zip(self._view.parts, self._tables, strict=True):
-            where, ordinals = part.places(numbers)
+        for (where, ordinals), table in zip(places or self._view.places(numbers), self._tables, strict=True):
             found[where] = table.lengths[ordinals]
         return found
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from core.contracts import DerivedEmbedding, EmbeddingModel
 from core.retrieval import split, vectors
-from core.workspace import Workspace
+from core.workspace import Workspace, recalled
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,7 +42,7 @@ def count(workspace: Workspace, collection: int, model: str) -> int:
 
 def nothing(workspace: Workspace, collection: int, model: str) -> bool:
     """Whether it is on record that nothing is missing."""
-    with workspace.read() as db:
+    with workspace.snapshot() as db:
         generation, complete = _marks(db, collection, model)
     return complete == generation
 
@@ -151,9 +151,11 @@ def raise_generation(db: sqlite3.Connection, collection: int, *, complete: bool)
 
 def _marks(db: sqlite3.Connection, collection: int, model: str) -> tuple[int, int]:
     """The collection's generation, and the last one with nothing missing (-1 when there was none)."""
-    row = db.execute(
+    rows = recalled(
+        db,
         "SELECT c.generation, coalesce(e.generation, -1) FROM collections c LEFT JOIN embedded_up_to e"
         " ON e.collection_id = c.id AND e.model = ? WHERE c.id = ?",
-        (model, collection),
-    ).fetchone()
-    return (int(row[0]), int(row[1])) if row is not None else (0, 0)
+        model,
+        collection,
+    )
+    return (int(rows[0][0]), int(rows[0][1])) if rows else (0, 0)

@@ -19,7 +19,7 @@ from core.retrieval.applied import GONE, Applied, Told
 from core.retrieval.chroma import ChromaIndex, ChromaStore
 from core.retrieval.follow import Allowed, Followed, Near
 from core.retrieval.names import Names
-from core.workspace import Workspace
+from core.workspace import Workspace, recalled
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,7 +68,7 @@ class VectorLeg:
     def search(
         self, vector: np.ndarray, top_k: int, *, also: np.ndarray | None = None, allowed: Allowed | None = None
     ) -> Near:
-        """The ``top_k`` nearest passages, and those of the numbers ``also`` that have a vector.
+        """The ``top_k`` nearest passages and those of the numbers ``also`` that have a vector, best first.
 
         Args:
             allowed: the only passages that may be among the nearest.
@@ -121,8 +121,9 @@ class VectorLeg:
         others = [id_ for id_ in names.ids(also) if id_ is not None and id_ not in found]
         found.update(self._scores(db, vector, others))
         numbers = names.numbers(found)
-        cosines = np.array([found[id_] for id_ in numbers], np.float64)
-        return Near(np.array(list(numbers.values()), np.int64), cosines, self._exact.spread(vector))
+        places, cosines = np.array(list(numbers.values()), np.int64), np.array([found[id_] for id_ in numbers])
+        order = np.lexsort((places, -cosines))
+        return Near(places[order], cosines[order], self._exact.spread(vector))
 
     def _nearest(self, index: ChromaIndex, vector: np.ndarray, wanted: int) -> list[tuple[str, float]]:
         """What Chroma finds; fewer than the manifest lists are a damage, and no answer."""
@@ -183,14 +184,17 @@ class VectorLeg:
 
     def _refresh(self, db: sqlite3.Connection) -> None:
         """Bring memory in step with SQLite when a generation moved."""
-        row = db.execute(
+        rows = recalled(
+            db,
             "SELECT c.generation AS generation, i.id AS id, i.name AS name, i.generation AS applied,"
             " i.place AS place, i.damage AS damage FROM collections c"
             " LEFT JOIN vector_indexes i ON i.collection_id = c.id AND i.model = ? WHERE c.id = ?",
-            (self.model, self.collection_id),
-        ).fetchone()
-        if row is None:
+            self.model,
+            self.collection_id,
+        )
+        if not rows:
             return
+        row = rows[0]
         generations = (row["generation"], row["name"], row["applied"])
         self._index_row = (row["name"], row["applied"])
         if generations == self._seen and time.monotonic() < self._retry_at:

@@ -12,12 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from core.retrieval.postings import Postings, joined, parsed
+from core.retrieval.places import Places
+from core.retrieval.postings import TENTHS, Postings, joined, parsed
 
 if TYPE_CHECKING:
     import numpy as np
 
 Held = tuple["np.ndarray", "np.ndarray", int]  # ordinals and frequencies of one term, and the largest of these
+Placed = Sequence[tuple["np.ndarray", "np.ndarray"]]  # for each part of a view, see Live.places
 _REMEMBERED = 8192  # terms of a resident collection whose postings need not be looked up again
 
 
@@ -38,7 +40,8 @@ class Segment:
         "_ends",
         "_names",
         "_norms",
-        "_sorted",
+        "_peaks",
+        "_places",
         "first_block",
         "firsts",
         "id",
@@ -54,9 +57,10 @@ class Segment:
         self.firsts, self.first_block = firsts, first_block
         self.postings: Postings | None = None
         self._ends: np.ndarray | None = None  # of the postings of each term, when they are in memory
+        self._peaks: np.ndarray | None = None  # the largest of their frequencies
         self._names: Table | None = None
         self._norms: tuple[tuple[float, float, float], np.ndarray, float] | None = None
-        self._sorted: tuple[np.ndarray, np.ndarray] | None = None  # numbers ascending, and their ordinals
+        self._places: Places | None = None  # ordinals by number
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -64,29 +68,23 @@ class Segment:
     @property
     def bytes(self) -> int:
         held = self.postings.bytes if self.postings is not None else 0
-        ends = 8 * len(self.postings.hashes) if self.postings is not None else 0
+        ends = 9 * len(self.postings.hashes) if self.postings is not None else 0
         return held + ends + 20 * len(self.numbers) + 8 * len(self.firsts)
 
     def norms(self, average: float, k1: float, b: float) -> tuple[np.ndarray, float]:
-        """BM25's length term of every passage, and the smallest of them."""
+        """BM25's length term of every passage, in tenths as frequencies are, and the smallest of them."""
         key = (average, k1, b)
         known = self._norms
         if known is None or known[0] != key:
-            values = (k1 * (1 - b) + (k1 * b / average) * self.lengths).astype("float32")
+            values = (TENTHS * (k1 * (1 - b) + (k1 * b / average) * self.lengths)).astype("float32")
             known = self._norms = (key, values, float(values.min()))
         return known[1], known[2]
 
     def ordinals(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """``(positions in numbers, ordinals)`` of those passages of ``numbers`` that are in this segment."""
-        import numpy as np
-
-        if self._sorted is None:
-            order = np.argsort(self.numbers, kind="stable")
-            self._sorted = self.numbers[order], order
-        known, places = self._sorted
-        at = known.searchsorted(numbers)
-        where = np.flatnonzero(known.take(at, mode="clip") == numbers)
-        return where, places[at[where]]
+        if self._places is None:
+            self._places = Places(self.numbers)
+        return self._places.of(numbers)
 
     def names(self, db: sqlite3.Connection, collection_id: int) -> Table:
         """Its passages."""
@@ -113,9 +111,10 @@ class Segment:
         import numpy as np
 
         if self.postings is not None:
-            if self._ends is None:
-                self._ends = np.cumsum(self.postings.counts, dtype=np.int64)
-            return _looked_up(self.postings, terms, self._ends)
+            ends, peaks = self._ends, self._peaks
+            if ends is None or peaks is None:
+                self._ends, self._peaks = ends, peaks = _bounds(self.postings)
+            return _looked_up(self.postings, terms, ends, peaks)
         found: list[Held | None] = [None] * len(terms)
         if not len(self.firsts):
             return found
@@ -127,7 +126,7 @@ class Segment:
         )
         for number, data in rows:
             block, mine = parsed(data), np.flatnonzero(at == number - self.first_block)
-            for i, held in zip(mine, _looked_up(block, terms[mine], np.cumsum(block.counts)), strict=True):
+            for i, held in zip(mine, _looked_up(block, terms[mine], *_bounds(block)), strict=True):
                 found[i] = held
         return found
 
@@ -226,6 +225,10 @@ class View:
             for lists in (zip(*held, strict=True) if held else ((),) * len(hashes))
         ]
 
+    def places(self, numbers: np.ndarray) -> Placed:
+        """For each part ``(positions in numbers, ordinals)`` of those passages of ``numbers`` that are there."""
+        return [part.places(numbers) for part in self.parts]
+
     def names(self, db: sqlite3.Connection, collection_id: int) -> list[Table] | None:
         """The passages of each part; ``None`` when they are too many to keep."""
         if not self.resident:
@@ -235,7 +238,17 @@ class View:
         return self._names
 
 
-def _looked_up(postings: Postings, terms: np.ndarray, ends: np.ndarray) -> list[Held | None]:
+def _bounds(postings: Postings) -> tuple[np.ndarray, np.ndarray]:
+    """Where the postings of each term end, and the largest of their frequencies. Shapes: ``(terms,)`` i8 and u1."""
+    import numpy as np
+
+    ends = np.cumsum(postings.counts, dtype=np.int64)
+    if not len(ends):
+        return ends, np.empty(0, np.uint8)
+    return ends, np.maximum.reduceat(postings.frequencies, ends - postings.counts)
+
+
+def _looked_up(postings: Postings, terms: np.ndarray, ends: np.ndarray, peaks: np.ndarray) -> list[Held | None]:
     import numpy as np
 
     found: list[Held | None] = [None] * len(terms)
@@ -243,11 +256,9 @@ def _looked_up(postings: Postings, terms: np.ndarray, ends: np.ndarray) -> list[
         return found
     at = np.minimum(np.searchsorted(postings.hashes, terms), len(postings.hashes) - 1)
     there = np.flatnonzero(postings.hashes[at] == terms)
-    if not len(there):
-        return found
-    for i in there.tolist():
-        high = int(ends[at[i]])
-        low = high - int(postings.counts[at[i]])
-        frequencies = postings.frequencies[low:high]
-        found[i] = postings.ordinals[low:high], frequencies, int(frequencies.max())
+    at = at[there]
+    highs = ends[at]
+    columns = (there, highs - postings.counts[at], highs, peaks[at])
+    for i, low, high, peak in zip(*(column.tolist() for column in columns), strict=True):
+        found[i] = postings.ordinals[low:high], postings.frequencies[low:high], peak
     return found

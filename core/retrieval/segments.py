@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from core.retrieval.postings import MOST, Postings, blocks, inverted, merged
 from core.retrieval.segment_views import Live, Segment, View
+from core.workspace import recalled
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,12 +77,10 @@ def view(db: sqlite3.Connection, collection_id: int) -> View:
     """The index as this transaction sees it."""
     import numpy as np
 
-    row = db.execute(
-        "SELECT key, stamp, version FROM keyword_indexes WHERE collection_id = ?", (collection_id,)
-    ).fetchone()
-    if row is None:
+    rows = recalled(db, "SELECT key, stamp, version FROM keyword_indexes WHERE collection_id = ?", collection_id)
+    if not rows:
         return View((), 0, 1.0)
-    key, stamp, made_with = row
+    key, stamp, made_with = rows[0]
     with _lock:
         known = _views.get(key)
         if known is not None and known[0] == stamp:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from core.retrieval import fuse, keyword, tokens
+from core.retrieval import bm25, fuse, keyword, tokens
 from core.retrieval.candidates import ranks, terms_of
 from core.retrieval.finding import QueryVector
 from core.retrieval.index import Index
@@ -54,14 +54,12 @@ class Several:
         chosen = options or SearchOptions(top_k, sentences=False)
         first, terms = self.indexes[0], terms_from or query
         vector = vector or await first.query_vector(query, chosen)
-        if len(self.indexes) == 1:
-            found = await asyncio.to_thread(first.find_with, query, vector, terms, first.deep(chosen))
-            return await first.ordered(found, chosen)
-        merged = await asyncio.to_thread(self._candidates, query, vector, terms, chosen)
-        return await first.ordered(merged, chosen)
+        return await first.ordered(await asyncio.to_thread(self.candidates, query, vector, terms, chosen), chosen)
 
-    def _candidates(self, query: str, vector: QueryVector, terms: str, options: SearchOptions) -> Found:
+    def candidates(self, query: str, vector: QueryVector, terms: str, options: SearchOptions) -> Found:
         """The candidates of all collections in one order; blocks."""
+        if len(self.indexes) == 1:
+            return self.indexes[0].find_with(query, vector, terms, self.indexes[0].deep(options))
         one = options.candidates(max(CANDIDATES, options.depth))
         parts = [index.find_with(query, vector, terms, one) for index in self.indexes]
         filled = [(index, part) for index, part in zip(self.indexes, parts, strict=True) if part.passages]
@@ -101,8 +99,8 @@ def _merged(query: str, terms_from: str, options: SearchOptions, filled: Sequenc
         for id_, view in views.items():
             frequency.update(keyword.document_frequency(db, id_, asked, view=view))
         terms = [*terms_of(query, lambda asking: frequency, total), *added] if options.mode != "vector" else []
-        weights = {term: keyword.idf(frequency[term], total) for term in dict.fromkeys([*terms, *content])}
-        together = keyword.Statistics(weights, sum(v.average * v.passages for v in views.values()) / max(1, total))
+        weights = {term: bm25.idf(frequency[term], total) for term in dict.fromkeys([*terms, *content])}
+        together = bm25.Statistics(weights, sum(v.average * v.passages for v in views.values()) / max(1, total))
         by_word: dict[str, float] = {}
         for index, part in filled:
             view = views[index.id()]

@@ -74,6 +74,13 @@ def tokens(text: str) -> list[str]:
     return [term for piece in pieces(normalized(text)) for term in _terms(piece)]
 
 
+@lru_cache(maxsize=256)
+def _asked(text: str) -> tuple[str, tuple[str, ...]]:
+    """A question, normalised, and its pieces: asked for again by each kind of its terms."""
+    text = normalized(text)
+    return text, tuple(pieces(text))
+
+
 def pieces(text: str) -> Iterator[str]:
     """Words, numbers, codes and Han runs of already normalised ``text``."""
     return (match[0] for match in _PIECE.finditer(text))
@@ -90,9 +97,11 @@ def query_terms(text: str) -> list[str]:
 
 @lru_cache(maxsize=256)  # asked again for each collection and each leg
 def _query_terms(text: str) -> tuple[str, ...]:
-    text = normalized(text)
-    everything = dict.fromkeys(term for piece in pieces(text) for term in _terms(piece))
+    text, there = _asked(text)
+    everything = dict.fromkeys(term for piece in there for term in _terms(piece))
     everything.update(dict.fromkeys(m[1] + m[2] for m in _SPACED_LOWER.finditer(text)))  # kt 210 finds KT-210
+    if text.isascii():
+        return tuple(t for t in everything if not is_stop(t)) or tuple(everything)
     said = {term for piece in pieces(without_question_words(text)) for term in _terms(piece)}
     return tuple(t for t in everything if (t in said or t.isascii()) and not is_stop(t)) or tuple(everything)
 
@@ -103,8 +112,8 @@ def asking_terms(text: str) -> list[str]:
     >>> asking_terms("怎么退货"), asking_terms("Why was the order cancelled?")
     (['怎', '怎么', '么', '么退'], ['why'])
     """
-    kept = set(query_terms(text))
-    return [t for t in dict.fromkeys(tokens(text)) if t not in kept and (t in _ASKING_STEMS or not t.isascii())]
+    kept, there = set(_query_terms(text)), dict.fromkeys(term for piece in _asked(text)[1] for term in _terms(piece))
+    return [t for t in there if t not in kept and (t in _ASKING_STEMS or not t.isascii())]
 
 
 def without_question_words(text: str) -> str:
@@ -120,13 +129,15 @@ def content_terms(text: str) -> list[str]:
     A Han run of one character stays. This is what coverage is counted over.
     """
     kept: dict[str, None] = {}
-    for piece in pieces(without_question_words(normalized(text))):
-        if _HAN_RUN.match(piece):
+    text, there = _asked(text)
+    for piece in there if text.isascii() else pieces(without_question_words(text)):
+        if not piece.isascii() and _HAN_RUN.match(piece):
             for run in re.split(f"[{''.join(STOP_HAN)}]", piece):
                 kept.update(dict.fromkeys([run] if len(run) == 1 else [run[i : i + 2] for i in range(len(run) - 1)]))
         else:
-            whole = [_INNER.sub("", piece)] if is_code(piece) else _terms(piece)
-            kept.update(dict.fromkeys(term for term in whole if not is_stop(term)))
+            for term in (_INNER.sub("", piece),) if is_code(piece) else _terms(piece):
+                if not is_stop(term):
+                    kept[term] = None
     kept.pop("", None)
     return list(kept)
 
@@ -161,7 +172,7 @@ _MEASURED = re.compile(
 
 
 def _terms(piece: str) -> list[str] | tuple[str, ...]:
-    return _han_terms(piece) if _HAN_RUN.match(piece) else _spelled_terms(piece)
+    return _han_terms(piece) if not piece.isascii() and _HAN_RUN.match(piece) else _spelled_terms(piece)
 
 
 @lru_cache(maxsize=16_384)

@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 from core.errors import InputError
 from core.retrieval import tokens
+from core.workspace import recalled
 
 Kind = Literal["equal", "expand"]
 ALL = ""  # the collection name that stands for all of a tenant's
@@ -102,12 +103,15 @@ def of(db: sqlite3.Connection, tenant: str, collection: str, file: Path | None =
     Raises:
         InputError: the file is not of the form that :func:`read` expects.
     """
-    rows = db.execute(
-        "SELECT kind, terms FROM synonyms WHERE tenant = ? AND collection IN ('', ?) ORDER BY id", (tenant, collection)
-    ).fetchall()
-    kept = db.execute(
-        "SELECT DISTINCT word FROM kept_words WHERE tenant = ? AND collection IN ('', ?)", (tenant, collection)
-    ).fetchall()
+    rows = recalled(
+        db,
+        "SELECT kind, terms FROM synonyms WHERE tenant = ? AND collection IN ('', ?) ORDER BY id",
+        tenant,
+        collection,
+    )
+    kept = recalled(
+        db, "SELECT DISTINCT word FROM kept_words WHERE tenant = ? AND collection IN ('', ?)", tenant, collection
+    )
     groups = (*((row[0], tuple(json.loads(row[1]))) for row in rows), *_of_file(file))
     return _made(groups, tuple(row[0] for row in kept)) if groups or kept else EMPTY
 

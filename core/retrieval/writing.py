@@ -23,7 +23,7 @@ from core.retrieval.records import FileResult, Status
 from core.retrieval.units import units
 from core.safety.fetch import fetch
 from core.types import Caller
-from core.workspace import Workspace
+from core.workspace import Workspace, recalled
 
 _VERSIONS = (load.VERSION, split.VERSION, tokens.VERSION)
 
@@ -36,8 +36,11 @@ class Writer:
 
     def id(self) -> int:
         """The collection's number; 0 while nothing was ever written to it."""
-        row = self._one("SELECT id FROM collections WHERE tenant = ? AND name = ?", self.caller.tenant, self.name)
-        return int(row["id"]) if row is not None else 0
+        with self.workspace.read() as db:
+            rows = recalled(
+                db, "SELECT id FROM collections WHERE tenant = ? AND name = ?", self.caller.tenant, self.name
+            )
+        return int(rows[0]["id"]) if rows else 0
 
     def created(self) -> int:
         """The collection's number; the collection is made when it is not there."""

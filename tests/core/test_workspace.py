@@ -14,7 +14,7 @@ import pytest
 
 from core import workspace as module
 from core.errors import StoreBusy, StoreDamaged, StoreError, StoreTooNew
-from core.workspace import Workspace, migrations, statements
+from core.workspace import Workspace, migrations, recalled, statements
 
 ROOT = Path(__file__).parents[2]
 NEWEST = max(migrations())
@@ -254,3 +254,54 @@ def test_statements_keep_a_trigger_whole() -> None:
 
 def test_migrations_are_numbered_without_a_gap() -> None:
     assert sorted(migrations()) == list(range(1, NEWEST + 1))
+
+
+def test_rows_at_hand_are_never_older_than_the_database(tmp_path: Path) -> None:
+    """Whoever writes: another process' connection, another thread's, this one; and never what was rolled back."""
+    ours, theirs = Workspace.open(tmp_path), Workspace.open(tmp_path)
+    asked: list[str] = []
+
+    def names() -> list[str]:
+        with ours.snapshot() as db:
+            return [row[0] for row in recalled(db, "SELECT name FROM collections ORDER BY name")]
+
+    def add(workspace: Workspace, name: str) -> None:
+        with workspace.write() as db:
+            db.execute("INSERT INTO collections (tenant, name, created_at) VALUES ('local', ?, 0)", (name,))
+            assert name in [row[0] for row in recalled(db, "SELECT name FROM collections ORDER BY name")]
+
+    assert names() == []
+    ours.connection().set_trace_callback(asked.append)
+    assert names() == names() == []
+    assert not [sql for sql in asked if sql.startswith("SELECT")]
+    add(theirs, "a")
+    assert names() == ["a"]
+    add(ours, "b")
+    assert names() == ["a", "b"]
+    thread = threading.Thread(target=add, args=(ours, "c"))
+    thread.start()
+    thread.join()
+    assert names() == ["a", "b", "c"]
+
+    def in_vain() -> None:
+        with ours.write() as db:
+            db.execute("DELETE FROM collections")
+            assert names() == []  # as this transaction sees it
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        in_vain()
+    assert names() == ["a", "b", "c"]
+    with ours.snapshot() as db:
+        assert recalled(db, "SELECT count(*) FROM collections")[0][0] == 3
+        add(theirs, "d")
+        assert recalled(db, "SELECT count(*) FROM collections")[0][0] == 3  # one state to the end
+        assert names() == ["a", "b", "c"]
+    assert names() == ["a", "b", "c", "d"]
+    with ours.snapshot() as db:
+        assert len(names()) == 4
+        db.execute("DELETE FROM collections WHERE name = 'd'")  # a reader that writes after all
+        assert len(names()) == 3
+    assert len(names()) == 3
+    for workspace in (ours, theirs):
+        workspace.close()

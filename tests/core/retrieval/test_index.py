@@ -11,7 +11,7 @@ import pytest
 
 from core.errors import ConnectFailed, InputError, MissingFile, NotFound
 from core.providers.embedded import BULK_BYTES
-from core.retrieval import keyword, tokens
+from core.retrieval import bm25, keyword, tokens
 from core.retrieval.index import EMBED_CHARACTERS
 from core.retrieval.library import Library
 from core.retrieval.records import Progress
@@ -204,7 +204,7 @@ def test_progress_is_told(library: Library, folder: Path) -> None:
 
 
 def test_idf_never_falls_below_zero() -> None:
-    assert keyword.idf(0, 100) > keyword.idf(10, 100) > keyword.idf(100, 100) > 0
+    assert bm25.idf(0, 100) > bm25.idf(10, 100) > bm25.idf(100, 100) > 0
 
 
 def test_a_second_sync_of_many_files_is_quick(library: Library, tmp_path: Path) -> None:

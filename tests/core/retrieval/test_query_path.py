@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 
 from core import blocking
+from core.errors import InputError
 from core.providers.sync import run
 from core.retrieval import finding, fuse, memory
-from core.retrieval.largest import nth_largest
+from core.retrieval.largest import largest
 from core.retrieval.library import Library
 from core.retrieval.options import SearchOptions
+from core.retrieval.places import Places
 from core.retrieval.records import Found
 from tests.core.retrieval.conftest import sync
 
@@ -36,18 +38,31 @@ RNG = np.random.default_rng(4)
         np.array([3.0]),
     ],
 )
-def test_the_nth_largest(values: np.ndarray) -> None:
+def test_the_largest(values: np.ndarray) -> None:
     in_order = np.sort(values)[::-1]
     for count in (1, 7, 100, 1000, len(values)):
-        if count <= len(values):
-            assert nth_largest(values, count) == in_order[count - 1]
+        for off in (0.0, 0.5, 100.0):
+            if count <= len(values):
+                expected = np.flatnonzero(values >= in_order[count - 1] - values.dtype.type(off))
+                assert np.array_equal(largest(values, count, off), expected)
+
+
+@pytest.mark.parametrize("step", [1, 3, 1000])  # by a table, and by bisection
+def test_places_of_numbers(step: int) -> None:
+    numbers = step * RNG.permutation(2000)[:1500] + 5
+    wanted = np.concatenate([RNG.permutation(2200) * step - 300, [-(10**12), 10**12]])
+    where, places = Places(numbers).of(wanted)
+    assert np.array_equal(numbers[places], wanted[where])
+    assert np.array_equal(where, np.flatnonzero(np.isin(wanted, numbers)))
+    assert len(Places(numbers[:0]).of(wanted)[0]) == 0
 
 
 def test_float16_is_widened_to_what_it_stands_for() -> None:
     every = np.arange(65_536).astype(np.uint16).view(np.float16)
     finite = every[np.isfinite(every)].reshape(-1, 32)
-    assert np.array_equal(memory._widened(finite), finite.astype(np.float32))
-    assert np.array_equal(np.signbit(memory._widened(finite)), np.signbit(finite))
+    widened = memory._widened(finite) * np.float32(memory._ORIGIN)
+    assert np.array_equal(widened, finite.astype(np.float32))
+    assert np.array_equal(np.signbit(widened), np.signbit(finite))
 
 
 def test_candidates_in_a_row_are_ordered_as_by_id() -> None:
@@ -102,3 +117,19 @@ def test_a_search_that_blocks_finds_the_same_on_its_callers_thread(
         assert waited.hits
         assert replace(waited, vector=None) == replace(there, vector=None)
         assert on[-2] == threading.get_ident() != on[-1]
+
+
+def test_a_search_of_several_collections_that_blocks_finds_what_the_other_finds(library: Library) -> None:
+    for name in ("shop", "mine"):
+        for text in ("The cat sleeps.", "The kettle boils.", "A cat by the kettle."):
+            run(library.collection(name).add_text(f"{text} In {name}.", f"{text[:9]}.txt"))
+    for options in (
+        SearchOptions(2, collections=("shop",), explain=True),
+        SearchOptions(4, collections=("shop", "mine"), diversity=0.3),
+        SearchOptions(3, collections=("mine", "nowhere"), mode="keyword"),
+    ):
+        waited, there = blocking.search(library, "kettle cat", options), run(library.search("kettle cat", options))
+        assert waited.hits
+        assert replace(waited, vector=None) == replace(there, vector=None)
+    with pytest.raises(InputError):
+        blocking.search(library, " ")
