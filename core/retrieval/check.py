@@ -17,7 +17,7 @@ from core.errors import TouchstoneError
 from core.i18n import detect_language
 from core.retrieval import alignment, doubts, numerals, sentences, tokens
 from core.retrieval.doubts import Doubt
-from core.retrieval.measures import Measure, quantities
+from core.retrieval.measures import Measure, Moment, plain, quantities
 from core.retrieval.stem import stem
 from core.retrieval.units import Unit, units
 from core.types import Passage
@@ -165,6 +165,8 @@ def _quantities_failure(text: str, source: str) -> Reason | None:
         written = any(_close(other.number, measure.number, claimed.rounded) for other in there.measures)
         return "unit" if written else "number"
     for moment in claimed.moments:
+        if moment == Moment(year=moment.year) and str(moment.year) in loose:
+            continue  # (1958-1964)
         if not any(moment.agrees(other) for other in there.moments):
             return "date"
     return None
@@ -190,11 +192,18 @@ def _unknown_name(name: str, known: str) -> bool:
 
 
 def _overlaps(text: str, source: str) -> bool:
-    """Whether enough of the words of ``text`` stand in ``source``."""
+    """Whether enough of the words of ``text`` stand in ``source``, as written or with all numbers in digits.
+
+    Numbers and dates were compared before: 一五八九年 is not one word more that the source lacks.
+    """
+    return _share(text, source) >= OVERLAP or _share(plain(text), plain(source)) >= OVERLAP
+
+
+def _share(text: str, source: str) -> float:
     terms = [term for term in tokens.content_terms(text) if not term[0].isdigit()]
     held = set(tokens.tokens(source))
     found = sum(1.0 if term in held else _partly(term, held) for term in terms)
-    return not terms or found / len(terms) >= OVERLAP
+    return found / len(terms) if terms else 1.0
 
 
 def _partly(term: str, held: Set[str]) -> float:

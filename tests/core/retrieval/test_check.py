@@ -188,6 +188,17 @@ def test_claims_written_apart(
         ("游客须刷卡入园。", "游客入园无须刷卡。", "negation"),
         ("Visitors need a card or three dollars.", "Without a card, visitors need three dollars.", None),
         ("Visitors need a card.", "Visitors do not need a card.", "negation"),
+        ("金湾港水深十二米。它的货运量仅次于北屿港。", "金湾港的货运量仅次于北屿港。", None),
+        ("金湾港水深十二米。东岬港的货运量仅次于北屿港。", "金湾港的货运量仅次于北屿港。", "attribution"),
+        ("1955 年，他在片场打工，第一次接触化妆工艺。", "他在 1955 年接触化妆工艺。", None),
+        ("山里天气非常恶劣，航班取消。", "山里天气十分恶劣。", None),
+        ("补时五分钟后加赛。", "补时十分钟后加赛。", "number"),
+        ("该队（1958-1964）以海港为名。", "1964年该队以海港为名。", None),
+        ("该队（1958-1964）以海港为名。", "1965年该队以海港为名。", "date"),
+        ("岩层形成于约 500 万年后。", "岩层约五百万年后形成。", None),
+        ("折原之战，在 1589 年 7 月 17 日发生。", "折原之战始于一五八九年七月十七日。", None),
+        ("该镇位于山东省，毗邻泰山。", "该镇地处山东省。", None),
+        ("展览始于六月，不但免费，也向儿童开放。", "展览在六月开始，向儿童开放。", None),
     ],
 )
 def test_what_is_wrong_is_named(source: str, claim: str, reason: str | None) -> None:
