@@ -20,6 +20,7 @@ from core.retrieval.doubts import Doubt
 from core.retrieval.measures import Measure, Moment, plain, quantities
 from core.retrieval.stem import stem
 from core.retrieval.units import Unit, units
+from core.retrieval.wording import words
 from core.types import Passage
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,8 @@ OVERLAP = 0.4  # share of a sentence's content terms that its passages must hold
 MARK = re.compile(r"\s*[\[【［](?:来源|source)?\s*(\d{1,3}(?:\s*[,，、]\s*\d{1,3})*)\s*[\]】］]", re.IGNORECASE)
 _NAME = re.compile(r"(?<![.!?。！？\n] )(?<!^)\b[A-Z][A-Za-z]{2,}\b")
 _MOST = 24  # sentences of the sources that a sentence in quite other words is compared with
+_STRANGE, _STRANGE_WHATEVER = 4, 6  # characters in a row, none of which says how or whether, or whatever they are
+_HAN = re.compile(r"[\u4e00-\u9fff]+")
 _LATIN = re.compile(r"[A-Za-z]{3,}")
 
 
@@ -142,6 +145,8 @@ def _judged(text: str, passages: Sequence[Passage], question: str) -> tuple[Reas
     failed, renamed = alignment.compared(text, [(p.title, p.text) for p in passages], question)
     if failed:
         return failed, []
+    if language == "zh" and _strange(bare, f"{known}{plain(source)}"):
+        return "name", []
     unsure = [Doubt("name", slot.swapped, (slot.told,)) for slot in renamed]
     if not _overlaps(bare, source):
         there = [p.text[a:b] for p in passages for a, b in sentences.spans(p.text)]
@@ -189,6 +194,22 @@ def _close(one: float, other: float, rounded: bool) -> bool:
 def _unknown_name(name: str, known: str) -> bool:
     """A word with a capital letter that stands nowhere, in no form: Parisian is known where Paris is."""
     return name.lower() not in known and stem(name.lower())[:5] not in known
+
+
+def _strange(text: str, known: str) -> bool:
+    """Whether ``text`` names what nothing of ``known`` hints at: Han characters in a row of which it has none.
+
+    Other words for the same thing share a character with it, or have one between them that says how or whether.
+
+    >>> _strange("作者是拉玛维世", "作者是小林"), _strange("作者也能拿回画作", "画归还给作者")
+    (True, False)
+    """
+    shared = {c for c in tokens.normalized(known) if c > "\u4e00"}
+    runs = "".join(" " if c in shared else c for c in tokens.normalized(plain(text)))
+    return any(
+        len(run) >= _STRANGE_WHATEVER or (len(run) >= _STRANGE and not any(word.light for word in words(run)))
+        for run in _HAN.findall(runs)
+    )
 
 
 def _overlaps(text: str, source: str) -> bool:
