@@ -31,7 +31,8 @@ OVERLAP = 0.4  # share of a sentence's content terms that its passages must hold
 MARK = re.compile(r"\s*[\[【［](?:来源|source)?\s*(\d{1,3}(?:\s*[,，、]\s*\d{1,3})*)\s*[\]】］]", re.IGNORECASE)
 _NAME = re.compile(r"(?<![.!?。！？\n] )(?<!^)\b[A-Z][A-Za-z]{2,}\b")
 _MOST = 24  # sentences of the sources that a sentence in quite other words is compared with
-_STRANGE, _STRANGE_WHATEVER = 4, 6  # characters in a row, none of which says how or whether, or whatever they are
+_STRANGE, _STRANGE_WHATEVER = 5, 6  # characters in a row, none of which says how or whether, or whatever they are;
+# other words for a thing are mostly two words of two characters
 _HAN = re.compile(r"[\u4e00-\u9fff]+")
 _LATIN = re.compile(r"[A-Za-z]{3,}")
 
@@ -201,7 +202,7 @@ def _strange(text: str, known: str) -> bool:
 
     Other words for the same thing share a character with it, or have one between them that says how or whether.
 
-    >>> _strange("作者是拉玛维世", "作者是小林"), _strange("作者也能拿回画作", "画归还给作者")
+    >>> _strange("作者是纳撒尼尔森", "作者是小林"), _strange("作者也能拿回画作", "画归还给作者")
     (True, False)
     """
     shared = {c for c in tokens.normalized(known) if c > "\u4e00"}
