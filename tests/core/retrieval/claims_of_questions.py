@@ -39,6 +39,8 @@ _ASKED = (
     ("many", re.compile(r"多少[^\d，。]{0,2}$")),
 )
 _ANY = re.compile("什么|谁|哪|几(?=[个次年月])|多少|何[时地人处]|为何|怎|如何|多[大长高远久]")
+# CMRC2018's dev part on 27 November 2026, before the checker had been held against any question (docs/log.md).
+_BEFORE = {False: 0.493, True: 0.946}
 _LONGEST = 24  # characters of an answer that can stand in a sentence
 _SOURCE = 120  # characters of the sentences laid beside a claim
 _HELD = 0.45  # of the question's pairs of characters that those sentences hold
@@ -150,7 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 name=f"claims zh, questions made claims: {name}",
                 value=round(figure.value, 3),
                 interval=(round(figure.low, 3), round(figure.high, 3)),
-                baselines={},
+                baselines={"before": _BEFORE[faithful]} if given.file.name == "cmrc2018_dev.json" else {},
                 command=f"python -m tests.core.retrieval.claims_of_questions {given.file.name}",
                 data=given.file.name,
                 checksum=hashlib.sha256(given.file.read_bytes()).hexdigest(),

@@ -12,6 +12,7 @@ from core.retrieval import doubts
 from core.retrieval.check import check, checked, unmarked
 from core.types import Language, Passage
 from tests.core.retrieval.claims import apart, more, passed, right
+from tests.core.retrieval.claims_of_questions import formed
 
 SOURCES = [
     ("退货政策", "自签收之日起 15 天内可以无理由退货，运费由买家承担。已拆封的耳塞套不能退货。金羽会员的退货期限延长 5 天，但不适用于 PS-600。", "zh"),
@@ -127,6 +128,21 @@ def test_claims_written_apart(
         outcomes = asyncio.run(passed(claims, language, e5))
         found = [right(claims, outcomes, faithful=faithful) for faithful in (False, True)]
         assert all(sum(values) >= floor * len(values) for values, floor in zip(found, floors, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "made"),
+    [
+        ("这部小说的作者是谁？", "林遥", ("这部小说的作者是{}", "who")),
+        ("桥在哪一年建成？", "1931年", ("桥在{}建成", "when")),
+        ("沉船位于什么地方？", "甘蔗岛附近", ("沉船位于{}", "where")),
+        ("全长多少公里？", "81公里", ("全长{}", "many")),
+        ("为什么停运？", "因为水浅", None),
+        ("谁在哪里获奖？", "林遥", None),
+    ],
+)
+def test_a_question_becomes_a_claim(question: str, answer: str, made: tuple[str, str] | None) -> None:
+    assert formed(question, answer) == made
 
 
 @pytest.mark.parametrize(
