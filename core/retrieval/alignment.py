@@ -18,7 +18,7 @@ from core.retrieval.wording import HEADS
 
 Failure = Literal["name", "negation", "comparison", "attribution", "unit", "date"]
 _CLAUSE = re.compile(
-    r"[，；。！？]+|[,;：:!?]+(?!\d)|(?<!\b[A-Z][a-z])(?<!\bMrs)\.(?=\s|$)|\s[-–—]\s|—+|\b(?:and|but|while|whereas|although|though|however)\b|(?<!\d)并且?|但是?|而(?!且)",
+    r"[，；。！？]+|[,;：:!?]+(?!\d)|(?<!\b[A-Z][a-z])(?<!\bMrs)\.(?=\s|$)|\s[-–—]\s|—+|\b(?:and|but|while|whereas|although|though|however)\b|(?<!\d)并且?|(?<![不非])但是?|而(?!且)",
     re.IGNORECASE,
 )
 _NEAR = 0.8  # a clause this near to the best is as good
@@ -32,7 +32,7 @@ _SURNAMES = "王李张刘陈杨黄赵周吴徐孙朱马胡郭林何高梁郑罗�
 _PERSON = re.compile(
     rf"(?:^|[由与和、请是师理席长任员者总授士生官记手人的任命聘同及])([{_SURNAMES}][\u4e00-\u9fff]{{1,2}})(?=[提负说在于因担获以表宣建认指将已也则夺来去是的，。、；为做]|$)"
 )
-_NAMED = re.compile(HEADS)
+_NAMED = re.compile(f"(?:{HEADS})(?![东西南北口家际区])")  # 地处山东 names no mountain
 _CONDITION = re.compile(
     r"^(?:如果?|若|要是|凡是?)?(?:没有?|未|无)[^，。；]{1,10}(?:的|者|时|也)|^(?:without|unless)\b|\bnot (?:need|requir)\w+ (?:if|when|where)\b",
     re.IGNORECASE,

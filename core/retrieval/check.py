@@ -17,9 +17,10 @@ from core.errors import TouchstoneError
 from core.i18n import detect_language
 from core.retrieval import alignment, doubts, numerals, sentences, tokens
 from core.retrieval.doubts import Doubt
-from core.retrieval.measures import Measure, quantities
+from core.retrieval.measures import Measure, Moment, plain, quantities
 from core.retrieval.stem import stem
 from core.retrieval.units import Unit, units
+from core.retrieval.wording import words
 from core.types import Passage
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,9 @@ OVERLAP = 0.4  # share of a sentence's content terms that its passages must hold
 MARK = re.compile(r"\s*[\[【［](?:来源|source)?\s*(\d{1,3}(?:\s*[,，、]\s*\d{1,3})*)\s*[\]】］]", re.IGNORECASE)
 _NAME = re.compile(r"(?<![.!?。！？\n] )(?<!^)\b[A-Z][A-Za-z]{2,}\b")
 _MOST = 24  # sentences of the sources that a sentence in quite other words is compared with
+_STRANGE, _STRANGE_WHATEVER = 5, 6  # characters in a row, none of which says how or whether, or whatever they are;
+# other words for a thing are mostly two words of two characters
+_HAN = re.compile(r"[\u4e00-\u9fff]+")
 _LATIN = re.compile(r"[A-Za-z]{3,}")
 
 
@@ -142,6 +146,8 @@ def _judged(text: str, passages: Sequence[Passage], question: str) -> tuple[Reas
     failed, renamed = alignment.compared(text, [(p.title, p.text) for p in passages], question)
     if failed:
         return failed, []
+    if language == "zh" and _strange(bare, f"{known}{plain(source)}"):
+        return "name", []
     unsure = [Doubt("name", slot.swapped, (slot.told,)) for slot in renamed]
     if not _overlaps(bare, source):
         there = [p.text[a:b] for p in passages for a, b in sentences.spans(p.text)]
@@ -165,6 +171,8 @@ def _quantities_failure(text: str, source: str) -> Reason | None:
         written = any(_close(other.number, measure.number, claimed.rounded) for other in there.measures)
         return "unit" if written else "number"
     for moment in claimed.moments:
+        if moment == Moment(year=moment.year) and str(moment.year) in loose:
+            continue  # (1958-1964)
         if not any(moment.agrees(other) for other in there.moments):
             return "date"
     return None
@@ -189,12 +197,35 @@ def _unknown_name(name: str, known: str) -> bool:
     return name.lower() not in known and stem(name.lower())[:5] not in known
 
 
+def _strange(text: str, known: str) -> bool:
+    """Whether ``text`` names what nothing of ``known`` hints at: Han characters in a row of which it has none.
+
+    Other words for the same thing share a character with it, or have one between them that says how or whether.
+
+    >>> _strange("作者是纳撒尼尔森", "作者是小林"), _strange("作者也能拿回画作", "画归还给作者")
+    (True, False)
+    """
+    shared = {c for c in tokens.normalized(known) if c > "\u4e00"}
+    runs = "".join(" " if c in shared else c for c in tokens.normalized(plain(text)))
+    return any(
+        len(run) >= _STRANGE_WHATEVER or (len(run) >= _STRANGE and not any(word.light for word in words(run)))
+        for run in _HAN.findall(runs)
+    )
+
+
 def _overlaps(text: str, source: str) -> bool:
-    """Whether enough of the words of ``text`` stand in ``source``."""
+    """Whether enough of the words of ``text`` stand in ``source``, as written or with all numbers in digits.
+
+    Numbers and dates were compared before: 一五八九年 is not one word more that the source lacks.
+    """
+    return _share(text, source) >= OVERLAP or _share(plain(text), plain(source)) >= OVERLAP
+
+
+def _share(text: str, source: str) -> float:
     terms = [term for term in tokens.content_terms(text) if not term[0].isdigit()]
     held = set(tokens.tokens(source))
     found = sum(1.0 if term in held else _partly(term, held) for term in terms)
-    return not terms or found / len(terms) >= OVERLAP
+    return found / len(terms) if terms else 1.0
 
 
 def _partly(term: str, held: Set[str]) -> float:

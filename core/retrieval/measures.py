@@ -97,7 +97,7 @@ _MONTHS = (
 )
 _MONTH = "|".join(f"{name}|{name[:3]}\\b" + ("|sept\\b" if name == "september" else "") for name in _MONTHS)
 _DATES = (
-    re.compile(r"(?P<year>\d{4})\s?年(?:\s?(?P<month>\d{1,2})\s?月(?!份?内)(?:\s?(?P<day>\d{1,2})\s?[日号](?!线))?)?"),
+    re.compile(r"(?<![\d.])(?P<year>\d{4})\s?年(?:\s?(?P<month>\d{1,2})\s?月(?!份?内)(?:\s?(?P<day>\d{1,2})\s?[日号](?!线))?)?"),
     re.compile(r"(?<!个)(?<!\d)(?P<month>\d{1,2})\s?月(?!份?内)(?:\s?(?P<day>\d{1,2})\s?[日号](?!线))?"),
     re.compile(r"(?<![\d.])(?P<day>\d{1,2})\s?[日号](?![内后前起之以线])"),
     re.compile(r"(?P<year>\d{4})[-/](?P<month>\d{1,2})[-/](?P<day>\d{1,2})"),
@@ -131,6 +131,11 @@ _HALVES = (
 )  # fmt: skip
 _CN = "零〇一二两三四五六七八九十百千万亿"
 _PERCENT = re.compile(rf"百分之([{_CN}]+|\d+(?:\.\d+)?)")
+# 十分寒冷 is very cold and a 三角形 has no price; 十分钟, 十分之一 and a score of 十分 count.
+_NO_NUMBER = re.compile(
+    r"(?<![\d零〇一二两三四五六七八九十百千万第满得打评分])十分(?=[\u4e00-\u9fff])(?![钟之制以的])|三角(?=[形关洲恋铁债函])"
+)
+_WRITTEN = {"十分": "非常", "三角": "叁角"}
 _WEEKDAY_NUMERAL = re.compile(rf"((?:周|星期|礼拜)[一二三四五六日天])(?=[{_CN}])")  # 周五九点 is not 59
 _PERCENT_RANGE = re.compile(rf"百分之([{_CN}\d.]+)(到|至)(?:百分之)?([{_CN}\d.]+)")
 # A numeral of several characters is a number whatever follows; a single one only where it counts something.
@@ -241,7 +246,7 @@ def quantities(text: str) -> Quantities:
 @lru_cache(maxsize=2_048)  # the same sources answer again and again, and each check reads their sentences several times
 def plain(text: str) -> str:
     """``text`` with numbers in digits and everyday fractions written out."""
-    text = unicodedata.normalize("NFKC", text)
+    text = _NO_NUMBER.sub(lambda m: _WRITTEN[m[0]], unicodedata.normalize("NFKC", text))
     text = _WEEKDAY_NUMERAL.sub(r"\1 ", text)
     text = _PERCENT_RANGE.sub(lambda m: f"{_value(m[1])}%{m[2]}{_value(m[3])}%", text)
     text = _PERCENT.sub(lambda m: f"{_value(m[1])}%", text)

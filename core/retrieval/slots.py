@@ -19,10 +19,10 @@ from core.retrieval.wording import (
     OPPOSITE,
     PAIRED_HEADS,
     PLACES,
-    POINTS_BACK,
     Word,
     named_at,
     narrowed,
+    points_back,
     says,
     spelled,
     stripped,
@@ -201,7 +201,7 @@ class _Aligned:
             return None
         if len(new) > 1 and any(all(w.light for w in found) for found in (new, old)):
             return None
-        if says(new) or says(old) or self.claim.names(old, _written(self.part, old)):
+        if points_back(old, new) or says(new) or says(old) or self.claim.names(old, _written(self.part, old)):
             return None
         return self._pair(new, old, (c, d), True) if self._crossed((a, b), (c, d)) else None
 
@@ -227,10 +227,12 @@ class _Aligned:
             return None
         if han != any(w.han for w in old) and not (new[0].number and old[0].number):
             return None
-        if any(w.text in POINTS_BACK for w in (*new, *old)) or says(new) or says(old):
+        if points_back(old, new) or says(new) or says(old):
             return None
         if self.claim.names(old, _written(self.part, old)):
             return None
+        if number and old[0].text == "1" and _text_at(self.mine, b) != _text_at(self.there, d):
+            return None  # 一座, 第一次: no value that another could take the place of
         last = b == len(self.mine) and d == len(self.there) and a > 2
         named = last or ((a == 0 or named_at(self.mine, a)) and (c == 0 or named_at(self.there, c)))
         if (han or new[0].number or named) and self._crossed(new_at, old_at):
@@ -324,6 +326,10 @@ def _headed(clause: str, claim: _Claim) -> Iterator[Slot]:
             told, said = spelled(part), _written(clause, name)
             swapped = told[: before[0].start] + said + told[before[-1].end :]
             yield Slot(_written(part, before), said, told, swapped, True)
+
+
+def _text_at(found: Sequence[Word], place: int) -> str:
+    return found[place].text if place < len(found) else ""
 
 
 def _name_of(found: Sequence[Word], han: bool) -> bool:

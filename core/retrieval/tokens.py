@@ -167,7 +167,7 @@ _SPACED_LOWER = re.compile(r"\b([a-z]{1,4}) (\d{1,4})\b")
 _SPACED_CODE = re.compile(r"\b(?!USD|GBP|EUR|CNY|RMB|US|UK|EU|AM|PM)([A-Z]{2,4}) (\d{2,4})\b")
 # 30min, 5v, 10th: a number with its unit is not a product.
 _MEASURED = re.compile(
-    r"\d+(?:st|nd|rd|th|s|m|h|d|min|mins|v|w|a|l|g|kg|km|cm|mm|ml|gb|mb|tb|hz|khz|ghz|mah|wh|x|am|pm|k|in|ft|lb|oz|pcs|days?|hours?|years?|months?)"
+    r"\d+(?:st|nd|rd|th|s|m|h|d|min|mins|v|w|a|l|g|kg|km|cm|mm|ml|gb|mb|tb|hz|khz|ghz|mah|wh|x|am|pm|k|in|ft|lb|oz|pcs|fold|days?|hours?|years?|months?)"
 )
 
 

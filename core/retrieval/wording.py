@@ -48,6 +48,8 @@ _BEFORE_A_NAME = _words(
     " into onto near"
 )
 POINTS_BACK = _words("it they them he she this that these those both one ones former latter who which")
+_PRONOUN = re.compile(r"(?<![其吉])他|[她它牠]|^(?:自己|其|该|此|这|那)")
+_CONNECTS = _words("所以 因此 因而 故 于是 但是 然而 不过 而且 并且 此外 另外 同时 后来 其后 随后 其中 如今 目前 现在")
 _WORD = re.compile(r"[\u4e00-\u9fff]|[a-z]+(?:['’](?!s\b)[a-z]+)?|\d+(?:[.:]\d+)*%?")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}\b)")
 
@@ -119,6 +121,20 @@ def says(found: Sequence[Word]) -> bool:
     if len(found) > 3:
         return 3 * sum(word.text in _SAYS for word in found) > len(found)
     return any(word.text in _SAYS and not 0 < n < len(found) - 1 for n, word in enumerate(found))
+
+
+def points_back(old: Sequence[Word], new: Sequence[Word]) -> bool:
+    """Whether one of two runs only points to what the other names, or says no more than how the clause goes on.
+
+    >>> points_back(words("它"), words("达曼港")), points_back(words("本鱼"), words("浪花鱼")), points_back(words("本"), words("丰"))
+    (True, True, False)
+    """
+    if any(word.text in POINTS_BACK for word in (*old, *new)):
+        return True
+    run, other = ("".join(word.text for word in found) for found in (old, new))
+    if any(text > "\u4e00" and (_PRONOUN.search(text) or text in _CONNECTS) for text in (run, other)):
+        return True
+    return run.startswith("本") and len(run) < 3 and len(other) > len(run)  # 本鱼, but not the 本 of 本田 for 丰田
 
 
 def narrowed(found: Sequence[Word], span: tuple[int, int], both: bool) -> tuple[int, int]:

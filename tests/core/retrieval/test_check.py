@@ -12,6 +12,7 @@ from core.retrieval import doubts
 from core.retrieval.check import check, checked, unmarked
 from core.types import Language, Passage
 from tests.core.retrieval.claims import apart, more, passed, right
+from tests.core.retrieval.claims_of_questions import formed
 
 SOURCES = [
     ("退货政策", "自签收之日起 15 天内可以无理由退货，运费由买家承担。已拆封的耳塞套不能退货。金羽会员的退货期限延长 5 天，但不适用于 PS-600。", "zh"),
@@ -130,6 +131,21 @@ def test_claims_written_apart(
 
 
 @pytest.mark.parametrize(
+    ("question", "answer", "made"),
+    [
+        ("这部小说的作者是谁？", "林遥", ("这部小说的作者是{}", "who")),
+        ("桥在哪一年建成？", "1931年", ("桥在{}建成", "when")),
+        ("沉船位于什么地方？", "甘蔗岛附近", ("沉船位于{}", "where")),
+        ("全长多少公里？", "81公里", ("全长{}", "many")),
+        ("为什么停运？", "因为水浅", None),
+        ("谁在哪里获奖？", "林遥", None),
+    ],
+)
+def test_a_question_becomes_a_claim(question: str, answer: str, made: tuple[str, str] | None) -> None:
+    assert formed(question, answer) == made
+
+
+@pytest.mark.parametrize(
     ("source", "claim", "reason"),
     [
         ("保修期为一年，自购买之日起算。", "保修期为 12 个月。", None),
@@ -188,6 +204,18 @@ def test_claims_written_apart(
         ("游客须刷卡入园。", "游客入园无须刷卡。", "negation"),
         ("Visitors need a card or three dollars.", "Without a card, visitors need three dollars.", None),
         ("Visitors need a card.", "Visitors do not need a card.", "negation"),
+        ("金湾港水深十二米。它的货运量仅次于北屿港。", "金湾港的货运量仅次于北屿港。", None),
+        ("金湾港水深十二米。东岬港的货运量仅次于北屿港。", "金湾港的货运量仅次于北屿港。", "attribution"),
+        ("1955 年，他在片场打工，第一次接触化妆工艺。", "他在 1955 年接触化妆工艺。", None),
+        ("山里天气非常恶劣，航班取消。", "山里天气十分恶劣。", None),
+        ("补时五分钟后加赛。", "补时十分钟后加赛。", "number"),
+        ("该队（1958-1964）以海港为名。", "1964年该队以海港为名。", None),
+        ("该队（1958-1964）以海港为名。", "1965年该队以海港为名。", "date"),
+        ("岩层形成于约 500 万年后。", "岩层约五百万年后形成。", None),
+        ("折原之战，在 1589 年 7 月 17 日发生。", "折原之战始于一五八九年七月十七日。", None),
+        ("该镇位于山东省，毗邻泰山。", "该镇地处山东省。", None),
+        ("该校由林家于 1902 年创办。", "创办该校的人是纳撒尼尔森。", "name"),
+        ("展览始于六月，不但免费，也向儿童开放。", "展览在六月开始，向儿童开放。", None),
     ],
 )
 def test_what_is_wrong_is_named(source: str, claim: str, reason: str | None) -> None:
