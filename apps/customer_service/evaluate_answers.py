@@ -29,8 +29,9 @@ import json
 import re
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,9 @@ SHOWN = {
     "risk_at_75%": "wrong or unanswerable among the surest three quarters",
     "aurc": "area under risk and coverage",
 }
+
+
+Indexing = Callable[[Library], Coroutine[Any, Any, Index]]  # makes the collection that is asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +193,9 @@ async def langchain(
     """The chain of LangChain's tutorial, our embedded models behind its interfaces.
 
     Args:
-        kept: where each answer is kept as it comes, so that a run that is stopped goes on after it; a small model
-            reads a question's four passages for some seconds.
+        kept: where each answer is kept as it comes, so that a run that is stopped goes on after it, and one that
+            measures a change of ours need not ask the chain again; a small model reads a question's four passages
+            for some seconds.
     """
     from langchain_core.documents import Document
     from langchain_core.output_parsers import StrOutputParser
@@ -207,7 +212,9 @@ async def langchain(
     await store.aadd_documents(splitter.split_documents(whole))
     model = ChatTouchstone(model=chat, chat=runtime.chat(chat), temperature=0.0, max_tokens=ANSWER_TOKENS)
     chain = PromptTemplate.from_template(PROMPT) | model | StrOutputParser()
-    state = checksum([Record(name, text) for name, text in (*sorted(texts.items()), (chat, PROMPT))])
+    room = model.chat.capabilities.context_tokens
+    told = f"{(CHUNK, OVERLAP, NEAREST, ANSWER_TOKENS, room, embedding.name, _DECLINES.pattern)}"
+    state = checksum([Record(name, text) for name, text in (*sorted(texts.items()), (chat, PROMPT), ("told", told))])
     known, found = _kept(kept, state), []
     for case in asked:
         if case.question in known:
@@ -235,7 +242,8 @@ async def langchain(
 
 
 def _kept(path: Path | None, state: str) -> dict[str, Said]:
-    """What the chain said before, by question, of the same documents, prompt and model (``state``)."""
+    """What the chain said before, by question, of what decides it (``state``): documents, how they are cut and how many
+    of them are given, the room of the model, the prompt."""
     if path is None or not path.is_file():
         return {}
     rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
@@ -277,20 +285,22 @@ def _holds(text: str, words: str) -> bool:
     return words.casefold() in text.casefold()
 
 
-def measured(asked: Asked, home: Path, *, chain: bool = True, kept: Path | None = None) -> dict[str, list[Said]]:
+def measured(
+    asked: Asked, indexing: Indexing, home: Path, *, chain: bool = True, kept: Path | None = None
+) -> dict[str, list[Said]]:
     """What each system says, in the workspace ``home``; ours last. ``kept``: see :func:`langchain`."""
     with Runtime(override(load_settings(), home=str(home))) as runtime:
         library = Library.of(runtime)
         try:
-            return asyncio.run(_all(runtime, library, home, asked, chain, kept))
+            return asyncio.run(_all(runtime, library, asked, indexing, chain, kept))
         finally:
             library.close()
 
 
 async def _all(
-    runtime: Runtime, library: Library, home: Path, asked: Asked, chain: bool, kept: Path | None
+    runtime: Runtime, library: Library, asked: Asked, indexing: Indexing, chain: bool, kept: Path | None
 ) -> dict[str, list[Said]]:
-    index = await (indexed(library) if asked.title == SHOP else _written(library, asked.texts, home / "documents"))
+    index = await indexing(library)
     found = {
         "retrieval": await retrieval(index, asked.cases),
         "sentence": await retrieval(index, asked.cases, sentence=True),
@@ -301,7 +311,8 @@ async def _all(
     return found
 
 
-async def _written(library: Library, texts: Mapping[str, str], files: Path) -> Index:
+async def written(texts: Mapping[str, str], files: Path, library: Library) -> Index:
+    """``texts`` as files below ``files``, by name, and the collection of these."""
     for name, text in texts.items():
         (files / name).parent.mkdir(parents=True, exist_ok=True)
         (files / name).write_text(text, "utf-8")
@@ -345,7 +356,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     asked = guidelines(given.data) if given.data else shop(given.split)
     with tempfile.TemporaryDirectory() as folder:
-        said = measured(asked, Path(folder), chain=not given.without_chain, kept=given.kept)
+        indexing = partial(written, asked.texts, Path(folder) / "documents") if given.data else indexed
+        said = measured(asked, indexing, Path(folder), chain=not given.without_chain, kept=given.kept)
     made = [evaluation(system, asked, found) for system, found in said.items()]
     if given.publish:
         sys.stdout.write(f"{publish(asked, made, given.publish, given.data)}\n")

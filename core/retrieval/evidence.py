@@ -54,6 +54,18 @@ class Ask:
         """What kinds of value it asks for."""
         return kinds.asked(self.text)
 
+    @cached_property
+    def figures(self) -> frozenset[str]:
+        """Those of ``kinds`` that only a figure answers."""
+        return kinds.figures(self.text)
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The terms of the names in it, products with a code left out."""
+        return frozenset(
+            term for name in tokens.names(self.text) for term in tokens.tokens(name) if term in self.weights
+        )
+
     def about(self, titles: Iterable[str]) -> dict[str, float]:
         """The terms that say what is asked about something, with their weights.
 
@@ -125,12 +137,16 @@ WEIGHTS_WITHOUT_MEANING: Mapping[str, float] = {
 }
 # The log-odds that one of the two best units answers, over the same questions with and without their answers.
 CONFIDENCE: Mapping[str, float] = {
-    "bias": -8.55,
+    "bias": -8.6,
     "meaning": 2.9,
     "beyond": 2.25,
     "words": 0.8,
     "clear": 3.1,
     "chinese": 1.15,
+    "concepts": 0.8,
+    "strange": -0.8,
+    "lacking": -3.0,
+    "unheard": -1.7,
 }
 # The bias without an embedding model lies 0.2 higher than fitted, so that one threshold serves both.
 CONFIDENCE_WITHOUT_MEANING: Mapping[str, float] = {
@@ -150,6 +166,7 @@ CONFIDENCE_ACROSS: Mapping[str, float] = {
     "kind": 1.3,
     "relative": 1.3,
 }
+NEARLY = 3.0  # units that score this much less than the best (log-odds) may answer as well
 NEUTRAL = 0.45  # of ``about`` where words cannot match, because the source is in the other language
 _HARDLY = 0.2  # a smaller share of what is asked about is as good as none
 _BY_CONCEPT, _BY_CHARACTER, _UNSEEN_PAIR = 0.8, 0.5, 0.6
@@ -191,7 +208,8 @@ def rank(
 def judge(ask: Ask, ranked: Sequence[Scored], passages: int) -> Evidence:
     """Whether the best units answer the question.
 
-    Does anything mean the same, is what was asked about there, and do one or two units stand out from the rest?
+    Does anything mean the same, is what was asked about there, do one or two units stand out from the rest? Against
+    it speak a price, weight or number that is asked for and not given, and a name that the collection never uses.
 
     Args:
         passages: in the collections searched; tells which words of the question occur nowhere in them.
@@ -211,8 +229,13 @@ def judge(ask: Ask, ranked: Sequence[Scored], passages: int) -> Evidence:
         "kind": best[0].features["kind"],
         "chinese": 1.0 if ask.language == "zh" else 0.0,
     }
+    near = [s for s in best if s.score >= best[0].score - NEARLY]
+    found["lacking"] = 1.0 if ask.figures and not any(s.features["figure"] for s in near) else 0.0
+    found["unheard"] = 1.0 if any(ask.weights[term] >= nowhere for term in ask.names) else 0.0
     found["silent"] = max(0.0, 1 - found["about"] / _HARDLY)
     found["strange"] = max(0.0, 2 * _share_nowhere(ask, nowhere) - 1) * (1 - found["about"])
+    # What a question of another world shares with this one by concept (a tyre to repair) says little.
+    found["concepts"] = max(s.features["concepts"] for s in best) * (1 - found["strange"])
     weights = CONFIDENCE_WITHOUT_MEANING
     if "meaning" in best[0].features and crossed:
         weights = CONFIDENCE_ACROSS
@@ -294,13 +317,15 @@ def _features(ask: Ask, units: Sequence[tuple[Hit, Unit]], passages: int) -> lis
     for (hit, unit), said, held in zip(units, texts, about, strict=True):
         title = titles[hit.passage.id]
         beyond = {term: weight for term, weight in asked.items() if term not in title.terms}
+        given = kinds.given(ask.kinds, f"{unit.lead}\n{unit.shown}")
         found.append(
             {
                 "words": sum(w for t, w in ask.term_weights.items() if t in said.terms) / total,
                 "beyond": _share_spoken_of(ask, beyond, unit, nowhere),
                 "concepts": sum(rarity[c] for c in held) / wanted,
                 "code": _code_match(ask.codes, products, said.codes, title.codes),
-                "kind": kinds.given(ask.kinds, f"{unit.lead}\n{unit.shown}"),
+                "kind": len(given) / len(ask.kinds) if ask.kinds else 0.0,
+                "figure": len(given & ask.figures) / len(ask.figures) if ask.figures else 0.0,
                 "passage": hit.score,
             }
         )

@@ -24,30 +24,43 @@ _ASKS: dict[str, re.Pattern[str]] = {
     "place": re.compile(r"哪里|哪儿|何处|何地|在哪|哪个?(?:国家|城市|地方|地区|国|省|县|市|州)|位于|\bwhere\b|\b(?:which|what) (?:city|country|place|state|town)\b"),
     "definition": re.compile(r"什么是|是什么|指什么|指的是|的定义|何谓|是指|^what (?:is|are)\b|\bmean\?"),
     "list": re.compile(r"哪些|哪几|有什么|分别|\bwhat are\b|\blist\b"),
-    "count": re.compile(r"多少|几[个张次件只台份双套层位名座种条部家集届岁]|how many|how often|\bmaximum\b|\bminimum\b|最多|最少"),
+    "count": re.compile(r"多少|(?<!哪)几[个张次件只台份双套层位名座种条部家集届岁]|how many|how often|\bmaximum\b|\bminimum\b|最多|最少"),
 }  # fmt: skip
 _TIME = r"个?工作日|个?自然日|天|日|号|个?月|年|周|个?小时|分钟|秒|-?\s?(?:working |business )?(?:day|week|month|year|hour|minute|second)s?\b|h\b|min\b"
+_FIGURE = r"(?:\d|[一二三四五六七八九十百千万亿两半]\s?)"  # its last sign
 _GIVES: dict[str, re.Pattern[str]] = {
-    "money": re.compile(r"[£$€¥￥]\s?\d|\d[\d.,]*\s?(?:元|块|万元|usd|gbp|eur|dollars?|pounds?|yuan|%|折)|免费|包邮|不收|\bfree\b|_gbp|_usd|价"),
+    "money": re.compile(r"[£$€¥￥]\s?\d|\d[\d.,]*\s?(?:usd|gbp|eur|dollars?|pounds?|yuan|%|折)"
+    rf"|{_FIGURE}\s?[百千万亿]*(?:多|余)?(?:[美港日欧加澳]?元|块|美金|港币|英镑|法郎|卢比|卢布)|免费|包邮|不收|\bfree\b|\bno (?:fee|charge|cost)|_gbp|_usd|价"),
     "duration": re.compile(
         rf"\d+(?:\.\d+)?\s?(?:{_TIME})|[一二三四五六七八九十半两]+(?:天|个月|年|周|小时|分钟)"
         r"|\b(?:one|two|three|four|five|six|seven|ten|fourteen|thirty) (?:day|week|month|year|hour|minute)s?\b"
         r"|\b(?:january|february|march|april|may|june|july|august|september|october|november|december)\b"
     ),
     "clock": re.compile(r"\d{1,2}[:：]\d{2}|\d{1,2}\s?(?:点|am\b|pm\b|o'clock)|全天|24 小时|\bclosed\b|休息|不营业"),
-    "weight": re.compile(r"\d+(?:\.\d+)?\s?(?:kg|g|克|千克|公斤|斤|吨|lbs?|oz|pounds?)\b|\d\s?(?:克|千克|公斤|斤|吨)"),
-    "volume": re.compile(r"\d+(?:\.\d+)?\s?(?:ml|l|lit(?:er|re)s?)\b|\d\s?(?:升|毫升)"),
-    "length": re.compile(r"\d+(?:\.\d+)?\s?(?:mm|cm|m|km|inch(?:es)?|ft)\b|\d\s?(?:米|厘米|毫米|公里|英寸)"),
-    "power": re.compile(r"\d+(?:\.\d+)?\s?(?:w|kw|wh|kwh|v|mah)\b|\d\s?(?:瓦|伏)"),
+    "weight": re.compile(r"\d+(?:\.\d+)?\s?(?:kg|g|克|千克|公斤|斤|吨|lbs?|oz|pounds?|ton(?:ne)?s?)\b"
+    rf"|{_FIGURE}\s?(?:克|千克|公斤|斤|吨|磅)"),
+    "volume": re.compile(r"\d+(?:\.\d+)?\s?(?:ml|l|lit(?:er|re)s?|gallons?)\b|m³"
+    rf"|{_FIGURE}\s?(?:升|毫升|立方米|加仑)"),
+    "length": re.compile(r"\d+(?:\.\d+)?\s?(?:mm|cm|m|km|inch(?:es)?|ft|feet|foot|miles?|met(?:er|re)s?|acres?|hectares?|years? old)\b|[mk]m?[²2]\b"
+    rf"|{_FIGURE}\s?(?:平方)?(?:米|厘米|毫米|公里|千米|公尺|英寸|英尺|英里|海里|尺|里|亩|公顷|岁)"),
+    "power": re.compile(r"\d+(?:\.\d+)?\s?(?:w|kw|wh|kwh|v|mah|hp)\b"
+    rf"|{_FIGURE}\s?(?:瓦|千瓦|伏|马力)"),
     "heat": re.compile(r"\d+\s?(?:°c|℃|°|度)"),
     "reason": re.compile(r"因为|由于|因此|所以|因而|为了|原因|故此|导致|使得|以致|以便|之所以|缘于|\b(?:because|since|due to|in order to|therefore|caus\w*|reasons?|so that)\b"),
     "person": re.compile(r"由[^，。]{1,12}|·|先生|女士|教授|博士|导演|作者|国王|皇帝|总统|主席|经理|父|母|之子|女|他|她|\bby\b|\b(?:mr|mrs|ms|dr)\b"),
     "place": re.compile(r"位于|在.{1,12}(?:国|岛|路|街|内|中|上|山|河|湖|海)|[省市县区州镇村岛]|\b(?:in|at|near|on)\b"),
     "definition": re.compile(r"[是指为称即叫]|\b(?:is|are|refers?|means?|called|known)\b"),
     "list": re.compile(r"、.*、|包括|分别|以及|有.{1,10}和|等|, .*,? and\b|\binclud|\bsuch as\b"),
-    "count": re.compile(r"\d|[一二两三四五六七八九十]+[个张次件只台份双套层位项种条]|\b(?:one|two|three|four|five|six|once|twice)\b"),
+    "count": re.compile(r"\d|[一二两三四五六七八九十百千万]+[个张次件只台份双套层位项种条名座部家集届岁人所处艘架辆]|一半|半数|\bhalf\b|\b(?:one|two|three|four|five|six|once|twice)\b"),
 }  # fmt: skip
 _CODE = re.compile(r"\b[a-z]{1,5}-?\d[\w-]*", re.IGNORECASE)
+# Kinds whose answer holds a figure. A time may be told by an event instead ("when the parcel is dispatched").
+_MEASURED = frozenset(("money", "weight", "volume", "length", "power", "heat", "count"))
+_HOW_MUCH = re.compile(
+    r"多少|几(?![乎率何])|多[重高宽长远大]|\bhow (?:much|many|often|heavy|tall|wide|far|large|big|hot)\b"
+    r"|\bwhat(?:'s| is| are| was| were| does| did)(?: the| its| it)?(?: \w+){0,2} "
+    r"(?:price|cost|fee|weigh|capacity|volume|size|diameter|power|voltage|temperature|maximum|minimum)"
+)
 _VAGUE = ("count", "definition", "list")  # dropped when something more exact is asked
 
 
@@ -62,9 +75,24 @@ def asked(question: str) -> tuple[str, ...]:
     return tuple([kind for kind in found if kind not in _VAGUE] or found)
 
 
-def given(kinds: Sequence[str], text: str) -> float:
-    """The share of ``kinds`` of which ``text`` gives a value; 0 when none is asked for."""
+def figures(question: str) -> frozenset[str]:
+    """The kinds of :func:`asked` that only a figure answers: who asks whether a price holds, asks for none.
+
+    >>> sorted(figures("How much does it weigh?")), sorted(figures("What does a label cost?"))
+    (['weight'], ['money'])
+    >>> sorted(figures("Do you match the price?")), sorted(figures("Viral load falls with age."))
+    ([], [])
+    """
+    return _MEASURED.intersection(asked(question)) if _HOW_MUCH.search(tokens.normalized(question)) else frozenset()
+
+
+def given(kinds: Sequence[str], text: str) -> frozenset[str]:
+    """Those of ``kinds`` of which ``text`` gives a value.
+
+    >>> sorted(given(("money", "duration"), "A label costs £6.50."))
+    ['money']
+    """
     if not kinds:
-        return 0.0
+        return frozenset()
     text = _CODE.sub(" ", tokens.normalized(text))
-    return sum(1.0 for kind in kinds if _GIVES[kind].search(text)) / len(kinds)
+    return frozenset(kind for kind in kinds if _GIVES[kind].search(text))

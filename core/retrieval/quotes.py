@@ -17,7 +17,7 @@ from core.types import Language
 
 QUOTES = 3  # sentences of an extractive answer
 NEAR = 12  # units in which a contradiction of the first is looked for
-MARGIN = 3.5  # a further quote may score this much less than the first (log-odds)
+MARGIN = evidence.NEARLY  # a further quote may score this much less than the first
 TIED, MOST_ROWS = 1.0, 6  # rows of a table that the question tells apart by no more than this are quoted as one
 _POINTS_BACK = re.compile(r"(?:it|they|this|that|these|those|he|she|such|then|however|but|otherwise|in that case)\b|其[中他]?|它|该|这|那|此|但|不过|否则|同时|另外|超过的|逾期", re.IGNORECASE)  # fmt: skip
 
@@ -35,6 +35,8 @@ def chosen_quotes(
         unit = understandable(scored.unit)
         if chosen and unit.passage.language != language and _answers_already(chosen[0][0], scored, language):
             continue
+        if chosen and scored.features["figure"] < chosen[0][0].features["figure"]:
+            continue  # a price was asked for and given: what gives none is about something else
         terms = set(tokens.content_terms(unit.shown))
         if (unit.passage.id, unit.start, unit.end) in quoted or any(_same(terms, other) for other in seen):
             continue

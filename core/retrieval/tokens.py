@@ -163,6 +163,25 @@ def codes(text: str) -> set[str]:
     return {code for code in found if not _MEASURED.fullmatch(code)}
 
 
+def names(text: str) -> list[str]:
+    """Words of ``text`` that are written like names: with a capital where no sentence begins, or Latin among Chinese.
+
+    Codes are none, nor is anything in a text that is all capitals.
+
+    >>> names("Does the SB-120 do Dolby Atmos?"), names("TW-5 Pro 支持 LDAC 吗"), names("Is it BPA free")
+    (['Dolby', 'Atmos'], ['Pro', 'LDAC'], ['BPA'])
+    """
+    chinese = _HAN_RUN.search(text) is not None
+    found = [
+        m for m in _LATIN.finditer(text) if chinese or (m[0] != m[0].lower() and m[0][:2] not in ("I", "I'", "I’"))
+    ]
+    if not chinese and text.isupper():
+        return []
+    return [m[0] for m in found if chinese or m[0].isupper() or not _BEGINS.search(text, 0, m.start())]
+
+
+_LATIN = re.compile(r"(?<![\w-])[A-Za-z][A-Za-z'’]+(?![\w-]*\d)(?![A-Za-z'’])")
+_BEGINS = re.compile(r"(?:^|[.!?:])[\s\"“(]*$")
 _SPACED_LOWER = re.compile(r"\b([a-z]{1,4}) (\d{1,4})\b")
 _SPACED_CODE = re.compile(r"\b(?!USD|GBP|EUR|CNY|RMB|US|UK|EU|AM|PM)([A-Z]{2,4}) (\d{2,4})\b")
 # 30min, 5v, 10th: a number with its unit is not a product.

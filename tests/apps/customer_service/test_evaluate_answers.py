@@ -98,18 +98,29 @@ def test_figures_by_hand() -> None:
     assert found["risk_at_50%"] == pytest.approx(2 / 3), "of the three surest, one is right"
 
 
-def test_langchains_chain_answers_from_what_it_found(settings: Settings) -> None:
-    script = Path(settings.folder) / "script.yaml"
+def test_langchains_chain_answers_from_what_it_found(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    script, kept = Path(settings.folder) / "script.yaml", Path(settings.folder) / "kept.jsonl"
     script.write_text(
         "rules:\n  - match: 'Question: parcel'\n    reply: I don't know.\n"
         "  - match: '(?s)Context: .*(?P<found>40 days)'\n    reply: 'Within {found}.'\n",
         "utf-8",
     )
     texts = {"Returns/Late.md": "Within 40 days it is fine.", "Orders/Fee.md": "A gold member pays no fee."}
-    with Runtime(override(settings, models__embedding="embedded:e5")) as runtime:
-        asked = [case("late return", expect=("40 days",)), case("parcel", trap="unanswerable-near")]
-        found = asyncio.run(evaluate_answers.langchain(runtime, texts, asked, chat="scripted:script.yaml"))
+    asked = [case("late return", expect=("40 days",)), case("parcel", trap="unanswerable-near")]
+
+    def said() -> list[Said]:
+        with Runtime(override(settings, models__embedding="embedded:e5")) as runtime:
+            return asyncio.run(
+                evaluate_answers.langchain(runtime, texts, asked, chat="scripted:script.yaml", kept=kept)
+            )
+
+    found = said()
     assert found[0].text == "Within 40 days."
     assert set(found[0].sources) == set(texts)
     assert found[0].confidence > 0.5
     assert found[1] == Said("I don't know.", (), True, 0.0)
+
+    script.write_text("rules:\n  - match: '.'\n    reply: Never.\n", "utf-8")
+    assert said() == found, "what is kept is not asked again"
+    monkeypatch.setattr(evaluate_answers, "NEAREST", 1)
+    assert [one.text for one in said()] == ["Never.", "Never."], "unless the chain is given something else"

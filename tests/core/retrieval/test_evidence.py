@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.retrieval import evidence, kinds
+from core.retrieval.quotes import chosen_quotes
 from core.retrieval.units import units
 from core.types import Hit, Passage
 
@@ -45,8 +46,8 @@ def test_what_the_title_says_already_does_not_count_as_an_answer() -> None:
 )
 def test_the_kind_of_value_asked_for(question: str, asked: str, gives: str, gives_not: str) -> None:
     assert kinds.asked(question) == (asked,)
-    assert kinds.given((asked,), gives) == 1.0
-    assert kinds.given((asked,), gives_not) == 0.0
+    assert kinds.given((asked,), gives) == {asked}
+    assert not kinds.given((asked,), gives_not)
 
 
 def test_confidence_falls_when_nothing_stands_out() -> None:
@@ -61,3 +62,40 @@ def test_confidence_falls_when_nothing_stands_out() -> None:
     nothing = evidence.judge(ask, ranked(question, ("水库", "水库今年清淤。"), ("码头", "码头停航。")), 100)
     assert nothing.confidence < sure.confidence
     assert evidence.judge(ask, [], 100).confidence == 0.0
+
+
+def judged(question: str, *documents: tuple[str, str], unknown: str = "") -> evidence.Evidence:
+    from core.retrieval import keyword, tokens
+
+    weights = dict.fromkeys(tokens.content_terms(question), 2.0)
+    weights |= dict.fromkeys(tokens.tokens(unknown), keyword.idf(0, 100))
+    ask = evidence.Ask(question, weights)
+    pairs = [(hit, unit) for hit in hits(*documents) for unit in units(hit.passage)]
+    return evidence.judge(ask, evidence.rank(ask, pairs, passages=100), 100)
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "lacking"),
+    [
+        ("水箱能装多少升水？", "水箱在背面，装水前先取下水箱。", 1.0),
+        ("水箱能装多少升水？", "水箱能装五升水。", 0.0),
+        ("水箱的价格含税吗？", "水箱的价格不含税。", 0.0),
+        ("公园面积有多大？", "公园面积约 12 公顷。", 0.0),
+    ],
+)
+def test_a_figure_asked_for_and_not_given_speaks_against_an_answer(question: str, text: str, lacking: float) -> None:
+    assert judged(question, ("水箱", text)).features["lacking"] == lacking
+
+
+def test_a_name_that_the_documents_never_use_speaks_against_an_answer() -> None:
+    documents = [("耳机", "这款耳机支持 AAC。"), ("音箱", "音箱支持蓝牙。")]
+    assert judged("耳机支持 LDAC 吗", *documents, unknown="LDAC").features["unheard"] == 1.0
+    assert judged("耳机支持 AAC 吗", *documents).features["unheard"] == 0.0
+    assert evidence.CONFIDENCE["unheard"] < 0 > evidence.CONFIDENCE["lacking"]
+
+
+def test_beside_a_price_that_was_asked_for_nothing_without_one_is_quoted() -> None:
+    documents = [("运费", "退货运费每件 15 元。"), ("运费", "退货运费由买家承担。")]
+    best = ranked("退货运费多少钱？", *documents)
+    assert best[0].score - best[1].score < 3, "near enough to be quoted otherwise"
+    assert [unit.text for _, unit in chosen_quotes(best, set(), "zh")] == ["退货运费每件 15 元。"]
