@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any, TypedDict
@@ -28,6 +28,13 @@ from core.types import Caller
 
 _LIKELY_WITH_VALUE = 0.25  # probability of a wish that is enough when the message names the account it needs
 _WISH = 0.9  # probability from which a message that fills a slot of the task in hand is a wish of its own all the same
+MEANT = 0.7  # probability from which a product of a catalogue counts as meant
+ASKED = 0.5  # that some product is, from which those likeliest are asked about
+CANDIDATES = 3  # products that one question names
+_NONE_LISTED = (
+    0.2  # odds that one who chooses from a list means nothing of it, beside those of a message that begins anew
+)
+_CANDIDATE = 0.15  # the least probability of those
 RETRIES = 2  # times a slot is asked for in vain before a person takes over
 _ASKS = re.compile(
     r"[?？]\s*$|吗|请问|告诉我|介绍一下|\b(tell me|explain)\b|怎么|多久|多少|几天|为什么|什么时候|哪[里些个]|能不能|可不可以"
@@ -133,8 +140,14 @@ class Steps:
             rule = self.policy.intents[call["intent"]]
             mine = talk.task if talk.task and talk.task.intent == rule.name else None
             task = self._updated(talk, rule, mine, heard, free=False)[0] if mine else self._task(talk, rule, heard)
-            slots = {**task.slots, **call["slots"]} if len(called) > 1 and not mine else {**call["slots"], **task.slots}
-            told = replace(task, slots=slots, hints={**task.hints, **call["hints"]})
+            ruled = {name: value for name, value in task.slots.items() if name not in task.by_model}
+            slots = (
+                {**task.slots, **call["slots"]}
+                if len(called) > 1 and not mine
+                else {**task.slots, **call["slots"], **ruled}
+            )
+            read = tuple(name for name in task.by_model if name not in call["slots"])
+            told = replace(task, slots=slots, hints={**task.hints, **call["hints"]}, by_model=read)
             if mine and (told.slots, told.hints) == (mine.slots, mine.hints):
                 return None
             tasks.append(replace(told, card="", tries=0) if mine else told)
@@ -148,9 +161,12 @@ class Steps:
 
     def _task(self, talk: Talk, rule: IntentRule, heard: Heard) -> Task:
         """A wish with what rules find of it in the message."""
-        task = Task(rule.name, said=heard.text)
+        task = Task(rule.name, said=heard.text, meant=heard.meant)
         for need in rule.needs:
             value = self.find(need.slot, heard)
+            if value is None and not need.options and (value := self.read(need.slot, heard)) is not None:
+                task = task.with_read(need.argument, value)
+                continue
             if value is None and need.slot == rule.identity and talk.is_proved(talk.known.get(need.slot), self.clock()):
                 value = talk.known[need.slot]
             if value is not None and not need.options:
@@ -266,6 +282,11 @@ class Steps:
                 if value is not None:
                     task = task.with_slots(**{need.argument: value})
                     continue
+                among = {choice["value"] for choice in choices}
+                value = self.read(need.slot, heard, among) or meant(task.meant.get(need.slot, ()), among)
+                if value is not None:
+                    task = task.with_read(need.argument, value)
+                    continue
             return self._asked(talk, task, rule, need, heard, choices)
         return {"talk": to_data(replace(talk, task=replace(task, asked="", tries=0))), "next": "quote"}
 
@@ -352,7 +373,8 @@ class Steps:
         need = next((n for n in rule.needs if n.argument == talk.task.asked), None)
         if need is None or self.policy.slots[need.slot].kind == "text":
             return False
-        return self.find(need.slot, heard, asked=True, choices=_shown(talk)) is not None
+        found = self.find(need.slot, heard, asked=True, choices=_shown(talk))
+        return found is not None or self.read(need.slot, heard) is not None
 
     def _updated(self, talk: Talk, rule: IntentRule, task: Task, heard: Heard, *, free: bool) -> tuple[Task, bool]:
         """The task with what the message says of its slots, and whether it says anything.
@@ -369,8 +391,16 @@ class Steps:
             kind = self.policy.slots[need.slot].kind
             if kind == "text" and asked and (not free or heard.command in ("no", "correct")):
                 asked = False
-            shown = _shown(talk) if asked and need.options else ()
+            listed = bool(need.options or self.policy.slots[need.slot].catalogue)
+            shown = _shown(talk) if asked and listed else ()
             value = self.find(need.slot, heard, asked=asked, choices=shown)
+            if value is None and shown and not need.options:  # neither of those that were asked about
+                value = self.find(need.slot, heard)
+            by_model = value is None and asked
+            if by_model:
+                value = self.read(need.slot, heard, {row["value"] for row in shown} if shown else None)
+                if value is None and shown and not need.options:
+                    value = self.read(need.slot, heard)
             if value is None or value == task.slots.get(need.argument):
                 continue
             said = True
@@ -381,11 +411,13 @@ class Steps:
                     task, slots={k: v for k, v in task.slots.items() if k != need.argument}, asked=need.argument
                 )
             else:
-                task = task.with_slots(**{need.argument: value})
+                task = task.with_read(need.argument, value) if by_model else task.with_slots(**{need.argument: value})
         return replace(task, card="", tries=0) if said else task, said
 
     def _asked(self, talk: Talk, task: Task, rule: IntentRule, need: Need, heard: Heard, choices: Any = ()) -> State:
         text, card = replies.ask(rule, self.policy.slots[need.slot], heard.language, choices)
+        if not choices and (candidates := likeliest(heard.meant.get(need.slot, ()))):
+            text, card = replies.which(candidates, heard.language)
         return _done(replace(talk, task=replace(task, asked=need.argument)), Reply("say", text, card))
 
     def waiting_for(self, talk: Talk, language: Any) -> tuple[str, replies.Card | None]:
@@ -435,8 +467,15 @@ class Steps:
         return self._turn(state).call(tool.name, {k: v for k, v in task.slots.items() if k in wanted}).value
 
     def find(self, slot: str, heard: Heard, *, asked: bool = False, choices: Any = ()) -> Value | None:
-        """What a message says of a slot of the policy."""
+        """What a message says of a slot of the policy, by rules."""
         return find(self.policy.slots[slot], heard.text, today=self.today(), asked=asked, choices=choices)
+
+    def read(self, slot: str, heard: Heard, among: Container[str] | None = None) -> Value | None:
+        """What models read of a slot in a message; ``among`` are the values that are possible, any by default."""
+        value = heard.tagged.get(slot)
+        if value is not None and (among is None or value in among):
+            return value
+        return meant(heard.meant.get(slot, ()), among)
 
     def _turn(self, state: State, *, write: bool = False) -> Any:
         allowed: frozenset[Permission] = frozenset({"read", "write"} if write else {"read"})
@@ -444,6 +483,26 @@ class Steps:
 
     def today(self) -> Any:
         return datetime.fromtimestamp(self.clock(), ZoneInfo(self.policy.hours.zone)).date()
+
+
+def meant(guesses: Sequence[Mapping[str, Any]], among: Container[str] | None = None) -> str | None:
+    """The value of a catalogue that a message surely means. ``among`` leaves none but those possible.
+
+    >>> guesses = [{"value": "TW-5", "share": 0.5}, {"value": "HP-70", "share": 0.48}]
+    >>> meant(guesses), meant(guesses, {"HP-70", "KT-210"})
+    (None, 'HP-70')
+    """
+    none = (1 - sum(guess["share"] for guess in guesses)) * (1 if among is None else _NONE_LISTED)
+    left = [guess for guess in guesses if among is None or guess["value"] in among]
+    whole = none + sum(guess["share"] for guess in left)
+    best = max(left, key=lambda guess: guess["share"], default=None)
+    return str(best["value"]) if best and best["share"] >= MEANT * whole else None
+
+
+def likeliest(guesses: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Those of a catalogue to ask about; none when it is likelier that a message means none of them."""
+    likely = [guess for guess in guesses if guess["share"] >= _CANDIDATE][:CANDIDATES]
+    return likely if sum(guess["share"] for guess in guesses) >= ASKED else []
 
 
 def _caller(state: State) -> Caller:

@@ -13,7 +13,7 @@ from apps.customer_service.policy import IntentRule, Need, Policy, in_language
 from apps.customer_service.slots import Value
 from apps.customer_service.steps import Steps
 from apps.customer_service.talk import Talk, from_data, to_data
-from core.types import Language
+from core.types import Caller, Language
 
 What = Literal["small_talk", "answer", "tool", "clarify", "offer", "hand_off", "say"]
 # asked: for a person; command: nothing is open that it could mean; sure, value, unsure: see Policy; question: the
@@ -59,11 +59,11 @@ class Tryout:
         return [slot for slot in self.slots if slot.value is None and not slot.optional]
 
 
-async def try_out(assistant: Assistant, text: str, default: str) -> Tryout:
+async def try_out(assistant: Assistant, caller: Caller, text: str, default: str) -> Tryout:
     """``text`` as the first message of a conversation; ``default`` is its language when it has none of its own."""
     language = language_of(text, default)
     kind = small_talk(text)
-    heard = await assistant.hear(text, language)
+    heard = await assistant.hear(text, language, caller)
     steps, policy = assistant.flow.steps, assistant.policy
     values = {name: value for name in policy.slots if (value := steps.find(name, heard)) is not None}
     if kind:
