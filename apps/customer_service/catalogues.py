@@ -38,7 +38,7 @@ FRESH_S = 300.0  # how long a catalogue counts before it is listed anew
 SHOWN = 0.005  # a product less likely than this is none of those that may be meant
 LONGEST = 300  # characters of a message that is compared with products
 # Learned on the split ``tune`` of sample/entities.jsonl by ``python -m apps.customer_service.evaluate_entities --fit``.
-WEIGHTS = Weights(bias=-5.40, named=3.08, told=1.59, part=4.67, whole=4.21, rival=-0.56)
+WEIGHTS = Weights(bias=-5.59, named=3.04, told=1.52, part=4.53, whole=4.47, rival=-0.33)
 log = logging.getLogger(__name__)
 Guess = Mapping[str, Any]  # value, zh, en, share
 
@@ -68,22 +68,28 @@ class Catalogues:
             ToolFailed: the tool does not list a catalogue.
             TouchstoneError: the embedding model cannot be asked.
         """
-        import numpy as np
-
-        rest = gist(said)
-        if not rest or len(said) > LONGEST:
+        if not gist(said) or len(said) > LONGEST:
             return []
         kept = self._of(tool, caller)
         if not kept.catalogue.items:
             return []
-        model = self._runtime.embedding(EMBEDDING)
-        wanted = [rest] if vector is not None else [rest, said]
-        found = np.asarray(run(model.embed(wanted, kind="query")), np.float32)
-        shares = kept.catalogue.shares(said, np.stack([found[1] if vector is None else vector, found[0]]), WEIGHTS)
+        catalogue, vectors = self.compared(tool, caller, said, vector)
+        shares = catalogue.shares(said, vectors, WEIGHTS)
         likely = sorted(
             (value for value in shares if shares[value] >= SHOWN), key=lambda value: -round(shares[value], 4)
         )
         return [{"value": value, **kept.names[value], "share": round(shares[value], 4)} for value in likely]
+
+    def compared(
+        self, tool: ToolDefinition, caller: Caller, said: str, vector: np.ndarray | None = None
+    ) -> tuple[Catalogue, np.ndarray]:
+        """A catalogue, and what of a message is compared with it. Arguments and errors as in :meth:`guesses`."""
+        import numpy as np
+
+        rest = gist(said) or said
+        wanted = [rest] if vector is not None else [rest, said]
+        found = np.asarray(run(self._runtime.embedding(EMBEDDING).embed(wanted, kind="query")), np.float32)
+        return self._of(tool, caller).catalogue, np.stack([found[1] if vector is None else vector, found[0]])
 
     def _of(self, tool: ToolDefinition, caller: Caller) -> _Kept:
         workspace = self._runtime.workspace

@@ -500,9 +500,11 @@ def meant(guesses: Sequence[Mapping[str, Any]], among: Container[str] | None = N
 
 
 def likeliest(guesses: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Those of a catalogue to ask about; none when it is likelier that a message means none of them."""
-    likely = [guess for guess in guesses if guess["share"] >= _CANDIDATE][:CANDIDATES]
-    return likely if sum(guess["share"] for guess in guesses) >= ASKED else []
+    """The two or three of a catalogue to ask about; none when it is likelier that a message means none of them."""
+    if len(guesses) < 2 or sum(guess["share"] for guess in guesses) < ASKED:
+        return []
+    likely = sum(guess["share"] >= _CANDIDATE for guess in guesses)
+    return list(guesses[: min(CANDIDATES, max(2, likely))])
 
 
 def _caller(state: State) -> Caller:
