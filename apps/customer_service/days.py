@@ -44,9 +44,9 @@ _ON = re.compile(r"\b(?:on|since|from|before|after|until|in)\s*$|[,.;:(]\s*$|^\s
 _DAY_OF_MONTH = re.compile(r"(本月|这个?月|上个?月)?\s*(?<![\d第])(\d{1,2})\s*号(?!\s*(?:\d|店|线|楼|门|库|仓|码|柜|院|机|房|球|车|室|栋|单元|电池))")  # fmt: skip
 _LAST_DAY = re.compile(r"(本月|这个?月|上个?月)\s*(\d{1,2})\s*日")
 _STREET = re.compile(r"[路街弄巷道镇村里区]\s*$")
-_ENGLISH_DAY_OF_MONTH = re.compile(
-    r"\bthe\s+(\d{1,2})(?:st|nd|rd|th)\s+of\s+(this|last)\s+month\b"
-    r"|\bon\s+the\s+(\d{1,2})(?:st|nd|rd|th)\b(?!\s+(?:floor|time|line|item|try|order|street|st|avenue|page|one)\b)",
+_ENGLISH_OF_MONTH = re.compile(r"\bthe\s+(\d{1,2})(?:st|nd|rd|th)\s+of\s+(this|last)\s+month\b", re.IGNORECASE)
+_ENGLISH_DAY_ALONE = re.compile(
+    r"\bon\s+the\s+(\d{1,2})(?:st|nd|rd|th)\b(?!\s+(?:floor|time|line|item|try|order|street|st|avenue|page|one)\b)",
     re.IGNORECASE,
 )
 _COUNT = r"(\d{1,3}|[一二两三四五六七八九十]{1,3}|半|half a|an?|one|two|three|four|five|six|seven|eight|nine|ten)"
@@ -111,8 +111,10 @@ def _of_a_month(plain: str, today: date) -> date | None:
         if _STREET.search(plain[: found.start(2)]):
             return None
         return _day_of(int(found[2]), found[1] or "", today)
-    if found := _ENGLISH_DAY_OF_MONTH.search(plain):
-        return _day_of(int(found[1] or found[3]), (found[2] or "").lower(), today)
+    if found := _ENGLISH_OF_MONTH.search(plain):
+        return _day_of(int(found[1]), found[2].lower(), today)
+    if found := _ENGLISH_DAY_ALONE.search(plain):
+        return _day_of(int(found[1]), "", today)
     return None
 
 

@@ -42,6 +42,9 @@ _FRAME_WORDS = frozenset(stem(word) for word in _AROUND.split())
 _NOT_PART = re.compile(r"[\w.+-]+@[\w.-]+|[A-Za-z]{1,4}[ -]?\d[\d -]{5,}|\d{4,}")
 _ORDINAL = re.compile(r"\d+(?:st|nd|rd|th)")
 _HAN = re.compile(r"[\u4e00-\u9fff]+")
+_WITHOUT = re.compile(
+    r"不带|不用|(?<!有)没有?(?=[\u4e00-\u9fff]{2,}功能|[\u4e00-\u9fff]{2,}的)|\b(?:without|non|no)\b", re.IGNORECASE
+)
 SAME = 0.92  # cosine from which one of the other goods is a product of the catalogue
 SLIP = 0.8  # what a word counts that is near one of the catalogue, beside one that is the same
 
@@ -140,6 +143,9 @@ class Catalogue:
             for named, item in zip(self._named, items, strict=True)
         ]
         self._holding = Counter(term for told in self._told for term in told)
+        self._kinds = [
+            frozenset(terms(text)[-1] for text in item.texts[: len(item.names)] if terms(text)) for item in items
+        ]
         self._codes = frozenset(code for item in items for code in tokens.codes(item.value))
 
     def signals(self, said: str, vectors: np.ndarray) -> np.ndarray | None:
@@ -171,7 +177,7 @@ class Catalogue:
         nearest = np.maximum.reduceat(nearer, self._starts, axis=1)
         rows[:, 2], rows[:, 3] = 10 * nearest[1], 10 * nearest[0]
         rows[:, 4] = 10 * max(float(cosines[1].max()) - usual[1, i] for i, cosines in enumerate(apart))
-        return _as_told(rows)
+        return self._alike(rows, said)
 
     def shares(self, said: str, vectors: np.ndarray, weights: Weights) -> dict[str, float]:
         """The probability of each product to be the one that is meant; they add up to 1 with that of none."""
@@ -186,6 +192,26 @@ class Catalogue:
         found = raised / (raised.sum() + math.exp(-top))
         return {item.value: float(share) for item, share in zip(self.items, found, strict=True)}
 
+    def _alike(self, rows: np.ndarray, said: str) -> np.ndarray:
+        """``rows`` where products that a message does not tell apart count the same.
+
+        Those are products that its words fit equally well, and products of one kind, of which
+        it says nothing that the name of one alone has: "any earbuds left?" is nearer in meaning to "earbuds" than to
+        "noise-cancelling earbuds", and means either. What is said to be missing ("without temperature settings") tells
+        nothing apart, because meaning and words hear the same without the "without".
+        """
+        import numpy as np
+
+        best = int(rows[:, :4].sum(axis=1).argmax())
+        told = rows[best, 1]
+        same = abs(rows[:, 1] - told) < 1e-6 if told > 0 else np.arange(len(rows)) == best
+        kin = np.array([bool(kind & self._kinds[best]) for kind in self._kinds])
+        others = kin & (np.arange(len(rows)) != best)
+        if others.any() and (_WITHOUT.search(said) or rows[best, 0] <= rows[others, 0].max() + 1e-6):
+            same = same | kin
+        rows[same] = rows[best]
+        return rows
+
     def _asked(self, rest: str) -> list[str]:
         """The terms of a gist; two words that the catalogue writes as one are one."""
         asked, joined = terms(rest), {term for term in _joined(rest) if term in self._holding}
@@ -198,19 +224,6 @@ class Catalogue:
         if len(term) == 1 and not term.isascii():  # 灯 for 露营灯
             return {known: SLIP for known in self._holding if known.endswith(term)}
         return {known: SLIP for known in self._holding if _alike(term, known)}
-
-
-def _as_told(rows: np.ndarray) -> np.ndarray:
-    """``rows`` where products that a message's words fit equally well, half of them or more, are not told apart.
-
-    The nearest meaning would be that of the shortest name: "any earbuds left?" is nearer to "earbuds" than to
-    "noise-cancelling earbuds", and means either.
-    """
-    best = rows[rows[:, :2].sum(axis=1).argmax(), :2]
-    if best[1] >= 0.5:
-        same = (abs(rows[:, :2] - best) < 1e-6).all(axis=1)
-        rows[same] = rows[same].mean(axis=0)
-    return rows
 
 
 def _joined(text: str) -> list[str]:
