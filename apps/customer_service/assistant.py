@@ -27,6 +27,7 @@ from apps.customer_service.policy_versions import PolicyVersions
 from apps.customer_service.replies import Reply
 from apps.customer_service.shop.data import prepare
 from apps.customer_service.shop.tools import SHOP_TOOLS
+from apps.customer_service.slots import named
 from core.conversations import Conversations
 from core.errors import TouchstoneError
 from core.retrieval.answer import Notice
@@ -211,14 +212,13 @@ class Assistant:
 
     def _open_to_meaning(self, heard: Heard, expected: str) -> list[str]:
         """Slots with a catalogue that a message is likely to be about, and that rules find nothing for."""
-        policy, steps = self.policy, self.flow.steps
-        found = []
+        policy, found = self.policy, []
         for name, slot in policy.slots.items():
             if not slot.catalogue:
                 continue
             wishes = [rule.name for rule in policy.intents.values() if any(need.slot == name for need in rule.needs)]
             likely = sum(heard.probabilities.get(wish, 0.0) for wish in wishes) >= WISHED
-            if (likely or name == expected) and steps.find(name, heard) is None:
+            if (likely or name == expected) and self.flow.steps.find(name, heard) is None:
                 found.append(name)
         return found
 
@@ -226,9 +226,12 @@ class Assistant:
         same = self._intents.head.embedding == EMBEDDING
         found = {}
         for slot in slots:
-            tool = self.flow.tools[self.policy.slots[slot].catalogue]
+            rule = self.policy.slots[slot]
+            tool, several = self.flow.tools[rule.catalogue], named(rule, heard.text)
             try:
-                found[slot] = self._catalogues.guesses(tool, caller, heard.text, vector if same else None)
+                found[slot] = self._catalogues.guesses(
+                    tool, caller, heard.text, vector if same else None, named=several
+                )
             except TouchstoneError as error:  # rules are left
                 log.warning("no products by meaning: %s", error)
         return found

@@ -13,7 +13,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -58,16 +58,29 @@ class Catalogues:
         self._kept: dict[tuple[Path, str, str], _Kept] = {}
         self._lock = threading.Lock()
 
-    def guesses(self, tool: ToolDefinition, caller: Caller, said: str, vector: np.ndarray | None = None) -> list[Guess]:
+    def guesses(
+        self,
+        tool: ToolDefinition,
+        caller: Caller,
+        said: str,
+        vector: np.ndarray | None = None,
+        *,
+        named: Collection[str] = (),
+    ) -> list[Guess]:
         """What of a catalogue a message may mean, likeliest first; what the shares lack to 1 is that of none.
 
         Args:
+            named: the products that rules find in it, by their values. It means one of those, and no model is asked.
             vector: of ``said``, kind ``query``, where it is there already; ``(d,)``.
 
         Raises:
             ToolFailed: the tool does not list a catalogue.
             TouchstoneError: the embedding model cannot be asked.
         """
+        if named:
+            listed = self._of(tool, caller).names
+            share = round(1 / len(named), 4)
+            return [{"value": value, **listed[value], "share": share} for value in listed if value in named]
         if not gist(said) or len(said) > LONGEST:
             return []
         kept = self._of(tool, caller)

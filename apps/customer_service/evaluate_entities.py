@@ -28,7 +28,7 @@ from apps.customer_service.evaluate import SAMPLE, table
 from apps.customer_service.meant import SIGNALS, Weights
 from apps.customer_service.policy_file import read_policy
 from apps.customer_service.shop.tools import SHOP_TOOLS, list_products
-from apps.customer_service.slots import Value, find
+from apps.customer_service.slots import Value, find, named
 from apps.customer_service.steps import likeliest, meant
 from core.evaluation import results, scoreboard
 from core.evaluation.results import Evaluation, Measure
@@ -99,7 +99,8 @@ def found(split: str) -> dict[str, list[Found]]:
             told["rules"].append(Found(row, values))
             asked: tuple[str, ...] = ()
             if values["product"] is None:
-                guesses = known.guesses(CATALOGUES[row["shop"]], LOCAL, row["text"])
+                several = named(rules["product"], row["text"])
+                guesses = known.guesses(CATALOGUES[row["shop"]], LOCAL, row["text"], named=several)
                 values = {**values, "product": meant(guesses)}
                 asked = () if values["product"] else tuple(guess["value"] for guess in likeliest(guesses))
             told["rules and meaning"].append(Found(row, values, asked))

@@ -63,8 +63,24 @@ def _pattern(rule: SlotRule, plain: str, asked: bool) -> str | None:
     return None
 
 
+def named(rule: SlotRule, text: str) -> set[str]:
+    """The values of a choice whose words occur in ``text``; two kettles that are both named are two."""
+    return _named(rule, folded(text), ())
+
+
 def _choice(rule: SlotRule, plain: str, choices: Sequence[Mapping[str, str]], asked: bool) -> str | None:
-    """The one value whose words occur; of words inside of longer ones the longer count. ``None`` when in doubt."""
+    """The one value whose words occur. ``None`` when in doubt."""
+    if len(found_values := _named(rule, plain, choices)) == 1:
+        return found_values.pop()
+    if asked and choices and (number := _PLACE.fullmatch(plain)):
+        said = number[1] or number[2].lower()
+        index = (int(said) if said.isdigit() else _PLACES[said]) - 1
+        return choices[index]["value"] if 0 <= index < len(choices) else None
+    return _nearest(plain, choices) if asked else None
+
+
+def _named(rule: SlotRule, plain: str, choices: Sequence[Mapping[str, str]]) -> set[str]:
+    """The possible values whose words occur; of words inside of longer ones the longer count."""
     possible = {choice["value"] for choice in choices} if choices else set(rule.words)
     spoken: dict[str, set[str]] = {value: set(rule.words.get(value, ())) | {value} for value in possible}
     for choice in choices:
@@ -82,13 +98,7 @@ def _choice(rule: SlotRule, plain: str, choices: Sequence[Mapping[str, str]], as
         for start, end, value in hits
         if not any(s <= start and end <= e and (s, e) != (start, end) for s, e, _ in hits)
     }
-    if len(found_values := widest & possible) == 1:
-        return found_values.pop()
-    if asked and choices and (number := _PLACE.fullmatch(plain)):
-        said = number[1] or number[2].lower()
-        index = (int(said) if said.isdigit() else _PLACES[said]) - 1
-        return choices[index]["value"] if 0 <= index < len(choices) else None
-    return _nearest(plain, choices) if asked else None
+    return widest & possible
 
 
 def _nearest(plain: str, choices: Sequence[Mapping[str, str]]) -> str | None:

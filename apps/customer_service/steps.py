@@ -28,7 +28,8 @@ from core.types import Caller
 
 _LIKELY_WITH_VALUE = 0.25  # probability of a wish that is enough when the message names the account it needs
 _WISH = 0.9  # probability from which a message that fills a slot of the task in hand is a wish of its own all the same
-MEANT = 0.7  # probability from which a product of a catalogue counts as meant
+MEANT = 0.9  # probability from which a product of a catalogue counts as meant
+_MEANT_LISTED = 0.7  # the same for one who chooses from a list
 ASKED = 0.5  # that some product is, from which those likeliest are asked about
 CANDIDATES = 3  # products that one question names
 _NONE_LISTED = (
@@ -495,8 +496,9 @@ def meant(guesses: Sequence[Mapping[str, Any]], among: Container[str] | None = N
     none = (1 - sum(guess["share"] for guess in guesses)) * (1 if among is None else _NONE_LISTED)
     left = [guess for guess in guesses if among is None or guess["value"] in among]
     whole = none + sum(guess["share"] for guess in left)
+    least = MEANT if among is None else _MEANT_LISTED
     best = max(left, key=lambda guess: guess["share"], default=None)
-    return str(best["value"]) if best and best["share"] >= MEANT * whole else None
+    return str(best["value"]) if best and best["share"] >= least * whole else None
 
 
 def likeliest(guesses: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
