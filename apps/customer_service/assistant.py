@@ -100,6 +100,14 @@ class Assistant:
             self._flow.steps.policy = self.policy
             return self._flow
 
+    def calling_model(self) -> str:
+        """The name of the chat model that may call tools; empty where none is set or the policy keeps it out."""
+        try:
+            model = self._runtime.chat()
+        except TouchstoneError:
+            return ""
+        return model.name if self.policy.tools != "policy" and able(model) else ""
+
     @property
     def cases(self) -> Cases:
         return Cases(self._runtime.workspace)
@@ -295,7 +303,11 @@ class Assistant:
         )
         rule = self.policy.intents.get(intent or "")
         title = in_language(rule.title, language) if rule else ""
-        brief |= {"detail": values.get("detail", ""), "suggested": self._suggested(cause, title, brief, language)}
+        brief |= {
+            "by_model": list(values.get("by_model", ())),
+            "detail": values.get("detail", ""),
+            "suggested": self._suggested(cause, title, brief, language),
+        }
         now = self.clock()
         is_open = self.policy.hours.is_open(now)
         case = self.cases.open(

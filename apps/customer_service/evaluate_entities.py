@@ -25,11 +25,10 @@ from typing import Any
 from apps.customer_service.assistant import POLICY
 from apps.customer_service.catalogues import Catalogues
 from apps.customer_service.evaluate import SAMPLE, table
-from apps.customer_service.meant import SIGNALS, Weights
+from apps.customer_service.meant import SIGNALS, Weights, likeliest, surely
 from apps.customer_service.policy_file import read_policy
 from apps.customer_service.shop.tools import SHOP_TOOLS, list_products
 from apps.customer_service.slots import Value, find, named
-from apps.customer_service.steps import likeliest, meant
 from core.evaluation import results, scoreboard
 from core.evaluation.results import Evaluation, Measure
 from core.evaluation.tasks import report
@@ -101,7 +100,7 @@ def found(split: str) -> dict[str, list[Found]]:
             if values["product"] is None:
                 several = named(rules["product"], row["text"])
                 guesses = known.guesses(CATALOGUES[row["shop"]], LOCAL, row["text"], named=several)
-                values = {**values, "product": meant(guesses)}
+                values = {**values, "product": surely(guesses)}
                 asked = () if values["product"] else tuple(guess["value"] for guess in likeliest(guesses))
             told["rules and meaning"].append(Found(row, values, asked))
     return told

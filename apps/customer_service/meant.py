@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from core.retrieval import tokens
 from core.retrieval.lexicon import edits, fuzzy, readings
@@ -42,6 +42,14 @@ _FRAME_WORDS = frozenset(stem(word) for word in _AROUND.split())
 _NOT_PART = re.compile(r"[\w.+-]+@[\w.-]+|[A-Za-z]{1,4}[ -]?\d[\d -]{5,}|\d{4,}")
 _ORDINAL = re.compile(r"\d+(?:st|nd|rd|th)")
 _HAN = re.compile(r"[\u4e00-\u9fff]+")
+MEANT = 0.9  # probability from which a product of a catalogue counts as meant
+_MEANT_LISTED = 0.7  # the same for one who chooses from a list
+ASKED = 0.5  # that some product is, from which those likeliest are asked about
+CANDIDATES = 3  # products that one question names
+_NONE_LISTED = (
+    0.2  # odds that one who chooses from a list means nothing of it, beside those of a message that begins anew
+)
+_CANDIDATE = 0.15  # the least probability of those
 _WITHOUT = re.compile(
     r"不带|不用|(?<!有)没有?(?=[\u4e00-\u9fff]{2,}功能|[\u4e00-\u9fff]{2,}的)|\b(?:without|non|no)\b", re.IGNORECASE
 )
@@ -230,6 +238,35 @@ def _joined(text: str) -> list[str]:
     """Neighboring English words as one: customers write "sound bar" and "powerstation"."""
     words = re.findall(r"[a-z]+", tokens.normalized(text))
     return [stem(a + b) for a, b in pairwise(words)]
+
+
+# --- what to do with it ----------------------------------------------------------------------
+
+
+def surely(guesses: Sequence[Mapping[str, Any]], among: Container[str] | None = None) -> str | None:
+    """The value of a catalogue that a message surely means. ``among`` leaves none but those possible.
+
+    >>> guesses = [{"value": "TW-5", "share": 0.5}, {"value": "HP-70", "share": 0.48}]
+    >>> surely(guesses), surely(guesses, {"HP-70", "KT-210"})
+    (None, 'HP-70')
+    """
+    none = (1 - sum(guess["share"] for guess in guesses)) * (1 if among is None else _NONE_LISTED)
+    left = [guess for guess in guesses if among is None or guess["value"] in among]
+    whole = none + sum(guess["share"] for guess in left)
+    least = MEANT if among is None else _MEANT_LISTED
+    best = max(left, key=lambda guess: guess["share"], default=None)
+    return str(best["value"]) if best and best["share"] >= least * whole else None
+
+
+def likeliest(guesses: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The two or three of a catalogue to ask about; none when it is likelier that a message means none of them."""
+    if len(guesses) < 2 or sum(guess["share"] for guess in guesses) < ASKED:
+        return []
+    likely = sum(guess["share"] >= _CANDIDATE for guess in guesses)
+    return list(guesses[: min(CANDIDATES, max(2, likely))])
+
+
+# --- slips ------------------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=20_000)

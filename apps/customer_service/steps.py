@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from apps.customer_service import replies
 from apps.customer_service.facts import Facts
 from apps.customer_service.hearing import Heard
+from apps.customer_service.meant import likeliest, surely
 from apps.customer_service.policy import IntentRule, Need, Policy, in_language
 from apps.customer_service.replies import Reply
 from apps.customer_service.slots import Value, find
@@ -28,14 +29,6 @@ from core.types import Caller
 
 _LIKELY_WITH_VALUE = 0.25  # probability of a wish that is enough when the message names the account it needs
 _WISH = 0.9  # probability from which a message that fills a slot of the task in hand is a wish of its own all the same
-MEANT = 0.9  # probability from which a product of a catalogue counts as meant
-_MEANT_LISTED = 0.7  # the same for one who chooses from a list
-ASKED = 0.5  # that some product is, from which those likeliest are asked about
-CANDIDATES = 3  # products that one question names
-_NONE_LISTED = (
-    0.2  # odds that one who chooses from a list means nothing of it, beside those of a message that begins anew
-)
-_CANDIDATE = 0.15  # the least probability of those
 RETRIES = 2  # times a slot is asked for in vain before a person takes over
 _ASKS = re.compile(
     r"[?？]\s*$|吗|请问|告诉我|介绍一下|\b(tell me|explain)\b|怎么|多久|多少|几天|为什么|什么时候|哪[里些个]|能不能|可不可以"
@@ -284,7 +277,7 @@ class Steps:
                     task = task.with_slots(**{need.argument: value})
                     continue
                 among = {choice["value"] for choice in choices}
-                value = self.read(need.slot, heard, among) or meant(task.meant.get(need.slot, ()), among)
+                value = self.read(need.slot, heard, among) or surely(task.meant.get(need.slot, ()), among)
                 if value is not None:
                     task = task.with_read(need.argument, value)
                     continue
@@ -476,7 +469,7 @@ class Steps:
         value = heard.tagged.get(slot)
         if value is not None and (among is None or value in among):
             return value
-        return meant(heard.meant.get(slot, ()), among)
+        return surely(heard.meant.get(slot, ()), among)
 
     def _turn(self, state: State, *, write: bool = False) -> Any:
         allowed: frozenset[Permission] = frozenset({"read", "write"} if write else {"read"})
@@ -484,29 +477,6 @@ class Steps:
 
     def today(self) -> Any:
         return datetime.fromtimestamp(self.clock(), ZoneInfo(self.policy.hours.zone)).date()
-
-
-def meant(guesses: Sequence[Mapping[str, Any]], among: Container[str] | None = None) -> str | None:
-    """The value of a catalogue that a message surely means. ``among`` leaves none but those possible.
-
-    >>> guesses = [{"value": "TW-5", "share": 0.5}, {"value": "HP-70", "share": 0.48}]
-    >>> meant(guesses), meant(guesses, {"HP-70", "KT-210"})
-    (None, 'HP-70')
-    """
-    none = (1 - sum(guess["share"] for guess in guesses)) * (1 if among is None else _NONE_LISTED)
-    left = [guess for guess in guesses if among is None or guess["value"] in among]
-    whole = none + sum(guess["share"] for guess in left)
-    least = MEANT if among is None else _MEANT_LISTED
-    best = max(left, key=lambda guess: guess["share"], default=None)
-    return str(best["value"]) if best and best["share"] >= least * whole else None
-
-
-def likeliest(guesses: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The two or three of a catalogue to ask about; none when it is likelier that a message means none of them."""
-    if len(guesses) < 2 or sum(guess["share"] for guess in guesses) < ASKED:
-        return []
-    likely = sum(guess["share"] >= _CANDIDATE for guess in guesses)
-    return list(guesses[: min(CANDIDATES, max(2, likely))])
 
 
 def _caller(state: State) -> Caller:
@@ -540,6 +510,6 @@ def _done(talk: Talk, reply: Reply) -> State:
 def _hand_off(talk: Talk, cause: str, intent: str = "", detail: str = "", *, text: str = "") -> State:
     """A person takes over; the task in hand is told to them and waits for nothing more. ``text`` is said before."""
     task = talk.task
-    values = {"intent": intent or (task.intent if task else ""), "slots": dict(task.slots) if task else {}, "detail": detail, "proved": sorted(talk.proved)}  # fmt: skip
+    values = {"intent": intent or (task.intent if task else ""), "slots": dict(task.slots) if task else {}, "detail": detail, "proved": sorted(talk.proved), "by_model": list(task.by_model) if task else []}  # fmt: skip
     talk = replace(talk, task=None, aside=(), offer=None, misses=0, anger=0)
     return {"talk": to_data(talk), "reply": asdict(Reply("hand_off", text, cause=cause, values=values)), "next": "end"}
