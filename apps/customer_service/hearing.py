@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from apps.customer_service.slots import Value, folded
+from apps.customer_service.slots import folded
 from core.types import Language
 
 Command = Literal["yes", "no", "cancel", "repeat", "human", "correct"]
@@ -67,8 +67,7 @@ _ANGRY_AGAIN = 2  # the same, when the message before was angry too
 class Heard:
     """A message understood. ``intent`` is ``None`` when nothing is known about it; ``anger`` adds up what points to it.
 
-    ``meant``: by slot, what of its catalogue the message may mean (:mod:`catalogues`). ``tagged``: by slot, what a trained
-    model read where rules find nothing (:mod:`tagging`).
+    ``meant``: by slot, what of its catalogue the message may mean (:mod:`catalogues`).
     """
 
     text: str
@@ -81,7 +80,6 @@ class Heard:
     probabilities: Mapping[str, float] = field(default_factory=dict)
     in_scope: bool = True
     meant: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
-    tagged: Mapping[str, Value] = field(default_factory=dict)
 
     def frustrated(self, before: int) -> bool:
         """Whether to hand over; ``before`` is the anger of the message before."""

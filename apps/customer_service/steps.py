@@ -465,10 +465,7 @@ class Steps:
         return find(self.policy.slots[slot], heard.text, today=self.today(), asked=asked, choices=choices)
 
     def read(self, slot: str, heard: Heard, among: Container[str] | None = None) -> Value | None:
-        """What models read of a slot in a message; ``among`` are the values that are possible, any by default."""
-        value = heard.tagged.get(slot)
-        if value is not None and (among is None or value in among):
-            return value
+        """What a message means of a slot's catalogue; ``among`` are the values that are possible, any by default."""
         return surely(heard.meant.get(slot, ()), among)
 
     def _turn(self, state: State, *, write: bool = False) -> Any:

@@ -22,7 +22,7 @@ class Task:
     ``said`` is the message it began with, which may name what can only be looked up later, and ``hints`` what a model
     read from it of that. ``card`` is the id of the open confirmation and the idempotency key of the write it stands for.
     ``queued``: wished for in one message with another, and not begun. ``meant`` is what of a slot's catalogue the message
-    it began with may mean; ``by_model`` are the arguments that an embedding model or a trained one filled.
+    it began with may mean; ``by_model`` are the arguments that the embedding model filled.
     """
 
     intent: str
