@@ -16,16 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 from apps.customer_service import replies
 from apps.customer_service.calling import Called, able, calls_of, read_by
+from apps.customer_service.catalogues import Catalogues, Guess
 from apps.customer_service.dialog import small_talk
 from apps.customer_service.flow import Flow
 from apps.customer_service.handover import Case, Cases, brief_of
 from apps.customer_service.hearing import Heard, anger_of, command_of, wants_person
-from apps.customer_service.intents import MODEL, Intents
+from apps.customer_service.intents import EMBEDDING, MODEL, Intents
 from apps.customer_service.policy import Policy, in_language
 from apps.customer_service.policy_versions import PolicyVersions
 from apps.customer_service.replies import Reply
 from apps.customer_service.shop.data import prepare
 from apps.customer_service.shop.tools import SHOP_TOOLS
+from apps.customer_service.slots import named
 from core.conversations import Conversations
 from core.errors import TouchstoneError
 from core.retrieval.answer import Notice
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from core.training.heads import Head
 
 POLICY = Path(__file__).parent / "sample" / "policy.yaml"
+WISHED = 0.1  # probability of wishes that need a product, from which a message is compared with the catalogue
 BRIEFED = 40  # messages that a hand-off looks back on
 log = logging.getLogger(__name__)
 
@@ -66,6 +69,7 @@ class Assistant:
         self._definitions = tuple(SHOP_TOOLS if tools is None else tools)
         self.policies = PolicyVersions(policy or POLICY, self._definitions)
         self._intents = Intents(runtime, intents or MODEL)
+        self._catalogues = Catalogues(runtime)
         self.clock = clock
         self._flow: Flow | None = None
         self._making = threading.Lock()
@@ -95,6 +99,14 @@ class Assistant:
                 self._flow = Flow(self.policy, Tools(self._definitions, workspace), clock=lambda: self.clock())
             self._flow.steps.policy = self.policy
             return self._flow
+
+    def calling_model(self) -> str:
+        """The name of the chat model that may call tools; empty where none is set or the policy keeps it out."""
+        try:
+            model = self._runtime.chat()
+        except TouchstoneError:
+            return ""
+        return model.name if self.policy.tools != "policy" and able(model) else ""
 
     @property
     def cases(self) -> Cases:
@@ -135,7 +147,8 @@ class Assistant:
                     *self._with_cases(caller, conversation_id, language, text, made_up),
                     Reply("answer", question=text),
                 ]
-        heard = await self.hear(text, language, known=bool(pressed))
+        expected = "" if pressed else await asyncio.to_thread(self._expected, conversation_id)
+        heard = await self.hear(text, language, caller, known=bool(pressed), expected=expected)
         on_heard(heard)
         called = await self._called(caller, conversation_id, heard, on_notice) if acts and not pressed else ()
         return await asyncio.to_thread(self._turn, caller, conversation_id, heard, pressed, acts, called)
@@ -170,23 +183,66 @@ class Assistant:
             on_notice(Notice("tools_by_model", {"tools": ", ".join(tools), "wish": mark.join([*titles, *told])}))
         return calls.made
 
-    async def hear(self, text: str, language: Language, *, known: bool = False) -> Heard:
-        """A message understood; ``known`` says that its meaning is (a button), so that no model is asked."""
+    async def hear(
+        self, text: str, language: Language, caller: Caller, *, known: bool = False, expected: str = ""
+    ) -> Heard:
+        """A message understood.
+
+        Args:
+            known: its meaning is known (a button), so that no model is asked.
+            expected: the slot that was asked for.
+        """
         heard = Heard(text, language, None if known else command_of(text), wants_person(text), anger_of(text))
         if known or heard.wants_person or heard.command in ("yes", "no", "cancel", "repeat"):
             return heard
         try:
-            found = await self._intents.predict(text)
+            found, vector = await self._intents.predict(text)
         except TouchstoneError as error:
             log.warning("no intent: %s", error)
             return heard
-        return replace(
+        heard = replace(
             heard,
             intent=found.label,
             probability=found.probability,
             probabilities=found.probabilities,
             in_scope=found.in_scope,
         )
+        slots = self._open_to_meaning(heard, expected)
+        return (
+            replace(heard, meant=await asyncio.to_thread(self._meant, slots, caller, heard, vector)) if slots else heard
+        )
+
+    def _expected(self, conversation_id: str) -> str:
+        """The slot that the task in hand asked for."""
+        task = self.flow.talk(conversation_id).task
+        needs = self.policy.intents[task.intent].needs if task else ()
+        return next((need.slot for need in needs if task and need.argument == task.asked), "")
+
+    def _open_to_meaning(self, heard: Heard, expected: str) -> list[str]:
+        """Slots with a catalogue that a message is likely to be about, and that rules find nothing for."""
+        policy, found = self.policy, []
+        for name, slot in policy.slots.items():
+            if not slot.catalogue:
+                continue
+            wishes = [rule.name for rule in policy.intents.values() if any(need.slot == name for need in rule.needs)]
+            likely = sum(heard.probabilities.get(wish, 0.0) for wish in wishes) >= WISHED
+            if (likely or name == expected) and self.flow.steps.find(name, heard) is None:
+                found.append(name)
+        return found
+
+    def _meant(self, slots: Sequence[str], caller: Caller, heard: Heard, vector: Any) -> dict[str, list[Guess]]:
+        same = self._intents.head.embedding == EMBEDDING
+        found = {}
+        for slot in slots:
+            rule = self.policy.slots[slot]
+            tool, several = self.flow.tools[rule.catalogue], named(rule, heard.text)
+            try:
+                found[slot] = self._catalogues.guesses(
+                    tool, caller, heard.text, vector if same else None, named=several
+                )
+            except TouchstoneError as error:  # rules are left
+                log.warning("no products by meaning: %s", error)
+        return found
 
     def _turn(
         self,
@@ -247,7 +303,11 @@ class Assistant:
         )
         rule = self.policy.intents.get(intent or "")
         title = in_language(rule.title, language) if rule else ""
-        brief |= {"detail": values.get("detail", ""), "suggested": self._suggested(cause, title, brief, language)}
+        brief |= {
+            "by_model": list(values.get("by_model", ())),
+            "detail": values.get("detail", ""),
+            "suggested": self._suggested(cause, title, brief, language),
+        }
         now = self.clock()
         is_open = self.policy.hours.is_open(now)
         case = self.cases.open(

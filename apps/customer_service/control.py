@@ -119,7 +119,7 @@ class Control:
     async def try_out(self, caller: Caller, text: str, language: str) -> tuple[Tryout, Answer | None]:
         """What would come of a message, and the answer of people or, in quotes, of the documents; nothing is kept."""
         must_be_admin(caller)
-        found = await try_out(self._assistant, text, language)
+        found = await try_out(self._assistant, caller, text, language)
         if found.what != "answer":
             return found, None
         if entry := await self._curated.find(caller, text, found.language):

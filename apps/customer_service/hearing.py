@@ -6,9 +6,9 @@ Commands and moods are rules, intents come from a trained head (:mod:`apps.custo
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from apps.customer_service.slots import folded
 from core.types import Language
@@ -67,7 +67,10 @@ _ANGRY_AGAIN = 2  # the same, when the message before was angry too
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A message understood. ``intent`` is ``None`` when nothing is known about it; ``anger`` adds up what points to it."""
+    """A message understood. ``intent`` is ``None`` when nothing is known about it; ``anger`` adds up what points to it.
+
+    ``meant``: by slot, what of its catalogue the message may mean (:mod:`catalogues`).
+    """
 
     text: str
     language: Language
@@ -78,6 +81,7 @@ class Heard:
     probability: float = 0.0
     probabilities: Mapping[str, float] = field(default_factory=dict)
     in_scope: bool = True
+    meant: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
 
     def frustrated(self, before: int) -> bool:
         """Whether to hand over; ``before`` is the anger of the message before."""

@@ -17,6 +17,8 @@ from core.providers.sync import run
 from core.types import Example
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from core.runtime import Runtime
     from core.training.heads import Head, Prediction
 
@@ -52,11 +54,14 @@ class Intents:
             self._head, self._opened = load(folder), folder
         return self._head
 
-    async def predict(self, text: str) -> Prediction:
-        """The intent of ``text``."""
+    async def predict(self, text: str) -> tuple[Prediction, np.ndarray]:
+        """The intent of ``text``, and its vector (kind ``query``, of the model ``head.embedding``), ``(d,)``."""
+        import numpy as np
+
         head = self.head
-        (found,) = await head.predict([text], self._runtime.embedding(head.embedding))
-        return found
+        vectors = np.asarray(await self._runtime.embedding(head.embedding).embed([text], kind="query"), np.float32)
+        (found,) = head.judge([text], vectors)
+        return found, vectors[0]
 
 
 def serving(home: Path) -> Path:

@@ -20,7 +20,8 @@ class SlotRule:
     """How a value is found in what a customer writes, and how it is asked for.
 
     ``pattern`` finds a value anywhere, ``asked`` only in the reply to its question, ``after`` are the words that a
-    free text follows. ``words`` are those that stand for a choice, ``labels`` what a choice is called.
+    free text follows. ``words`` are those that stand for a choice, ``labels`` what a choice is called. ``catalogue`` names
+    a reading tool that lists what can be chosen, so that a message in other words finds it (:mod:`catalogues`).
     """
 
     name: str
@@ -32,6 +33,7 @@ class SlotRule:
     least: int = 1  # characters of a free text
     words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     labels: Mapping[str, Texts] = field(default_factory=dict)
+    catalogue: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from yaml import Node
 
 TOP = ("hours", "hand_off", "identity", "thresholds", "ticket", "unsure", "bare", "slots", "intents", "canned", "tools")
-SLOT = ("kind", "ask", "pattern", "asked", "after", "least", "words", "labels")
+SLOT = ("kind", "ask", "pattern", "asked", "after", "least", "words", "labels", "catalogue")
 INTENT = ("do", "title", "tool", "preview", "slots", "identity", "confirm", "done", "options", "say", "asked")
 _SPAN = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
 _FIELD = re.compile(r"\w+")
@@ -129,10 +129,13 @@ class _Reader:
                 value: self.texts(cell, f"{at}.labels.{value}")
                 for value, cell in self.mapping(row.get("labels"), f"{at}.labels", tuple(words)).items()
             },
+            catalogue=self.of(row["catalogue"], f"{at}.catalogue", self.listing()) if "catalogue" in row else "",
         )
         if made.kind == "pattern" and not (made.pattern or made.asked):
             raise self.wrong(node, f"{at}.pattern", Phrase("policy.nothing"), Phrase("policy.regex"))
-        if made.kind == "choice" and not made.words:
+        if made.catalogue and made.kind != "choice":
+            raise self.wrong(row["catalogue"], f"{at}.kind", made.kind, "choice")
+        if made.kind == "choice" and not (made.words or made.catalogue):
             raise self.wrong(node, f"{at}.words", Phrase("policy.nothing"), Phrase("policy.words"))
         return made
 
@@ -240,6 +243,10 @@ class _Reader:
 
     def reading(self) -> tuple[str, ...]:
         return tuple(name for name, tool in self.tools.items() if tool.permission == "read")
+
+    def listing(self) -> tuple[str, ...]:
+        """Reading tools that need nothing."""
+        return tuple(name for name in self.reading() if not any(a.required for a in self.tools[name].arguments))
 
     def writing(self) -> tuple[str, ...]:
         return tuple(name for name, tool in self.tools.items() if tool.permission == "write")

@@ -61,6 +61,18 @@ def ask(
     return in_language(slot.ask, language), {"kind": "choices", "options": options} if options else None
 
 
+def which(candidates: Sequence[Mapping[str, str]], language: Language) -> tuple[str, Card]:
+    """The question which of a few is meant."""
+    options = [{"value": row["value"], **_both_names(row)} for row in candidates]
+    *first, last = [option[language] for option in options]
+    names = say("which_or", language, first=say("which_mark", language).join(first), last=last) if first else last
+    return say("which", language, names=names), {"kind": "choices", "options": options}
+
+
+def _both_names(row: Mapping[str, str]) -> dict[str, str]:
+    return {"zh": row.get("zh") or row["en"], "en": row.get("en") or row["zh"]}
+
+
 def confirmation(
     policy: Policy, rule: IntentRule, card_id: str, values: Mapping[str, Any], language: Language
 ) -> tuple[str, Card]:

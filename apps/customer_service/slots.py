@@ -9,47 +9,20 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date
 
+from apps.customer_service.amounts import cents_in
+from apps.customer_service.days import day_in
 from apps.customer_service.policy import SlotRule
 
 Value = str | int
-WEEKDAYS = {
-    **dict(zip(("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"), range(7), strict=True)),
-    **dict(zip("一二三四五六日天", (0, 1, 2, 3, 4, 5, 6, 6), strict=True)),
-}
-MONTHS = {
-    name: number
-    for number, name in enumerate(
-        ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"), 1
-    )
-}
-_DIGITS = dict(zip("零一二两三四五六七八九十", (0, 1, 2, 2, 3, 4, 5, 6, 7, 8, 9, 10), strict=True))
-_DAYS_AGO = {"今天": 0, "今日": 0, "昨天": 1, "昨日": 1, "前天": 2, "大前天": 3, "today": 0, "yesterday": 1, "the day before yesterday": 2}  # fmt: skip
 _WORD, _HAN = re.compile(r"[a-z0-9-]{3,}"), re.compile(r"[\u3400-\u9fff]{2,}")
+_PLACES = {"一": 1, "二": 2, "三": 3, "四": 4, "first": 1, "second": 2, "third": 3, "fourth": 4}
+_PLACE = re.compile(
+    r"(?:第\s*)?(\d|(?<=第)[一二三四])(?:\s*[个款种])?(?:吧|的)?[.。]?|(?:the\s+)?(first|second|third|fourth)(?:\s+one)?(?:,? please)?[.。]?",
+    re.IGNORECASE,
+)
 _EMPTY = frozenset({"the", "one", "and", "for", "this", "that", "please", "item", "want"})
-_AMOUNT = re.compile(
-    r"(?:[¥￥£$€]|RMB|US\$|GBP|USD)\s*(\d[\d,]*(?:\.\d{1,2})?)"
-    r"|(\d[\d,]*(?:\.\d{1,2})?)\s*(?:元|块钱?|人民币|英镑|美元|欧元|yuan|rmb|pounds?|quid|dollars?|euros?|usd|gbp)",
-    re.IGNORECASE,
-)
-_ISO = re.compile(r"(?<!\d)(20\d\d)[-/.年](\d{1,2})[-/.月](\d{1,2})(?!\d)")
-_MONTH_DAY = re.compile(r"(?<!\d)(\d{1,2})\s*月\s*(\d{1,2})\s*[日号]")
-_ENGLISH_DAY = re.compile(
-    r"\b(\d{1,2})(?:st|nd|rd|th)?\s+(?:of\s+)?(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
-    r"|\b(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?\s+(\d{1,2})(?:st|nd|rd|th)?\b",
-    re.IGNORECASE,
-)
-_AGO = re.compile(r"(\d{1,3}|[一二两三四五六七八九十]|a|an|one|two|three|four|five|six|seven)\s*(?:个)?(天|周|星期|days?|weeks?)\s*(?:以?前|ago)", re.IGNORECASE)  # fmt: skip
-_SMALL = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7}
-_LAST_WEEKDAY = re.compile(
-    r"上+(?:个)?(?:周|星期|礼拜)([一二三四五六日天])|\blast\s+(monday|tuesday|wednesday|thursday|friday|saturday|sunday)",
-    re.IGNORECASE,
-)
-_THIS_WEEKDAY = re.compile(
-    r"(?:这|本)?(?:周|星期|礼拜)([一二三四五六日天])|\b(?:on|this)\s+(monday|tuesday|wednesday|thursday|friday|saturday|sunday)",
-    re.IGNORECASE,
-)
 
 
 def folded(text: str) -> str:
@@ -90,8 +63,24 @@ def _pattern(rule: SlotRule, plain: str, asked: bool) -> str | None:
     return None
 
 
+def named(rule: SlotRule, text: str) -> set[str]:
+    """The values of a choice whose words occur in ``text``; two kettles that are both named are two."""
+    return _named(rule, folded(text), ())
+
+
 def _choice(rule: SlotRule, plain: str, choices: Sequence[Mapping[str, str]], asked: bool) -> str | None:
-    """The one value whose words occur; of words inside of longer ones the longer count. ``None`` when in doubt."""
+    """The one value whose words occur. ``None`` when in doubt."""
+    if len(found_values := _named(rule, plain, choices)) == 1:
+        return found_values.pop()
+    if asked and choices and (number := _PLACE.fullmatch(plain)):
+        said = number[1] or number[2].lower()
+        index = (int(said) if said.isdigit() else _PLACES[said]) - 1
+        return choices[index]["value"] if 0 <= index < len(choices) else None
+    return _nearest(plain, choices) if asked else None
+
+
+def _named(rule: SlotRule, plain: str, choices: Sequence[Mapping[str, str]]) -> set[str]:
+    """The possible values whose words occur; of words inside of longer ones the longer count."""
     possible = {choice["value"] for choice in choices} if choices else set(rule.words)
     spoken: dict[str, set[str]] = {value: set(rule.words.get(value, ())) | {value} for value in possible}
     for choice in choices:
@@ -109,12 +98,7 @@ def _choice(rule: SlotRule, plain: str, choices: Sequence[Mapping[str, str]], as
         for start, end, value in hits
         if not any(s <= start and end <= e and (s, e) != (start, end) for s, e, _ in hits)
     }
-    if len(found_values := widest & possible) == 1:
-        return found_values.pop()
-    if asked and choices and (number := re.fullmatch(r"(?:第\s*)?(\d)(?:\s*个)?[.。]?", plain)):
-        index = int(number[1]) - 1
-        return choices[index]["value"] if 0 <= index < len(choices) else None
-    return _nearest(plain, choices) if asked else None
+    return widest & possible
 
 
 def _nearest(plain: str, choices: Sequence[Mapping[str, str]]) -> str | None:
@@ -148,64 +132,3 @@ def _text(rule: SlotRule, text: str, asked: bool) -> str | None:
 def _after(text: str, marker: str) -> tuple[str, str, str]:
     found = re.search(rf"\b{re.escape(marker)}\b", text, re.IGNORECASE)
     return (text[: found.start()], found[0], text[found.end() :]) if found else (text, "", "")
-
-
-def cents_in(plain: str) -> int | None:
-    """
-    >>> cents_in("about £1,039.50"), cents_in("199元的那单"), cents_in("KT-210")
-    (103950, 19900, None)
-    """
-    found = _AMOUNT.search(plain)
-    if found is None:
-        return None
-    whole, _, part = (found[1] or found[2]).replace(",", "").partition(".")
-    return int(whole) * 100 + int(part.ljust(2, "0") or 0)
-
-
-def day_in(plain: str, today: date) -> date | None:
-    """The day that is meant; one without a year is the latest that is not in the future.
-
-    >>> friday = date(2026, 11, 27)
-    >>> [str(day_in(said, friday)) for said in ("昨天下的单", "last Friday", "上周五", "三天前", "Nov 20", "12月1日")]
-    ['2026-11-26', '2026-11-20', '2026-11-20', '2026-11-24', '2026-11-20', '2025-12-01']
-    """
-    lowered = plain.lower()
-    if found := _ISO.search(plain):
-        return _date(int(found[1]), int(found[2]), int(found[3]))
-    if found := _MONTH_DAY.search(plain):
-        return _latest(int(found[1]), int(found[2]), today)
-    if found := _ENGLISH_DAY.search(plain):
-        day, month = (found[1], found[2]) if found[2] else (found[4], found[3])
-        return _latest(MONTHS[month.lower()], int(day), today)
-    for words, days in sorted(_DAYS_AGO.items(), key=lambda item: -len(item[0])):
-        if words in lowered:
-            return today - timedelta(days=days)
-    if found := _AGO.search(plain):
-        count = int(found[1]) if found[1].isdigit() else {**_SMALL, **_DIGITS}[found[1].lower()]
-        return today - timedelta(days=count * (7 if found[2].lower()[0] in "周星w" else 1))
-    if found := _LAST_WEEKDAY.search(lowered):
-        return _last_weekday(WEEKDAYS[found[1] or found[2]], today, chinese=bool(found[1]))
-    if found := _THIS_WEEKDAY.search(lowered):
-        return today - timedelta(days=(today.weekday() - WEEKDAYS[found[1] or found[2]]) % 7)
-    return None
-
-
-def _last_weekday(weekday: int, today: date, *, chinese: bool) -> date:
-    """上周五 is the Friday of the week before this one; last Friday is the one before today."""
-    if chinese:
-        return today - timedelta(days=today.weekday() + 7 - weekday)
-    return today - timedelta(days=(today.weekday() - weekday) % 7 or 7)
-
-
-def _latest(month: int, day: int, today: date) -> date | None:
-    for year in (today.year, today.year - 1):
-        if (found := _date(year, month, day)) and found <= today:
-            return found
-    return None
-
-
-def _date(year: int, month: int, day: int) -> date | None:
-    try:
-        return date(year, month, day)
-    except ValueError:
-        return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any, TypedDict
@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from apps.customer_service import replies
 from apps.customer_service.facts import Facts
 from apps.customer_service.hearing import Heard
+from apps.customer_service.meant import likeliest, surely
 from apps.customer_service.policy import IntentRule, Need, Policy, in_language
 from apps.customer_service.replies import Reply
 from apps.customer_service.slots import Value, find
@@ -133,8 +134,14 @@ class Steps:
             rule = self.policy.intents[call["intent"]]
             mine = talk.task if talk.task and talk.task.intent == rule.name else None
             task = self._updated(talk, rule, mine, heard, free=False)[0] if mine else self._task(talk, rule, heard)
-            slots = {**task.slots, **call["slots"]} if len(called) > 1 and not mine else {**call["slots"], **task.slots}
-            told = replace(task, slots=slots, hints={**task.hints, **call["hints"]})
+            ruled = {name: value for name, value in task.slots.items() if name not in task.by_model}
+            slots = (
+                {**task.slots, **call["slots"]}
+                if len(called) > 1 and not mine
+                else {**task.slots, **call["slots"], **ruled}
+            )
+            read = tuple(name for name in task.by_model if name not in call["slots"])
+            told = replace(task, slots=slots, hints={**task.hints, **call["hints"]}, by_model=read)
             if mine and (told.slots, told.hints) == (mine.slots, mine.hints):
                 return None
             tasks.append(replace(told, card="", tries=0) if mine else told)
@@ -148,9 +155,12 @@ class Steps:
 
     def _task(self, talk: Talk, rule: IntentRule, heard: Heard) -> Task:
         """A wish with what rules find of it in the message."""
-        task = Task(rule.name, said=heard.text)
+        task = Task(rule.name, said=heard.text, meant=heard.meant)
         for need in rule.needs:
             value = self.find(need.slot, heard)
+            if value is None and not need.options and (value := self.read(need.slot, heard)) is not None:
+                task = task.with_read(need.argument, value)
+                continue
             if value is None and need.slot == rule.identity and talk.is_proved(talk.known.get(need.slot), self.clock()):
                 value = talk.known[need.slot]
             if value is not None and not need.options:
@@ -266,6 +276,11 @@ class Steps:
                 if value is not None:
                     task = task.with_slots(**{need.argument: value})
                     continue
+                among = {choice["value"] for choice in choices}
+                value = self.read(need.slot, heard, among) or surely(task.meant.get(need.slot, ()), among)
+                if value is not None:
+                    task = task.with_read(need.argument, value)
+                    continue
             return self._asked(talk, task, rule, need, heard, choices)
         return {"talk": to_data(replace(talk, task=replace(task, asked="", tries=0))), "next": "quote"}
 
@@ -352,7 +367,8 @@ class Steps:
         need = next((n for n in rule.needs if n.argument == talk.task.asked), None)
         if need is None or self.policy.slots[need.slot].kind == "text":
             return False
-        return self.find(need.slot, heard, asked=True, choices=_shown(talk)) is not None
+        found = self.find(need.slot, heard, asked=True, choices=_shown(talk))
+        return found is not None or self.read(need.slot, heard) is not None
 
     def _updated(self, talk: Talk, rule: IntentRule, task: Task, heard: Heard, *, free: bool) -> tuple[Task, bool]:
         """The task with what the message says of its slots, and whether it says anything.
@@ -369,8 +385,16 @@ class Steps:
             kind = self.policy.slots[need.slot].kind
             if kind == "text" and asked and (not free or heard.command in ("no", "correct")):
                 asked = False
-            shown = _shown(talk) if asked and need.options else ()
+            listed = bool(need.options or self.policy.slots[need.slot].catalogue)
+            shown = _shown(talk) if asked and listed else ()
             value = self.find(need.slot, heard, asked=asked, choices=shown)
+            if value is None and shown and not need.options:  # neither of those that were asked about
+                value = self.find(need.slot, heard)
+            by_model = value is None and asked
+            if by_model:
+                value = self.read(need.slot, heard, {row["value"] for row in shown} if shown else None)
+                if value is None and shown and not need.options:
+                    value = self.read(need.slot, heard)
             if value is None or value == task.slots.get(need.argument):
                 continue
             said = True
@@ -381,11 +405,13 @@ class Steps:
                     task, slots={k: v for k, v in task.slots.items() if k != need.argument}, asked=need.argument
                 )
             else:
-                task = task.with_slots(**{need.argument: value})
+                task = task.with_read(need.argument, value) if by_model else task.with_slots(**{need.argument: value})
         return replace(task, card="", tries=0) if said else task, said
 
     def _asked(self, talk: Talk, task: Task, rule: IntentRule, need: Need, heard: Heard, choices: Any = ()) -> State:
         text, card = replies.ask(rule, self.policy.slots[need.slot], heard.language, choices)
+        if not choices and (candidates := likeliest(heard.meant.get(need.slot, ()))):
+            text, card = replies.which(candidates, heard.language)
         return _done(replace(talk, task=replace(task, asked=need.argument)), Reply("say", text, card))
 
     def waiting_for(self, talk: Talk, language: Any) -> tuple[str, replies.Card | None]:
@@ -435,8 +461,12 @@ class Steps:
         return self._turn(state).call(tool.name, {k: v for k, v in task.slots.items() if k in wanted}).value
 
     def find(self, slot: str, heard: Heard, *, asked: bool = False, choices: Any = ()) -> Value | None:
-        """What a message says of a slot of the policy."""
+        """What a message says of a slot of the policy, by rules."""
         return find(self.policy.slots[slot], heard.text, today=self.today(), asked=asked, choices=choices)
+
+    def read(self, slot: str, heard: Heard, among: Container[str] | None = None) -> Value | None:
+        """What a message means of a slot's catalogue; ``among`` are the values that are possible, any by default."""
+        return surely(heard.meant.get(slot, ()), among)
 
     def _turn(self, state: State, *, write: bool = False) -> Any:
         allowed: frozenset[Permission] = frozenset({"read", "write"} if write else {"read"})
@@ -482,6 +512,6 @@ def _done(talk: Talk, reply: Reply) -> State:
 def _hand_off(talk: Talk, cause: str, intent: str = "", detail: str = "", *, text: str = "") -> State:
     """A person takes over; the task in hand is told to them and waits for nothing more. ``text`` is said before."""
     task = talk.task
-    values = {"intent": intent or (task.intent if task else ""), "slots": dict(task.slots) if task else {}, "detail": detail, "proved": sorted(talk.proved)}  # fmt: skip
+    values = {"intent": intent or (task.intent if task else ""), "slots": dict(task.slots) if task else {}, "detail": detail, "proved": sorted(talk.proved), "by_model": list(task.by_model) if task else []}  # fmt: skip
     talk = replace(talk, task=None, aside=(), offer=None, misses=0, anger=0)
     return {"talk": to_data(talk), "reply": asdict(Reply("hand_off", text, cause=cause, values=values)), "next": "end"}

@@ -5,7 +5,7 @@ Plain data, which LangGraph's checkpointer keeps as it is; the texts of the conv
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,7 +21,8 @@ class Task:
 
     ``said`` is the message it began with, which may name what can only be looked up later, and ``hints`` what a model
     read from it of that. ``card`` is the id of the open confirmation and the idempotency key of the write it stands for.
-    ``queued``: wished for in one message with another, and not begun.
+    ``queued``: wished for in one message with another, and not begun. ``meant`` is what of a slot's catalogue the message
+    it began with may mean; ``by_model`` are the arguments that the embedding model filled.
     """
 
     intent: str
@@ -32,9 +33,17 @@ class Task:
     said: str = ""
     hints: Mapping[str, str] = field(default_factory=dict)
     queued: bool = False
+    meant: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    by_model: tuple[str, ...] = ()
 
     def with_slots(self, **values: Value) -> Task:
-        return replace(self, slots={**self.slots, **values})
+        kept = tuple(name for name in self.by_model if name not in values)
+        return replace(self, slots={**self.slots, **values}, by_model=kept)
+
+    def with_read(self, argument: str, value: Value) -> Task:
+        """With a value that a model read."""
+        told = self.with_slots(**{argument: value})
+        return replace(told, by_model=(*told.by_model, argument))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +92,8 @@ def to_data(talk: Talk) -> dict[str, Any]:
         return {name: getattr(task, name) for name in Task.__slots__} | {
             "slots": dict(task.slots),
             "hints": dict(task.hints),
+            "meant": {slot: [dict(guess) for guess in guesses] for slot, guesses in task.meant.items()},
+            "by_model": list(task.by_model),
         }
 
     return {
@@ -102,11 +113,15 @@ def from_data(data: Mapping[str, Any] | None) -> Talk:
     if not data:
         return Talk()
     offer = data["offer"]
+
+    def read(task: Mapping[str, Any]) -> Task:
+        return Task(**{**task, "by_model": tuple(task.get("by_model", ()))})
+
     return Talk(
         **{
             **data,
-            "task": Task(**data["task"]) if data["task"] else None,
-            "aside": tuple(Task(**task) for task in data["aside"]),
+            "task": read(data["task"]) if data["task"] else None,
+            "aside": tuple(read(task) for task in data["aside"]),
             "offer": (offer[0], offer[1]) if offer else None,
         }
     )

@@ -7,13 +7,14 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from apps.customer_service.assistant import Assistant
+from apps.customer_service.calling import unsettled
 from apps.customer_service.dialog import SmallTalk, language_of, small_talk
 from apps.customer_service.hearing import Heard
 from apps.customer_service.policy import IntentRule, Need, Policy, in_language
 from apps.customer_service.slots import Value
 from apps.customer_service.steps import Steps
-from apps.customer_service.talk import Talk, from_data, to_data
-from core.types import Language
+from apps.customer_service.talk import Talk, Task, from_data, to_data
+from core.types import Caller, Language
 
 What = Literal["small_talk", "answer", "tool", "clarify", "offer", "hand_off", "say"]
 # asked: for a person; command: nothing is open that it could mean; sure, value, unsure: see Policy; question: the
@@ -25,13 +26,17 @@ Why = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """An argument of the tool. ``value`` is what the message says of it; ``looked_up``: it is chosen from a list."""
+    """An argument of the tool. ``value`` is what the message says of it; ``looked_up``: it is chosen from a list.
+
+    ``by_model``: no rule found the value, the embedding model did.
+    """
 
     argument: str
     asks: str
     value: Value | None
     optional: bool
     looked_up: bool
+    by_model: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,7 @@ class Tryout:
     """``intent`` is that of ``rule``, or the one that is offered; ``values`` are by slot, whatever rule uses them.
 
     ``identity`` names the argument whose account must be proved first, ``confirm`` the question before a write.
+    ``in_doubt``: a chat model that calls tools would be asked; ``model`` is its name, empty where none is set.
     """
 
     text: str
@@ -53,35 +59,50 @@ class Tryout:
     slots: Sequence[Slot]
     identity: str
     confirm: str
+    in_doubt: bool = False
+    model: str = ""
 
     @property
     def missing(self) -> list[Slot]:
         return [slot for slot in self.slots if slot.value is None and not slot.optional]
 
 
-async def try_out(assistant: Assistant, text: str, default: str) -> Tryout:
+async def try_out(assistant: Assistant, caller: Caller, text: str, default: str) -> Tryout:
     """``text`` as the first message of a conversation; ``default`` is its language when it has none of its own."""
     language = language_of(text, default)
     kind = small_talk(text)
-    heard = await assistant.hear(text, language)
+    heard = await assistant.hear(text, language, caller)
     steps, policy = assistant.flow.steps, assistant.policy
     values = {name: value for name in policy.slots if (value := steps.find(name, heard)) is not None}
     if kind:
         return Tryout(text, language, heard, kind, "small_talk", "small_talk", None, "", values, (), "", "")
     state = _decided(steps, heard)
+    asks: dict[str, Any] = {"in_doubt": unsettled(steps, Talk(), heard, state), "model": assistant.calling_model()}
     if state.get("next") != "end":  # a tool's task was begun
         task = from_data(state["talk"]).task
         rule = policy.intents[task.intent] if task else None
-        slots = [_slot(policy, need, task.slots if task else {}, language) for need in rule.needs] if rule else []
+        slots = [_slot(policy, need, task, language) for need in rule.needs] if rule and task else []
         confirm = in_language(rule.confirm, language) if rule and rule.confirm else ""
         why: Why = "sure" if rule and heard.probability >= policy.sure and heard.intent == rule.name else "value"
         return Tryout(
-            text, language, heard, None, "tool", why, rule, "", values, slots, rule.identity if rule else "", confirm
+            text,
+            language,
+            heard,
+            None,
+            "tool",
+            why,
+            rule,
+            "",
+            values,
+            slots,
+            rule.identity if rule else "",
+            confirm,
+            **asks,
         )
     reply, offer = state["reply"], from_data(state["talk"]).offer
     named = policy.intents.get(reply["values"].get("intent", "") if reply["kind"] == "hand_off" else heard.intent or "")
     what, why = _ended(reply["kind"], offer, heard, policy, reply["cause"])
-    return Tryout(text, language, heard, None, what, why, named, reply["text"], values, (), "", "")
+    return Tryout(text, language, heard, None, what, why, named, reply["text"], values, (), "", "", **asks)
 
 
 def _decided(steps: Steps, heard: Heard) -> Mapping[str, Any]:
@@ -89,9 +110,9 @@ def _decided(steps: Steps, heard: Heard) -> Mapping[str, Any]:
     return steps.decide({"talk": to_data(Talk()), "turn": turn})
 
 
-def _slot(policy: Policy, need: Need, filled: Mapping[str, Value], language: Language) -> Slot:
-    asks = in_language(policy.slots[need.slot].ask, language)
-    return Slot(need.argument, asks, filled.get(need.argument), need.optional, bool(need.options))
+def _slot(policy: Policy, need: Need, task: Task, language: Language) -> Slot:
+    asks, value = in_language(policy.slots[need.slot].ask, language), task.slots.get(need.argument)
+    return Slot(need.argument, asks, value, need.optional, bool(need.options), need.argument in task.by_model)
 
 
 def _ended(kind: str, offer: tuple[str, str] | None, heard: Heard, policy: Policy, cause: str) -> tuple[What, Why]:

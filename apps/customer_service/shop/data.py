@@ -13,7 +13,7 @@ import sqlite3
 import sys
 import time
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from core.workspace import Workspace
 
@@ -27,6 +27,8 @@ DAY, HOUR, MINUTE = 86400.0, 3600.0, 60.0
 class Product:
     """Prices in cents, ``None`` where it is not sold; ``cn`` and ``abroad`` are days to return it. The documents of the
     shop say the same.
+
+    ``about_zh`` and ``about_en`` say what it is and what it is for.
     """
 
     sku: str
@@ -38,23 +40,37 @@ class Product:
     cn: int
     abroad: int
     stock: int
+    about_zh: str
+    about_en: str
     restock_in: int | None = None  # days
 
 
 PRODUCTS = (
-    Product("KT-210", "KT-210 电热水壶", "KT-210 kettle", 29900, 3900, 4900, 15, 21, 240),
-    Product("KT-310", "KT-310 控温电热水壶", "KT-310 variable-temperature kettle", 45900, 5900, 7500, 15, 21, 86),
-    Product("TW-5", "TW-5 真无线耳机", "TW-5 earbuds", 34900, 4500, 5500, 30, 45, 510),
-    Product("TW-5 Pro", "TW-5 Pro 降噪耳机", "TW-5 Pro noise-cancelling earbuds", 69900, 8900, 10900, 30, 45, 132),
-    Product("HP-70", "HP-70 头戴式耳机", "HP-70 headphones", 89900, 11900, 14900, 30, 45, 0, 9),
-    Product("SB-120", "SB-120 回音壁", "SB-120 soundbar", None, 18900, 23900, 30, 45, 18),
-    Product("TN-3", "TN-3 三人帐篷", "TN-3 three-person tent", 89900, 11900, 14900, 20, 30, 41),
-    Product("CS-4", "CS-4 户外炉具", "CS-4 camping stove", 25900, 2900, 3600, 20, 30, 77),
-    Product("LT-9", "LT-9 露营灯", "LT-9 camping lantern", 15900, 2600, 3200, 20, 30, 0),
-    Product("PS-600", "PS-600 户外电源", "PS-600 power station", 329900, 39900, 49900, 7, 14, 23),
-    Product("RV-8", "RV-8 扫地机器人", "RV-8 robot vacuum", 219900, None, None, 10, 30, 35),
-    Product("AF-6", "AF-6 空气炸锅", "AF-6 air fryer", 59900, None, None, 15, 21, 64),
-)
+    Product("KT-210", "KT-210 电热水壶", "KT-210 kettle", 29900, 3900, 4900, 15, 21, 240,
+            "厨房电器：烧开水的电热水壶，1.5 升", "kitchen appliance: electric kettle that boils water, 1.5 litres"),
+    Product("KT-310", "KT-310 控温电热水壶", "KT-310 variable-temperature kettle", 45900, 5900, 7500, 15, 21, 86,
+            "厨房电器：可以按度调节水温并保温的电热水壶", "kitchen appliance: electric kettle with adjustable temperature that keeps water warm"),
+    Product("TW-5", "TW-5 真无线耳机", "TW-5 earbuds", 34900, 4500, 5500, 30, 45, 510,
+            "入耳式无线蓝牙小耳机", "wireless in-ear Bluetooth earphones"),
+    Product("TW-5 Pro", "TW-5 Pro 降噪耳机", "TW-5 Pro noise-cancelling earbuds", 69900, 8900, 10900, 30, 45, 132,
+            "入耳式无线蓝牙小耳机，主动降噪", "wireless in-ear Bluetooth earphones with active noise cancelling"),
+    Product("HP-70", "HP-70 头戴式耳机", "HP-70 headphones", 89900, 11900, 14900, 30, 45, 0,
+            "罩住耳朵的头戴式大耳机", "large over-ear headset with a headband", restock_in=9),
+    Product("SB-120", "SB-120 回音壁", "SB-120 soundbar", None, 18900, 23900, 30, 45, 18,
+            "放在电视下面的条形音箱", "long speaker for the television"),
+    Product("TN-3", "TN-3 三人帐篷", "TN-3 three-person tent", 89900, 11900, 14900, 20, 30, 41,
+            "露营装备：睡三个人的帐篷", "camping gear: tent that sleeps three people"),
+    Product("CS-4", "CS-4 户外炉具", "CS-4 camping stove", 25900, 2900, 3600, 20, 30, 77,
+            "露营装备：野外做饭的小燃气炉", "camping gear: small gas burner for cooking outdoors"),
+    Product("LT-9", "LT-9 露营灯", "LT-9 camping lantern", 15900, 2600, 3200, 20, 30, 0,
+            "露营装备：营地照明的灯", "camping gear: lamp that lights the campsite"),
+    Product("PS-600", "PS-600 户外电源", "PS-600 power station", 329900, 39900, 49900, 7, 14, 23,
+            "露营和停电时用的大容量移动电源，带插座", "large portable battery with sockets for camping and power cuts"),
+    Product("RV-8", "RV-8 扫地机器人", "RV-8 robot vacuum", 219900, None, None, 10, 30, 35,
+            "自动吸尘拖地的机器人", "robot that hoovers and cleans floors by itself"),
+    Product("AF-6", "AF-6 空气炸锅", "AF-6 air fryer", 59900, None, None, 15, 21, 64,
+            "厨房电器：用热风代替油来炸薯条的锅", "kitchen appliance: fries chips with hot air and hardly any oil"),
+)  # fmt: skip
 BY_SKU = {product.sku: product for product in PRODUCTS}
 
 
@@ -133,6 +149,11 @@ def _person(draw: random.Random) -> Person:
         name = f"{draw.choice(_FIRST)} {draw.choice(_LAST)}"
         phone = f"+44 7700 90{tail}" if currency == "GBP" else f"+1 555 010 {tail}"
     return Person(name, phone, f"customer{tail}@example.com", address, currency)
+
+
+def catalogue(product: Product) -> dict[str, Any]:
+    """A product as the tool ``list_products`` tells it."""
+    return {"value": product.sku, "zh": product.zh, "en": product.en, "about": [product.about_zh, product.about_en]}
 
 
 def price(product: Product, currency: str) -> int | None:

@@ -11,6 +11,7 @@ import time
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
+from apps.customer_service.shop.data import PRODUCTS, catalogue
 from core.errors import ToolRefused
 from core.tools import Cents, Length, Matching, tool
 from core.types import Caller
@@ -176,6 +177,12 @@ def change_address(
 
 
 @tool("read")
+def list_products() -> list[dict[str, Any]]:
+    """List the products of the shop with their names and what each is for."""
+    return [catalogue(product) for product in PRODUCTS]
+
+
+@tool("read")
 def stock_of(db: sqlite3.Connection, caller: Caller, sku: Sku) -> dict[str, Any]:
     """How many pieces of a product are in stock, and when more comes."""
     row = db.execute("SELECT * FROM shop_products WHERE tenant=? AND sku=?", (caller.tenant, sku)).fetchone()
@@ -223,6 +230,7 @@ SHOP_TOOLS = (
     cancel_order,
     quote_address,
     change_address,
+    list_products,
     stock_of,
     open_ticket,
 )

@@ -196,8 +196,13 @@ def known(case: Case) -> None:
     rows = [(t("customer_service.desk.why"), _cause(case))]
     if rule:
         rows.append((t("customer_service.desk.about"), inert(in_language(rule.title, language()))))
-        slots = labels(policy, rule, brief["slots"], language()).values()  # type: ignore[arg-type]  # a language
-        rows += [(t("customer_service.desk.slots"), inert(", ".join(slots)))] if slots else []
+        slots = labels(policy, rule, brief["slots"], language())  # type: ignore[arg-type]  # a language
+        read = brief.get("by_model", ())
+        told = [
+            f"{value} ({t('customer_service.manager.by_model')})" if name in read else value
+            for name, value in slots.items()
+        ]
+        rows += [(t("customer_service.desk.slots"), inert(", ".join(told)))] if told else []
     if case.ticket:
         rows.append((t("customer_service.desk.ticket"), inert(case.ticket)))
     proved = inert(", ".join(brief["proved"])) if brief["proved"] else t("customer_service.desk.not_proved")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from apps.customer_service.meant import CANDIDATES
 from apps.customer_service.policy import in_language
 from apps.customer_service.tryout import Tryout
 from apps.customer_service.views.state import service
@@ -69,7 +70,8 @@ def _slots(found: Tryout) -> None:
     lines = []
     for slot in found.slots:
         if slot.value is not None:
-            state = f":green-badge[{inert(str(slot.value))}]"
+            by = f" :blue-badge[{t('customer_service.manager.by_model')}]" if slot.by_model else ""
+            state = f":green-badge[{inert(str(slot.value))}]{by}"
         elif slot.optional:
             state = f":gray-badge[{t('customer_service.manager.optional')}]"
         else:
@@ -106,8 +108,14 @@ def _heard(found: Tryout) -> None:
     ]
     if heard.intent:
         rows.append(_pair("scope", t(f"customer_service.manager.{'inside' if heard.in_scope else 'outside'}")))
-    told = "\n".join(f"- {row}" for row in rows)
-    st.markdown(f"**{t('customer_service.manager.understood')}**\n\n{told}", anchors=False)
+    for guesses in heard.meant.values():
+        told = ", ".join(f"{guess['value']} ({guess['share']:.2f})" for guess in guesses[:CANDIDATES])
+        rows.append(_pair("by_meaning", inert(told) or "–"))
+    if not found.small_talk:
+        asked = ("asked" if found.model else "asked_none") if found.in_doubt else "not_asked"
+        rows.append(_pair("chat_model", t(f"customer_service.manager.model.{asked}", model=inert(found.model))))
+    lines = "\n".join(f"- {row}" for row in rows)
+    st.markdown(f"**{t('customer_service.manager.understood')}**\n\n{lines}", anchors=False)
     if not heard.probabilities:
         st.caption(t("customer_service.manager.no_intent"))
         return

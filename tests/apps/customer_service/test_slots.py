@@ -142,6 +142,12 @@ def test_addresses(text: str, found: str | None) -> None:
         ("2026-02-30", None),
         ("20 November", "2026-11-20"),
         ("Nov 20th", "2026-11-20"),
+        ("三号下的单", "2026-11-03"),
+        ("上上周五", "2026-11-13"),
+        ("the Friday before last", "2026-11-13"),
+        ("on the 20th of last month", "2026-10-20"),
+        ("栗树弄 7 号 302 室", None),
+        ("我一号店的账号", None),
         ("退货", None),
         ("maybe", None),
     ],
@@ -153,7 +159,18 @@ def test_days(text: str, found: str | None) -> None:
 
 @pytest.mark.parametrize(
     ("text", "found"),
-    [("199元", 19900), ("¥ 1,299.5", 129950), ("£39", 3900), ("39.90 pounds", 3990), ("KT-210", None), ("3 个", None)],
+    [
+        ("199元", 19900),
+        ("¥ 1,299.5", 129950),
+        ("£39", 3900),
+        ("39.90 pounds", 3990),
+        ("KT-210", None),
+        ("3 个", None),
+        ("两百来块", 20000),
+        ("一千二的那单", 120000),
+        ("水壶和帐篷一块退", None),
+        ("about forty euros", 4000),
+    ],
 )
 def test_amounts(text: str, found: int | None) -> None:
     assert cents_in(text) == found
