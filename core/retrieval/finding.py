@@ -168,7 +168,7 @@ def _read(
     )
     for row in rows:
         plain = row[12] == row[13] == _NO_METADATA
-        yield row[0], Passage(*row[1:12], {} if plain else _parsed(row[12]) | _parsed(row[13]))
+        yield row[0], Passage(*(*row[1:12], {} if plain else _parsed(row[12]) | _parsed(row[13])))
 
 
 def passage_of(row: sqlite3.Row) -> Passage:
