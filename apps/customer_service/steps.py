@@ -271,6 +271,8 @@ class Steps:
                     value = self.find(need.slot, replace(heard, text=task.said), choices=choices)
                 if value is None and task.hints.get(need.argument) in [choice["value"] for choice in choices]:
                     value = task.hints[need.argument]
+                if value is None:  # what was named in vain is not taken for what is left: the tool says what is wrong
+                    value = self.find(need.slot, heard) or self.find(need.slot, replace(heard, text=task.said))
                 if value is None and len(choices) == 1:
                     value = choices[0]["value"]
                 if value is not None:
