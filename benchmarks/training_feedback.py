@@ -63,7 +63,7 @@ def judged(service: CustomerService, asked: Sequence[Example]) -> list[bool]:
 def on_sample(service: CustomerService, checked: Sequence[Example]) -> list[bool]:
     """Sentences of the sample that no head learned from: what was right before should stay right."""
     intents = Intents(service.runtime)
-    return [run(intents.predict(row.text)).label == row.label for row in checked]
+    return [run(intents.predict(row.text))[0].label == row.label for row in checked]
 
 
 def feedback(service: CustomerService, said: Sequence[Example]) -> tuple[int, int]:

@@ -51,7 +51,7 @@ def test_fifty_corrections_make_the_assistant_better_and_a_rollback_takes_it_bac
     intents = Intents(runtime)
 
     def right() -> int:
-        return sum(asyncio.run(intents.predict(text)).label == label for text, label in HELD_OUT)
+        return sum(asyncio.run(intents.predict(text))[0].label == label for text, label in HELD_OUT)
 
     head(runtime, tmp_path, "sample.jsonl")
     before = right()

@@ -65,10 +65,10 @@ def test_confidence_falls_when_nothing_stands_out() -> None:
 
 
 def judged(question: str, *documents: tuple[str, str], unknown: str = "") -> evidence.Evidence:
-    from core.retrieval import keyword, tokens
+    from core.retrieval import bm25, tokens
 
     weights = dict.fromkeys(tokens.content_terms(question), 2.0)
-    weights |= dict.fromkeys(tokens.tokens(unknown), keyword.idf(0, 100))
+    weights |= dict.fromkeys(tokens.tokens(unknown), bm25.idf(0, 100))
     ask = evidence.Ask(question, weights)
     pairs = [(hit, unit) for hit in hits(*documents) for unit in units(hit.passage)]
     return evidence.judge(ask, evidence.rank(ask, pairs, passages=100), 100)
