@@ -27,8 +27,8 @@ class Candidates:
     """Passages that either leg found, one at each place of the arrays.
 
     ``by_word`` is BM25, 0 where no term occurs; ``by_meaning`` the cosine with the query; nan where a leg was not
-    asked or has no vector. Ranks are each leg's own, equal scores in order of the numbers, 0 for none. ``best`` are the places in fused order; ``spread``
-    is mean and deviation of the cosines at large.
+    asked or has no vector. Ranks are each leg's own, 0 for none. ``best`` are the places in fused order; ``spread`` is
+    mean and deviation of the cosines at large. Equal scores stand in order of the numbers, in each leg and in all.
     """
 
     numbers: np.ndarray
@@ -100,7 +100,7 @@ def gather(
     if terms.terms:
         by_word[:] = terms.scores(numbers, places)
     fused = fuse.mixed(by_word, by_meaning, fuse.keyword_weight(lengths))
-    best = fuse.order(fused, lambda places: names.ids(numbers[places]))
+    best = (-fused).argsort(kind="stable")
     return Candidates(numbers, by_word, by_meaning, fused, word_ranks, meaning_ranks, best, near.spread)
 
 

@@ -7,7 +7,7 @@ about the collection. Both legs score every candidate, also those that only the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -85,23 +85,3 @@ def ranked(scores: Mapping[str, float]) -> list[str]:
     """Ids, best first; ties by id, so that the order never depends on chance."""
     by_id = sorted(scores)
     return sorted(by_id, key=scores.__getitem__, reverse=True)  # which keeps the order of equals
-
-
-def order(scores: np.ndarray, ids: Callable[[np.ndarray], Sequence[str | None]]) -> np.ndarray:
-    """:func:`ranked` for candidates in a row: their places, best first.
-
-    Args:
-        ids: of the candidates at some places; asked for equal scores alone.
-    """
-    import numpy as np
-
-    rows = (-scores).argsort()
-    ranked = scores[rows]
-    equal = (ranked[1:] == ranked[:-1]).nonzero()[0]
-    if len(equal):
-        tied = np.zeros(len(rows), bool)
-        tied[equal] = tied[equal + 1] = True
-        where = np.flatnonzero(tied)
-        named = zip((-scores[rows[where]]).tolist(), ids(rows[where]), rows[where].tolist(), strict=True)
-        rows[where] = [row for *_, row in sorted(named)]
-    return rows
