@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import date
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from apps.search.query import HELPS, KINDS, MODES, PLACES, Query
 from apps.search.service import Search
@@ -121,12 +122,29 @@ def remember() -> None:
     wanted["where"] = [state["where"]] if state.get("where") else []
     text = (state.get("q") or "").strip()
     wanted[_TYPED] = ["1"] if text and state.get(_AS_TYPED) == text else []
+    _set_query(text)
     for name, values in wanted.items():
         if address.get_all(name) != values:
             if values:
                 address[name] = values
             else:
                 del address[name]
+
+
+def _set_query(text: str) -> None:
+    """Let the address say ``text``.
+
+    The browser binds the field to it, and says with each run what the address holds; on a busy machine that may be
+    what was typed before, and whatever the run then adds to the address would put it back.
+    """
+    context = get_script_run_ctx()
+    if context is None or st.query_params.get("q", "").strip() == text:
+        return
+    with context.session_state.query_params() as params:
+        if text:
+            params.set_corrected_value("q", text, "string_value")
+        else:
+            params.remove_param("q")
 
 
 def _usual(name: str, default: Query) -> tuple[str, ...]:

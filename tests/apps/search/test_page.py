@@ -222,6 +222,15 @@ def test_the_address_says_codes_and_is_read_again(page: Open) -> None:
     assert [at.query_params[name] for name in ("mode", "language", "help")] == ["keyword", "zh", "none"]
 
 
+def test_what_a_run_adds_to_the_address_leaves_no_older_query_in_it(page: Open) -> None:
+    at = typed(page("en"), "annual leave")
+    at.query_params["q"] = "what was typed before"  # as a busy browser says it beside the newer text of the field
+    at.segmented_control(key="mode").set_value("keyword").run()
+    whole(at)
+    said = [at.query_params[name] for name in ("q", "mode")]
+    assert [value[-1] if isinstance(value, list) else value for value in said] == ["annual leave", "keyword"]
+
+
 def test_an_address_with_nonsense_is_read_as_far_as_it_makes_sense(
     open_page: Open, small_sample: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

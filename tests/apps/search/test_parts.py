@@ -188,7 +188,8 @@ def test_a_link_restores_the_whole_search(part: Part, small_sample: Path) -> Non
         {name: at.session_state[name] for name in ("mode", "in", "language", "kind", "help", "since", "where")},
     )
     address = {name: at.query_params[name] for name in at.query_params if name not in ("lang", "view")}
-    there = part("search", "zh", q=asked[0], **address)
+    there = part("search", "zh", **address)
+    assert there.text_input(key="q").value == asked[0]
     assert {name: there.session_state[name] for name in asked[1]} == asked[1]
     assert "25 days" in words(there)
 

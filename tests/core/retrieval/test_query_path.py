@@ -14,7 +14,7 @@ import pytest
 from core import blocking
 from core.errors import InputError
 from core.providers.sync import run
-from core.retrieval import finding, fuse, memory
+from core.retrieval import finding, memory
 from core.retrieval.largest import largest
 from core.retrieval.library import Library
 from core.retrieval.options import SearchOptions
