@@ -19,6 +19,7 @@ from typing import Any
 from core.errors import StoreBusy, StoreDamaged, StoreError, StoreTooNew
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+_AGAIN_S = 0.01  # between two tries at what SQLite does not wait for
 _KNOWN = 1000  # statements whose rows a connection keeps
 
 
@@ -118,12 +119,25 @@ class Workspace:
             self.path, timeout=self.busy_s, isolation_level=None, check_same_thread=False, factory=Connection
         )
         db.row_factory = sqlite3.Row
-        db.execute("PRAGMA journal_mode=WAL")
+        self._log_ahead(db)
         db.execute("PRAGMA synchronous=NORMAL")
         db.execute("PRAGMA foreign_keys=ON")
         with self._lock:
             self._connections.append(db)
         return db
+
+    def _log_ahead(self, db: sqlite3.Connection) -> None:
+        """Switch to WAL, which stays. SQLite does not wait where several do so at once, each holding what the other needs."""
+        until = time.monotonic() + self.busy_s
+        while True:
+            try:
+                db.execute("PRAGMA journal_mode=WAL")
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > until:
+                    raise
+                time.sleep(_AGAIN_S)
+            else:
+                return
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:

@@ -127,7 +127,10 @@ class Head:
         import numpy as np
 
         read = vectors[:, : self.center.shape[1]]
-        found = dense_features(texts, read, self.center, self.weights) @ self.dense.astype(np.float32)
+        features, dense = dense_features(texts, read, self.center, self.weights), self.dense.astype(np.float32)
+        found = _term_by_term(features[:, :LEXICON], dense[:LEXICON])
+        if read.shape[1]:
+            found += features[:, LEXICON:] @ dense[LEXICON:]
         found += self.bias
         offset = 0
         for number, vocabulary in enumerate(self.vocabularies):
@@ -198,10 +201,15 @@ def probabilities(margins: np.ndarray, calibration: np.ndarray) -> np.ndarray:
     """Softmax of an affine map of the margins; the last row of ``calibration`` is the intercept."""
     import numpy as np
 
-    # term by term: how a product of matrices rounds depends on how many rows there are, and no figure may depend on other texts
-    logits = (margins[:, :, None] * calibration[:-1]).sum(axis=1) + calibration[-1]
+    logits = _term_by_term(margins, calibration[:-1]) + calibration[-1]
     shares = np.exp(logits - logits.max(axis=1, keepdims=True))
     return shares / shares.sum(axis=1, keepdims=True)
+
+
+def _term_by_term(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """``rows @ weights``, each row as if it were alone: how a product of matrices rounds depends on how many there are."""
+    found: np.ndarray = (rows[:, :, None] * weights).sum(axis=1)
+    return found
 
 
 def load(folder: Path) -> Head:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -198,6 +199,20 @@ def test_processes_open_and_write_a_new_workspace_together(tmp_path: Path) -> No
         _, said = other.communicate(timeout=60)
         assert other.returncode == 0, said
     assert rows(tmp_path / "home") == 200
+
+
+def test_a_database_that_another_is_just_reading_is_opened_once_it_is_free(tmp_path: Path) -> None:
+    """SQLite does not wait by itself when it is to write ahead for the first time."""
+    with closing(sqlite3.connect(tmp_path / "touchstone.db", isolation_level=None, check_same_thread=False)) as other:
+        other.execute("CREATE TABLE made_elsewhere (a)")
+        other.execute("BEGIN")
+        other.execute("SELECT * FROM made_elsewhere").fetchall()
+        with pytest.raises(StoreBusy):
+            Workspace.open(tmp_path, busy_s=0.05)
+        soon = threading.Timer(0.3, other.execute, ["COMMIT"])
+        soon.start()
+        Workspace.open(tmp_path).close()
+        soon.join()
 
 
 def test_who_waits_too_long_is_told(tmp_path: Path) -> None:
