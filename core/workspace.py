@@ -127,7 +127,7 @@ class Workspace:
         return db
 
     def _log_ahead(self, db: sqlite3.Connection) -> None:
-        """Switch to WAL, which stays. SQLite does not wait where several do so at once, each holding what the other needs."""
+        """Switch to WAL, which stays. For whoever is about to write SQLite does not wait here: two would wait for each other."""
         until = time.monotonic() + self.busy_s
         while True:
             try:
