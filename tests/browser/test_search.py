@@ -144,6 +144,7 @@ def test_upload_watch_search_open_ask_on_and_compare(tmp_path: Path) -> None:
         field = page.get_by_placeholder("Search by words or meaning")
         field.press_sequentially("When is the bicycle shed open?", delay=10)
         first_card(page, "Bicycle shed").wait_for()
+        quiet(page)  # a key's cards stand there before its run
         page.get_by_role("button", name="Filter").click()
         page.get_by_role("button", name=re.compile(r"^My uploads( \(\d+\))?$")).click()
         first_card(page, "Bicycle pump").wait_for()
@@ -179,7 +180,9 @@ def test_upload_watch_search_open_ask_on_and_compare(tmp_path: Path) -> None:
         page.locator(".st-key-compare_A_mode").get_by_text(
             "Words", exact=True
         ).click()  # no embedding model, so no "Both"
+        quiet(page)
         page.locator(".st-key-compare_B_help").get_by_text("Typing slips", exact=True).click()
+        quiet(page)
         page.locator(".st-key-compare_measure button").first.click()
         page.get_by_text("recall@100").first.wait_for(timeout=120_000)
         expect(page.get_by_text("no difference beyond noise").first).to_be_visible()
