@@ -16,10 +16,19 @@ from core.types import Language
 Command = Literal["yes", "no", "cancel", "repeat", "human", "correct"]
 
 _HUMAN = re.compile(
-    r"转人工|(找|接|转|要|换|叫|喊)一?(个|位)?(真人|人工|活人|客服人员|人来)|人工(客服|服务|坐席)?[!！。.]*$|真人客服|有没有(真人|人工)|(别让?|不要|不想(要|跟|和))机器人(?=回|答|聊|说|客服|$)|给我(回|打)(一?个)?电话"
+    r"转人工|(找|接|转|要|换|叫|喊)一?(个|位)?(真人|人工|活人|客服人员|人来)|人工(客服|服务|坐席)?[!！。.]*$|真人客服|有没有(真人|人工)|(别让?|不要|不想(要|跟|和))机器人(?=回|答|聊|说|客服|$)"
     r"|\b(talk|speak|chat|connect me|put me through|transfer me|get me)\b.{0,20}\b(person|human|someone|agent|representative|operator|manager|somebody)\b"
     r"|\b(real|actual|live) (person|human|agent)\b|\bhuman( agent)?,? please\b|^human[.!]*$|^(agent|representative|operator)[.!]*$|\bi (want|need) (a )?(human|person|agent)\b"
-    r"|\b(no|not|do(n'?t| not) want)( to)?( (talk|chat))?( (to|with))?( (a|the|this|any|more))? (ro)?bots?\b(?! vac)|\b(call|phone|ring) me( back)?\b",
+    r"|\b(no|not|do(n'?t| not) want)( to)?( (talk|chat))?( (to|with))?( (a|the|this|any|more))? (ro)?bots?\b(?! vac)",
+    re.IGNORECASE,
+)
+# A call counts as a request alone: one may call a customer by a name, and couriers call or do not.
+_BEGINS = r"(?:^|[.,!?;:] ?)(?:(?:ok|so|then|and|kindly|hi|hello) )*"
+_REQUESTS = r"\b(?:please|pls|just|(?:(?:can|could|will|would) |(?:want|need|like|have|get|ask|tell) )(?:you|someone|somebody|anyone|them)(?: to| please| just| maybe)?) "
+_NO_NAME = r"(?=$|[ ]*[.,!?;:)]| (?:please|pls|thanks?|now|today|tonight|tomorrow|this|next|later|again|first|instead|asap|soon|as soon|right|at|on|in|by|before|after|between|when|once|if|about|regarding|with|to|and|or)\b)"
+_CALL = re.compile(
+    rf"(?:{_BEGINS}|{_REQUESTS})(?:(?:(?:call|phone|ring) me|give me a (?:call|ring))(?: back)?|call back){_NO_NAME}"
+    r"|(?<!快递)(?<!快递员)(?<!骑手)(?<!谁)(?<!没)(?<!没有)(?<!别)(?<!不要)(?<!不用)给我(?:回|打)一?个?电话(?![说问的])",
     re.IGNORECASE,
 )
 _YES = re.compile(
@@ -108,8 +117,11 @@ def wants_person(text: str) -> bool:
 
     >>> wants_person("转人工"), wants_person("can you call me back"), wants_person("人工刻字要多久？")
     (True, True, False)
+    >>> wants_person("give me a call"), wants_person("you can call me Sam")
+    (True, False)
     """
-    return bool(_HUMAN.search(folded(text)))
+    plain = folded(text)
+    return bool(_HUMAN.search(plain) or _CALL.search(plain))
 
 
 def anger_of(text: str) -> int:
