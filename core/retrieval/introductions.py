@@ -6,6 +6,7 @@ sentence could be weighed, so that the usual way finds whatever happens to name 
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -68,9 +69,9 @@ async def introduced(index: Finds, asked: Products, language: Language) -> list[
     """
     found: list[tuple[Hit, Unit]] = []
     told: set[str] = set()
-    for name in asked.names:
-        near = (await index.find(name, LOOKED_AT)).hits
-        hits = [hit for hit in near if _introduces(hit.passage, name)]
+    searches = await asyncio.gather(*(index.find(name, LOOKED_AT) for name in asked.names))
+    for name, search in zip(asked.names, searches, strict=True):
+        hits = [hit for hit in search.hits if _introduces(hit.passage, name)]
         hits.sort(key=lambda hit: hit.passage.language != language)  # stable: of equals the better comes first
         if not hits:
             return []
@@ -79,7 +80,7 @@ async def introduced(index: Finds, asked: Products, language: Language) -> list[
     if asked.terms - told:
         return []
     if len(asked.names) == 1:
-        return [*found, *_what_follows(found[0][1], near)]
+        return [*found, *_what_follows(found[0][1], searches[0].hits)]
     return list({unit.passage.id: (hit, unit) for hit, unit in reversed(found)}.values())[::-1]
 
 
