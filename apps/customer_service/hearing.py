@@ -56,6 +56,11 @@ _CORRECT = re.compile(
     r"^(不对|不是|错了|说错了|写错了|搞错了|我是说|更正|应该是|其实是?|no[,，. ]+|wrong|sorry[,，. ]+|i mean|i meant|actually|correction|it'?s not|not the)",
     re.IGNORECASE,
 )
+_ASKS = re.compile(
+    r"[?？]\s*$|吗|请问|告诉我|介绍一下|\b(tell me|explain)\b|怎么|多久|多少|几天|为什么|什么时候|哪[里些个]|能不能|可不可以"
+    r"|^(how|what|when|where|which|who|why|can|could|do|does|is|are|will|would|may)\b",
+    re.IGNORECASE,
+)
 _END = " .,!?。，！？~～…"
 _ANGRY = (
     (
@@ -96,6 +101,10 @@ class Heard:
         """Whether to hand over; ``before`` is the anger of the message before."""
         return self.anger >= ANGRY or (self.anger >= _ANGRY_AGAIN and before >= _ANGRY_AGAIN)
 
+    def asks_only(self) -> bool:
+        """Whether it is a question to the documents, whatever values it names."""
+        return is_question(self.text) and self.intent == "question" and self.probability >= 0.5
+
 
 def command_of(text: str) -> Command | None:
     """What a message commands that does nothing else.
@@ -122,6 +131,15 @@ def wants_person(text: str) -> bool:
     """
     plain = folded(text)
     return bool(_HUMAN.search(plain) or _CALL.search(plain))
+
+
+def is_question(text: str) -> bool:
+    """Whether a message is put as a question.
+
+    >>> is_question("怎么退货"), is_question("Can I return it"), is_question("退掉水壶")
+    (True, True, False)
+    """
+    return bool(_ASKS.search(text))
 
 
 def anger_of(text: str) -> int:
