@@ -22,7 +22,7 @@ class State(TypedDict, total=False):
 
 
 def caller(state: State) -> Caller:
-    """Who speaks."""
+    """The customer, who has none of the roles of those who work here."""
     tenant, user = state["turn"]["caller"]
     return Caller(tenant, user, frozenset())
 
