@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from core.i18n import detect_language
+from core.retrieval import tokens
 from core.types import Language
 
 SmallTalk = Literal["greeting", "thanks", "farewell", "identity", "abilities", "wordless"]
@@ -54,9 +55,6 @@ _GOES_ON = re.compile(
     r"^(那么?|还有|另外|如果|要是|但是?|不过|然后|所以|和|跟|换成|and|but|so|then|what about|how about|what if|also|or)(?=[\W一-鿿]|$)"
     r"|(呢|咧)[?？!！。 ]*$",
     re.IGNORECASE,
-)
-_CODE = re.compile(
-    r"(?<![A-Za-z0-9])[A-Za-z]{1,5}-?\d{1,4}(?:[ -]?(?:pro|max|plus|mini|lite))?(?![A-Za-z0-9])", re.IGNORECASE
 )
 _REFERENCE = re.compile(r"[\w.+-]+@[\w.-]+|(?<![A-Za-z0-9])[A-Za-z]{0,4}\d{4,}(?![A-Za-z0-9])")
 _FRAME = re.compile(
@@ -120,7 +118,7 @@ def language_of(text: str, default: str) -> Language:
     >>> language_of("KT-210?", "zh"), language_of("KT-210 怎么退货", "en"), language_of("return KT-210", "zh")
     ('zh', 'zh', 'en')
     """
-    return "zh" if detect_language(_CODE.sub(" ", _REFERENCE.sub(" ", text)), default) == "zh" else "en"
+    return "zh" if detect_language(tokens.PRODUCT.sub(" ", _REFERENCE.sub(" ", text)), default) == "zh" else "en"
 
 
 def language_in(text: str, earlier: Sequence[str], default: str) -> Language:
@@ -139,10 +137,10 @@ def _follows(question: str) -> bool:
 
 
 def _completed(question: str, before: str) -> str:
-    asked, known = _CODE.findall(question), _CODE.findall(before)
+    asked, known = tokens.PRODUCT.findall(question), tokens.PRODUCT.findall(before)
     if asked and known:
-        before = _CODE.sub(lambda _: asked[0], before)
-        rest = _NOT_WORDS.sub(" ", _FRAME.sub(" ", _CODE.sub(" ", question))).strip()
+        before = tokens.PRODUCT.sub(lambda _: asked[0], before)
+        rest = _NOT_WORDS.sub(" ", _FRAME.sub(" ", tokens.PRODUCT.sub(" ", question))).strip()
         if not rest:
             return before
     return f"{before} {question}"

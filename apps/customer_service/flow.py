@@ -22,7 +22,8 @@ from apps.customer_service.calling import Called, unsettled
 from apps.customer_service.hearing import Heard
 from apps.customer_service.policy import Policy
 from apps.customer_service.replies import Reply
-from apps.customer_service.steps import State, Steps
+from apps.customer_service.state import State
+from apps.customer_service.steps import Steps
 from apps.customer_service.talk import Talk, from_data, to_data
 from core.tools import Tools
 from core.types import Caller

@@ -16,10 +16,19 @@ from core.types import Language
 Command = Literal["yes", "no", "cancel", "repeat", "human", "correct"]
 
 _HUMAN = re.compile(
-    r"转人工|(找|接|转|要|换|叫|喊)一?(个|位)?(真人|人工|活人|客服人员|人来)|人工(客服|服务|坐席)?[!！。.]*$|真人客服|有没有(真人|人工)|(别让?|不要|不想(要|跟|和))机器人(?=回|答|聊|说|客服|$)|给我(回|打)(一?个)?电话"
+    r"转人工|(找|接|转|要|换|叫|喊)一?(个|位)?(真人|人工|活人|客服人员|人来)|人工(客服|服务|坐席)?[!！。.]*$|真人客服|有没有(真人|人工)|(别让?|不要|不想(要|跟|和))机器人(?=回|答|聊|说|客服|$)"
     r"|\b(talk|speak|chat|connect me|put me through|transfer me|get me)\b.{0,20}\b(person|human|someone|agent|representative|operator|manager|somebody)\b"
     r"|\b(real|actual|live) (person|human|agent)\b|\bhuman( agent)?,? please\b|^human[.!]*$|^(agent|representative|operator)[.!]*$|\bi (want|need) (a )?(human|person|agent)\b"
-    r"|\b(no|not|do(n'?t| not) want)( to)?( (talk|chat))?( (to|with))?( (a|the|this|any|more))? (ro)?bots?\b(?! vac)|\b(call|phone|ring) me( back)?\b",
+    r"|\b(no|not|do(n'?t| not) want)( to)?( (talk|chat))?( (to|with))?( (a|the|this|any|more))? (ro)?bots?\b(?! vac)",
+    re.IGNORECASE,
+)
+# A call counts as a request alone: one may call a customer by a name, and couriers call or do not.
+_BEGINS = r"(?:^|[.,!?;:] ?)(?:(?:ok|so|then|and|kindly|hi|hello) )*"
+_REQUESTS = r"\b(?:please|pls|just|(?:(?:can|could|will|would) |(?:want|need|like|have|get|ask|tell) )(?:you|someone|somebody|anyone|them)(?: to| please| just| maybe)?) "
+_NO_NAME = r"(?=$|[ ]*[.,!?;:)]| (?:please|pls|thanks?|now|today|tonight|tomorrow|this|next|later|again|first|instead|asap|soon|as soon|right|at|on|in|by|before|after|between|when|once|if|about|regarding|with|to|and|or)\b)"
+_CALL = re.compile(
+    rf"(?:{_BEGINS}|{_REQUESTS})(?:(?:(?:call|phone|ring) me|give me a (?:call|ring))(?: back)?|call back){_NO_NAME}"
+    r"|(?<!快递)(?<!快递员)(?<!骑手)(?<!谁)(?<!没)(?<!没有)(?<!别)(?<!不要)(?<!不用)给我(?:回|打)一?个?电话(?![说问的])",
     re.IGNORECASE,
 )
 _YES = re.compile(
@@ -45,6 +54,11 @@ _REPEAT = re.compile(
 )
 _CORRECT = re.compile(
     r"^(不对|不是|错了|说错了|写错了|搞错了|我是说|更正|应该是|其实是?|no[,，. ]+|wrong|sorry[,，. ]+|i mean|i meant|actually|correction|it'?s not|not the)",
+    re.IGNORECASE,
+)
+_ASKS = re.compile(
+    r"[?？]\s*$|吗|请问|告诉我|介绍一下|\b(tell me|explain)\b|怎么|多久|多少|几天|为什么|什么时候|哪[里些个]|能不能|可不可以"
+    r"|^(how|what|when|where|which|who|why|can|could|do|does|is|are|will|would|may)\b",
     re.IGNORECASE,
 )
 _END = " .,!?。，！？~～…"
@@ -87,6 +101,10 @@ class Heard:
         """Whether to hand over; ``before`` is the anger of the message before."""
         return self.anger >= ANGRY or (self.anger >= _ANGRY_AGAIN and before >= _ANGRY_AGAIN)
 
+    def asks_only(self) -> bool:
+        """Whether it is a question to the documents, whatever values it names."""
+        return is_question(self.text) and self.intent == "question" and self.probability >= 0.5
+
 
 def command_of(text: str) -> Command | None:
     """What a message commands that does nothing else.
@@ -108,8 +126,20 @@ def wants_person(text: str) -> bool:
 
     >>> wants_person("转人工"), wants_person("can you call me back"), wants_person("人工刻字要多久？")
     (True, True, False)
+    >>> wants_person("give me a call"), wants_person("you can call me Sam")
+    (True, False)
     """
-    return bool(_HUMAN.search(folded(text)))
+    plain = folded(text)
+    return bool(_HUMAN.search(plain) or _CALL.search(plain))
+
+
+def is_question(text: str) -> bool:
+    """Whether a message is put as a question.
+
+    >>> is_question("怎么退货"), is_question("Can I return it"), is_question("退掉水壶")
+    (True, True, False)
+    """
+    return bool(_ASKS.search(text))
 
 
 def anger_of(text: str) -> int:

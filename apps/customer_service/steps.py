@@ -9,42 +9,28 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, TypedDict
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from apps.customer_service import replies
 from apps.customer_service.facts import Facts
-from apps.customer_service.hearing import Heard
+from apps.customer_service.hearing import Heard, is_question
 from apps.customer_service.meant import likeliest, surely
 from apps.customer_service.policy import IntentRule, Need, Policy, in_language
 from apps.customer_service.replies import Reply
 from apps.customer_service.slots import Value, find
+from apps.customer_service.state import State, caller, choices_shown, done, hand_off, in_hand, is_choice
 from apps.customer_service.talk import PUT_ASIDE, Talk, Task, from_data, to_data
 from core.errors import BadArguments, StepLimit, ToolFailed, ToolRefused, TouchstoneError, code_of
 from core.tools import Tools
 from core.tools.definition import Permission
-from core.types import Caller
 
 _LIKELY_WITH_VALUE = 0.25  # probability of a wish that is enough when the message names the account it needs
 _WISH = 0.9  # probability from which a message that fills a slot of the task in hand is a wish of its own all the same
 RETRIES = 2  # times a slot is asked for in vain before a person takes over
-_ASKS = re.compile(
-    r"[?？]\s*$|吗|请问|告诉我|介绍一下|\b(tell me|explain)\b|怎么|多久|多少|几天|为什么|什么时候|哪[里些个]|能不能|可不可以"
-    r"|^(how|what|when|where|which|who|why|can|could|do|does|is|are|will|would|may)\b",
-    re.IGNORECASE,
-)
 _BARE = re.compile(r"[\s,，。.!！:：#]|订单号?|order|number|no|是|is|my|the|it'?s", re.IGNORECASE)
-
-
-class State(TypedDict, total=False):
-    """What the graph carries: ``talk`` lasts, ``turn`` is the message in hand, ``reply`` what came of it."""
-
-    talk: dict[str, Any]
-    turn: dict[str, Any]
-    reply: dict[str, Any]
-    next: str
 
 
 class Steps:
@@ -64,19 +50,19 @@ class Steps:
         if state["turn"].get("goes_on") and talk.task:  # the second wish of a message
             return {"talk": to_data(replace(talk, task=replace(talk.task, queued=False))), "next": "account"}
         if heard.wants_person:
-            return _hand_off(talk, "asked")
+            return hand_off(talk, "asked")
         if pressed and state["turn"]["acts"]:
             return self._pressed(talk, heard, str(pressed[0]), bool(pressed[1]))
         rule = self._meant(heard)
         if rule and rule.do == "hand_off" and not self._is_reply(talk, heard):
             said = in_language(rule.say, heard.language)
-            return _hand_off(talk, "asked" if rule.asked else "rule", rule.name, text=said)
+            return hand_off(talk, "asked" if rule.asked else "rule", rule.name, text=said)
         if self.policy.frustration and heard.frustrated(was_angry):
-            return _hand_off(talk, "frustration")
+            return hand_off(talk, "frustration")
         if not state["turn"]["acts"]:
-            return _done(replace(talk, task=None, offer=None), Reply("answer", question=heard.text))
+            return done(replace(talk, task=None, offer=None), Reply("answer", question=heard.text))
         if heard.command == "repeat" and talk.last:
-            return _done(talk, Reply("say", talk.last["text"], talk.last.get("card")))
+            return done(talk, Reply("say", talk.last["text"], talk.last.get("card")))
         if (called := state["turn"].get("called")) and (begun := self._called(talk, heard, called)):
             return begun
         if talk.offer:
@@ -88,13 +74,13 @@ class Steps:
     def _fresh(self, talk: Talk, heard: Heard, rule: IntentRule | None) -> State:
         """Nothing is in hand: begin what is wished, ask when in doubt, else ask the documents."""
         if heard.command in ("yes", "no", "cancel"):
-            return _done(talk, Reply("say", replies.say("nothing_open", heard.language)))
+            return done(talk, Reply("say", replies.say("nothing_open", heard.language)))
         rule = rule or self._of_its_value(heard)
         if rule and rule.do == "tool":
             return self._begin(talk, rule, heard)
         if rule and rule.do == "clarify":
             text, card = replies.clarification(self.policy, rule, heard.language)
-            return _done(replace(talk, offer=("", heard.text)), Reply("say", text, card))
+            return done(replace(talk, offer=("", heard.text)), Reply("say", text, card))
         likely = self.policy.intents.get(heard.intent or "")
         if (
             rule is None
@@ -102,18 +88,18 @@ class Steps:
             and likely.name in self.policy.unsure
             and heard.in_scope
             and heard.probability >= self.policy.likely
-            and not _ASKS.search(heard.text)
+            and not is_question(heard.text)
         ):
             text, card = replies.offer(likely, heard.language)
-            return _done(replace(talk, offer=(likely.name, heard.text)), Reply("say", text, card))
-        return _done(talk, Reply("answer", question=heard.text))
+            return done(replace(talk, offer=(likely.name, heard.text)), Reply("say", text, card))
+        return done(talk, Reply("answer", question=heard.text))
 
     def _of_its_value(self, heard: Heard) -> IntentRule | None:
         """What a message is about that names an order, say, and is no question: the likeliest wish that needs one."""
         for slot, intent in self.policy.bare.items():
             value = self.find(slot, heard)
             bare = not _BARE.sub("", heard.text.upper().replace(str(value), ""))
-            if value is None or (not bare and _ASKS.search(heard.text)):
+            if value is None or (not bare and is_question(heard.text)):
                 continue
             needing = [
                 (heard.probabilities.get(name, 0.0), name)
@@ -175,7 +161,7 @@ class Steps:
         if intent and (heard.command == "yes" or heard.text == labels[0]):
             return self._begin(talk, self.policy.intents[intent], replace(heard, text=text))
         if intent and (heard.command in ("no", "cancel") or heard.text == labels[1]):
-            return _done(talk, Reply("answer", question=text))
+            return done(talk, Reply("answer", question=text))
         for named in self.policy.intents.values():
             if heard.text in named.title.values() and named.do == "tool":
                 return self._begin(talk, named, heard)
@@ -187,41 +173,41 @@ class Steps:
             return self._dropped(talk, mine, heard)
         if heard.command == "yes" and task.card:
             return {"talk": to_data(talk), "next": "act"}
-        if _asks_only(heard):
-            return _done(talk, Reply("answer", question=heard.text))
+        if heard.asks_only():
+            return done(talk, Reply("answer", question=heard.text))
         other = rule is not None and rule.do == "tool" and rule.name != task.intent
         changed, fresh = self._updated(talk, mine, task, heard, free=not other)
-        if fresh and (_is_choice(talk, heard) or not (other and heard.probability >= _WISH)):
+        if fresh and (is_choice(talk, heard) or not (other and heard.probability >= _WISH)):
             return {"talk": to_data(replace(talk, task=changed)), "next": "account"}
         if other and rule is not None:
             return self._begin(talk.put_aside(), rule, heard)
         if heard.command == "correct" and task.card:
             text = replies.say("what_changes", heard.language)
-            return _done(replace(talk, task=replace(task, card="")), Reply("say", text))
-        if _ASKS.search(heard.text) or not (task.asked or task.card):
-            return _done(talk, Reply("answer", question=heard.text))
+            return done(replace(talk, task=replace(task, card="")), Reply("say", text))
+        if is_question(heard.text) or not (task.asked or task.card):
+            return done(talk, Reply("answer", question=heard.text))
         if task.tries + 1 >= RETRIES:
-            return _hand_off(talk, "misses")
+            return hand_off(talk, "misses")
         talk = replace(talk, task=replace(task, tries=task.tries + 1))
         text, card = self.waiting_for(talk, heard.language)
-        return _done(talk, Reply("say", replies.say("not_understood", heard.language, ask=text), card))
+        return done(talk, Reply("say", replies.say("not_understood", heard.language, ask=text), card))
 
     def account(self, state: State) -> State:
         """Find out which account the task is about."""
         talk, heard = from_data(state["talk"]), Heard(**state["turn"]["heard"])
-        task, rule = _in_hand(talk), self.policy.intents[_in_hand(talk).intent]
+        task, rule = in_hand(talk), self.policy.intents[in_hand(talk).intent]
         need = next((n for n in rule.needs if n.slot == rule.identity), None)
         if need is None or (need.argument not in task.slots and need.optional):
             return {"next": "details"}
         if need.argument not in task.slots:
-            kept = Facts(self.tools.workspace).of(_caller(state), need.slot)
+            kept = Facts(self.tools.workspace).of(caller(state), need.slot)
             return self._asked(talk, task, rule, need, heard, [{"value": v, "zh": v, "en": v} for v in kept])
         return {"next": "prove"}
 
     def prove(self, state: State) -> State:
         """Nothing of an account is told before its customer has proved who they are."""
         talk, heard = from_data(state["talk"]), Heard(**state["turn"]["heard"])
-        task, rule, identity = _in_hand(talk), self.policy.intents[_in_hand(talk).intent], self.policy.identity
+        task, rule, identity = in_hand(talk), self.policy.intents[in_hand(talk).intent], self.policy.identity
         need = next(n for n in rule.needs if n.slot == rule.identity)
         account = task.slots[need.argument]
         if identity is None or talk.is_proved(account, self.clock()):
@@ -229,7 +215,7 @@ class Steps:
         proof = find(self.policy.slots[identity.proof], heard.text, today=self.today(), asked=task.asked == "proof")
         if proof is None:
             text = in_language(self.policy.slots[identity.proof].ask, heard.language)
-            return _done(replace(talk, task=replace(task, asked="proof")), Reply("say", text))
+            return done(replace(talk, task=replace(task, asked="proof")), Reply("say", text))
         tool = self.tools[identity.tool]
         named = next(a.name for a in tool.arguments if a.name != "proof")
         try:
@@ -239,20 +225,20 @@ class Steps:
             talk = replace(talk, wrong_proofs=wrong, task=replace(task, asked="proof", tries=0))
             if wrong >= identity.tries:
                 talk = replace(talk, wrong_proofs=0)
-                return _hand_off(talk, "rule", task.intent, code_of(refused), text=refused.text(heard.language))
-            return _done(talk, Reply("say", refused.text(heard.language)))
+                return hand_off(talk, "rule", task.intent, code_of(refused), text=refused.text(heard.language))
+            return done(talk, Reply("say", refused.text(heard.language)))
         except TouchstoneError as broken:
             return self._broken(talk, broken)
         now = self.clock()
         proved = {**talk.proved, **dict.fromkeys(map(str, found.get("accounts", [account])), now), str(account): now}
         talk = replace(talk, proved=proved, wrong_proofs=0, task=replace(task, asked="", tries=0))
-        Facts(self.tools.workspace).note(_caller(state), need.slot, str(account))
+        Facts(self.tools.workspace).note(caller(state), need.slot, str(account))
         return {"talk": to_data(replace(talk, known={**talk.known, need.slot: account})), "next": "details"}
 
     def details(self, state: State) -> State:
         """Collect what the tool still needs; what is the only possibility is not asked for."""
         talk, heard = from_data(state["talk"]), Heard(**state["turn"]["heard"])
-        task, rule = _in_hand(talk), self.policy.intents[_in_hand(talk).intent]
+        task, rule = in_hand(talk), self.policy.intents[in_hand(talk).intent]
         for need in rule.needs:
             if need.optional or (need.argument in task.slots and not need.options):
                 continue
@@ -289,7 +275,7 @@ class Steps:
     def quote(self, state: State) -> State:
         """Say what a write would do and ask for a yes; a read needs neither."""
         talk, heard = from_data(state["talk"]), Heard(**state["turn"]["heard"])
-        task, rule = _in_hand(talk), self.policy.intents[_in_hand(talk).intent]
+        task, rule = in_hand(talk), self.policy.intents[in_hand(talk).intent]
         if self.tools[rule.tool].permission == "read":
             return {"next": "act"}
         values: dict[str, Any] = dict(task.slots)
@@ -306,12 +292,12 @@ class Steps:
                 return self._broken(talk, broken)
         task = replace(task, card=secrets.token_urlsafe(9))
         text, card = replies.confirmation(self.policy, rule, task.card, values, heard.language)
-        return _done(replace(talk, task=task), Reply("say", text, card))
+        return done(replace(talk, task=task), Reply("say", text, card))
 
     def act(self, state: State) -> State:
         """Call the tool. The one node that changes something: its key is the id of the confirmation."""
         talk, heard = from_data(state["talk"]), Heard(**state["turn"]["heard"])
-        task, rule = _in_hand(talk), self.policy.intents[_in_hand(talk).intent]
+        task, rule = in_hand(talk), self.policy.intents[in_hand(talk).intent]
         need = next((n for n in rule.needs if n.slot == rule.identity), None)
         if need is not None and need.argument in task.slots and not talk.is_proved(task.slots[need.argument], self.clock()):  # fmt: skip
             return {"talk": to_data(replace(talk, task=replace(task, card=""))), "next": "prove"}  # it took too long
@@ -335,7 +321,7 @@ class Steps:
             title = in_language(self.policy.intents[talk.task.intent].title, heard.language)
             text = f"{text}\n\n{replies.say('back_to', heard.language, title=title, ask=more)}"
             card = card or waiting
-        return _done(talk, Reply("say", text, card, done=rule.tool, values=values))
+        return done(talk, Reply("say", text, card, done=rule.tool, values=values))
 
     # --- parts of nodes -----------------------------------------------------------------------
 
@@ -350,7 +336,7 @@ class Steps:
             if yes:
                 return {"talk": to_data(talk), "next": "act"}
             return self._dropped(talk, self.policy.intents[talk.task.intent], heard)
-        return _done(talk, Reply("say", replies.say("card_gone", heard.language)))
+        return done(talk, Reply("say", replies.say("card_gone", heard.language)))
 
     def _dropped(self, talk: Talk, rule: IntentRule, heard: Heard) -> State:
         text = replies.say("dropped", heard.language, title=in_language(rule.title, heard.language))
@@ -359,7 +345,7 @@ class Steps:
             more, card = self.waiting_for(talk, heard.language)
             title = in_language(self.policy.intents[talk.task.intent].title, heard.language)
             text += "\n\n" + replies.say("back_to", heard.language, title=title, ask=more)
-        return _done(talk, Reply("say", text, card))
+        return done(talk, Reply("say", text, card))
 
     def _is_reply(self, talk: Talk, heard: Heard) -> bool:
         """Whether a message is a value that was asked for; a free text is none, it may say anything."""
@@ -369,7 +355,7 @@ class Steps:
         need = next((n for n in rule.needs if n.argument == talk.task.asked), None)
         if need is None or self.policy.slots[need.slot].kind == "text":
             return False
-        found = self.find(need.slot, heard, asked=True, choices=_shown(talk))
+        found = self.find(need.slot, heard, asked=True, choices=choices_shown(talk))
         return found is not None or self.read(need.slot, heard) is not None
 
     def _updated(self, talk: Talk, rule: IntentRule, task: Task, heard: Heard, *, free: bool) -> tuple[Task, bool]:
@@ -388,7 +374,7 @@ class Steps:
             if kind == "text" and asked and (not free or heard.command in ("no", "correct")):
                 asked = False
             listed = bool(need.options or self.policy.slots[need.slot].catalogue)
-            shown = _shown(talk) if asked and listed else ()
+            shown = choices_shown(talk) if asked and listed else ()
             value = self.find(need.slot, heard, asked=asked, choices=shown)
             if value is None and shown and not need.options:  # neither of those that were asked about
                 value = self.find(need.slot, heard)
@@ -414,11 +400,11 @@ class Steps:
         text, card = replies.ask(rule, self.policy.slots[need.slot], heard.language, choices)
         if not choices and (candidates := likeliest(heard.meant.get(need.slot, ()))):
             text, card = replies.which(candidates, heard.language)
-        return _done(replace(talk, task=replace(task, asked=need.argument)), Reply("say", text, card))
+        return done(replace(talk, task=replace(task, asked=need.argument)), Reply("say", text, card))
 
     def waiting_for(self, talk: Talk, language: Any) -> tuple[str, replies.Card | None]:
         """What the task in hand waits for, said again."""
-        task = _in_hand(talk)
+        task = in_hand(talk)
         rule = self.policy.intents[task.intent]
         if task.card and (card := talk.last.get("card")) and card.get("id") == task.card:
             return replies.say("confirm", language, text=card["text"][language]), card
@@ -438,7 +424,7 @@ class Steps:
             more, card = self.waiting_for(talk, heard.language)
             title = in_language(self.policy.intents[talk.task.intent].title, heard.language)
             text += "\n\n" + replies.say("back_to", heard.language, title=title, ask=more)
-        return _done(talk, Reply("say", text, card))
+        return done(talk, Reply("say", text, card))
 
     def _wrong(self, talk: Talk, task: Task, rule: IntentRule, wrong: BadArguments, heard: Heard) -> State:
         """A slot has a value the tool does not take: say so and ask for it again."""
@@ -449,13 +435,13 @@ class Steps:
         kept = {argument: value for argument, value in task.slots.items() if argument != name}
         text, card = replies.ask(rule, self.policy.slots[need.slot], heard.language)
         text = f"{wrong.text(heard.language)} {text}"
-        return _done(replace(talk, task=replace(task, slots=kept, asked=name, card="")), Reply("say", text, card))
+        return done(replace(talk, task=replace(task, slots=kept, asked=name, card="")), Reply("say", text, card))
 
     def _broken(self, talk: Talk, broken: TouchstoneError) -> State:
         """A tool failed: a person takes over. A mistake of ours must not look like one of the customer's."""
         if not isinstance(broken, ToolFailed | StepLimit | BadArguments):
             raise broken
-        return _hand_off(talk, "tool_failure", _in_hand(talk).intent, code_of(broken))
+        return hand_off(talk, "tool_failure", in_hand(talk).intent, code_of(broken))
 
     def _choices(self, state: State, need: Need, task: Task) -> list[Mapping[str, str]]:
         tool = self.tools[need.options or ""]
@@ -472,48 +458,7 @@ class Steps:
 
     def _turn(self, state: State, *, write: bool = False) -> Any:
         allowed: frozenset[Permission] = frozenset({"read", "write"} if write else {"read"})
-        return self.tools.turn(_caller(state), conversation_id=state["turn"]["conversation"], allowed=allowed)
+        return self.tools.turn(caller(state), conversation_id=state["turn"]["conversation"], allowed=allowed)
 
     def today(self) -> Any:
         return datetime.fromtimestamp(self.clock(), ZoneInfo(self.policy.hours.zone)).date()
-
-
-def _caller(state: State) -> Caller:
-    tenant, user = state["turn"]["caller"]
-    return Caller(tenant, user, frozenset())
-
-
-def _in_hand(talk: Talk) -> Task:
-    if talk.task is None:
-        raise RuntimeError("there is no task in hand")
-    return talk.task
-
-
-def _shown(talk: Talk) -> Sequence[Mapping[str, str]]:
-    """The choices on the newest card."""
-    card = talk.last.get("card") or {}
-    return card["options"] if card.get("kind") == "choices" else ()
-
-
-def _is_choice(talk: Talk, heard: Heard) -> bool:
-    """Whether a message is what one of the choices is called: a button says so, whatever else the words could mean."""
-    return any(heard.text in choice.values() for choice in _shown(talk))
-
-
-def _asks_only(heard: Heard) -> bool:
-    """Whether a message is a question to the documents, whatever values it names."""
-    return bool(_ASKS.search(heard.text)) and heard.intent == "question" and heard.probability >= 0.5
-
-
-def _done(talk: Talk, reply: Reply) -> State:
-    if reply.kind == "say":
-        talk = replace(talk, last={"text": reply.text, "card": reply.card})
-    return {"talk": to_data(talk), "reply": asdict(reply), "next": "end"}
-
-
-def _hand_off(talk: Talk, cause: str, intent: str = "", detail: str = "", *, text: str = "") -> State:
-    """A person takes over; the task in hand is told to them and waits for nothing more. ``text`` is said before."""
-    task = talk.task
-    values = {"intent": intent or (task.intent if task else ""), "slots": dict(task.slots) if task else {}, "detail": detail, "proved": sorted(talk.proved), "by_model": list(task.by_model) if task else []}  # fmt: skip
-    talk = replace(talk, task=None, aside=(), offer=None, misses=0, anger=0)
-    return {"talk": to_data(talk), "reply": asdict(Reply("hand_off", text, cause=cause, values=values)), "next": "end"}

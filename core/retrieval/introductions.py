@@ -6,12 +6,14 @@ sentence could be weighed, so that the usual way finds whatever happens to name 
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from core.retrieval import evidence, in_force, tokens
+from core.retrieval.quotes import POINTS_BACK
 from core.retrieval.records import Found
 from core.retrieval.units import Unit, units
 from core.types import Hit, Language, Passage
@@ -19,10 +21,6 @@ from core.types import Hit, Language, Passage
 MOST = 3  # products in one question
 LOOKED_AT = 12  # passages for each of them
 TOGETHER = 2  # further sentences, each naming all of them
-_NAME = re.compile(
-    r"(?<![A-Za-z0-9-])[A-Za-z]{1,5}[- ]?\d{1,4}(?:[ -]?(?:pro|max|plus|mini|lite)(?![A-Za-z]))?(?![A-Za-z0-9])",
-    re.IGNORECASE,
-)
 _ASKS = re.compile(
     r"区别|不同(?:点|之处)?|差别|差异|分别|对比|比较|相比|比|哪(?:个|款|种|一个|一款)(?:更|比较)?(?:好|合适|值得)?(?:一[点些])?|怎么选|选哪个?"
     r"|\b(?:differences?|differ|different|compar(?:e[ds]?|ing|ison)|versus|vs\.?|which (?:one )?is better|better|choose|or)\b",
@@ -33,9 +31,6 @@ _ASKS_OF_ONE = re.compile(
     re.IGNORECASE,
 )
 _FRAME = re.compile(r"这|那|[两俩二三]|几?[款种个者]|之间|有|什么|啥|请|帮我|一下|\b(?:between|tell me|please|models?|products?|one|two)\b", re.IGNORECASE)  # fmt: skip
-
-
-_GOES_ON = re.compile(r"(?:it|they)\b|[它该]", re.IGNORECASE)
 
 
 class Finds(Protocol):
@@ -58,11 +53,11 @@ def products(question: str) -> Products | None:
     >>> products("Can I return the KT-210?") is None
     True
     """
-    names = {_folded(m[0]): m[0] for m in _NAME.finditer(question)}
+    names = {_folded(m[0]): m[0] for m in tokens.PRODUCT.finditer(question)}
     asks = _ASKS_OF_ONE if len(names) == 1 else _ASKS
     if not 1 <= len(names) <= MOST or not asks.search(question):
         return None
-    rest = _FRAME.sub(" ", asks.sub(" ", _NAME.sub(" ", question)))
+    rest = _FRAME.sub(" ", asks.sub(" ", tokens.PRODUCT.sub(" ", question)))
     return Products(tuple(names.values()), frozenset(tokens.content_terms(rest)))
 
 
@@ -74,9 +69,9 @@ async def introduced(index: Finds, asked: Products, language: Language) -> list[
     """
     found: list[tuple[Hit, Unit]] = []
     told: set[str] = set()
-    for name in asked.names:
-        near = (await index.find(name, LOOKED_AT)).hits
-        hits = [hit for hit in near if _introduces(hit.passage, name)]
+    searches = await asyncio.gather(*(index.find(name, LOOKED_AT) for name in asked.names))
+    for name, search in zip(asked.names, searches, strict=True):
+        hits = [hit for hit in search.hits if _introduces(hit.passage, name)]
         hits.sort(key=lambda hit: hit.passage.language != language)  # stable: of equals the better comes first
         if not hits:
             return []
@@ -85,7 +80,7 @@ async def introduced(index: Finds, asked: Products, language: Language) -> list[
     if asked.terms - told:
         return []
     if len(asked.names) == 1:
-        return [*found, *_what_follows(found[0][1], near)]
+        return [*found, *_what_follows(found[0][1], searches[0].hits)]
     return list({unit.passage.id: (hit, unit) for hit, unit in reversed(found)}.values())[::-1]
 
 
@@ -108,11 +103,11 @@ def naming_all(ranked: Sequence[evidence.Scored], asked: Products, language: Lan
 
 
 def _opening(passage: Passage, name: str) -> Unit:
-    """The first unit that names it, with the sentence after it where that goes on with "It is" or 它."""
+    """The first unit that names it, with the sentence after it where that points back: "It is", 它."""
     parts = units(passage)
     first = next((unit for unit in parts if _names(unit.shown, name)), parts[0])
     after = next((u for u in parts if u.position == first.position + 1), None)
-    if after is None or not _GOES_ON.match(after.text) or not first.kind == after.kind == "sentence":
+    if after is None or not POINTS_BACK.match(after.text) or not first.kind == after.kind == "sentence":
         return first
     gap = "" if passage.language == "zh" else " "
     text = passage.text[first.start - passage.start : after.end - passage.start]
@@ -126,7 +121,7 @@ def _introduces(passage: Passage, name: str) -> bool:
 
 
 def _names(text: str, name: str) -> bool:
-    return _folded(name) in {_folded(m[0]) for m in _NAME.finditer(text)}
+    return _folded(name) in {_folded(m[0]) for m in tokens.PRODUCT.finditer(text)}
 
 
 def _folded(name: str) -> str:

@@ -11,7 +11,6 @@ from core.retrieval.answer import QUESTION_LIMIT
 from core.types import Message, content_text
 
 _FOLLOWS = re.compile(r"那|还有|另外|它|这个|这种|换成|如果|and\b|but\b|what about|how about|what if|it\b|they\b|does it|is it|can it|for\b", re.IGNORECASE)  # fmt: skip
-_CODE = re.compile(r"\b[A-Za-z]{1,5}-?\d{1,4}\b(?: (?:pro|max|plus|mini)\b)?", re.IGNORECASE)
 
 
 def checked_question(question: str) -> str:
@@ -41,5 +40,5 @@ def searched(question: str, history: Sequence[Message]) -> str:
     if not leans:
         return question
     if tokens.codes(question):
-        before = _CODE.sub(" ", before)
+        before = tokens.PRODUCT.sub(" ", before)
     return f"{before[:500]} {question}"

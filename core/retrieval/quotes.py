@@ -19,7 +19,7 @@ QUOTES = 3  # sentences of an extractive answer
 NEAR = 12  # units in which a contradiction of the first is looked for
 MARGIN = evidence.NEARLY  # a further quote may score this much less than the first
 TIED, MOST_ROWS = 1.0, 6  # rows of a table that the question tells apart by no more than this are quoted as one
-_POINTS_BACK = re.compile(r"(?:it|they|this|that|these|those|he|she|such|then|however|but|otherwise|in that case)\b|其[中他]?|它|该|这|那|此|但|不过|否则|同时|另外|超过的|逾期", re.IGNORECASE)  # fmt: skip
+POINTS_BACK = re.compile(r"(?:it|they|this|that|these|those|he|she|such|then|however|but|otherwise|in that case)\b|其[中他]?|它|该|这|那|此|但|不过|否则|同时|另外|超过的|逾期", re.IGNORECASE)  # fmt: skip
 
 
 def chosen_quotes(
@@ -108,7 +108,7 @@ def _against(unit: Unit, ranked: Sequence[evidence.Scored]) -> evidence.Scored |
 
 def understandable(unit: Unit) -> Unit:
     """``unit`` with the sentence before it when it points back to that one: "It must be unused." """
-    if unit.kind != "sentence" or not unit.position or not _POINTS_BACK.match(unit.text):
+    if unit.kind != "sentence" or not unit.position or not POINTS_BACK.match(unit.text):
         return unit
     before = units(unit.passage)[unit.position - 1]
     if before.kind != "sentence":

@@ -30,6 +30,11 @@ _UNUSUAL = re.compile(
     "[^\\x00-\\x7f\u4e00-\u9fff。、“”‘’《》【】—–·×，：；！？（）～]"
 )  # whatever else NFKC may change
 _MARKS = re.compile(r"[\u0300-\u036f]")
+# The name of a product in running text. A space in it only after letters that make no word: "in 30 days" has none.
+PRODUCT = re.compile(
+    r"(?<![A-Za-z0-9-])(?:[A-Za-z]{1,5}-?|(?!(?i:usd|gbp|eur|cny|rmb|us|uk|eu|am|pm|no|vs|mr|mrs|dr|st) )(?:[A-Z]{2,4}|[b-df-hj-np-tv-xz]{2,4}) )"
+    r"\d{1,4}(?:[ -]?(?i:pro|max|plus|mini|lite)(?![A-Za-z]))?(?![A-Za-z0-9])"
+)
 
 _STOP = """a an the this that these those and or but if then than so as of at by for from in into on onto to with without
     about over under is are was were be been being am do does did done doing have has had having can could may might

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from tests.core.training.conftest import rows, table
 __all__ = ["folder"]  # the fixture: an empty folder and scripted models
 
 
-def data(*arguments: str) -> dict[str, object]:
+def data(*arguments: str) -> dict[str, Any]:
     done = touchstone(*arguments, "--json")
     assert done.exit_code == 0, done.output
     return json.loads(done.stdout)
@@ -29,13 +30,13 @@ def test_from_a_file_to_a_model_that_serves_and_back(
 ) -> None:
     made = data("train", "head", str(headlines), "--out", "stock")
     assert made["version"] == 1
-    assert made["figures"]["trained:stock@1"]["accuracy"] == 1.0  # type: ignore[index]
-    assert "tfidf+svm" in made["figures"]  # type: ignore[operator]
+    assert made["figures"]["trained:stock@1"]["accuracy"] == 1.0
+    assert "tfidf+svm" in made["figures"]
     promoted = data("train", "promote", "stock")
     assert (promoted["promoted"], promoted["against"]) == (True, "tfidf+svm")
     data("train", "head", str(headlines), "--out", "stock", "--seed", "4", "--set", "kept=0.9")
     listed = data("train", "list")["models"]
-    assert [(row["version"], row["state"]) for row in listed] == [(1, "serving"), (2, "finished")]  # type: ignore[union-attr, index]
+    assert [(row["version"], row["state"]) for row in listed] == [(1, "serving"), (2, "finished")]
     monkeypatch.setattr("core.training.promotion.LEAST", 1000)  # more rows than there are to compare on
     assert touchstone("train", "promote", "stock").exit_code == 6
     forced = touchstone("train", "promote", "stock", "--force").output
@@ -117,7 +118,7 @@ def test_rows_that_look_mislabeled_are_told_and_written(folder: Path) -> None:
     table(folder / "some.csv", given)
     found = data("train", "suspects", "some.csv", "--out", "new/doubtful.csv")
     assert (found["rows"], found["lone"]) == (len(given), 1)
-    row = found["suspects"][0]  # type: ignore[index]
+    row = found["suspects"][0]
     assert (row["where"], row["text"], row["label"], row["other"]) == ("some.csv:7", text, wrong, label)
     assert "some.csv:7" in (folder / "new" / "doubtful.csv").read_text("utf-8").splitlines()[1]
     done = touchstone("train", "suspects", "some.csv", "--top", "1", TOUCHSTONE_LANG="zh")
@@ -135,7 +136,7 @@ def test_a_gate_that_closes_is_an_exit_code(folder: Path, headlines: Path) -> No
     done = touchstone("train", "promote", "stock")
     assert done.exit_code == 1
     assert "significantly worse than trained:stock@1" in done.output
-    assert [row["state"] for row in data("train", "list")["models"]] == ["serving", "finished"]  # type: ignore[union-attr, index]
+    assert [row["state"] for row in data("train", "list")["models"]] == ["serving", "finished"]
 
 
 def test_negatives_come_from_ones_own_documents(folder: Path) -> None:

@@ -181,13 +181,22 @@ def test_amounts(text: str, found: int | None) -> None:
     [
         "转人工", "人工客服", "我要真人客服", "找人工", "human please", "Human!", "let me speak to a real person",
         "can I talk to someone at support, an agent", "representative", "I want a human",
+        "call me back", "can you call me", "please call me", "give me a call", "Hi, call me on 020 7946 0018 please", "I'd like someone to phone me",
+        "could somebody give me a ring this afternoon?", "my order is late. Call me!", "给我打个电话", "能不能给我回个电话", "call back please",
     ],
 )  # fmt: skip
 def test_wishes_for_a_person(text: str) -> None:
     assert hearing.wants_person(text)
 
 
-@pytest.mark.parametrize("text", ["人工刻字要多久", "human-sized tent?", "agent of the brand in Leeds", "人工费多少"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "人工刻字要多久", "human-sized tent?", "agent of the brand in Leeds", "人工费多少",
+        "you can call me Sam", "call me Sam", "please call me Ms Lee", "the courier did not call me", "why did you call me yesterday",
+        "don't call me back", "you said you would call me", "please don't call me", "快递员给我打电话说不送了", "刚才是谁给我打电话", "别给我打电话", "can you call me a taxi",
+    ],
+)  # fmt: skip
 def test_no_wishes_for_a_person(text: str) -> None:
     assert not hearing.wants_person(text)
 

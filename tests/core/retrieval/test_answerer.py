@@ -456,6 +456,7 @@ def test_sentences_come_out_whole(pieces: list[str], sentences: list[str]) -> No
             "How long is delivery?",
             "How long is delivery? and for international orders?",
         ),
+        ("那 KT-310 呢？", "买的KT-210几天内可以退货？", "买的 几天内可以退货？ 那 KT-310 呢？"),
         ("那运费谁出？", "几天内可以退货？", "几天内可以退货？ 那运费谁出？"),
         ("发票可以开公司抬头吗，需要准备什么资料", "几天内可以退货？", "发票可以开公司抬头吗，需要准备什么资料"),
         ("几天内可以退货？", "", "几天内可以退货？"),

@@ -72,6 +72,11 @@ def test_question_words_carry_no_weight() -> None:
     assert tokens.content_terms("请问可以退货吗") == ["退货"]
 
 
+def test_names_of_products_are_told_from_words_before_numbers() -> None:
+    text = "买TW5 pro吗, KT-310 or kt 210, TW-5 product: in 30 days, on 8 May, USD 30, pay in 3, PW26110005"
+    assert tokens.PRODUCT.findall(text) == ["TW5 pro", "KT-310", "kt 210", "TW-5"]
+
+
 def test_codes_are_told_from_measures() -> None:
     assert tokens.codes("A 30min walk, 230 V, 10th of May, KT-310, TW-5 Pro, RV8, E2") == {"kt310", "tw5", "rv8", "e2"}
 
