@@ -161,6 +161,9 @@ COVERAGE, FALSE_REFUSALS = 0.6, 0.1  # the points of the curves that reports nam
 def answer_task(data: Dataset, unanswerable: Sequence[Dataset] = ()) -> Task:
     """Answer from documents with quotes, or decline. Questions of ``unanswerable`` data have no answer there.
 
+    Rows whose question is blank (CMRC 2018 trial has two) ask nothing and are left out: to refuse such a row is no
+    merit, and that the system calls it empty is no failure.
+
     An answerable question counts as supported when a quoted sentence holds one of its answers, whether or not
     the system chose to answer; so the risk-coverage curve can be drawn from its confidences. ``quotes`` should
     therefore hold the best evidence found, also when the system declines.
@@ -170,7 +173,8 @@ def answer_task(data: Dataset, unanswerable: Sequence[Dataset] = ()) -> Task:
         for other in unanswerable
         for record in other.records
     ]
-    together = replace(data, records=(*data.records, *others), checksum="") if others else data
+    asked = tuple(record for record in (*data.records, *others) if record.input.strip())
+    together = data if asked == data.records else replace(data, records=asked, checksum="")
 
     def judge(records: Sequence[Record], outputs: Sequence[Any]) -> Mapping[str, Sequence[Cell]]:
         columns: dict[str, list[Cell]] = {name: [] for name in _ANSWER_COLUMNS}
@@ -188,7 +192,7 @@ def answer_task(data: Dataset, unanswerable: Sequence[Dataset] = ()) -> Task:
         Measure("aurc", held, "aurc", higher_is_better=False),
         Measure("ece", ("confidence", "right"), "ece", higher_is_better=False, gated=False),
     ]
-    if others or any(not record.answers for record in data.records):
+    if any(not record.answers for record in asked):
         measures += [
             Measure("refused"),
             Measure(f"refused_at_{FALSE_REFUSALS:.0%}", ("answerable", "confidence"), f"refusals_at{refused}"),

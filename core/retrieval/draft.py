@@ -141,10 +141,14 @@ def framed(draft: Draft) -> str:
 def refused(
     draft: Draft, ranked: Sequence[evidence.Scored], confidence: float, written: Answer | None = None
 ) -> Answer:
-    """The documents do not say; those that speak of something in the question are named, with a citation each."""
+    """The documents do not say; those that speak of something in the question are named, with the best unit of each.
+
+    The best unit may share no word itself: a sentence often leaves out what its document is about.
+    """
+    speak = {scored.unit.passage.document_id for scored in ranked if evidence.shares(scored)}
     near: dict[str, evidence.Scored] = {}
     for scored in ranked:
-        if evidence.shares(scored):
+        if scored.unit.passage.document_id in speak:
             near.setdefault(scored.unit.passage.document_id, scored)
     draft.sentences.clear()
     draft.citations.clear()

@@ -39,8 +39,8 @@ _GIVES: dict[str, re.Pattern[str]] = {
     "clock": re.compile(r"\d{1,2}[:：]\d{2}|\d{1,2}\s?(?:点|am\b|pm\b|o'clock)|全天|24 小时|\bclosed\b|休息|不营业"),
     "weight": re.compile(r"\d+(?:\.\d+)?\s?(?:kg|g|克|千克|公斤|斤|吨|lbs?|oz|pounds?|ton(?:ne)?s?)\b"
     rf"|{_FIGURE}\s?(?:克|千克|公斤|斤|吨|磅)"),
-    "volume": re.compile(r"\d+(?:\.\d+)?\s?(?:ml|l|lit(?:er|re)s?|gallons?)\b|m³"
-    rf"|{_FIGURE}\s?(?:升|毫升|立方米|加仑)"),
+    "volume": re.compile(r"\d+(?:\.\d+)?\s?(?:ml|l|lit(?:er|re)s?|gallons?|m?ah|[kmgt]b|people|persons|seats|guests)\b|m³"
+    rf"|{_FIGURE}\s?(?:升|毫升|立方米|加仑|毫安时|人|席|个?座位?|发|辆)"),
     "length": re.compile(r"\d+(?:\.\d+)?\s?(?:mm|cm|m|km|inch(?:es)?|ft|feet|foot|miles?|met(?:er|re)s?|acres?|hectares?|years? old)\b|[mk]m?[²2]\b"
     rf"|{_FIGURE}\s?(?:平方)?(?:米|厘米|毫米|公里|千米|公尺|英寸|英尺|英里|海里|尺|里|亩|公顷|岁)"),
     "power": re.compile(r"\d+(?:\.\d+)?\s?(?:w|kw|wh|kwh|v|mah|hp)\b"
@@ -51,7 +51,7 @@ _GIVES: dict[str, re.Pattern[str]] = {
     "place": re.compile(r"位于|在.{1,12}(?:国|岛|路|街|内|中|上|山|河|湖|海)|[省市县区州镇村岛]|\b(?:in|at|near|on)\b"),
     "definition": re.compile(r"[是指为称即叫]|\b(?:is|are|refers?|means?|called|known)\b"),
     "list": re.compile(r"、.*、|包括|分别|以及|有.{1,10}和|等|, .*,? and\b|\binclud|\bsuch as\b"),
-    "count": re.compile(r"\d|[一二两三四五六七八九十百千万]+[个张次件只台份双套层位项种条名座部家集届岁人所处艘架辆]|一半|半数|\bhalf\b|\b(?:one|two|three|four|five|six|once|twice)\b"),
+    "count": re.compile(r"\d|[一二两三四五六七八九十百千万]+[个张次件只台份双套层位项种条名座部家集届岁人所处艘架辆]|一半|半数|、[^，。；]*[、和及与]|\bhalf\b|\b(?:one|two|three|four|five|six|once|twice)\b"),
 }  # fmt: skip
 _CODE = re.compile(r"\b[a-z]{1,5}-?\d[\w-]*", re.IGNORECASE)
 # Kinds whose answer holds a figure. A time may be told by an event instead ("when the parcel is dispatched").
@@ -60,6 +60,11 @@ _HOW_MUCH = re.compile(
     r"多少|几(?![乎率何])|多[重高宽长远大]|\bhow (?:much|many|often|heavy|tall|wide|far|large|big|hot)\b"
     r"|\bwhat(?:'s| is| are| was| were| does| did)(?: the| its| it)?(?: \w+){0,2} "
     r"(?:price|cost|fee|weigh|capacity|volume|size|diameter|power|voltage|temperature|maximum|minimum)"
+)
+# How high a rank or how great an influence is asks for no measure.
+_OF_NO_MEASURE = re.compile(
+    r"(?:级别|等级|水平|地位|声望|名气|影响|作用|意义|难度|评价)(?:到底|究竟)?有?多[高大]"
+    r"|\bhow (?:big|large|much of) an? (?:impact|influence|difference|effect|role|part)\b"
 )
 _VAGUE = ("count", "definition", "list")  # dropped when something more exact is asked
 
@@ -70,7 +75,7 @@ def asked(question: str) -> tuple[str, ...]:
     >>> asked("KT-210 几天内可以退货？"), asked("Why is the lamp off?")
     (('duration',), ('reason',))
     """
-    text = tokens.normalized(question)
+    text = _OF_NO_MEASURE.sub(" ", tokens.normalized(question))
     found = [kind for kind, pattern in _ASKS.items() if pattern.search(text)]
     return tuple([kind for kind in found if kind not in _VAGUE] or found)
 
@@ -80,8 +85,8 @@ def figures(question: str) -> frozenset[str]:
 
     >>> sorted(figures("How much does it weigh?")), sorted(figures("What does a label cost?"))
     (['weight'], ['money'])
-    >>> sorted(figures("Do you match the price?")), sorted(figures("Viral load falls with age."))
-    ([], [])
+    >>> sorted(figures("Do you match the price?")), sorted(figures("Viral load falls with age.")), sorted(figures("级别有多高？"))
+    ([], [], [])
     """
     return _MEASURED.intersection(asked(question)) if _HOW_MUCH.search(tokens.normalized(question)) else frozenset()
 
@@ -91,6 +96,8 @@ def given(kinds: Sequence[str], text: str) -> frozenset[str]:
 
     >>> sorted(given(("money", "duration"), "A label costs £6.50."))
     ['money']
+    >>> sorted(given(("count",), "他是圣乔治、圣斐迪南和圣真纳罗骑士团的大团长。")), sorted(given(("volume",), "容量为 101 发炮弹。"))
+    (['count'], ['volume'])
     """
     if not kinds:
         return frozenset()

@@ -119,6 +119,17 @@ def test_answers_and_refusals() -> None:
     assert "refused" not in alone.figures
 
 
+def test_rows_that_ask_nothing_are_neither_failed_nor_refused() -> None:
+    blank = Dataset("bank", "test", (*OTHERS.records, Record("blank", " \n", answers=("of nothing",))))
+    task = answer_task(ANSWERS, [blank])
+    assert [record.id for record in task.data.records] == ["0", "1", "2", "3", "bank:0", "bank:1"]
+    assert task.data.checksum == answer_task(ANSWERS, [OTHERS]).data.checksum
+    found = judged(task, {record.id: answer(0.1, answered=False) for record in task.data.records}, name="x")
+    assert (found.value("refused"), found.errors) == (1.0, {})
+    only = Dataset("shop", "test", (*ANSWERS.records, Record("blank", "")))
+    assert "refused" not in judged(answer_task(only), {}, name="x").figures
+
+
 def test_an_answer_of_an_app_becomes_an_output() -> None:
     citations = tuple(Citation(n, "p", "d", "t", "s", f"quote {n}", 0, 1) for n in range(3))
     given = Answer("?", "extractive", "text", citations=citations, confidence=0.4)

@@ -11,14 +11,16 @@ import pytest
 import yaml
 
 from core.errors import InputError
+from core.retrieval import evidence
 from core.retrieval.answer import QUESTION_LIMIT, AnswerDone, AnswerEvent, Notice, SentenceReady, SourcesFound
 from core.retrieval.answerer import Answerer, finished_sentences
-from core.retrieval.draft import REFUSE_BELOW
+from core.retrieval.draft import REFUSE_BELOW, Draft, refused
 from core.retrieval.library import Library
 from core.retrieval.question import searched
+from core.retrieval.units import Unit
 from core.runtime import Runtime
 from core.settings import override
-from core.types import Answer, Capabilities, Message, Queued, user
+from core.types import Answer, Capabilities, Hit, Message, Passage, Queued, user
 from tests.core.retrieval.conftest import Counting, sync
 
 
@@ -239,6 +241,23 @@ def test_a_refusal_names_the_documents_that_come_near(shop: Library, question: s
     assert answer.mode == "refused"
     assert [c.title for c in answer.citations] == ["退货政策"]
     assert "退货政策" in answer.text
+
+
+def test_a_document_that_comes_near_is_cited_by_its_best_unit() -> None:
+    """And not by the first that repeats the question's words: one often leaves out what its document is about."""
+
+    def weighed(document: str, text: str, words: float) -> evidence.Scored:
+        passage = Passage(document, document, text, document, f"{document}.md", 0, 0, len(text), None, None, "zh")
+        features = {"code": 0.0, "concepts": 0.0, "words": words}
+        return evidence.Scored(Unit(passage, 0, 0, len(text), text, text, "sentence"), Hit(passage, 1.0), 0.0, features)
+
+    ranked = [
+        weighed("林和靖", "北宋隐士，终身不仕。", 0.0),
+        weighed("水壶", "首次使用前请煮沸清水。", 0.0),
+        weighed("林和靖", "林和靖隐居孤山。", 0.5),
+    ]
+    answer = refused(Draft("林和靖是哪一朝代的人？", "zh", 0.0), ranked, 0.05)
+    assert [(c.title, c.quote) for c in answer.citations] == [("林和靖", "北宋隐士，终身不仕。")]
 
 
 def test_nothing_indexed(library: Library) -> None:
