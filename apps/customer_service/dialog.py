@@ -11,11 +11,11 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Literal
 
-from core.i18n import detect_language
+from apps.customer_service import spoken
 from core.retrieval import tokens
 from core.types import Language
 
-SmallTalk = Literal["greeting", "thanks", "farewell", "identity", "abilities", "wordless"]
+SmallTalk = Literal["greeting", "thanks", "farewell", "identity", "abilities", "language", "wordless"]
 
 _PATTERNS: dict[SmallTalk, re.Pattern[str]] = {
     "greeting": re.compile(
@@ -41,7 +41,7 @@ _PATTERNS: dict[SmallTalk, re.Pattern[str]] = {
     ),
 }
 _PLEASED = re.compile("[👍👌🙏👏✅❤💐🌹🎉😀-😆😊😍🤗🥰]")
-_CLAUSE_END = re.compile(r"[,，.。!！?？;；~～…\n、]+")
+_CLAUSE_END = re.compile(r"[,，.。!！?？;；:：~～…\n、]+")
 _PIECE = re.compile(f"(.*?)(?:{_CLAUSE_END.pattern}|$)", re.DOTALL)
 _SOFT = re.compile(r"[呀啊哦呢吧哈哟耶噢]+$")
 _NOT_WORDS = re.compile(r"[^\w' ]+")
@@ -56,7 +56,6 @@ _GOES_ON = re.compile(
     r"|(呢|咧)[?？!！。 ]*$",
     re.IGNORECASE,
 )
-_REFERENCE = re.compile(r"[\w.+-]+@[\w.-]+|(?<![A-Za-z0-9])[A-Za-z]{0,4}\d{4,}(?![A-Za-z0-9])")
 _FRAME = re.compile(
     r"那么?|还有|另外|如果|要是|换成|呢|的话|what about|how about|what if|\b(and|but|so|then|also|or|the|for|with|a|an)\b",
     re.IGNORECASE,
@@ -79,11 +78,12 @@ def small_talk(text: str) -> SmallTalk | None:
 
 
 def without_courtesy(text: str) -> str:
-    """``text`` without greetings before and thanks after the question.
+    """``text`` without greetings before and thanks after the question, nor a wish for a language.
 
-    >>> without_courtesy("你好，KT-210 能退吗？谢谢！")
-    'KT-210 能退吗？'
+    >>> without_courtesy("你好，KT-210 能退吗？谢谢！"), without_courtesy("请用英文回答：KT-210 能退吗？")
+    ('KT-210 能退吗？', 'KT-210 能退吗？')
     """
+    _, text = spoken.begun_with(text)
     pieces = [match[0] for match in _PIECE.finditer(text) if match[0]]
     while pieces and _is_courtesy(pieces[0]):
         pieces.pop(0)
@@ -112,24 +112,30 @@ def standalone(question: str, earlier: Sequence[str]) -> str:
     return subject
 
 
-def language_of(text: str, default: str) -> Language:
-    """The language ``text`` is written in; codes, numbers and addresses of e-mail alone belong to none.
+def language_asked(text: str) -> Language | None:
+    """The language in which ``text`` asks to be answered.
 
-    >>> language_of("KT-210?", "zh"), language_of("KT-210 怎么退货", "en"), language_of("return KT-210", "zh")
-    ('zh', 'zh', 'en')
+    >>> language_asked("请用英文回答：KT-210 保修多久？"), language_asked("How long? In Chinese please."), language_asked("发票有英文的吗")
+    ('en', 'zh', None)
     """
-    return "zh" if detect_language(tokens.PRODUCT.sub(" ", _REFERENCE.sub(" ", text)), default) == "zh" else "en"
+    begun, _ = spoken.begun_with(text)
+    return begun or next(filter(None, map(spoken.requested, _clauses(text))), None)
 
 
 def language_in(text: str, earlier: Sequence[str], default: str) -> Language:
-    """The language of ``text``, or that of the newest of the ``earlier`` messages that has one.
+    """The language to answer ``text`` in: what was asked for last, else its own, else that of the newest before it.
 
     >>> language_in("PW26110001", ["where is my order?", "我要退货", "2468"], "en")
     'zh'
+    >>> language_in("保修多久？", ["请用英文回答"], "zh")
+    'en'
     """
+    for said in (text, *reversed(earlier)):
+        if asked := language_asked(said):
+            return asked
     for before in earlier:
-        default = language_of(before, default)
-    return language_of(text, default)
+        default = spoken.language_of(before, default)
+    return spoken.language_of(text, default)
 
 
 def _follows(question: str) -> bool:
@@ -151,7 +157,7 @@ def _clauses(text: str) -> list[str]:
 
 
 def _is_courtesy(clause: str) -> bool:
-    return not _plain(clause) or _kind(clause) in ("greeting", "thanks", "farewell")
+    return not _plain(clause) or _kind(clause) in ("greeting", "thanks", "farewell", "language")
 
 
 def _kind(clause: str) -> SmallTalk | None:
@@ -162,7 +168,7 @@ def _kind(clause: str) -> SmallTalk | None:
         for kind, pattern in _PATTERNS.items():
             if pattern.fullmatch(candidate):
                 return kind
-    return None
+    return "language" if spoken.requested(clause) else None
 
 
 def _plain(clause: str) -> str:

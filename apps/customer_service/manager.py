@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from apps.customer_service.assistant import Assistant
-from apps.customer_service.dialog import language_of
 from apps.customer_service.handover import Case
 from apps.customer_service.intents import EMBEDDING, rows
+from apps.customer_service.spoken import language_of
 from apps.customer_service.turns import Outcome, Turn, Turns
 from core.errors import NotAllowed
 from core.i18n import Phrase

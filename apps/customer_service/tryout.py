@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from apps.customer_service.assistant import Assistant
 from apps.customer_service.calling import unsettled
-from apps.customer_service.dialog import SmallTalk, language_of, small_talk
+from apps.customer_service.dialog import SmallTalk, language_in, small_talk
 from apps.customer_service.hearing import Heard
 from apps.customer_service.policy import IntentRule, Need, Policy, in_language
 from apps.customer_service.slots import Value
@@ -69,7 +69,7 @@ class Tryout:
 
 async def try_out(assistant: Assistant, caller: Caller, text: str, default: str) -> Tryout:
     """``text`` as the first message of a conversation; ``default`` is its language when it has none of its own."""
-    language = language_of(text, default)
+    language = language_in(text, (), default)
     kind = small_talk(text)
     heard = await assistant.hear(text, language, caller)
     steps, policy = assistant.flow.steps, assistant.policy

@@ -8,7 +8,7 @@ from typing import cast
 import streamlit as st
 
 from apps.customer_service.curated import QUESTION_LIMIT, TEXT_LIMIT, Entry
-from apps.customer_service.dialog import language_of
+from apps.customer_service.spoken import language_of
 from apps.customer_service.views.state import outcome, service
 from apps.spreadsheet import decoded
 from apps.ui import look, session, states

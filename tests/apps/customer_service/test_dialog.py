@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from apps.customer_service.dialog import small_talk, standalone, without_courtesy
+from apps.customer_service.dialog import language_in, small_talk, standalone, without_courtesy
 
 SAMPLE = Path(__file__).parents[3] / "apps" / "customer_service" / "sample"
 
@@ -45,6 +45,10 @@ SAMPLE = Path(__file__).parents[3] / "apps" / "customer_service" / "sample"
         ("你能做什么", "abilities"),
         ("Hi, what can you do?", "abilities"),
         ("help", "abilities"),
+        ("请用英文回答", "language"),
+        ("你好，能说中文吗？", "language"),
+        ("please reply in Chinese, thanks", "language"),
+        ("English please", "language"),
     ],
 )
 def test_small_talk(text: str, kind: str) -> None:
@@ -85,6 +89,12 @@ def test_no_question_of_the_sample_is_small_talk_or_changed() -> None:
         ("KT-210 能退吗", "KT-210 能退吗"),
         ("你好", "你好"),
         ("  It weighs 2.5 kg, right?  ", "It weighs 2.5 kg, right?"),
+        ("请用英文回答：KT-210 保修多久？", "KT-210 保修多久？"),
+        ("用英语告诉我KT-210保修多久", "KT-210保修多久"),
+        ("How long is the warranty? In Chinese please.", "How long is the warranty?"),
+        ("Tell me in Chinese how long the warranty is", "how long the warranty is"),
+        ("Is the manual in English?", "Is the manual in English?"),
+        ("可以用英文填写地址吗？", "可以用英文填写地址吗？"),
     ],
 )
 def test_courtesy_is_no_search_word(text: str, rest: str) -> None:
@@ -112,3 +122,21 @@ def test_courtesy_is_no_search_word(text: str, rest: str) -> None:
 )
 def test_follow_ups(earlier: list[str], question: str, expected: str) -> None:
     assert standalone(question, earlier) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "earlier", "language"),
+    [
+        ("请用英文回答：KT-210 保修多久？", [], "en"),
+        ("KT-210 保修多久？请说英语", [], "en"),
+        ("Could you answer in Chinese? How long is the warranty?", [], "zh"),
+        ("保修多久？", ["please speak English"], "en"),
+        ("How long?", ["请说英文", "换成中文吧"], "zh"),
+        ("说明书有英文的吗？", [], "zh"),
+        ("Do you sell Chinese tea?", [], "en"),
+        ("Send the invoice in Chinese", [], "en"),
+        ("发票能开英文的吗", [], "zh"),
+    ],
+)
+def test_the_language_that_a_customer_asks_for_stays(text: str, earlier: list[str], language: str) -> None:
+    assert language_in(text, earlier, "en") == language
