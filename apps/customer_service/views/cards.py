@@ -86,11 +86,11 @@ def _order(card: Card) -> None:
             st.space("stretch")
             st.markdown(f":small[:gray[{inert(card['placed'])}]]", width="content")
         for item in card["items"]:
-            with st.container(horizontal=True, gap="small"):
+            with st.container(horizontal=True, wrap=False, gap="small"):
                 name = inert(in_language(item["name"], language()))
                 returned = f" :gray-badge[{t('customer_service.card.returned')}]" if item["returned"] else ""
                 st.markdown(f"{item['quantity']} × {name}{returned}", width="stretch")
                 st.markdown(inert(item["price"]), width="content")
-        with st.container(horizontal=True, gap="small"):
+        with st.container(horizontal=True, wrap=False, gap="small"):
             st.markdown(f":small[:gray[{inert(in_language(card['state'], language()))}]]", width="stretch")
             st.markdown(f"**{inert(card['total'])}**", width="content")
