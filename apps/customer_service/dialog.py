@@ -7,11 +7,11 @@ of treating a message as a question.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from typing import Literal
 
 from apps.customer_service import spoken
+from apps.customer_service.spoken import plain
 from core.retrieval import tokens
 from core.types import Language
 
@@ -44,7 +44,6 @@ _PLEASED = re.compile("[👍👌🙏👏✅❤💐🌹🎉😀-😆😊😍🤗�
 _CLAUSE_END = re.compile(r"[,，.。!！?？;；:：~～…\n、]+")
 _PIECE = re.compile(f"(.*?)(?:{_CLAUSE_END.pattern}|$)", re.DOTALL)
 _SOFT = re.compile(r"[呀啊哦呢吧哈哟耶噢]+$")
-_NOT_WORDS = re.compile(r"[^\w' ]+")
 
 _POINTS_BACK = re.compile(
     r"它|[这那](个|款|种|些|台|件|时|样|里|边)|上面|刚才|前面|前者|后者|同样|一样吗"
@@ -146,31 +145,25 @@ def _completed(question: str, before: str) -> str:
     asked, known = tokens.PRODUCT.findall(question), tokens.PRODUCT.findall(before)
     if asked and known:
         before = tokens.PRODUCT.sub(lambda _: asked[0], before)
-        rest = _NOT_WORDS.sub(" ", _FRAME.sub(" ", tokens.PRODUCT.sub(" ", question))).strip()
-        if not rest:
+        if not plain(_FRAME.sub(" ", tokens.PRODUCT.sub(" ", question))):
             return before
     return f"{before} {question}"
 
 
 def _clauses(text: str) -> list[str]:
-    return [clause for clause in _CLAUSE_END.split(text) if _plain(clause)]
+    return [clause for clause in _CLAUSE_END.split(text) if plain(clause)]
 
 
 def _is_courtesy(clause: str) -> bool:
-    return not _plain(clause) or _kind(clause) in ("greeting", "thanks", "farewell", "language")
+    return not plain(clause) or _kind(clause) in ("greeting", "thanks", "farewell", "language")
 
 
 def _kind(clause: str) -> SmallTalk | None:
-    plain = _plain(clause)
-    if not plain:
+    said = plain(clause)
+    if not said:
         return None
-    for candidate in (plain, _SOFT.sub("", plain)):
+    for candidate in (said, _SOFT.sub("", said)):
         for kind, pattern in _PATTERNS.items():
             if pattern.fullmatch(candidate):
                 return kind
     return "language" if spoken.requested(clause) else None
-
-
-def _plain(clause: str) -> str:
-    folded = unicodedata.normalize("NFKC", clause).lower().replace("’", "'")
-    return " ".join(_NOT_WORDS.sub(" ", folded).split())

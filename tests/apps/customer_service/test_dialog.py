@@ -49,6 +49,7 @@ SAMPLE = Path(__file__).parents[3] / "apps" / "customer_service" / "sample"
         ("你好，能说中文吗？", "language"),
         ("please reply in Chinese, thanks", "language"),
         ("English please", "language"),
+        ("I’d like you to answer in Chinese", "language"),
     ],
 )
 def test_small_talk(text: str, kind: str) -> None:

@@ -104,6 +104,18 @@ def test_small_talk_gets_a_friendly_word_and_no_source(
     assert not answer.citations
 
 
+def test_a_customer_is_answered_in_the_language_they_ask_for(shop: CustomerService) -> None:
+    conversation = shop.conversations.create(LOCAL)
+    said = [
+        shop.ask(text, conversation_id=conversation.id)
+        for text in ("请用英文回答", "怎么买宇宙飞船？", "换成中文吧", "Do you sell spaceships?")
+    ]
+    assert [answer.language for answer in said] == ["en", "en", "zh", "zh"]
+    assert (said[0].mode, said[2].mode) == ("frame", "frame")
+    assert ("English" in said[0].text, "中文" in said[2].text) == (True, True)
+    assert said[1].text.startswith("The documents do not say")
+
+
 def test_a_follow_up_uses_the_question_before_it(shop: CustomerService) -> None:
     conversation = shop.conversations.create(LOCAL)
     shop.ask("PS-600 几天内可以退货？", conversation_id=conversation.id)
