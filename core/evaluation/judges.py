@@ -82,15 +82,19 @@ def intent_task(data: Dataset) -> Task:
     """Give each record its label, or say that it is out of scope (label ``oos``).
 
     A system returns ``{"label": …, "in_scope": …, "confidence": …}``. In-scope accuracy counts a record when its
-    label is right *and* it was accepted; recall and precision are those of ``oos``.
+    label is right *and* it was accepted; recall and precision are those of ``oos``. Accuracy counts what is given: ``oos``
+    for what was not accepted. In a set where everything has a label nothing can rightly be refused, and accuracy is that of
+    the label, as it is published for such sets; what refusing would cost there is the distance to in-scope accuracy.
 
     Source: Larson et al., "An Evaluation Dataset for Intent Classification and Out-of-Scope Prediction", EMNLP 2019.
     """
 
+    refusable = any(record.label == OUT_OF_SCOPE for record in data.records)
+
     def judge(records: Sequence[Record], outputs: Sequence[Any]) -> Mapping[str, Sequence[Cell]]:
         columns: dict[str, list[Cell]] = {name: [] for name in _INTENT_COLUMNS}
         for record, output in zip(records, outputs, strict=True):
-            for name, cell in _judge_intent(record, output or {"label": "", "in_scope": True}).items():
+            for name, cell in _judge_intent(record, output or {"label": "", "in_scope": True}, refusable).items():
                 columns[name].append(cell)
         return columns
 
@@ -99,7 +103,7 @@ def intent_task(data: Dataset) -> Task:
         Measure("in_scope_accuracy"),
         Measure("macro_f1", ("expected", "given"), "macro_f1"),
     ]
-    if any(record.label == OUT_OF_SCOPE for record in data.records):
+    if refusable:
         measures += [Measure("oos_recall"), Measure("oos_precision")]
     measures.append(Measure("ece", ("confidence", "right"), "ece", higher_is_better=False, gated=False))
     return Task("intents", data, judge, tuple(measures))
@@ -110,8 +114,9 @@ _INTENT_COLUMNS = (
 )  # fmt: skip
 
 
-def _judge_intent(record: Record, output: Mapping[str, Any]) -> dict[str, Cell]:
-    given = str(output["label"]) if output["in_scope"] else OUT_OF_SCOPE
+def _judge_intent(record: Record, output: Mapping[str, Any], refusable: bool) -> dict[str, Cell]:
+    label, accepted = str(output["label"]), bool(output["in_scope"])
+    given = label if accepted or not refusable else OUT_OF_SCOPE
     right = float(given == record.label)
     cells: dict[str, Cell] = dict.fromkeys(_INTENT_COLUMNS)
     cells |= {"expected": record.label, "given": given, "accuracy": right}
@@ -119,7 +124,7 @@ def _judge_intent(record: Record, output: Mapping[str, Any]) -> dict[str, Cell]:
         cells["oos_recall"] = right
     else:
         # Calibration is that of the label's probability, which says nothing of texts that have no label.
-        cells |= {"in_scope_accuracy": right, "right": float(output["label"] == record.label)}
+        cells |= {"in_scope_accuracy": float(accepted and label == record.label), "right": float(label == record.label)}
         cells["confidence"] = output.get("confidence")
     if given == OUT_OF_SCOPE:
         cells["oos_precision"] = right

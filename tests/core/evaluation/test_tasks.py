@@ -308,6 +308,19 @@ def test_intents_count_what_was_accepted_and_what_was_refused() -> None:
     assert found.columns["confidence"][3] is None
 
 
+def test_where_every_record_has_a_label_accuracy_is_that_of_the_label() -> None:
+    records = tuple(Record(str(n), "x", label=label) for n, label in enumerate(["a", "a", "b", "b"]))
+    outputs = {
+        "0": {"label": "a", "in_scope": True, "confidence": 0.9},
+        "1": {"label": "a", "in_scope": False, "confidence": 0.5},  # right label, though it would be refused
+        "2": {"label": "a", "in_scope": False, "confidence": 0.6},  # wrong either way
+        "3": {"label": "b", "in_scope": True, "confidence": 0.9},
+    }
+    found = judged(intent_task(Dataset("d", "test", records)), outputs, name="x").figures
+    assert found["accuracy"].value == 0.75
+    assert found["in_scope_accuracy"].value == 0.5
+
+
 def test_intents_without_out_of_scope_records_say_nothing_of_them() -> None:
     data = Dataset("d", "test", (Record("0", "x", label="a"), Record("1", "x", label="b")))
     found = judged(intent_task(data), {}, name="x")
