@@ -1,0 +1,71 @@
+"""Which documents a refusal names."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.retrieval.evidence import Ask, Scored
+from core.retrieval.nearest import nearest
+from core.retrieval.units import Unit
+from core.types import Hit, Passage
+
+PASSAGES = 100
+ASK = Ask("林和靖是哪一朝代的人？", {"林和": 4.6, "和靖": 4.6, "朝代": 4.6})
+
+
+def weighed(document: str, text: str, score: float = 5.0, language: str = "zh", **features: float) -> Scored:
+    passage = Passage(document, document, text, document, f"{document}.md", 0, 0, len(text), None, None, language)  # type: ignore[arg-type]
+    unit = Unit(passage, 0, 0, len(text), text, text, "sentence")
+    return Scored(unit, Hit(passage, 1.0), score, {"code": 0.0, "words": 0.0, **features})
+
+
+def named(ask: Ask, *ranked: Scored) -> list[str]:
+    return [scored.unit.shown for scored in nearest(ask, ranked, PASSAGES)]
+
+
+def test_a_document_is_named_by_its_best_unit() -> None:
+    """And not by the first that repeats the question's words: one often leaves out what its document is about."""
+    best = weighed("隐士", "北宋隐士，终身不仕。", meaning=0.3)
+    repeats = weighed("隐士", "林和靖隐居孤山。", 4.0, meaning=0.9)
+    other = weighed("水壶", "首次使用前请煮沸清水。", 4.5, meaning=0.2)
+    assert named(ASK, best, other, repeats) == ["北宋隐士，终身不仕。"]
+
+
+@pytest.mark.parametrize(
+    ("text", "meaning", "near"),
+    [
+        ("林和靖隐居孤山。", 0.9, True),
+        ("林和靖隐居孤山。", 0.1, False),  # a word by chance
+        ("首次使用前请煮沸清水。", 0.9, False),  # meaning alone: something is always the nearest
+    ],
+)
+def test_meaning_and_words_together_tell(text: str, meaning: float, near: bool) -> None:
+    assert bool(named(ASK, weighed("甲", text, meaning=meaning))) is near
+
+
+def test_a_title_that_names_what_is_asked_about_asks_less_of_the_rest() -> None:
+    unit = weighed("林和靖", "北宋隐士，终身不仕。", meaning=0.4)
+    assert named(ASK, unit)
+    assert not named(ASK, weighed("西湖", "北宋隐士，终身不仕。", meaning=0.4))
+
+
+def test_a_product_that_is_asked_about_is_near_whatever_is_said_of_it() -> None:
+    assert named(ASK, weighed("甲", "KT-210 有四个温度档。", meaning=0.0, code=1.0))
+    assert not named(ASK, weighed("甲", "KT-310 有四个温度档。", meaning=0.0, code=-1.0))
+
+
+def test_what_lies_far_behind_the_first_is_not_named_beside_it() -> None:
+    first = weighed("甲", "林和靖隐居孤山。", 9.0, meaning=1.0)
+    close = weighed("乙", "林和靖植梅养鹤。", 6.5, meaning=1.0)
+    behind = weighed("丙", "林和靖的诗不传。", 5.9, meaning=1.0)
+    assert named(ASK, first, close, behind) == ["林和靖隐居孤山。", "林和靖植梅养鹤。"]
+
+
+def test_across_languages_meaning_alone_must_do() -> None:
+    assert named(ASK, weighed("a", "A hermit of the Northern Song.", language="en", meaning=1.3))
+    assert not named(ASK, weighed("a", "A hermit of the Northern Song.", language="en", meaning=1.1))
+
+
+def test_without_an_embedding_model_half_of_the_words_are_asked_for() -> None:
+    assert named(ASK, weighed("甲", "林和靖隐居孤山。", words=0.67))
+    assert not named(ASK, weighed("甲", "历经几个朝代。", words=0.33))
