@@ -15,7 +15,7 @@ from core.retrieval.evidence import CONFIDENCE, NEARLY, Ask, Scored, spoken_of
 
 MOST = 3
 ENOUGH = 4.1  # log-odds that meaning, words and language bring into the confidence; docs/decisions/0059
-TITLED = 3.3  # is enough where the title names something that is asked about
+TITLED, A_THIRD = 3.3, 1 / 3  # 3.3 is enough where so much of the title stands in the question
 ACROSS = 1.25  # of meaning, where words cannot match because the source is in the other language
 HALF = 0.5  # of the words, where nothing tells meaning
 
@@ -46,9 +46,14 @@ def _is_near(ask: Ask, scored: Scored, passages: int) -> bool:
     if scored.unit.passage.language != ask.language:
         return features.get("meaning", 0.0) >= ACROSS
     said = spoken_of(ask, scored.unit, passages)
-    titled = not ask.weights.keys().isdisjoint(tokens.tokens(scored.unit.passage.title))
+    titled = _share_asked(ask, scored.unit.passage.title) >= A_THIRD
     if "meaning" not in features:
-        return features["words"] > 0 and said >= (HALF / 2 if titled else HALF)
+        return features["words"] >= HALF or (titled and said >= HALF / 2)
     chinese = CONFIDENCE["chinese"] if ask.language == "zh" else 0.0
     near = CONFIDENCE["meaning"] * features["meaning"] + CONFIDENCE["beyond"] * said + chinese
     return near >= (TITLED if titled else ENOUGH)
+
+
+def _share_asked(ask: Ask, title: str) -> float:
+    terms = tokens.content_terms(title)
+    return sum(term in ask.weights for term in terms) / len(terms) if terms else 0.0
