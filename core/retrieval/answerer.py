@@ -19,6 +19,7 @@ from core.retrieval.answer import AnswerDone, AnswerEvent, Notice, SourcesFound
 from core.retrieval.check import checked
 from core.retrieval.draft import Draft, Mode, finished, nothing_indexed, refused, remarks
 from core.retrieval.meaning import Meaning
+from core.retrieval.nearest import nearest
 from core.retrieval.question import checked_question, searched
 from core.retrieval.quotes import MARGIN, chosen_quotes, ended
 from core.retrieval.records import Found
@@ -109,11 +110,11 @@ class Answerer:
         if written is not None and written.mode == "generated" and "answer_incomplete" not in draft.notices:
             yield AnswerDone(written)
             return
-        if written is not None and written.mode == "refused":
-            yield AnswerDone(refused(draft, ranked, confidence, written))
-            return
-        if confidence < draft.threshold and not draft.sentences and not beside:
-            yield AnswerDone(refused(draft, ranked, confidence))
+        declined = written if written is not None and written.mode == "refused" else None
+        if declined or (confidence < draft.threshold and not draft.sentences and not beside):
+            asking = evidence.Ask(asked, weighed.found.weights)
+            near = await asyncio.to_thread(nearest, asking, ranked, weighed.found.passages)
+            yield AnswerDone(refused(draft, near, confidence, declined))
             return
         mode: Mode = "generated" if draft.sentences else "extractive"
         quotes = [(scored.hit, unit) for scored, unit in chosen_quotes(ranked, draft.quoted(), chosen)]

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from core.i18n import detect_language, message
-from core.retrieval import conflict, evidence, in_force
+from core.retrieval import conflict, in_force
 from core.retrieval.answer import Notice, SentenceReady
+from core.retrieval.evidence import Scored
 from core.retrieval.units import Unit
 from core.telemetry.trace import current_trace
 from core.types import Answer, Citation, Language, Sentence, Timings
@@ -138,29 +139,19 @@ def framed(draft: Draft) -> str:
     return "\n".join(lines)
 
 
-def refused(
-    draft: Draft, ranked: Sequence[evidence.Scored], confidence: float, written: Answer | None = None
-) -> Answer:
-    """The documents do not say; those that speak of something in the question are named, with the best unit of each.
-
-    The best unit may share no word itself: a sentence often leaves out what its document is about.
-    """
-    speak = {scored.unit.passage.document_id for scored in ranked if evidence.shares(scored)}
-    near: dict[str, evidence.Scored] = {}
-    for scored in ranked:
-        if scored.unit.passage.document_id in speak:
-            near.setdefault(scored.unit.passage.document_id, scored)
+def refused(draft: Draft, near: Sequence[Scored], confidence: float, written: Answer | None = None) -> Answer:
+    """The documents do not say; those that come ``near`` are named and cited, or it is said that none does."""
     draft.sentences.clear()
     draft.citations.clear()
-    for scored in list(near.values())[:3]:
+    for scored in near:
         draft.add("", [(scored.unit, scored.hit.score)])
     draft.sentences.clear()
     titles = message("answer.and", draft.language).join(
         message("answer.title", draft.language, title=c.title) for c in draft.citations.values()
     )
-    text = message("answer.refused", draft.language) + (
-        message("answer.covers", draft.language, titles=titles) if titles else ""
-    )
+    text = message("answer.nothing_near", draft.language)
+    if titles:
+        text = message("answer.refused", draft.language) + message("answer.covers", draft.language, titles=titles)
     answer = replace(finished(draft, "refused", confidence), text=text)
     return replace(answer, model=written.model, prompt=written.prompt) if written else answer
 

@@ -97,15 +97,6 @@ class Scored:
     features: Mapping[str, float]
 
 
-def shares(scored: Scored) -> bool:
-    """Whether a unit has something that the question asks about: a code, a concept, or enough of its words.
-
-    Meaning alone does not count: of a question from another world something is always the nearest.
-    """
-    found = scored.features
-    return found["code"] > 0 or found["concepts"] > 0 or found["words"] >= _HARDLY
-
-
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """How likely the sources hold the answer (0 to 1), and why."""
@@ -258,20 +249,30 @@ def clarity(scores: Sequence[float]) -> float:
     return sum(powers[:2]) / sum(powers)
 
 
+def spoken_of(ask: Ask, unit: Unit, passages: int) -> float:
+    """The share of the whole question that a unit speaks of with the title it stands under.
+
+    Args:
+        passages: in the collections searched.
+    """
+    return _share_spoken_of(ask, ask.term_weights, unit, bm25.idf(0, passages) - 1e-9, title=True)
+
+
 def _share_nowhere(ask: Ask, nowhere: float) -> float:
     """The share of the question in words that no passage holds: a question of another world is mostly such words."""
     total = sum(ask.weights.values())
     return sum(weight for weight in ask.weights.values() if weight >= nowhere) / total if total else 0.0
 
 
-def _share_spoken_of(ask: Ask, about: Mapping[str, float], unit: Unit, nowhere: float) -> float:
+def _share_spoken_of(ask: Ask, about: Mapping[str, float], unit: Unit, nowhere: float, *, title: bool = False) -> float:
     """The share of what is asked about that a unit speaks of.
 
     A term counts in full when the unit holds it, nearly so when the unit names its concept, and a Han pair in
     part when the unit holds its characters. A Han pair that occurs nowhere (its idf is ``nowhere``) may be two
     halves of two words, so it is expected less.
     """
-    said = _said(f"{unit.lead}\n{unit.shown}\n{unit.passage.heading or ''}")
+    above = f"{unit.passage.title}\n{unit.passage.heading or ''}" if title else unit.passage.heading or ""
+    said = _said(f"{unit.lead}\n{unit.shown}\n{above}")
     share = total = 0.0
     for term, weight in about.items():
         pair = len(term) == 2 and term > "\u4e00"

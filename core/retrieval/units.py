@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from core.retrieval import sentences
+from core.retrieval import sentences, tokens
 from core.retrieval.structure import Block, blocks
 from core.types import Passage
 
@@ -19,6 +19,9 @@ Kind = Literal["sentence", "item", "row", "answer"]
 _WHOLE_ANSWER = 240  # characters: a short FAQ answer is quoted whole
 _ITEM_MARK = re.compile(r"\s*(?:[-*+•·]|\d{1,3}[.)、]|[（(]\d{1,3}[)）]|[①-⑳])\s*")
 _ANSWER_MARK = re.compile(r"\s*(?:\*\*)?(?:A|答|Answer|答案|回答)\d*[ \t]*[:：.、](?:\*\*)?[ \t]*", re.IGNORECASE)
+_QUESTION_MARK = re.compile(r"\s*(?:\*\*)?(?:Q|问|Question|问题)\d*[ \t]*[:：.、]", re.IGNORECASE)
+_CLAUSE_END = re.compile(r"[，,；;：:]")
+_TOLD = 20  # content terms before the last clause; of the questions people ask in CMRC 2018 trial none has more than 18
 _EMPHASIS = re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1|`([^`]+)`")
 _LINK = re.compile(r"!?\[([^\]]*)\]\([^)\s]*(?:\s+\"[^\"]*\")?\)")
 _MARKDOWN_TYPES = re.compile(r"(?m)^\s*(?:\||[-*+] |#{1,6} )")
@@ -49,8 +52,18 @@ def units(passage: Passage) -> list[Unit]:
 
 
 def _says_something(shown: str) -> bool:
-    """Not a line that only leads into what follows ("Cabin:"), not a question, not a single letter."""
-    return not shown.rstrip().endswith((":", "：", "?", "？")) and sum(c.isalnum() for c in shown) > 1
+    """Not a line that only leads into what follows ("Cabin:"), not a question, not a single letter.
+
+    A long sentence may tell much before it asks: then it is more than its question.
+    """
+    if sum(c.isalnum() for c in shown) < 2:
+        return False
+    return not shown.rstrip().endswith((":", "：", "?", "？")) or _tells_before_it_asks(shown)
+
+
+def _tells_before_it_asks(shown: str) -> bool:
+    *told, _ = _CLAUSE_END.split(shown.rstrip(" :：?？"))
+    return not _QUESTION_MARK.match(shown) and len(tokens.content_terms("，".join(told))) >= _TOLD
 
 
 _Found = Iterator[tuple[int, int, str, Kind, str]]

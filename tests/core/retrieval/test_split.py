@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -139,3 +140,23 @@ def test_a_document_of_headings_alone_is_found() -> None:
 def test_what_says_nothing_alone_is_no_unit() -> None:
     text = "Cabin:\n\n- x\n- 5 kg\n\nWhen does the sale begin? 何时上架？ It begins in May."
     assert [unit.shown for unit in units(passage(text))] == ["5 kg", "It begins in May."]
+
+
+TELLS = (
+    "有次成公英随曹操狩猎，有三只鹿经过，成公英发连三箭皆中，三只鹿应声倒下，曹操问：「但韩文约可为尽节，而孤独不可乎？"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (TELLS, True),
+        (f"问：{TELLS}", False),  # marked as what an FAQ asks
+        ("我买的耳机用了三天，左边没有声音了，可以换一副新的吗？", False),  # the asker's case, and then the question
+        ("为什么海水是咸的？", False),
+        ("The study followed 4,120 nurses in eleven hospitals, found shorter sleep and more accidents among those on night shifts, linked both to raised blood pressure in the second year, and asks: what can be done?", True),
+        ("More than 100 years after Robert Koch, what is the status of tuberculosis?", False),
+    ],
+)  # fmt: skip
+def test_a_sentence_that_tells_much_before_it_asks_is_quotable(text: str, said: bool) -> None:
+    assert [unit.shown for unit in units(passage(text))] == ([text] if said else [])

@@ -150,3 +150,32 @@ def test_concepts_bridge_words_and_languages() -> None:
         "we refund the difference when the price drops"
     )
     assert concepts("石头剪刀布") == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("asked", "told", "name"),
+    [
+        ("寄拉萨也包邮吗", "偏远地区的包邮门槛为 199 元", "remote"),
+        ("do you ship to Hawaii", "a surcharge applies in remote areas", "remote"),
+        ("we use the kettles in our B&B", "products used in hotels are covered for 6 months", "business_use"),
+        ("咖啡馆里用的保修多久", "商用的保修 6 个月", "business_use"),
+        ("can I spend a dollar gift card here", "only in the currency printed on it", "currency"),
+        ("下午五点付的钱", "16:00 以后付款的", "payment"),
+        ("when is my card actually charged", "we take the payment on dispatch", "payment"),
+        ("今天发得出来吗", "当天发货", "delivery"),
+        ("a soundbar that was given to me", "a gift recipient is the first owner", "gift"),
+    ],
+)
+def test_what_customers_say_and_what_documents_say_is_one_concept(asked: str, told: str, name: str) -> None:
+    assert name in concepts(asked) & concepts(told)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("orders may travel in two parcels on different days", "price_drop"),
+        ("how do you say good morning", "error"),
+    ],
+)
+def test_a_word_of_many_uses_is_no_concept(text: str, name: str) -> None:
+    assert name not in concepts(text)
