@@ -8,6 +8,7 @@ less wrong than one to half a question.
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from apps.customer_service.dialog import small_talk, without_courtesy
 
@@ -136,10 +137,18 @@ def _last(text: str) -> str:
 
 def _pieces(sentence: str) -> list[str]:
     """A sentence at the places within it where another question may begin."""
+    within = list(filter(str.strip, _WITHIN.split(sentence)))
     found: list[str] = []
-    for piece in filter(str.strip, _WITHIN.split(sentence)):
-        found += _at_commas(piece)
+    for piece, after in zip(within, [*within[1:], ""], strict=True):
+        found += _of_a_list(piece) if after.lower().startswith("and ") and asks(after) else _at_commas(piece)
     return found
+
+
+def _of_a_list(piece: str) -> list[str]:
+    """What comes before the "and" of "is it free, do you collect it, and can I hand it in?"."""
+    commas = [0, *(comma.end() for comma in _COMMAS.finditer(piece)), len(piece)]
+    clauses = [piece[start:end] for start, end in pairwise(commas)]
+    return clauses if len(clauses) > 1 and all(map(asks, clauses)) else [piece]
 
 
 def _at_commas(piece: str) -> list[str]:
