@@ -44,7 +44,7 @@ _ONE = r"(?:i|you|we|they|it|he|she|there|this|that)\b"
 _WORD = rf"(?:how|what|when|where|which|who|whose|why)\b(?! {_ONE})"
 _ASKS_EN = re.compile(
     rf"^(?:(?:if|when|once) [^?]{{3,60}}? )?(?:if (?:not|so),? )?"
-    rf"(?:{_WORD}[^,]{{0,40}}? {_AUX}\b|(?:what|where|who|how|when)['’]s\b|{_AUX} (?!(?:not|like)\b)\w+|{_AUX}n['’]t {_ONE}|am i\b|who [a-z]+s? \w+|what (?:happens|if|about)\b|how about\b)",
+    rf"(?:{_WORD}(?:(?! {_ONE})[^,]){{0,40}}? {_AUX}\b|(?:what|where|who|how|when)['’]s\b|{_AUX} (?!(?:not|like)\b)\w+|{_AUX}n['’]t {_ONE}|am i\b|who [a-z]+s? \w+|what (?:happens|if|about)\b|how about\b)",
     re.IGNORECASE,
 )
 _WHY_EN = re.compile(r"^why\b", re.IGNORECASE)
@@ -74,7 +74,7 @@ _JOINS_ON = re.compile(
     r"^(?:还是|或者?是?|就是|也就是|我是说|我的意思|换句话|即)|^(?:or|i mean|that is|meaning|i\.e\.)\b", re.IGNORECASE
 )
 _CONNECTIVE = re.compile(
-    r"^(?:对了|另外|还有(?=[，,、\s]|(?!吗|货|没有|多少|几))|再问一?下|顺便(?:再?问)?(?:一?下)?|以及|同时|那么?(?=[，,])|然后)(?:[，,、\s]*(?:再?(?:想)?问)?(?:一?下)?)?[，,、：:\s]*"
+    r"^(?:对了|另外|还有(?!吗|货|没有|多少|几|人)|再问一?下|顺便(?:再?问)?(?:一?下)?|以及|同时|那么?(?=[，,])|然后)(?:[，,、\s]*(?:再?(?:想)?问)?(?:一?下)?)?[，,、：:\s]*"
     r"|^(?:(?:and|also|plus|then|besides|another (?:thing|question)|by the way|btw|one more (?:thing|question)|secondly|furthermore)\b[,:\s]*)+",
     re.IGNORECASE,
 )
@@ -84,7 +84,7 @@ _BEFORE = re.compile(
 )
 # Where a sentence may end within itself: a connective, or an English "and".
 _WITHIN = re.compile(
-    r"[,，、;；]?\s*(?=(?:另外|还有(?!吗|货|没有|多少|几)|顺便|再问一?下|以及|对了))|,?\s+(?=(?:and|also|plus)\s)|,\s+(?=(?:by the way|btw)\b)",
+    r"[,，、;；]?\s*(?=(?:另外|还有[，,、]|顺便|再问一?下|以及|对了))|[,，、;；]\s*(?=还有(?!吗|货|没有|多少|几|人))|,?\s+(?=(?:and|also|plus)\s)|,\s+(?=(?:by the way|btw)\b)",
     re.IGNORECASE,
 )
 
