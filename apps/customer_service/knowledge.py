@@ -80,10 +80,11 @@ class Knowledge:
         language: Language,
         sample: bool = True,
         quotes: bool = False,
+        first: int = 1,
     ) -> AsyncGenerator[AnswerEvent | Queued | Switched, None]:
         """Answer ``question`` from all the caller may search. ``earlier`` are the questions before it, oldest first.
 
-        With ``quotes`` no model writes. A model that cannot be opened is as one that is down: a notice says so and the sources are quoted.
+        With ``quotes`` no model writes. ``first`` is the number of the first citation. A model that cannot be opened is as one that is down: a notice says so and the sources are quoted.
         """
         if sample:
             await self._sample_ready()
@@ -96,7 +97,7 @@ class Knowledge:
             yield Notice(GENERATOR_DOWN, {"reason": code_of(error), "detail": error.text(language)})
         complete, history = in_context(question, earlier)
         answerer = Answerer(Several(self.collections(caller, sample=sample)), chat)
-        async with aclosing(answerer.ask(complete, language=language, history=history)) as events:
+        async with aclosing(answerer.ask(complete, language=language, history=history, first=first)) as events:
             async for event in events:
                 if isinstance(event, AnswerDone):
                     notices = tuple(dict.fromkeys((*down, *event.answer.notices)))

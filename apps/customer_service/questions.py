@@ -8,10 +8,13 @@ less wrong than one to half a question.
 from __future__ import annotations
 
 import re
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from apps.customer_service.dialog import small_talk, without_courtesy
 
+MOST = 5  # questions of one message; what comes after belongs to the last
 _ENDS = re.compile(r"(?<=[?？!！。;；\n])|(?<=\.)(?=\s)")
 _COMMAS = re.compile(r"[,，]\s*")
 _MARKS = " \t\n,，.。!！?？;；:：、~～…"
@@ -89,6 +92,15 @@ _WITHIN = re.compile(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A question, or statements, one of which may be a wish. ``linked``: an "and" or 另外 stood before it."""
+
+    text: str
+    asks: bool
+    linked: bool = False
+
+
 def divided(text: str) -> list[str]:
     """The questions of a message, in order, each with the statements around it; one that asks one thing is whole.
 
@@ -97,18 +109,50 @@ def divided(text: str) -> list[str]:
     >>> divided("Is it waterproof and how deep?"), divided("KT-210 和 KT-310 有什么区别？")
     (['Is it waterproof and how deep?'], ['KT-210 和 KT-310 有什么区别？'])
     """
-    whole = without_courtesy(text)
-    parts: list[str] = []
-    for sentence in filter(str.strip, _ENDS.split(_BEFORE.sub("", whole))):
-        for piece in _pieces(sentence):
-            if parts and asks(parts[-1]) and _apart(parts[-1], piece):
-                parts.append(_CONNECTIVE.sub("", piece.strip()))
-            elif parts:
-                parts[-1] = _with(parts[-1], piece)
-            else:
-                parts.append(piece)
-    parts = [part.strip(" \t\n,，、;；") for part in parts]
+    parts = [piece.text for piece in joined(pieces(text))]
     return parts if len(parts) > 1 else [text]
+
+
+def joined(found: Sequence[Piece], wishes: Container[str] = ()) -> list[Piece]:
+    """``found`` with statements joined to the question before them, else to the one after; those in ``wishes`` stay.
+
+    >>> [piece.text for piece in joined(pieces("Cancel it. Do you ship to Canada?"), {"Cancel it."})]
+    ['Cancel it.', 'Do you ship to Canada?']
+    """
+    kept: list[Piece] = []
+    for piece in found:
+        last = kept[-1] if kept else None
+        if last is None or piece.text in wishes or last.text in wishes or (last.asks and _apart(last.text, piece)):
+            kept.append(piece)
+        else:
+            kept[-1] = Piece(_with(last.text, piece.text), last.asks or piece.asks, last.linked)
+    kept = kept[: MOST - 1] + _as_one(kept[MOST - 1 :])
+    return [replace(piece, text=piece.text.strip(" \t\n,，、;；")) for piece in kept]
+
+
+def pieces(text: str) -> list[Piece]:
+    """The questions of a message and the statements that stand between them."""
+    found: list[Piece] = []
+    for sentence in filter(str.strip, _ENDS.split(_BEFORE.sub("", without_courtesy(text)))):
+        for said in _pieces(sentence):
+            bare = _CONNECTIVE.sub("", said.strip())
+            piece = Piece(bare, asks(said), len(bare) < len(said.strip()))
+            if found and not _begins(found[-1], piece):
+                found[-1] = Piece(_with(found[-1].text, said), found[-1].asks or piece.asks, found[-1].linked)
+            else:
+                found.append(piece)
+    return found
+
+
+def _as_one(rest: Sequence[Piece]) -> list[Piece]:
+    return [Piece(" ".join(piece.text for piece in rest), True)] if rest else []
+
+
+def _begins(last: Piece, piece: Piece) -> bool:
+    """Whether ``piece`` is one of its own: another question, a statement after one, or a question after a statement."""
+    if last.asks and piece.asks:
+        return _apart(last.text, piece)
+    return last.asks != piece.asks and (_ended(last.text) or piece.linked)
 
 
 def asks(text: str) -> bool:
@@ -180,17 +224,18 @@ def _kinds(clause: str) -> frozenset[str]:
     return frozenset(found[:1])
 
 
-def _apart(left: str, right: str) -> bool:
+def _apart(left: str, right: Piece) -> bool:
     """Whether ``right`` asks something else than ``left``, which asks."""
-    right = right.strip()
-    bare = _CONNECTIVE.sub("", right).strip(_MARKS)
-    joined = len(bare) < len(right.strip(_MARKS))
-    if not asks(right) or _GUESS.match(bare) or _REMEDY.fullmatch(bare) or _REMEDY_EN.fullmatch(bare):
+    bare = right.text.strip(_MARKS)
+    if not right.asks or _GUESS.match(bare) or _REMEDY.fullmatch(bare) or _REMEDY_EN.fullmatch(bare):
         return False
-    if not joined and (_asks_why(left) or _goes_into(_last(left), bare)):
+    if not right.linked and (_asks_why(left) or _goes_into(_last(left), bare)):
         return False
-    ended = left.rstrip()[-1:] in "?？!！。.;；" or "\n" in left[-2:]
-    return ended or joined or bool(_HAN.search(right)) or _begins_anew(left, right)
+    return _ended(left) or right.linked or bool(_HAN.search(bare)) or _begins_anew(left, bare)
+
+
+def _ended(left: str) -> bool:
+    return left.rstrip()[-1:] in "?？!！。.;；" or "\n" in left[-2:]
 
 
 def _asks_why(left: str) -> bool:
