@@ -33,9 +33,15 @@ _KINDS = {
 }
 _BY_KIND = {kind: re.compile(words) for kind, words in _KINDS.items()}
 _FIGURES = frozenset({"how long", "when", "how much", "where"})
-_MODAL = re.compile(r"能不能|可不可以|是不是|有没有|会不会|要不要|可以|需要|能|会|要|有|支持|怎么|如何|多|什么|哪|几|([\u4e00-\u9fff])不\1")
-_NO_SUBJECT = re.compile(r"^(?:一般|大概|大约|还|那|也|都|我|你们?|您|它|他们|这个?|那个?|请问|到底|该|应该|是|又|再)*$")
-_ASKED_ABOUT = re.compile(r"多少钱?|多久|几[天日年个周点号]|什么时候|怎么|如何|哪里|哪[个款]?|最多|最少|最快|一般|大概|大约|还|再|能|可以|会|要|加|的话|吗|呢|是|有|了")
+_MODAL = re.compile(
+    r"能不能|可不可以|是不是|有没有|会不会|要不要|可以|需要|能|会|要|有|支持|怎么|如何|多|什么|哪|几|([\u4e00-\u9fff])不\1"
+)
+_NO_SUBJECT = re.compile(
+    r"^(?:一般|大概|大约|还|那|也|都|我|你们?|您|它|他们|这个?|那个?|请问|到底|该|应该|是|又|再)*$"
+)
+_ASKED_ABOUT = re.compile(
+    r"多少钱?|多久|几[天日年个周点号]|什么时候|怎么|如何|哪里|哪[个款]?|最多|最少|最快|一般|大概|大约|还|再|能|可以|会|要|加|的话|吗|呢|是|有|了"
+)
 _GUESS = re.compile(r"^(?:是(?!不是)|难道|不会是|莫非)|^\S{0,4}就不(?:行|能|可以)")
 _REMEDY = re.compile(r"(?:那?我?(?:该|应该|要)?)(?:怎么|如何)(?:办|解决|处理|弄)(?:呢|啊)?")
 _RHETORICAL = re.compile(r"^(?:你们|您|您们)?(?:不是|难道)")
@@ -51,18 +57,19 @@ _ASKS_EN = re.compile(
     re.IGNORECASE,
 )
 _WHY_EN = re.compile(r"^why\b", re.IGNORECASE)
-_SAYS_NOTHING = frozenset(
-    """am are is was were be been do does did done can could will would shall should has have had may might get got go
+_NOTHING = """am are is was were be been do does did done can could will would shall should has have had may might get got go
     going goes on in at to for of with about from by up out so not no now then still please just really also too yet
     there here how what when where which who whose why if or and but the a an any some i you we they it he she me my
     mine your our us them their its this that these those one ones wrong right happening happened happen help tell let
     explain know check look fix fixed sort sorted resolve resolved problem matter reason broke broken normal possible okay ok
-    sure actually find elaborate assist someone anyone something anything else i'm i've it's that's what's can't don't didn't isn't""".split()
+    sure actually find elaborate assist someone anyone something anything else i'm i've it's that's what's can't don't didn't isn't"""
+_SAYS_NOTHING = frozenset(_NOTHING.split())
+_FIGURE_EN = re.compile(
+    r"^(?:how (?!do\b|can\b|is\b|to\b|come\b|could\b|should\b|would\b|will\b|did\b)\w+|where)\b", re.IGNORECASE
 )
-_FIGURE_EN = re.compile(r"^(?:how (?!do\b|can\b|is\b|to\b|come\b|could\b|should\b|would\b|will\b|did\b)\w+|where)\b", re.IGNORECASE)
 _REMEDY_EN = re.compile(
-    r"(?:what (?:should|can|do|must) i do|how (?:can|do|should) i (?:fix|stop|solve|prevent|repair|avoid)(?: (?:it|this|that))?|is (?:it|this|that) (?:broken|normal|ok|okay|possible|right)|what now)"
-    , re.IGNORECASE,
+    r"(?:what (?:should|can|do|must) i do|how (?:can|do|should) i (?:fix|stop|solve|prevent|repair|avoid)(?: (?:it|this|that))?|is (?:it|this|that) (?:broken|normal|ok|okay|possible|right)|what now)",
+    re.IGNORECASE,
 )
 _LEADS_IN = re.compile(
     r"(?:(?:can|could|would) you (?:please )?help(?: me)?(?: (?:out|please|with something))?|can i ask(?: you)? (?:something|a question|two things)|do you have a (?:minute|moment)|is (?:anyone|anybody|someone) (?:there|here)"
@@ -256,5 +263,9 @@ def _begins_anew(left: str, right: str) -> bool:
 
 
 def _with(left: str, right: str) -> str:
-    gap = "" if left[-1:].isspace() or right[:1].isspace() or right[:1] in ",，" else ("" if _HAN.search(left[-2:]) else " ")
+    gap = (
+        ""
+        if left[-1:].isspace() or right[:1].isspace() or right[:1] in ",，"
+        else ("" if _HAN.search(left[-2:]) else " ")
+    )
     return f"{left}{gap}{right}"

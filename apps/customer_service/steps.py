@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from apps.customer_service import replies
 from apps.customer_service.facts import Facts
-from apps.customer_service.hearing import Heard, is_question
+from apps.customer_service.hearing import Heard, is_question, is_request
 from apps.customer_service.meant import likeliest, surely
 from apps.customer_service.policy import IntentRule, Need, Policy, in_language
 from apps.customer_service.replies import Reply
@@ -191,6 +191,33 @@ class Steps:
         talk = replace(talk, task=replace(task, tries=task.tries + 1))
         text, card = self.waiting_for(talk, heard.language)
         return done(talk, Reply("say", replies.say("not_understood", heard.language, ask=text), card))
+
+    def of_a_piece(self, talk: Talk, heard: Heard) -> bool:
+        """Whether a message is dealt with as a whole, whatever it asks: a command, a person is called for, a free text."""
+        rule = self._meant(heard)
+        asked = next((n.slot for n in self._needs(talk.task) if talk.task and n.argument == talk.task.asked), "")
+        return (
+            heard.command in ("yes", "no", "cancel", "repeat")
+            or heard.wants_person
+            or (self.policy.frustration and heard.frustrated(talk.anger))
+            or (rule is not None and rule.do == "hand_off")
+            or (asked != "" and self.policy.slots[asked].kind == "text")
+        )
+
+    def begins_with_a_text(self, heard: Heard) -> bool:
+        """Whether a message surely begins a wish that it gives a free text for, such as a complaint: questions in it are its."""
+        rule = self._meant(heard)
+        texts = [need for need in self._needs(rule) if self.policy.slots[need.slot].kind == "text"]
+        return any(self.find(need.slot, heard) is not None for need in texts)
+
+    def is_wish(self, heard: Heard) -> bool:
+        """Whether a part of a message, which is no question, surely wants something done."""
+        rule = self._meant(heard)
+        return rule is not None and rule.do == "tool" and heard.probability >= _WISH and is_request(heard.text)
+
+    def _needs(self, of: Task | IntentRule | None) -> tuple[Need, ...]:
+        rule = self.policy.intents[of.intent] if isinstance(of, Task) else of
+        return rule.needs if rule else ()
 
     def account(self, state: State) -> State:
         """Find out which account the task is about."""

@@ -67,6 +67,10 @@ class Noting:
         if self.first_s is None:
             self.first_s = time.monotonic() - self.began
 
+    def begin(self) -> None:
+        """Forget what was understood and what became of the part before."""
+        self.intent, self.probability, self.outcome = None, None, "answered"
+
     def part(self, text: str) -> None:
         """Note as one of several what was filled in last."""
         self.parts.append(Part(text, self.intent, self.probability, self.outcome))
