@@ -17,7 +17,7 @@ from apps.customer_service.dialog import small_talk
 from apps.customer_service.events import Added, Carded, Event
 from apps.customer_service.hearing import Heard
 from apps.customer_service.knowledge import Knowledge
-from apps.customer_service.questions import divided
+from apps.customer_service.questions import divided, with_subject
 from apps.customer_service.replies import Card, Reply, one_card
 from apps.customer_service.together import cited, headed, together
 from apps.customer_service.turns import Noting
@@ -33,6 +33,7 @@ class Asked:
     Args:
         pressed, conversation_id, sample: see :meth:`CustomerService.stream`.
         repeated: it was answered before, so that it is no second miss.
+        goes_on: a wish that goes on stands before it in the same message, and it may belong to that.
     """
 
     text: str
@@ -43,6 +44,7 @@ class Asked:
     conversation_id: str | None = None
     pressed: tuple[str, bool] | None = None
     repeated: bool = False
+    goes_on: bool = False
 
 
 @dataclass(slots=True)
@@ -50,7 +52,7 @@ class _Told:
     """What was said to a part. ``reply`` is the flow's, where it said something itself, ``waits`` whether that asks for
     something; ``missed``: the documents had no answer, ``None`` where they were not asked."""
 
-    asked: Asked
+    part: str
     answer: Answer
     reply: Reply | None = None
     waits: bool = False
@@ -70,15 +72,21 @@ class Answering:
         parts, all_told = await self._parts(asked), list[_Told]()
         for number, part in enumerate(parts):
             noting.begin()
-            one = replace(asked, text=part, earlier=[*asked.earlier, *parts[:number]])
-            told = _Told(one, self._framed(one, ""))
+            one = replace(
+                asked,
+                text=with_subject(part, parts[:number]),
+                earlier=[*asked.earlier, *parts[:number]],
+                goes_on=bool(all_told and all_told[-1].waits),
+            )
+            told = _Told(part, self._framed(one, ""))
             under = part if len(parts) > 1 else ""
             first = 1 + cited([before.answer for before in all_told])
-            async with aclosing(self._part(told, noting, first)) as events:
+            async with aclosing(self._part(one, told, noting, first)) as events:
                 async for event in events:
                     if isinstance(event, SentenceReady) and under:
                         event, under = replace(event, sentence=replace(event.sentence, asked=under)), ""
                     yield event
+            told.answer = replace(told.answer, question=part)
             if under and not told.waits:
                 yield SentenceReady(headed(told.answer).sentences[0])
             all_told.append(told)
@@ -96,9 +104,9 @@ class Answering:
             return [asked.text]
         return await self._assistant.parts(asked.caller, asked.conversation_id, asked.text, asked.language)
 
-    async def _part(self, told: _Told, noting: Noting, first: int) -> AsyncGenerator[Event, None]:
+    async def _part(self, asked: Asked, told: _Told, noting: Noting, first: int) -> AsyncGenerator[Event, None]:
         """What comes of one part; its answer, whose first source is number ``first``, is put into ``told``."""
-        asked, question = told.asked, told.asked.text
+        question = asked.text
         if asked.conversation_id is not None:
             reply, before = await self._heard(asked, noting)
             for event in before:
@@ -120,12 +128,18 @@ class Answering:
             told.answer = Answer(asked.text, "curated", entry.text, language=asked.language)
             return
         answers = self._knowledge.answer(
-            question, asked.earlier, caller=asked.caller, language=asked.language, sample=asked.sample, first=first
+            question,
+            asked.earlier,
+            caller=asked.caller,
+            language=asked.language,
+            sample=asked.sample,
+            first=first,
+            goes_on=asked.goes_on,
         )
         async with aclosing(answers) as events:
             async for event in events:
                 if isinstance(event, AnswerDone):
-                    told.answer = replace(event.answer, question=asked.text)
+                    told.answer = event.answer
                     told.missed = event.answer.mode == "refused"
                     noting.outcome = "refused" if told.missed else "answered"
                 else:

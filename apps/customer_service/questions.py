@@ -12,7 +12,8 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from apps.customer_service.dialog import small_talk, without_courtesy
+from apps.customer_service.dialog import points_back, small_talk, without_courtesy
+from core.retrieval import tokens
 
 MOST = 5  # questions of one message; what comes after belongs to the last
 _ENDS = re.compile(r"(?<=[?？!！。;；\n])|(?<=\.)(?=\s)")
@@ -162,6 +163,20 @@ def _begins(last: Piece, piece: Piece) -> bool:
     return last.asks != piece.asks and (_ended(last.text) or piece.linked)
 
 
+def with_subject(question: str, before: Sequence[str]) -> str:
+    """``question`` with the product that the one before it in the same message names, where it is about that without a name.
+
+    >>> with_subject("多少钱？", ["KT-210 保修多久"]), with_subject("能开发票吗？", ["KT-210 保修多久"])
+    ('KT-210 多少钱？', '能开发票吗？')
+    >>> with_subject("how much is it?", ["How long is the warranty on the KT-310"])
+    'KT-310 how much is it?'
+    """
+    named = [set(tokens.PRODUCT.findall(text)) for text in (*before, question)]
+    if not before or named[-1] or len(named[-2]) != 1 or not (points_back(question) or _is_bare(question)):
+        return question
+    return f"{named[-2].pop()} {question}"
+
+
 def asks(text: str) -> bool:
     """Whether a clause asks in words of its own.
 
@@ -255,7 +270,13 @@ def _goes_into(left: str, right: str) -> bool:
     """Whether ``right`` has no word for what it asks about, and ``left`` is answered by yes or no: "还能退吗？最多几天"."""
     if not _HAN.search(right) or "whether" not in _kinds(left):
         return False
-    return len(_HAN.findall(_ASKED_ABOUT.sub("", right))) < 2 and not re.search(r"[A-Za-z]", right)
+    return _is_bare(right)
+
+
+def _is_bare(question: str) -> bool:
+    """Whether a Chinese question has no word for what it is about: 多少钱？"""
+    left = _ASKED_ABOUT.sub("", question)
+    return bool(_HAN.search(question)) and len(_HAN.findall(left)) < 2 and not re.search(r"[A-Za-z]", question)
 
 
 def _begins_anew(left: str, right: str) -> bool:
