@@ -28,7 +28,7 @@ from apps.customer_service.questions import joined, pieces
 from apps.customer_service.replies import Reply
 from apps.customer_service.shop.data import prepare
 from apps.customer_service.shop.tools import SHOP_TOOLS
-from apps.customer_service.slots import named
+from apps.customer_service.slots import closed_up, named
 from core.conversations import Conversations
 from core.errors import TouchstoneError
 from core.retrieval.answer import Notice
@@ -214,6 +214,7 @@ class Assistant:
             known: its meaning is known (a button), so that no model is asked.
             expected: the slot that was asked for.
         """
+        text = closed_up(self.policy.slots.values(), text)
         heard = Heard(text, language, None if known else command_of(text), wants_person(text), anger_of(text))
         if known or heard.wants_person or heard.command in ("yes", "no", "cancel", "repeat"):
             return heard

@@ -21,7 +21,8 @@ class SlotRule:
 
     ``pattern`` finds a value anywhere, ``asked`` only in the reply to its question, ``after`` are the words that a
     free text follows. ``words`` are those that stand for a choice, ``labels`` what a choice is called. ``catalogue`` names
-    a reading tool that lists what can be chosen, so that a message in other words finds it (:mod:`catalogues`).
+    a reading tool that lists what can be chosen, so that a message in other words finds it (:mod:`catalogues`). With ``gaps``
+    blanks and hyphens may stand in a value of ``pattern``, which knows none.
     """
 
     name: str
@@ -34,6 +35,7 @@ class SlotRule:
     words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     labels: Mapping[str, Texts] = field(default_factory=dict)
     catalogue: str = ""
+    gaps: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from yaml import Node
 
 TOP = ("hours", "hand_off", "identity", "thresholds", "ticket", "unsure", "bare", "slots", "intents", "canned", "tools")
-SLOT = ("kind", "ask", "pattern", "asked", "after", "least", "words", "labels", "catalogue")
+SLOT = ("kind", "ask", "pattern", "asked", "after", "least", "words", "labels", "catalogue", "gaps")
 INTENT = ("do", "title", "tool", "preview", "slots", "identity", "confirm", "done", "options", "say", "asked")
 _SPAN = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
 _FIELD = re.compile(r"\w+")
@@ -130,7 +130,10 @@ class _Reader:
                 for value, cell in self.mapping(row.get("labels"), f"{at}.labels", tuple(words)).items()
             },
             catalogue=self.of(row["catalogue"], f"{at}.catalogue", self.listing()) if "catalogue" in row else "",
+            gaps=self.flag(row.get("gaps"), f"{at}.gaps", False),
         )
+        if made.gaps and not made.pattern:
+            raise self.wrong(row["gaps"], f"{at}.pattern", Phrase("policy.nothing"), Phrase("policy.regex"))
         if made.kind == "pattern" and not (made.pattern or made.asked):
             raise self.wrong(node, f"{at}.pattern", Phrase("policy.nothing"), Phrase("policy.regex"))
         if made.catalogue and made.kind != "choice":

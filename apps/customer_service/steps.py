@@ -95,11 +95,14 @@ class Steps:
         return done(talk, Reply("answer", question=heard.text))
 
     def _of_its_value(self, heard: Heard) -> IntentRule | None:
-        """What a message is about that names an order, say, and is no question: the likeliest wish that needs one."""
+        """What a message is about that names an order, say: the likeliest wish that needs one.
+
+        A question is only that where such a wish is the likeliest of all: "where is PW26110003?".
+        """
         for slot, intent in self.policy.bare.items():
             value = self.find(slot, heard)
             bare = not _BARE.sub("", heard.text.upper().replace(str(value), ""))
-            if value is None or (not bare and is_question(heard.text)):
+            if value is None:
                 continue
             needing = [
                 (heard.probabilities.get(name, 0.0), name)
@@ -107,6 +110,8 @@ class Steps:
                 if any(need.slot == slot and not need.optional for need in rule.needs)
             ]
             best, name = max(needing, default=(0.0, intent))
+            if not bare and is_question(heard.text) and not (name == heard.intent and best >= self.policy.likely):
+                continue
             return self.policy.intents[name if best >= _LIKELY_WITH_VALUE and not bare else intent]
         return None
 
