@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 TOP = ("hours", "hand_off", "identity", "thresholds", "ticket", "unsure", "bare", "slots", "intents", "canned", "tools")
 SLOT = ("kind", "ask", "pattern", "asked", "after", "least", "words", "labels", "catalogue", "gaps")
-INTENT = ("do", "title", "tool", "preview", "slots", "identity", "confirm", "done", "options", "say", "asked")
+INTENT = ("do", "title", "tool", "preview", "slots", "identity", "confirm", "done", "none", "instead", "options", "say", "asked")  # fmt: skip
 _SPAN = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
 _FIELD = re.compile(r"\w+")
 
@@ -153,7 +153,7 @@ class _Reader:
         if do == "clarify" and not options:
             raise self.wrong(node, f"{at}.options", Phrase("policy.nothing"), ", ".join(names))
         if do != "tool":
-            for key in ("tool", "preview", "slots", "identity", "confirm", "done"):
+            for key in ("tool", "preview", "slots", "identity", "confirm", "done", "none", "instead"):
                 if key in row:
                     raise self.wrong(row[key], f"{at}.{key}", f"do: {do}", "do: tool")
             said = self.texts(row["say"], f"{at}.say") if "say" in row else {}
@@ -177,6 +177,11 @@ class _Reader:
             extra := [a.name for a in self.tools[preview].arguments if a.required and a.name not in filled]
         ):
             raise self.wrong(row["preview"], f"{at}.preview", ", ".join(extra), ", ".join(filled) or "–")
+        for key in ("none", "instead"):
+            if key in row and not any(need.options for need in needs):
+                raise self.wrong(row[key], f"{at}.slots", Phrase("policy.nothing"), "options")
+        if "instead" in row and "none" not in row:
+            raise self.wrong(row["instead"], f"{at}.none", Phrase("policy.nothing"), "{zh: …, en: …}")
         return IntentRule(
             name=name,
             do=do,
@@ -187,6 +192,8 @@ class _Reader:
             identity=identity,
             confirm=self.template(row.get("confirm"), f"{at}.confirm"),
             done=self.template(self.required(row, "done", node, at), f"{at}.done"),
+            none=self.template(row.get("none"), f"{at}.none"),
+            instead=self.of(row["instead"], f"{at}.instead", names) if "instead" in row else "",
         )
 
     def need(self, argument: str, node: Node, tool: ToolDefinition, slots: Mapping[str, SlotRule], at: str) -> Need:

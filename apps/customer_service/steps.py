@@ -284,6 +284,8 @@ class Steps:
                     return self._refused(talk, refused, heard)
                 except TouchstoneError as broken:
                     return self._broken(talk, broken)
+                if not choices and rule.none:
+                    return self._nothing(talk, task, rule, heard)
                 value = self.find(need.slot, heard, asked=task.asked == need.argument, choices=choices)
                 if value is None and task.said:
                     value = self.find(need.slot, replace(heard, text=task.said), choices=choices)
@@ -347,13 +349,7 @@ class Steps:
             n.slot: task.slots[n.argument] for n in rule.needs if n.argument in task.slots and n.slot == rule.identity
         }
         talk = replace(talk.without_task(), known={**talk.known, **known}, misses=0)
-        card = values.get("card")
-        if talk.task and not talk.task.queued:  # back to what was put aside
-            more, waiting = self.waiting_for(talk, heard.language)
-            title = in_language(self.policy.intents[talk.task.intent].title, heard.language)
-            text = f"{text}\n\n{replies.say('back_to', heard.language, title=title, ask=more)}"
-            card = card or waiting
-        return done(talk, Reply("say", text, card, done=rule.tool, values=values))
+        return self._then_back(talk, heard, text, Reply("say", card=values.get("card"), done=rule.tool, values=values))
 
     # --- parts of nodes -----------------------------------------------------------------------
 
@@ -372,12 +368,7 @@ class Steps:
 
     def _dropped(self, talk: Talk, rule: IntentRule, heard: Heard) -> State:
         text = replies.say("dropped", heard.language, title=in_language(rule.title, heard.language))
-        talk, card = talk.without_task(), None
-        if talk.task and not talk.task.queued:
-            more, card = self.waiting_for(talk, heard.language)
-            title = in_language(self.policy.intents[talk.task.intent].title, heard.language)
-            text += "\n\n" + replies.say("back_to", heard.language, title=title, ask=more)
-        return done(talk, Reply("say", text, card))
+        return self._then_back(talk.without_task(), heard, text)
 
     def _is_reply(self, talk: Talk, heard: Heard) -> bool:
         """Whether a message is a value that was asked for; a free text is none, it may say anything."""
@@ -451,12 +442,27 @@ class Steps:
 
     def _refused(self, talk: Talk, refused: ToolRefused, heard: Heard) -> State:
         """The tool's own rules forbid it: say why, and the task is done."""
-        text, talk, card = refused.text(heard.language), talk.without_task(), None
+        return self._then_back(talk.without_task(), heard, refused.text(heard.language))
+
+    def _nothing(self, talk: Talk, task: Task, rule: IntentRule, heard: Heard) -> State:
+        """There is nothing to choose from: say so, and offer what may be wanted instead."""
+        text, talk = replies.filled(rule.none, task.slots, heard.language), talk.without_task()
+        if not rule.instead or talk.task:
+            return self._then_back(talk, heard, text)
+        more, card = replies.offer(self.policy.intents[rule.instead], heard.language)
+        said = task.said or heard.text
+        return done(replace(talk, offer=(rule.instead, said)), Reply("say", f"{text}\n\n{more}", card))
+
+    def _then_back(self, talk: Talk, heard: Heard, text: str, reply: Reply | None = None) -> State:
+        """Say ``text``, and what a task that comes back waits for; ``reply`` is the rest of what is told."""
+        reply = reply or Reply("say")
+        card = reply.card
         if talk.task and not talk.task.queued:
-            more, card = self.waiting_for(talk, heard.language)
+            more, waiting = self.waiting_for(talk, heard.language)
             title = in_language(self.policy.intents[talk.task.intent].title, heard.language)
-            text += "\n\n" + replies.say("back_to", heard.language, title=title, ask=more)
-        return done(talk, Reply("say", text, card))
+            text = f"{text}\n\n{replies.say('back_to', heard.language, title=title, ask=more)}"
+            card = card or waiting
+        return done(talk, replace(reply, text=text, card=card))
 
     def _wrong(self, talk: Talk, task: Task, rule: IntentRule, wrong: BadArguments, heard: Heard) -> State:
         """A slot has a value the tool does not take: say so and ask for it again."""

@@ -12,8 +12,8 @@ import pytest
 
 import apps.i18n  # noqa: F401  (its import registers the catalogue)
 from apps.customer_service import shop
-from apps.customer_service.shop.data import BY_SKU, FIXED, orders, prepare, price
-from apps.customer_service.shop.tools import RETURN_FEE, SHOP_TOOLS, TRIES
+from apps.customer_service.shop.data import BY_SKU, FIXED, RETURN_FEE, RETURNS, orders, prepare, price
+from apps.customer_service.shop.tools import SHOP_TOOLS, TRIES
 from core.errors import ToolRefused
 from core.i18n import LANGUAGES
 from core.tools import Tools
