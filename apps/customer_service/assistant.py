@@ -122,7 +122,7 @@ class Assistant:
     async def parts(self, caller: Caller, conversation_id: str, text: str, language: Language) -> list[str]:
         """What a message asks and wishes, in its order, for one turn each; mostly it is one thing, and whole.
 
-        A statement is a part where it is a wish beside a question ("Cancel my order. Do you ship to Canada?").
+        A statement is a part where it is a wish, beside a question or another one ("Cancel my order. Do you ship to Canada?").
         """
         found = pieces(text)
         if len(found) < 2:
@@ -132,12 +132,14 @@ class Assistant:
         if steps.of_a_piece(talk, whole):
             return [text]
         heard = [await self.hear(piece.text, language, caller) for piece in found]
-        wishes = {one.text for one, piece in zip(heard, found, strict=True) if not piece.asks and steps.is_wish(one)}
-        if not all(one.asks_only() for one, piece in zip(heard, found, strict=True) if piece.asks):
-            wishes = set()
-        if not wishes and steps.begins_with_a_text(whole):
+        if all(one.asks_only() for one, piece in zip(heard, found, strict=True) if piece.asks):
+            wished: str | None = ""
+            for number, one in enumerate(heard):
+                if not found[number].asks and steps.is_wish(one) and one.intent != wished:
+                    wished, found[number] = one.intent, replace(found[number], wish=True)
+        if not any(piece.wish for piece in found) and steps.begins_with_a_text(whole):
             return [text]
-        parts = [piece.text for piece in joined(found, wishes)]
+        parts = [piece.text for piece in joined(found)]
         return parts if len(parts) > 1 else [text]
 
     async def respond(

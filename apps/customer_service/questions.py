@@ -8,13 +8,14 @@ less wrong than one to half a question.
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from apps.customer_service.dialog import points_back, small_talk, without_courtesy
+from apps.customer_service.dialog import points_back, small_talk, standalone, without_courtesy
 from core.retrieval import tokens
 
+LONG, WINDOW = 1000, 120  # characters of a message that is divided; how far beside a comma is looked
 MOST = 5  # questions of one message; what comes after belongs to the last
 _ENDS = re.compile(r"(?<=[?？!！。;；\n])|(?<=\.)(?=\s)")
 _COMMAS = re.compile(r"[,，]\s*")
@@ -23,9 +24,9 @@ _HAN = re.compile(r"[\u4e00-\u9fff]")
 
 # --- Chinese: kinds of what is asked, an auxiliary that begins a question, what asks nothing of its own
 _KINDS = {
-    "how long": r"多久|多长时间|几[天日年个周]|多少[天年]",
+    "how long": r"多久|多长时间|(?<![好这那过])几[天日年个周]|多少[天年]",
     "when": r"什么时候|几点|几号|何时|哪[天年]",
-    "how much": r"多少|几(?![天日年个周点号乎])|多[大高宽重深远快]",
+    "how much": r"多少|(?<![好这那过])几(?![天日年个周点号乎])|多[大高宽重深远快]",
     "where": r"哪里|哪儿|哪(?![里儿些天年]|怕)|在哪",
     "why": r"为什么|为何|怎么(?:还|会|没|不|这么)",
     "how": r"怎么|怎样|如何|咋",
@@ -102,11 +103,12 @@ _WITHIN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A question, or statements, one of which may be a wish. ``linked``: an "and" or 另外 stood before it."""
+    """A question or a statement; ``wish``: one to be dealt with by itself. ``linked``: an "and" or 另外 stood before it."""
 
     text: str
     asks: bool
     linked: bool = False
+    wish: bool = False
 
 
 def divided(text: str) -> list[str]:
@@ -121,25 +123,28 @@ def divided(text: str) -> list[str]:
     return parts if len(parts) > 1 else [text]
 
 
-def joined(found: Sequence[Piece], wishes: Container[str] = ()) -> list[Piece]:
-    """``found`` with statements joined to the question before them, else to the one after; those in ``wishes`` stay.
+def joined(found: Sequence[Piece]) -> list[Piece]:
+    """``found`` with statements joined to what stands before them, else to what comes after; wishes stay.
 
-    >>> [piece.text for piece in joined(pieces("Cancel it. Do you ship to Canada?"), {"Cancel it."})]
+    >>> cancel, asks = pieces("Cancel it. Do you ship to Canada?")
+    >>> [piece.text for piece in joined([replace(cancel, wish=True), asks])]
     ['Cancel it.', 'Do you ship to Canada?']
     """
     kept: list[Piece] = []
     for piece in found:
         last = kept[-1] if kept else None
-        if last is None or piece.text in wishes or last.text in wishes or (last.asks and _apart(last.text, piece)):
+        if last is None or piece.wish or (last.wish and piece.asks) or (last.asks and _apart(last.text, piece)):
             kept.append(piece)
         else:
-            kept[-1] = Piece(_with(last.text, piece.text), last.asks or piece.asks, last.linked)
+            kept[-1] = replace(last, text=_with(last.text, piece.text), asks=last.asks or piece.asks)
     kept = kept[: MOST - 1] + _as_one(kept[MOST - 1 :])
     return [replace(piece, text=piece.text.strip(" \t\n,，、;；")) for piece in kept]
 
 
 def pieces(text: str) -> list[Piece]:
-    """The questions of a message and the statements that stand between them."""
+    """The questions of a message and the statements that stand between them; a long one is a story, and whole."""
+    if len(text) > LONG:
+        return [Piece(text, asks(text[-WINDOW:]))]
     found: list[Piece] = []
     for sentence in filter(str.strip, _ENDS.split(_BEFORE.sub("", without_courtesy(text)))):
         for said in _pieces(sentence):
@@ -157,10 +162,10 @@ def _as_one(rest: Sequence[Piece]) -> list[Piece]:
 
 
 def _begins(last: Piece, piece: Piece) -> bool:
-    """Whether ``piece`` is one of its own: another question, a statement after one, or a question after a statement."""
+    """Whether ``piece`` is one of its own: another question, or a sentence that asks nothing, or what comes after one."""
     if last.asks and piece.asks:
         return _apart(last.text, piece)
-    return last.asks != piece.asks and (_ended(last.text) or piece.linked)
+    return _ended(last.text) or (last.asks != piece.asks and piece.linked)
 
 
 def with_subject(question: str, before: Sequence[str]) -> str:
@@ -168,9 +173,13 @@ def with_subject(question: str, before: Sequence[str]) -> str:
 
     >>> with_subject("多少钱？", ["KT-210 保修多久"]), with_subject("能开发票吗？", ["KT-210 保修多久"])
     ('KT-210 多少钱？', '能开发票吗？')
+    >>> with_subject("HP-70呢？", ["KT-210有货吗？"])
+    'HP-70有货吗？'
     >>> with_subject("how much is it?", ["How long is the warranty on the KT-310"])
     'KT-310 how much is it?'
     """
+    if before and not standalone(question, before[-1:]).endswith(question):  # nothing but another product
+        return standalone(question, before[-1:])
     named = [set(tokens.PRODUCT.findall(text)) for text in (*before, question)]
     if not before or named[-1] or len(named[-2]) != 1 or not (points_back(question) or _is_bare(question)):
         return question
@@ -223,9 +232,10 @@ def _at_commas(piece: str) -> list[str]:
         return [piece]
     cut, found = 0, []
     for comma in _COMMAS.finditer(piece):
-        left, right = piece[cut : comma.start()], piece[comma.end() :]
+        left = piece[max(cut, comma.start() - WINDOW) : comma.start()]
+        right = piece[comma.end() : comma.end() + WINDOW]
         if asks(left) and asks(right) and _of_other_kinds(left, _COMMAS.split(right)[0]):
-            found.append(left)
+            found.append(piece[cut : comma.start()])
             cut = comma.end()
     return [*found, piece[cut:]]
 

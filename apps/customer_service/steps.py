@@ -454,9 +454,17 @@ class Steps:
         return done(replace(talk, offer=(rule.instead, said)), Reply("say", f"{text}\n\n{more}", card))
 
     def _then_back(self, talk: Talk, heard: Heard, text: str, reply: Reply | None = None) -> State:
-        """Say ``text``, and what a task that comes back waits for; ``reply`` is the rest of what is told."""
+        """Say ``text``, and what a task that comes back waits for; ``reply`` is the rest of what is told.
+
+        One that waited for a proof which has been given since goes on at once.
+        """
         reply = reply or Reply("say")
         card = reply.card
+        if talk.task and talk.task.asked == "proof":
+            rule = self.policy.intents[talk.task.intent]
+            account = next((talk.task.slots.get(n.argument) for n in rule.needs if n.slot == rule.identity), None)
+            if talk.is_proved(account, self.clock()):
+                talk = replace(talk, task=replace(talk.task, queued=True, asked=""))
         if talk.task and not talk.task.queued:
             more, waiting = self.waiting_for(talk, heard.language)
             title = in_language(self.policy.intents[talk.task.intent].title, heard.language)
