@@ -58,13 +58,15 @@ _ASKS_EN = re.compile(
     rf"(?:{_WORD}(?:(?! {_ONE})[^,]){{0,40}}? {_AUX}\b|(?:what|where|who|how|when)['’]s\b|{_AUX} (?!(?:not|like)\b)\w+|{_AUX}n['’]t {_ONE}|am i\b|who [a-z]+s? \w+|what (?:happens|if|about)\b|how about\b)",
     re.IGNORECASE,
 )
+# After "and" in a statement: "it arrived and is broken", "I like it and will keep it".
+_STATES = re.compile(rf"^(?!{_AUX} {_ONE}){_AUX}\b", re.IGNORECASE)
 _WHY_EN = re.compile(r"^why\b", re.IGNORECASE)
 _NOTHING = """am are is was were be been do does did done can could will would shall should has have had may might get got go
     going goes on in at to for of with about from by up out so not no now then still please just really also too yet
     there here how what when where which who whose why if or and but the a an any some i you we they it he she me my
     mine your our us them their its this that these those one ones wrong right happening happened happen help tell let
     explain know check look fix fixed sort sorted resolve resolved problem matter reason broke broken normal possible okay ok
-    sure actually find elaborate assist someone anyone something anything else i'm i've it's that's what's can't don't didn't isn't"""
+    sure actually find elaborate assist deal hold someone anyone something anything else i'm i've it's that's what's can't don't didn't isn't"""
 _SAYS_NOTHING = frozenset(_NOTHING.split())
 _FIGURE_EN = re.compile(
     r"^(?:how (?!do\b|can\b|is\b|to\b|come\b|could\b|should\b|would\b|will\b|did\b)\w+|where)\b", re.IGNORECASE
@@ -103,11 +105,11 @@ _WITHIN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A question or a statement; ``wish``: one to be dealt with by itself. ``linked``: an "and" or 另外 stood before it."""
+    """A question or a statement; ``wish``: one to be dealt with by itself. ``link``: the "and" or 另外 that stood before it."""
 
     text: str
     asks: bool
-    linked: bool = False
+    link: str = ""
     wish: bool = False
 
 
@@ -136,7 +138,7 @@ def joined(found: Sequence[Piece]) -> list[Piece]:
         if last is None or piece.wish or (last.wish and piece.asks) or (last.asks and _apart(last.text, piece)):
             kept.append(piece)
         else:
-            kept[-1] = replace(last, text=_with(last.text, piece.text), asks=last.asks or piece.asks)
+            kept[-1] = replace(last, text=_with(last.text, piece.link + piece.text), asks=last.asks or piece.asks)
     kept = kept[: MOST - 1] + _as_one(kept[MOST - 1 :])
     return [replace(piece, text=piece.text.strip(" \t\n,，、;；")) for piece in kept]
 
@@ -148,12 +150,15 @@ def pieces(text: str) -> list[Piece]:
     found: list[Piece] = []
     for sentence in filter(str.strip, _ENDS.split(_BEFORE.sub("", without_courtesy(text)))):
         for said in _pieces(sentence):
+            last = found[-1] if found else None
             bare = _CONNECTIVE.sub("", said.strip())
-            piece = Piece(bare, asks(said), len(bare) < len(said.strip()))
-            if found and not _begins(found[-1], piece):
-                found[-1] = Piece(_with(found[-1].text, said), found[-1].asks or piece.asks, found[-1].linked)
-            else:
+            link = said.strip().removesuffix(bare)
+            states = last and link and not last.asks and not _ended(last.text) and _STATES.match(bare)
+            piece = Piece(bare, not states and asks(said), link)
+            if last is None or _begins(last, piece):
                 found.append(piece)
+            else:
+                found[-1] = replace(last, text=_with(last.text, said), asks=last.asks or piece.asks)
     return found
 
 
@@ -165,7 +170,7 @@ def _begins(last: Piece, piece: Piece) -> bool:
     """Whether ``piece`` is one of its own: another question, or a sentence that asks nothing, or what comes after one."""
     if last.asks and piece.asks:
         return _apart(last.text, piece)
-    return _ended(last.text) or (last.asks != piece.asks and piece.linked)
+    return _ended(last.text) or (last.asks != piece.asks and bool(piece.link))
 
 
 def with_subject(question: str, before: Sequence[str]) -> str:
@@ -261,9 +266,9 @@ def _apart(left: str, right: Piece) -> bool:
     bare = right.text.strip(_MARKS)
     if not right.asks or _GUESS.match(bare) or _REMEDY.fullmatch(bare) or _REMEDY_EN.fullmatch(bare):
         return False
-    if not right.linked and (_asks_why(left) or _goes_into(_last(left), bare)):
+    if not right.link and (_asks_why(left) or _goes_into(_last(left), bare)):
         return False
-    return _ended(left) or right.linked or bool(_HAN.search(bare)) or _begins_anew(left, bare)
+    return _ended(left) or bool(right.link) or bool(_HAN.search(bare)) or _begins_anew(left, bare)
 
 
 def _ended(left: str) -> bool:
