@@ -1,10 +1,11 @@
 """How well messages are divided into the questions that they ask (:mod:`apps.customer_service.questions`).
 
-    python -m apps.customer_service.evaluate_questions [--split fresh] [--misses]
+    python -m apps.customer_service.evaluate_questions [--split last] [--misses]
 
 ``sample/several.jsonl`` holds messages of ours, half of them asking one thing, half in Chinese; ``parts`` are the questions
 without what joins them. A message counts as rightly divided when every part is right. Rules were written on ``tune``;
-``test`` was run once before they were mended, and so was ``fresh``. Beside them stands how many of the shop's other sample sentences, which ask one
+``test``, ``fresh`` and ``last`` were each run once before what they showed was mended: 75 of 81 that were divided were divided
+rightly, and 75 of 84 that ask several things. Beside them stands how many of the shop's other sample sentences, which ask one
 thing each, are divided.
 """
 
@@ -22,7 +23,7 @@ from apps.customer_service.questions import divided
 from apps.customer_service.spoken import plain
 
 FILE = Path(__file__).parent / "sample" / "several.jsonl"
-SPLITS = ("tune", "test", "fresh")
+SPLITS = ("tune", "test", "fresh", "last")
 
 
 def messages(splits: Iterable[str] = SPLITS) -> list[dict[str, Any]]:

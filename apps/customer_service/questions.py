@@ -27,6 +27,7 @@ _KINDS = {
     "how long": r"多久|多长时间|(?<![好这那过])几[天日年个周]|多少[天年]",
     "when": r"什么时候|几点|几号|何时|哪[天年]",
     "how much": r"多少|(?<![好这那过])几(?![天日年个周点号乎])|多[大高宽重深远快]",
+    "which": r"哪[个款种]",
     "where": r"哪里|哪儿|哪(?![里儿些天年]|怕)|在哪",
     "why": r"为什么|为何|怎么(?:还|会|没|不|这么)",
     "how": r"怎么|怎样|如何|咋",
@@ -55,7 +56,7 @@ _ONE = r"(?:i|you|we|they|it|he|she|there|this|that)\b"
 _WORD = rf"(?:how|what|when|where|which|who|whose|why)\b(?! {_ONE})"
 _ASKS_EN = re.compile(
     rf"^(?:(?:if|when|once) [^?]{{3,60}}? )?(?:if (?:not|so),? )?"
-    rf"(?:{_WORD}(?:(?! {_ONE})[^,]){{0,40}}? {_AUX}\b|(?:what|where|who|how|when)['’]s\b|{_AUX} (?!(?:not|like)\b)\w+|{_AUX}n['’]t {_ONE}|am i\b|who [a-z]+s? \w+|what (?:happens|if|about)\b|how about\b)",
+    rf"(?:{_WORD}(?:(?! {_ONE})[^,]){{0,40}}? {_AUX}\b|(?:what|where|who|how|when)['’]?s\b|(?:which|what) (?!{_ONE})\w+ [a-z]+s \w+|{_AUX} (?!(?:not|like)\b)\w+|{_AUX}n['’]t {_ONE}|am i\b|who [a-z]+s? \w+|what (?:happens|if|about)\b|how about\b)",
     re.IGNORECASE,
 )
 # After "and" in a statement: "it arrived and is broken", "I like it and will keep it".
@@ -170,7 +171,7 @@ def _begins(last: Piece, piece: Piece) -> bool:
     """Whether ``piece`` is one of its own: another question, or a sentence that asks nothing, or what comes after one."""
     if last.asks and piece.asks:
         return _apart(last.text, piece)
-    return _ended(last.text) or (last.asks != piece.asks and bool(piece.link))
+    return _ended(last.text) or (piece.asks and bool(piece.link))
 
 
 def with_subject(question: str, before: Sequence[str]) -> str:
@@ -252,7 +253,7 @@ def _of_other_kinds(left: str, right: str) -> bool:
         return False
     if (found := _MODAL.search(right)) and not _NO_SUBJECT.match(right[: found.start()].strip()):
         return True
-    return first != second and bool(first & _FIGURES)
+    return first != second and bool(first & _FIGURES or (second & _FIGURES and not _is_bare(right)))
 
 
 def _kinds(clause: str) -> frozenset[str]:
@@ -265,6 +266,8 @@ def _apart(left: str, right: Piece) -> bool:
     """Whether ``right`` asks something else than ``left``, which asks."""
     bare = right.text.strip(_MARKS)
     if not right.asks or _GUESS.match(bare) or _REMEDY.fullmatch(bare) or _REMEDY_EN.fullmatch(bare):
+        return False
+    if _asks_why(left) and _asks_why(bare):
         return False
     if not right.link and (_asks_why(left) or _goes_into(_last(left), bare)):
         return False
