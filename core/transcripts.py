@@ -88,7 +88,7 @@ def answer_to_json(answer: Answer) -> str:
 def answer_from_json(text: str) -> Answer:
     """The stored answer; ``question`` and ``text`` are empty, the messages have them."""
     data = json.loads(text)
-    data["sentences"] = tuple(Sentence(s["text"], tuple(s["citations"])) for s in data["sentences"])
+    data["sentences"] = tuple(Sentence(s["text"], tuple(s["citations"]), s.get("asked", "")) for s in data["sentences"])
     data["citations"] = tuple(Citation(**c) for c in data["citations"])
     data["notices"] = tuple(data["notices"])
     data["timings"] = Timings(**data["timings"])

@@ -323,10 +323,14 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A sentence of an answer with the numbers of the citations that carry it."""
+    """A sentence of an answer with the numbers of the citations that carry it.
+
+    ``asked``: of a message that asks several things, the one that is answered from here on.
+    """
 
     text: str
     citations: tuple[int, ...] = ()
+    asked: str = ""
 
 
 @dataclass(frozen=True, slots=True)

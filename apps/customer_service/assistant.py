@@ -24,10 +24,11 @@ from apps.customer_service.hearing import Heard, anger_of, command_of, wants_per
 from apps.customer_service.intents import EMBEDDING, MODEL, Intents
 from apps.customer_service.policy import Policy, in_language
 from apps.customer_service.policy_versions import PolicyVersions
+from apps.customer_service.questions import joined, pieces
 from apps.customer_service.replies import Reply
 from apps.customer_service.shop.data import prepare
 from apps.customer_service.shop.tools import SHOP_TOOLS
-from apps.customer_service.slots import named
+from apps.customer_service.slots import closed_up, named
 from core.conversations import Conversations
 from core.errors import TouchstoneError
 from core.retrieval.answer import Notice
@@ -118,6 +119,29 @@ class Assistant:
 
     # --- a message ----------------------------------------------------------------------------
 
+    async def parts(self, caller: Caller, conversation_id: str, text: str, language: Language) -> list[str]:
+        """What a message asks and wishes, in its order, for one turn each; mostly it is one thing, and whole.
+
+        A statement is a part where it is a wish, beside a question or another one ("Cancel my order. Do you ship to Canada?").
+        """
+        found = pieces(text)
+        if len(found) < 2:
+            return [text]
+        steps, talk = self.flow.steps, await asyncio.to_thread(self.flow.talk, conversation_id)
+        whole = await self.hear(text, language, caller)
+        if steps.of_a_piece(talk, whole):
+            return [text]
+        heard = [await self.hear(piece.text, language, caller) for piece in found]
+        if all(one.asks_only() for one, piece in zip(heard, found, strict=True) if piece.asks):
+            wished: str | None = ""
+            for number, one in enumerate(heard):
+                if not found[number].asks and steps.is_wish(one) and one.intent != wished:
+                    wished, found[number] = one.intent, replace(found[number], wish=True)
+        if not any(piece.wish for piece in found) and steps.begins_with_a_text(whole):
+            return [text]
+        parts = [piece.text for piece in joined(found)]
+        return parts if len(parts) > 1 else [text]
+
     async def respond(
         self,
         caller: Caller,
@@ -192,6 +216,7 @@ class Assistant:
             known: its meaning is known (a button), so that no model is asked.
             expected: the slot that was asked for.
         """
+        text = closed_up(self.policy.slots.values(), text)
         heard = Heard(text, language, None if known else command_of(text), wants_person(text), anger_of(text))
         if known or heard.wants_person or heard.command in ("yes", "no", "cancel", "repeat"):
             return heard
@@ -268,12 +293,26 @@ class Assistant:
             for reply in found
         ]
 
+    def waits(self, conversation_id: str) -> bool:
+        """Whether the conversation waits for something of the customer: a value, a confirmation, a choice."""
+        talk = self.flow.talk(conversation_id)
+        return talk.task is not None or talk.offer is not None
+
     def after_answer(
-        self, caller: Caller, conversation_id: str, question: str, language: Language, *, missed: bool | None
+        self,
+        caller: Caller,
+        conversation_id: str,
+        question: str,
+        language: Language,
+        *,
+        missed: bool | None,
+        asks: Reply | None = None,
     ) -> Reply | None:
         """What follows an answer: a person after too many misses, back to the task in hand, or what else one may do.
 
-        ``missed`` says whether the documents had no answer; ``None`` when they were not asked.
+        Args:
+            missed: whether the documents had no answer; ``None`` when they were not asked.
+            asks: what a wish in the same message waits for.
         """
         if missed is not None and self.flow.missed(conversation_id, missed):
             talk = self.flow.talk(conversation_id)
@@ -281,6 +320,8 @@ class Assistant:
             self.flow.reset(conversation_id)
             reply = Reply("hand_off", cause="misses", values={**values, "proved": sorted(talk.proved)})
             return self.hand_off(caller, conversation_id, language, reply, question)
+        if asks:
+            return asks
         waiting = self.flow.remind(conversation_id, language)
         if waiting is None:
             return Reply("say", replies.say("ask_otherwise", language)) if missed else None

@@ -137,8 +137,13 @@ def language_in(text: str, earlier: Sequence[str], default: str) -> Language:
     return spoken.language_of(text, default)
 
 
+def points_back(question: str) -> bool:
+    """Whether a question says "it" or 这款 of what was named before."""
+    return bool(_POINTS_BACK.search(question))
+
+
 def _follows(question: str) -> bool:
-    return bool(_POINTS_BACK.search(question) or _GOES_ON.search(question))
+    return points_back(question) or bool(_GOES_ON.search(question))
 
 
 def _completed(question: str, before: str) -> str:

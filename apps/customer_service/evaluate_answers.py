@@ -92,12 +92,15 @@ Indexing = Callable[[Library], Coroutine[Any, Any, Index]]  # makes the collecti
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a system said of a question; ``sources`` and ``quotes`` are the documents and words of each citation."""
+    """What a system said of a question; ``sources`` and ``quotes`` are the documents and words of each citation.
+
+    ``confidence`` is ``None`` where nothing was weighed, as of an introduction: such an answer has no place in an order by it.
+    """
 
     text: str
     sources: tuple[str, ...]
     refused: bool
-    confidence: float
+    confidence: float | None
     quotes: tuple[str, ...] = ()
 
 
@@ -163,7 +166,7 @@ async def touchstone(index: Index, asked: Sequence[Case]) -> list[Said]:
         quotes = tuple(c.quote for c in answer.citations)
         sources = tuple(_name(c.source) for c in answer.citations)
         text = "\n".join([answer.text, *quotes])
-        found.append(Said(text, sources, answer.mode == "refused", answer.confidence or 0.0, quotes))
+        found.append(Said(text, sources, answer.mode == "refused", answer.confidence, quotes))
     return found
 
 
@@ -257,7 +260,7 @@ def _kept(path: Path | None, state: str) -> dict[str, Said]:
 
 
 def evaluation(system: str, asked: Asked, said: Sequence[Said]) -> Evaluation:
-    """The figures of one system. Risk is over all questions by confidence, whether or not the system declined."""
+    """The figures of one system. Risk is over all questions with a confidence, whether or not the system declined."""
     columns: dict[str, list[Cell]] = {name: [] for m in MEASURES for name in m.columns or (m.name,)}
     for case, one in zip(asked.cases, said, strict=True):
         held = case.answerable and all(_holds(one.text, words) for words in case.expect)
@@ -373,9 +376,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for case, one in zip(asked.cases, said["touchstone"], strict=True):
             held = all(_holds(one.text, words) for words in case.expect)
             if one.refused == case.answerable or (case.answerable and not held):
-                sys.stdout.write(
-                    f"\n{case.id} [{case.kind}] {case.question}\n  {one.confidence:.3f} {one.sources}\n  {one.text}\n"
-                )
+                sure = "–" if one.confidence is None else f"{one.confidence:.3f}"
+                sys.stdout.write(f"\n{case.id} [{case.kind}] {case.question}\n  {sure} {one.sources}\n  {one.text}\n")
     return 0
 
 

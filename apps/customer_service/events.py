@@ -38,12 +38,21 @@ Event = Begun | Carded | Added | Queued | Switched | Notice | SourcesFound | Sen
 
 
 def joined(sentences: Sequence[Sentence]) -> str:
-    """The text of ``sentences``, with a space between two unless the first ends in Chinese.
+    """The text of ``sentences``, with a space between two unless the first ends in Chinese; under what each answers.
 
     >>> joined([Sentence("可以退货。"), Sentence("Within 15 days."), Sentence("Keep the box.")])
     '可以退货。Within 15 days. Keep the box.'
     """
     text = ""
     for sentence in sentences:
-        text += (" " if text and ord(text[-1]) < 0x2E80 else "") + sentence.text
+        if sentence.asked:
+            text += ("\n\n" if text else "") + heading(sentence.asked)
+        elif text and ord(text[-1]) < 0x2E80:
+            text += " "
+        text += sentence.text
     return text
+
+
+def heading(asked: str) -> str:
+    """The line over what answers one of several questions."""
+    return f"“{asked}”\n"

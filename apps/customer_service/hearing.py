@@ -61,6 +61,12 @@ _ASKS = re.compile(
     r"|^(how|what|when|where|which|who|why|can|could|do|does|is|are|will|would|may)\b",
     re.IGNORECASE,
 )
+_REQUESTS_IT = re.compile(
+    r"(?<!不)(?:我|我们)(?:还|也|现在|就)?(?:想|要|需要|希望)|帮(?:我|忙|个忙)|麻烦|^请(?!问)|给我|^(?:取消|查|退|改|换|申请|投诉|列出|看看)(?!了)"
+    r"|\b(?:i|we)(?:(?: (?:would|also|really|still))* (?:want|need|wish|like) to|['’]d (?:also )?like (?:to|you))\b|\bplease\b"
+    r"|^(?:also |and |then )*(?:cancel|track|return|change|check|list|show|look up|send|open|file|find|give|let me|help me)\b",
+    re.IGNORECASE,
+)
 _END = " .,!?。，！？~～…"
 _ANGRY = (
     (
@@ -140,6 +146,15 @@ def is_question(text: str) -> bool:
     (True, True, False)
     """
     return bool(_ASKS.search(text))
+
+
+def is_request(text: str) -> bool:
+    """Whether a message is put as a wish; what has been done is none.
+
+    >>> is_request("帮我取消订单"), is_request("Cancel it, please"), is_request("I cancelled it last week"), is_request("我退了货")
+    (True, True, False, False)
+    """
+    return bool(_REQUESTS_IT.search(folded(text).strip(_END)))
 
 
 def anger_of(text: str) -> int:

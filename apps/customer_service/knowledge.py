@@ -80,10 +80,13 @@ class Knowledge:
         language: Language,
         sample: bool = True,
         quotes: bool = False,
+        first: int = 1,
+        goes_on: bool = False,
     ) -> AsyncGenerator[AnswerEvent | Queued | Switched, None]:
         """Answer ``question`` from all the caller may search. ``earlier`` are the questions before it, oldest first.
 
-        With ``quotes`` no model writes. A model that cannot be opened is as one that is down: a notice says so and the sources are quoted.
+        With ``quotes`` no model writes. ``first`` is the number of the first citation; with ``goes_on`` the
+        question belongs to the one before it, though nothing in it says so. A model that cannot be opened is as one that is down: a notice says so and the sources are quoted.
         """
         if sample:
             await self._sample_ready()
@@ -94,9 +97,9 @@ class Knowledge:
             log.warning("no generator: %s", error)
             chat, down = None, (GENERATOR_DOWN,)
             yield Notice(GENERATOR_DOWN, {"reason": code_of(error), "detail": error.text(language)})
-        complete, history = in_context(question, earlier)
+        complete, history = in_context(question, earlier, goes_on=goes_on)
         answerer = Answerer(Several(self.collections(caller, sample=sample)), chat)
-        async with aclosing(answerer.ask(complete, language=language, history=history)) as events:
+        async with aclosing(answerer.ask(complete, language=language, history=history, first=first)) as events:
             async for event in events:
                 if isinstance(event, AnswerDone):
                     notices = tuple(dict.fromkeys((*down, *event.answer.notices)))
@@ -151,13 +154,15 @@ class Knowledge:
         return "", ""
 
 
-def in_context(question: str, earlier: Sequence[str]) -> tuple[str, tuple[Message, ...]]:
+def in_context(question: str, earlier: Sequence[str], *, goes_on: bool = False) -> tuple[str, tuple[Message, ...]]:
     """What to ask, and what was said before it when that is needed to understand it.
 
     A follow-up that only names another product is completed; any other keeps its words, so that they decide
     what answers it, and brings the question before it along.
     """
     asked, complete = without_courtesy(question), standalone(question, earlier)
+    if goes_on and complete == asked and earlier:
+        complete = f"{earlier[-1]} {asked}"
     if complete != asked and complete.endswith(asked):
         return asked, (said_by_user(complete.removesuffix(asked).strip()),)
     return complete, ()

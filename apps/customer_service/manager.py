@@ -39,7 +39,7 @@ _DAY_S = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """Messages of one day in the shop's zone."""
+    """What was asked and wished on one day in the shop's zone."""
 
     day: date
     outcomes: Mapping[Outcome, int]
@@ -51,7 +51,8 @@ class Overview:
     """Figures from ``since`` to ``until``. Shares are 0 to 1, ``None`` where there is nothing to divide by.
 
     ``first_s`` are median and 95th percentile of the assistant's first words, ``person_s`` the median of the wait for
-    a person. ``missed`` is the share of questions to the documents that they did not answer.
+    a person. ``missed`` is the share of questions to the documents that they did not answer; ``turns`` are messages, of which
+    one may ask several.
     """
 
     since: float
@@ -100,28 +101,30 @@ class Manager:
         must_be_admin(caller)
         turns = Turns(self._runtime.workspace).between(caller.tenant, since, until)
         cases = self._assistant.cases.between(caller, since, until)
-        talks = {turn.conversation_id: turn for turn in turns}  # the last one of each
+        said = [turn for turn in turns if turn.part == 0]
+        talks = {turn.conversation_id: turn.question_id for turn in said}  # the last message of each
         escalated = {case.conversation_id for case in cases} & set(talks)
-        left = {c for c, turn in talks.items() if turn.outcome in LEFT} - escalated
+        last = set(talks.values())
+        left = {turn.conversation_id for turn in turns if turn.question_id in last and turn.outcome in LEFT} - escalated
         asked = [turn for turn in turns if turn.outcome in ("answered", "refused")]
-        thumbs = Counter(turn.thumb for turn in turns)
+        thumbs = Counter(turn.thumb for turn in said)
         waits = [case.taken_at - case.created_at for case in cases if case.taken_at is not None]
         return Overview(
             since=since,
             until=until,
-            turns=len(turns),
+            turns=len(said),
             conversations=len(talks),
             customers=len({turn.user for turn in turns}),
             resolved=_share(len(talks) - len(escalated) - len(left), len(talks)),
             handed_over=_share(len(escalated), len(talks)),
             left=_share(len(left), len(talks)),
             missed=_share(sum(turn.outcome == "refused" for turn in asked), len(asked)),
-            first_s=_typical([turn.first_s for turn in turns if turn.first_s is not None]),
+            first_s=_typical([turn.first_s for turn in said if turn.first_s is not None]),
             person_s=statistics.median(waits) if waits else None,
             waiting=sum(case.state == "waiting" for case in cases),
             thumbs=(thumbs[True], thumbs[False]),
             causes=dict(Counter(case.cause for case in cases).most_common()),
-            languages=dict(Counter(turn.language for turn in turns).most_common()),
+            languages=dict(Counter(turn.language for turn in said).most_common()),
             intents=dict(Counter(turn.intent for turn in turns if turn.intent).most_common()),
             days=self._days(turns, since, until),
         )

@@ -21,7 +21,8 @@ class SlotRule:
 
     ``pattern`` finds a value anywhere, ``asked`` only in the reply to its question, ``after`` are the words that a
     free text follows. ``words`` are those that stand for a choice, ``labels`` what a choice is called. ``catalogue`` names
-    a reading tool that lists what can be chosen, so that a message in other words finds it (:mod:`catalogues`).
+    a reading tool that lists what can be chosen, so that a message in other words finds it (:mod:`catalogues`). With ``gaps``
+    blanks and hyphens may stand in a value of ``pattern``, which knows none.
     """
 
     name: str
@@ -34,6 +35,7 @@ class SlotRule:
     words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     labels: Mapping[str, Texts] = field(default_factory=dict)
     catalogue: str = ""
+    gaps: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,8 @@ class IntentRule:
 
     ``identity`` names the slot whose account must have been proved; ``preview`` a reading tool that says what the
     write would do, or refuses before anybody is asked to confirm. ``confirm`` is the question on the card and ``done``
-    the reply, both filled from the tool's result. ``options`` are the intents a clarification offers. ``say`` comes
+    the reply, both filled from the tool's result. ``options`` are the intents a clarification offers. ``none`` is
+    said where what a slot is chosen from is empty, and ``instead`` is the intent that is offered then. ``say`` comes
     before a hand-off; ``asked`` marks the intent that is nothing but the wish for a person.
     """
 
@@ -66,6 +69,8 @@ class IntentRule:
     confirm: Texts = field(default_factory=dict)
     done: Texts = field(default_factory=dict)
     options: tuple[str, ...] = ()
+    none: Texts = field(default_factory=dict)
+    instead: str = ""
     say: Texts = field(default_factory=dict)
     asked: bool = False
 

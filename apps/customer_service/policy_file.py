@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from yaml import Node
 
 TOP = ("hours", "hand_off", "identity", "thresholds", "ticket", "unsure", "bare", "slots", "intents", "canned", "tools")
-SLOT = ("kind", "ask", "pattern", "asked", "after", "least", "words", "labels", "catalogue")
-INTENT = ("do", "title", "tool", "preview", "slots", "identity", "confirm", "done", "options", "say", "asked")
+SLOT = ("kind", "ask", "pattern", "asked", "after", "least", "words", "labels", "catalogue", "gaps")
+INTENT = ("do", "title", "tool", "preview", "slots", "identity", "confirm", "done", "none", "instead", "options", "say", "asked")  # fmt: skip
 _SPAN = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
 _FIELD = re.compile(r"\w+")
 
@@ -130,7 +130,10 @@ class _Reader:
                 for value, cell in self.mapping(row.get("labels"), f"{at}.labels", tuple(words)).items()
             },
             catalogue=self.of(row["catalogue"], f"{at}.catalogue", self.listing()) if "catalogue" in row else "",
+            gaps=self.flag(row.get("gaps"), f"{at}.gaps", False),
         )
+        if made.gaps and not made.pattern:
+            raise self.wrong(row["gaps"], f"{at}.pattern", Phrase("policy.nothing"), Phrase("policy.regex"))
         if made.kind == "pattern" and not (made.pattern or made.asked):
             raise self.wrong(node, f"{at}.pattern", Phrase("policy.nothing"), Phrase("policy.regex"))
         if made.catalogue and made.kind != "choice":
@@ -150,7 +153,7 @@ class _Reader:
         if do == "clarify" and not options:
             raise self.wrong(node, f"{at}.options", Phrase("policy.nothing"), ", ".join(names))
         if do != "tool":
-            for key in ("tool", "preview", "slots", "identity", "confirm", "done"):
+            for key in ("tool", "preview", "slots", "identity", "confirm", "done", "none", "instead"):
                 if key in row:
                     raise self.wrong(row[key], f"{at}.{key}", f"do: {do}", "do: tool")
             said = self.texts(row["say"], f"{at}.say") if "say" in row else {}
@@ -174,6 +177,11 @@ class _Reader:
             extra := [a.name for a in self.tools[preview].arguments if a.required and a.name not in filled]
         ):
             raise self.wrong(row["preview"], f"{at}.preview", ", ".join(extra), ", ".join(filled) or "–")
+        for key in ("none", "instead"):
+            if key in row and not any(need.options for need in needs):
+                raise self.wrong(row[key], f"{at}.slots", Phrase("policy.nothing"), "options")
+        if "instead" in row and "none" not in row:
+            raise self.wrong(row["instead"], f"{at}.none", Phrase("policy.nothing"), "{zh: …, en: …}")
         return IntentRule(
             name=name,
             do=do,
@@ -184,6 +192,8 @@ class _Reader:
             identity=identity,
             confirm=self.template(row.get("confirm"), f"{at}.confirm"),
             done=self.template(self.required(row, "done", node, at), f"{at}.done"),
+            none=self.template(row.get("none"), f"{at}.none"),
+            instead=self.of(row["instead"], f"{at}.instead", names) if "instead" in row else "",
         )
 
     def need(self, argument: str, node: Node, tool: ToolDefinition, slots: Mapping[str, SlotRule], at: str) -> Need:

@@ -39,11 +39,15 @@ class Reply:
 
 def both(first: Reply, second: Reply) -> Reply:
     """What two wishes of one message came to, as one reply; a person who takes over comes last."""
-    card = second.card or first.card
-    if first.card and second.card and first.card["kind"] == second.card["kind"] == "order":
-        card = {"kind": "orders", "orders": [first.card, second.card]}
     text = "\n\n".join(filter(None, (first.text, second.text)))
-    return replace(second, text=text, card=card, done=second.done or first.done)
+    return replace(second, text=text, card=one_card(first.card, second.card), done=second.done or first.done)
+
+
+def one_card(first: Card | None, second: Card | None) -> Card | None:
+    """The card of a message that would have two: two orders side by side, else the second."""
+    if first and second and first["kind"] == second["kind"] == "order":
+        return {"kind": "orders", "orders": [first, second]}
+    return second or first
 
 
 def say(key: str, language: Language, **params: Any) -> str:

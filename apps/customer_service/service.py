@@ -17,14 +17,14 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 import apps.i18n  # noqa: F401  (its import registers the catalogue)
+from apps.customer_service.answering import Answering, Asked
 from apps.customer_service.assistant import Assistant
 from apps.customer_service.control import Control
 from apps.customer_service.curated import Curated
 from apps.customer_service.desk import Desk
-from apps.customer_service.dialog import language_in, small_talk
+from apps.customer_service.dialog import language_in
 from apps.customer_service.events import Added, Begun, Carded, Event, joined
 from apps.customer_service.facts import Facts
-from apps.customer_service.hearing import Heard
 from apps.customer_service.knowledge import Knowledge
 from apps.customer_service.manager import Manager
 from apps.customer_service.own import own_shop
@@ -33,7 +33,6 @@ from apps.customer_service.turns import Noting, Turns
 from apps.erasure import erase
 from core.conversations import Conversations, Draft
 from core.errors import InputError, TouchstoneError
-from core.i18n import message
 from core.providers.sync import iterate, run
 from core.retrieval.answer import AnswerDone, Notice, SentenceReady
 from core.retrieval.index import ProgressCallback
@@ -69,6 +68,7 @@ class CustomerService:
         self.knowledge = Knowledge(runtime)
         self.curated = Curated(runtime)
         self.assistant = Assistant(runtime, lambda: self.conversations, policy=policy, tools=tools, intents=intents)
+        self.answering = Answering(self.assistant, self.knowledge, self.curated)
 
     @classmethod
     def open(cls, settings: Settings | None = None, **own: Any) -> CustomerService:
@@ -220,6 +220,7 @@ class CustomerService:
             return
         await _finish(draft, state, so_far, error)
         noting.outcome = state
+        noting.parts.clear()
         await asyncio.shield(asyncio.to_thread(self._end, caller, draft, noting, ()))
 
     def _silent(self, caller: Caller, conversation_id: str) -> bool:
@@ -244,6 +245,13 @@ class CustomerService:
             async for event in events:
                 yield event
 
+    def _asked(
+        self, question: str, earlier: Sequence[StoredMessage], caller: Caller, language: Language | None, sample: bool
+    ) -> Asked:
+        before = [turn.text for turn in earlier if turn.role == "user"]
+        spoken = language or language_in(question, before, self.runtime.settings.language)
+        return Asked(question, before, caller, spoken, sample and self.assistant.is_sample)
+
     async def _kept(
         self,
         question: str,
@@ -264,9 +272,10 @@ class CustomerService:
         conversation_id = draft.conversation_id if draft else None
         noting = Noting(time.monotonic())
         with trace(caller=caller, trace_id=trace_id):
-            answered = self._answered(
-                question, earlier, caller, language, sample, noting, conversation_id, pressed, repeated
-            )
+            asked = self._asked(question, earlier, caller, language, sample)
+            noting.language = asked.language
+            asked = replace(asked, conversation_id=conversation_id, pressed=pressed, repeated=repeated)
+            answered = self.answering.events(asked, noting)
             bursts = Bursts(answered)
         try:
             if draft:
@@ -304,89 +313,6 @@ class CustomerService:
             raise
         finally:
             await bursts.aclose()
-
-    async def _answered(
-        self,
-        question: str,
-        earlier: Sequence[StoredMessage],
-        caller: Caller,
-        language: Language | None,
-        sample: bool,
-        noting: Noting,
-        conversation_id: str | None = None,
-        pressed: tuple[str, bool] | None = None,
-        repeated: bool = False,
-    ) -> AsyncGenerator[Event, None]:
-        sample = sample and self.assistant.is_sample
-        asked_before = [turn.text for turn in earlier if turn.role == "user"]
-        language = language or language_in(question, asked_before, self.runtime.settings.language)
-        noting.language = language
-
-        notices: list[Notice] = []
-
-        def heard(found: Heard) -> None:
-            noting.intent, noting.probability = found.intent, found.probability if found.intent else None
-
-        if conversation_id is not None:
-            acts = sample or not self.assistant.is_sample
-            *made_up, reply = await self.assistant.respond(
-                caller,
-                conversation_id,
-                question,
-                language,
-                pressed=pressed,
-                acts=acts,
-                on_heard=heard,
-                on_notice=notices.append,
-            )
-            for notice in notices:
-                yield notice
-            for item in made_up:
-                yield Added(item.text, item.card)
-            if reply.kind == "say":
-                noting.outcome = "handed_over" if reply.cause else "done" if reply.done else "said"
-                if reply.card:
-                    yield Carded(reply.card)
-                yield AnswerDone(Answer(question, "frame", reply.text, language=language))
-                return
-            question = reply.question or question
-        if kind := small_talk(question):
-            said = message(f"customer_service.small_talk.{kind}", language)
-            noting.outcome = "small_talk"
-            if conversation_id is not None and (more := await self._after(caller, conversation_id, question, language)):
-                yield more
-            yield AnswerDone(Answer(question, "frame", said, language=language))
-            return
-        if entry := await self.curated.find(caller, question, language):
-            if not repeated:
-                await asyncio.to_thread(self.curated.hit, caller, entry.id)
-            noting.outcome = "answered"
-            if conversation_id is not None:
-                missed = None if repeated else False
-                if more := await self._after(caller, conversation_id, question, language, missed=missed):
-                    yield more
-            yield AnswerDone(Answer(question, "curated", entry.text, language=language))
-            return
-        async with aclosing(
-            self.knowledge.answer(question, asked_before, caller=caller, language=language, sample=sample)
-        ) as events:
-            async for event in events:
-                if isinstance(event, AnswerDone):
-                    noting.outcome = "refused" if event.answer.mode == "refused" else "answered"
-                if isinstance(event, AnswerDone) and conversation_id is not None:
-                    missed = None if repeated else event.answer.mode == "refused"  # the same question is no second miss
-                    if more := await self._after(caller, conversation_id, question, language, missed=missed):
-                        yield more
-                yield event
-
-    async def _after(
-        self, caller: Caller, conversation_id: str, question: str, language: Language, *, missed: bool | None = None
-    ) -> Added | None:
-        """What the assistant adds to an answer; ``missed`` says whether the documents had none."""
-        more = await asyncio.to_thread(
-            self.assistant.after_answer, caller, conversation_id, question, language, missed=missed
-        )
-        return Added(more.text, more.card) if more else None
 
     # --- documents ----------------------------------------------------------------------------
 

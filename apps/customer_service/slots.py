@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 
 from apps.customer_service.amounts import cents_in
@@ -22,6 +22,9 @@ _PLACE = re.compile(
     r"(?:第\s*)?(\d|(?<=第)[一二三四])(?:\s*[个款种])?(?:吧|的)?[.。]?|(?:the\s+)?(first|second|third|fourth)(?:\s+one)?(?:,? please)?[.。]?",
     re.IGNORECASE,
 )
+_PART = re.compile(r"[A-Za-z0-9]+")
+_RUN = re.compile(rf"{_PART.pattern}(?:[ ‐—−-]{{1,3}}{_PART.pattern})*")
+_MOST_PARTS = 12  # of one value: each digit by itself
 _EMPTY = frozenset({"the", "one", "and", "for", "this", "that", "please", "item", "want"})
 
 
@@ -29,6 +32,36 @@ def folded(text: str) -> str:
     """One width, plain quotation marks, single spaces."""
     text = unicodedata.normalize("NFKC", text).replace("’", "'").replace("‐", "-").replace("–", "-")
     return " ".join(text.split())
+
+
+def closed_up(rules: Iterable[SlotRule], text: str) -> str:
+    """``text`` with each value of a pattern that has ``gaps`` as the pattern knows it, whatever blanks and hyphens it has.
+
+    >>> closed_up([SlotRule("order", "pattern", {}, r"PW\\d{8}", gaps=True)], "我的 pw 2611-0005 到哪了")
+    '我的 PW26110005 到哪了'
+    """
+    plain = folded(text)
+    found = plain
+    for rule in rules:
+        if rule.gaps:
+            found = _RUN.sub(lambda run, rule=rule: _closed(rule.pattern, run[0]), found)  # type: ignore[misc]  # bound now
+    return text if found == plain and plain.isascii() == text.isascii() else found
+
+
+def _closed(pattern: str, run: str) -> str:
+    """A run of pieces, with those that together are a value as this."""
+    found = list(_PART.finditer(run))
+    told, at, first = "", 0, 0
+    while first < len(found):
+        value = ""
+        for last in range(first, min(first + _MOST_PARTS, len(found))):
+            value += found[last][0].upper()
+            if re.fullmatch(pattern, value):
+                told += run[at : found[first].start()] + value
+                at, first = found[last].end(), last
+                break
+        first += 1
+    return told + run[at:]
 
 
 def find(
@@ -44,7 +77,7 @@ def find(
     plain = folded(text)
     match rule.kind:
         case "pattern":
-            return _pattern(rule, plain, asked)
+            return _pattern(rule, closed_up([rule], plain), asked)
         case "choice":
             return _choice(rule, plain, choices, asked)
         case "date":

@@ -11,7 +11,7 @@ from core.types import Language
 
 _NOT_WORDS = re.compile(r"[^\w' ]+")
 _REFERENCE = re.compile(
-    r"[\w.+-]+@[\w.-]+|(?<![A-Za-z0-9])[A-Za-z]{0,4}\d{4,}(?![A-Za-z0-9])"
+    r"[\w.+-]+@[\w.-]+|(?<![A-Za-z0-9])[A-Za-z]{0,4}(?:[ -]?\d){4,}(?![A-Za-z0-9])"
 )  # belongs to no language
 _ENGLISH = ("english", "英文", "英语")
 _NAMED = rf"({'|'.join(_ENGLISH)}|chinese|mandarin|中文|汉语|普通话)"
@@ -60,7 +60,10 @@ def language_of(text: str, default: str) -> Language:
 
     >>> language_of("KT-210?", "zh"), language_of("KT-210 怎么退货", "en"), language_of("return KT-210", "zh")
     ('zh', 'zh', 'en')
+    >>> language_of("PW 2611 0005", "zh"), language_of("PW-2611-0005", "zh")
+    ('zh', 'zh')
     """
+    text = unicodedata.normalize("NFKC", text)
     return "zh" if detect_language(tokens.PRODUCT.sub(" ", _REFERENCE.sub(" ", text)), default) == "zh" else "en"
 
 

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from apps.customer_service import replies
 from apps.customer_service.facts import Facts
-from apps.customer_service.hearing import Heard, is_question
+from apps.customer_service.hearing import Heard, is_question, is_request
 from apps.customer_service.meant import likeliest, surely
 from apps.customer_service.policy import IntentRule, Need, Policy, in_language
 from apps.customer_service.replies import Reply
@@ -95,11 +95,14 @@ class Steps:
         return done(talk, Reply("answer", question=heard.text))
 
     def _of_its_value(self, heard: Heard) -> IntentRule | None:
-        """What a message is about that names an order, say, and is no question: the likeliest wish that needs one."""
+        """What a message is about that names an order, say: the likeliest wish that needs one.
+
+        A question is only that where such a wish is the likeliest of all: "where is PW26110003?".
+        """
         for slot, intent in self.policy.bare.items():
             value = self.find(slot, heard)
             bare = not _BARE.sub("", heard.text.upper().replace(str(value), ""))
-            if value is None or (not bare and is_question(heard.text)):
+            if value is None:
                 continue
             needing = [
                 (heard.probabilities.get(name, 0.0), name)
@@ -107,6 +110,8 @@ class Steps:
                 if any(need.slot == slot and not need.optional for need in rule.needs)
             ]
             best, name = max(needing, default=(0.0, intent))
+            if not bare and is_question(heard.text) and not (name == heard.intent and best >= self.policy.likely):
+                continue
             return self.policy.intents[name if best >= _LIKELY_WITH_VALUE and not bare else intent]
         return None
 
@@ -192,6 +197,33 @@ class Steps:
         text, card = self.waiting_for(talk, heard.language)
         return done(talk, Reply("say", replies.say("not_understood", heard.language, ask=text), card))
 
+    def of_a_piece(self, talk: Talk, heard: Heard) -> bool:
+        """Whether a message is dealt with as a whole, whatever it asks: a command, a person is called for, a free text."""
+        rule = self._meant(heard)
+        asked = next((n.slot for n in self._needs(talk.task) if talk.task and n.argument == talk.task.asked), "")
+        return (
+            heard.command in ("yes", "no", "cancel", "repeat")
+            or heard.wants_person
+            or (self.policy.frustration and heard.frustrated(talk.anger))
+            or (rule is not None and rule.do == "hand_off")
+            or (asked != "" and self.policy.slots[asked].kind == "text")
+        )
+
+    def begins_with_a_text(self, heard: Heard) -> bool:
+        """Whether a message surely begins a wish that it gives a free text for, such as a complaint: questions in it are its."""
+        rule = self._meant(heard)
+        texts = [need for need in self._needs(rule) if self.policy.slots[need.slot].kind == "text"]
+        return any(self.find(need.slot, heard) is not None for need in texts)
+
+    def is_wish(self, heard: Heard) -> bool:
+        """Whether a part of a message, which is no question, surely wants something done."""
+        rule = self._meant(heard)
+        return rule is not None and rule.do == "tool" and heard.probability >= _WISH and is_request(heard.text)
+
+    def _needs(self, of: Task | IntentRule | None) -> tuple[Need, ...]:
+        rule = self.policy.intents[of.intent] if isinstance(of, Task) else of
+        return rule.needs if rule else ()
+
     def account(self, state: State) -> State:
         """Find out which account the task is about."""
         talk, heard = from_data(state["talk"]), Heard(**state["turn"]["heard"])
@@ -252,6 +284,8 @@ class Steps:
                     return self._refused(talk, refused, heard)
                 except TouchstoneError as broken:
                     return self._broken(talk, broken)
+                if not choices and rule.none:
+                    return self._nothing(talk, task, rule, heard)
                 value = self.find(need.slot, heard, asked=task.asked == need.argument, choices=choices)
                 if value is None and task.said:
                     value = self.find(need.slot, replace(heard, text=task.said), choices=choices)
@@ -315,13 +349,7 @@ class Steps:
             n.slot: task.slots[n.argument] for n in rule.needs if n.argument in task.slots and n.slot == rule.identity
         }
         talk = replace(talk.without_task(), known={**talk.known, **known}, misses=0)
-        card = values.get("card")
-        if talk.task and not talk.task.queued:  # back to what was put aside
-            more, waiting = self.waiting_for(talk, heard.language)
-            title = in_language(self.policy.intents[talk.task.intent].title, heard.language)
-            text = f"{text}\n\n{replies.say('back_to', heard.language, title=title, ask=more)}"
-            card = card or waiting
-        return done(talk, Reply("say", text, card, done=rule.tool, values=values))
+        return self._then_back(talk, heard, text, Reply("say", card=values.get("card"), done=rule.tool, values=values))
 
     # --- parts of nodes -----------------------------------------------------------------------
 
@@ -340,12 +368,7 @@ class Steps:
 
     def _dropped(self, talk: Talk, rule: IntentRule, heard: Heard) -> State:
         text = replies.say("dropped", heard.language, title=in_language(rule.title, heard.language))
-        talk, card = talk.without_task(), None
-        if talk.task and not talk.task.queued:
-            more, card = self.waiting_for(talk, heard.language)
-            title = in_language(self.policy.intents[talk.task.intent].title, heard.language)
-            text += "\n\n" + replies.say("back_to", heard.language, title=title, ask=more)
-        return done(talk, Reply("say", text, card))
+        return self._then_back(talk.without_task(), heard, text)
 
     def _is_reply(self, talk: Talk, heard: Heard) -> bool:
         """Whether a message is a value that was asked for; a free text is none, it may say anything."""
@@ -419,12 +442,35 @@ class Steps:
 
     def _refused(self, talk: Talk, refused: ToolRefused, heard: Heard) -> State:
         """The tool's own rules forbid it: say why, and the task is done."""
-        text, talk, card = refused.text(heard.language), talk.without_task(), None
+        return self._then_back(talk.without_task(), heard, refused.text(heard.language))
+
+    def _nothing(self, talk: Talk, task: Task, rule: IntentRule, heard: Heard) -> State:
+        """There is nothing to choose from: say so, and offer what may be wanted instead."""
+        text, talk = replies.filled(rule.none, task.slots, heard.language), talk.without_task()
+        if not rule.instead or talk.task:
+            return self._then_back(talk, heard, text)
+        more, card = replies.offer(self.policy.intents[rule.instead], heard.language)
+        said = task.said or heard.text
+        return done(replace(talk, offer=(rule.instead, said)), Reply("say", f"{text}\n\n{more}", card))
+
+    def _then_back(self, talk: Talk, heard: Heard, text: str, reply: Reply | None = None) -> State:
+        """Say ``text``, and what a task that comes back waits for; ``reply`` is the rest of what is told.
+
+        One that waited for a proof which has been given since goes on at once.
+        """
+        reply = reply or Reply("say")
+        card = reply.card
+        if talk.task and talk.task.asked == "proof":
+            rule = self.policy.intents[talk.task.intent]
+            account = next((talk.task.slots.get(n.argument) for n in rule.needs if n.slot == rule.identity), None)
+            if talk.is_proved(account, self.clock()):
+                talk = replace(talk, task=replace(talk.task, queued=True, asked=""))
         if talk.task and not talk.task.queued:
-            more, card = self.waiting_for(talk, heard.language)
+            more, waiting = self.waiting_for(talk, heard.language)
             title = in_language(self.policy.intents[talk.task.intent].title, heard.language)
-            text += "\n\n" + replies.say("back_to", heard.language, title=title, ask=more)
-        return done(talk, Reply("say", text, card))
+            text = f"{text}\n\n{replies.say('back_to', heard.language, title=title, ask=more)}"
+            card = card or waiting
+        return done(talk, replace(reply, text=text, card=card))
 
     def _wrong(self, talk: Talk, task: Task, rule: IntentRule, wrong: BadArguments, heard: Heard) -> State:
         """A slot has a value the tool does not take: say so and ask for it again."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from apps.customer_service.assistant import Assistant
@@ -44,6 +44,7 @@ class Tryout:
     """``intent`` is that of ``rule``, or the one that is offered; ``values`` are by slot, whatever rule uses them.
 
     ``identity`` names the argument whose account must be proved first, ``confirm`` the question before a write.
+    ``parts``: what it asks and wishes, where that is several; each is dealt with by itself, and this is about all of it.
     ``in_doubt``: a chat model that calls tools would be asked; ``model`` is its name, empty where none is set.
     """
 
@@ -61,6 +62,7 @@ class Tryout:
     confirm: str
     in_doubt: bool = False
     model: str = ""
+    parts: Sequence[str] = ()
 
     @property
     def missing(self) -> list[Slot]:
@@ -70,6 +72,12 @@ class Tryout:
 async def try_out(assistant: Assistant, caller: Caller, text: str, default: str) -> Tryout:
     """``text`` as the first message of a conversation; ``default`` is its language when it has none of its own."""
     language = language_in(text, (), default)
+    parts = await assistant.parts(caller, "", text, language)
+    found = await _whole(assistant, caller, text, language)
+    return replace(found, parts=parts) if len(parts) > 1 else found
+
+
+async def _whole(assistant: Assistant, caller: Caller, text: str, language: Language) -> Tryout:
     kind = small_talk(text)
     heard = await assistant.hear(text, language, caller)
     steps, policy = assistant.flow.steps, assistant.policy

@@ -35,11 +35,21 @@ def user_text(text: str) -> None:
 
 
 def answer_markdown(answer: Answer) -> str:
-    """An answer as Markdown: quoted sentences letter by letter, generated ones with their harmless formatting."""
+    """An answer as Markdown: quoted sentences letter by letter, generated ones with their harmless formatting.
+
+    What answers one of several questions is a paragraph under it.
+    """
     if not answer.sentences:
         return inert_lines(answer.text) if answer.mode == "extractive" else formatted(answer.text)
-    shown = inert if answer.mode == "extractive" else formatted
-    return " ".join(f"{shown(sentence.text)}{marks(sentence.citations)}" for sentence in answer.sentences)
+    paragraphs: list[str] = []
+    for sentence in answer.sentences:
+        shown = inert if answer.mode == "extractive" and (sentence.citations or not sentence.asked) else formatted
+        said = f"{shown(sentence.text)}{marks(sentence.citations)}"
+        if sentence.asked:
+            paragraphs.append(f"**{inert(sentence.asked)}**  \n{said}")
+        else:
+            paragraphs[-1:] = [" ".join([*paragraphs[-1:], said])]
+    return "\n\n".join(paragraphs)
 
 
 def stopped(*, by_person: bool = True) -> None:

@@ -222,9 +222,10 @@ def _judge_answer(record: Record, output: dict[str, Any] | None) -> dict[str, Ce
     answerable = bool(record.answers)
     cells: dict[str, Cell] = dict.fromkeys(_ANSWER_COLUMNS)
     cells["answerable"] = float(answerable)
-    # A failure is neither an answer nor a refusal: it is unsupported at no confidence, and refuses nothing.
+    # A failure is neither an answer nor a refusal: it is unsupported at no confidence, and refuses nothing. An answer of
+    # which nothing was weighed has no place in an order by confidence: risks, curves and thresholds leave it out.
     answered = bool(output and output["answered"])
-    confidence = float(output["confidence"] or 0.0) if output else 0.0
+    confidence: Cell = output["confidence"] if output else 0.0
     if answerable:
         held = spans.quotes if record.metadata.get("whole_sentences") else spans.holds
         supported = held(output["quotes"], record.answers) if output else 0.0
@@ -245,7 +246,7 @@ def answer_output(answer: Answer, max_quotes: int = 2) -> dict[str, Any]:
     return {
         "answered": answer.mode != "refused",
         "quotes": joined(cited),
-        "confidence": answer.confidence or 0.0,  # what was not weighed counts as least sure
+        "confidence": answer.confidence,
     }
 
 

@@ -74,11 +74,15 @@ class Answerer:
         language: Language | None = None,
         history: Sequence[Message] = (),
         top_k: int = 8,
+        first: int = 1,
     ) -> AsyncGenerator[AnswerEvent, None]:
-        """Answer ``question`` as events that end in one ``AnswerDone``; see :meth:`core.retrieval.library.Library.ask`."""
+        """Answer ``question`` as events that end in one ``AnswerDone``; see :meth:`core.retrieval.library.Library.ask`.
+
+        ``first`` is the number of its first citation: an answer to several questions numbers them on.
+        """
         asked = checked_question(question)
         chosen: Language = language or ("zh" if detect_language(asked) == "zh" else "en")
-        draft = Draft(asked, chosen, time.perf_counter())
+        draft = Draft(asked, chosen, time.perf_counter(), first=first)
         weighed = await self.weigh(
             asked, await self.index.find(searched(asked, history), max(top_k, CANDIDATES), terms_from=asked)
         )

@@ -35,14 +35,15 @@ class Draft:
     removed: int = 0
     first_s: float | None = None
     threshold: float = REFUSE_BELOW
+    first: int = 1  # number of the first citation
 
     def add(self, text: str, carried: Iterable[tuple[Unit, float | None]]) -> SentenceReady:
         numbers, fresh = [], []
         for unit, score in carried:
             key = (unit.passage.id, unit.start, unit.end)
             if key not in self.citations:
-                self.citations[key] = citation(unit, len(self.citations) + 1, score)
-                self.units[len(self.citations)] = unit
+                self.citations[key] = citation(unit, len(self.citations) + self.first, score)
+                self.units[self.citations[key].number] = unit
                 fresh.append(self.citations[key])
             numbers.append(self.citations[key].number)
         sentence = Sentence(text, tuple(dict.fromkeys(numbers)))

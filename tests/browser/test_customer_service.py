@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from apps.customer_service.shop.data import RETURNS
 from core.conversations import Conversations
 from core.types import LOCAL
 from core.workspace import Workspace
@@ -206,7 +207,7 @@ def test_a_return_and_a_person(quoting: str, browser: Browser) -> None:
         say(page, "TW-5 Pro 我要退货")
         page.get_by_test_id("stButtonGroup").get_by_text("不想要了").click()
         page.get_by_role("button", name="确认办理").click()
-        page.get_by_text("退货单号 RT000001").wait_for()
+        page.get_by_text(f"退货单号 RT{len(RETURNS) + 1:06d}").wait_for()
         assert page.get_by_role("button", name="确认办理").count() == 0
         page.get_by_role("button", name="转人工").click()
         page.get_by_text("在此期间我不再插话").wait_for()

@@ -1,7 +1,7 @@
 """Invented orders of the sample shop, made by a seed. Names, numbers and addresses belong to nobody.
 
 Times are relative to the moment of loading, so that a return that is possible today is possible on the day somebody
-looks. The first ten orders are fixed, for examples and tests; the rest is drawn.
+looks. The first ten orders are fixed, for examples and tests; the rest is drawn. Some of the drawn have returns.
 
     python -m apps.customer_service.shop.data    # prints them
 """
@@ -18,6 +18,7 @@ from typing import Any, Literal
 from core.workspace import Workspace
 
 Status = Literal["paid", "shipped", "delivered", "cancelled"]
+RETURN_FEE = {"CNY": 1200, "GBP": 395, "USD": 895}  # of a return that is not the shop's fault
 SEED = 20261126
 DRAWN = 40
 DAY, HOUR, MINUTE = 86400.0, 3600.0, 60.0
@@ -112,6 +113,24 @@ FIXED = (
     Order("PW26110009", STONE, "paid", (("KT-210", 1),), (5 * HOUR, None, None)),
     Order("PW26110010", ZHOU, "delivered", (("PS-600", 1),), (6 * DAY, 5 * DAY, 2 * DAY)),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """An item of an order that was given back. ``ages`` are seconds ago: registered, parcel received, money refunded."""
+
+    number: str
+    sku: str
+    reason: str
+    ages: tuple[float, float | None, float | None]
+
+
+RETURNS = (
+    Return("PW26110038", "AF-6", "not_wanted", (12 * DAY, 8 * DAY, 6 * DAY)),
+    Return("PW26110038", "KT-310", "faulty", (2 * DAY, None, None)),
+    Return("PW26110034", "TW-5", "faulty", (9 * DAY, 2 * DAY, None)),
+    Return("PW26110025", "TN-3", "not_wanted", (12 * DAY, 8 * DAY, 5 * DAY)),
+)
 _FAMILY, _GIVEN = "陈许沈韩曹邓", "安宁子墨清禾知远"
 _FIRST, _LAST = ("Ivy", "Owen", "Ruth", "Noel", "Maya", "Carl"), ("Marsh", "Field", "Brook", "Lake", "Hill", "Ford")
 _STREETS = {
@@ -199,6 +218,25 @@ def _load(db: sqlite3.Connection, tenant: str, now: float) -> None:
                 "INSERT INTO shop_items (tenant, number, sku, quantity, price_cents) VALUES (?, ?, ?, ?, ?)",
                 (tenant, order.number, sku, quantity, price(BY_SKU[sku], who.currency)),
             )
+    for given in RETURNS:
+        _load_return(db, tenant, now, given)
+
+
+def _load_return(db: sqlite3.Connection, tenant: str, now: float, given: Return) -> None:
+    order = next(order for order in orders() if order.number == given.number)
+    quantity, currency = dict(order.items)[given.sku], order.person.currency
+    paid = (price(BY_SKU[given.sku], currency) or 0) * quantity
+    refund = paid - (RETURN_FEE[currency] if given.reason == "not_wanted" else 0)
+    times = (None if age is None else now - age for age in given.ages)
+    db.execute(
+        "INSERT INTO shop_returns (tenant, number, sku, quantity, reason, refund_cents, at, received_at, refunded_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (tenant, given.number, given.sku, quantity, given.reason, refund, *times),
+    )
+    db.execute(
+        "UPDATE shop_items SET returned=quantity WHERE tenant=? AND number=? AND sku=?",
+        (tenant, given.number, given.sku),
+    )
 
 
 if __name__ == "__main__":

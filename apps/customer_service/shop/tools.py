@@ -11,7 +11,7 @@ import time
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
-from apps.customer_service.shop.data import PRODUCTS, catalogue
+from apps.customer_service.shop.data import PRODUCTS, RETURN_FEE, catalogue
 from core.errors import ToolRefused
 from core.tools import Cents, Length, Matching, tool
 from core.types import Caller
@@ -21,7 +21,6 @@ Sku = Annotated[str, Length(2, 20), "code of the product, such as KT-210"]
 Reason = Literal["not_wanted", "faulty", "damaged", "wrong_item"]
 HOUR, DAY = 3600, 86400
 CANCEL_ABROAD_S = HOUR  # an order abroad can be changed so long
-RETURN_FEE = {"CNY": 1200, "GBP": 395, "USD": 895}  # of a return that is not the shop's fault
 SIGN = {"CNY": "¥", "GBP": "£", "USD": "US$"}
 TRIES, TRIES_WITHIN_S = 5, HOUR  # wrong proofs of one order before it is locked, and for how long they count
 Text2 = dict[str, str]
@@ -129,6 +128,36 @@ def start_return(db: sqlite3.Connection, caller: Caller, number: Number, sku: Sk
 
 
 @tool("read")
+def returned_items(db: sqlite3.Connection, caller: Caller, number: Number) -> list[dict[str, Any]]:
+    """The items that the customer who placed the order ``number`` has given back, as choices, newest first."""
+    order = _order(db, caller, number)
+    if order["status"] == "cancelled":
+        total = sum(item["price_cents"] * item["quantity"] for item in _items(db, caller, number))
+        raise ToolRefused(reason="cancelled_refund", number=number, refund=money(total, order["currency"]))
+    found = {row["sku"]: row for row in reversed(_returns(db, caller, order))}
+    return [{"value": sku, "zh": row["name_zh"], "en": row["name_en"]} for sku, row in reversed(found.items())]
+
+
+@tool("read")
+def return_status(db: sqlite3.Connection, caller: Caller, number: Number, sku: Sku) -> dict[str, Any]:
+    """How far a return is and what is refunded: that of the order ``number``, else the customer's newest of this item."""
+    order = _order(db, caller, number)
+    rows = [row for row in _returns(db, caller, order) if row["sku"] == sku]
+    if not rows:
+        raise ToolRefused(reason="not_returned", sku=sku)
+    row = next((row for row in rows if row["number"] == number), rows[0])
+    return {
+        "return": f"RT{row['id']:06d}",
+        "order": row["number"],
+        "product": {"zh": row["name_zh"], "en": row["name_en"]},
+        "state": _return_state(row),
+        "refund": money(row["refund_cents"], row["currency"]),
+        "refund_cents": row["refund_cents"],
+        "card": _card(db, caller, _order(db, caller, row["number"])),
+    }
+
+
+@tool("read")
 def quote_cancellation(db: sqlite3.Connection, caller: Caller, number: Number) -> dict[str, Any]:
     """What a cancellation would give back. Changes nothing."""
     order = _changeable(db, caller, number)
@@ -226,6 +255,8 @@ SHOP_TOOLS = (
     order_items,
     quote_return,
     start_return,
+    returned_items,
+    return_status,
     quote_cancellation,
     cancel_order,
     quote_address,
@@ -257,6 +288,31 @@ def _items(db: sqlite3.Connection, caller: Caller, number: str) -> list[sqlite3.
         " JOIN shop_products AS p ON p.tenant=i.tenant AND p.sku=i.sku WHERE i.tenant=? AND i.number=? ORDER BY i.sku",
         (caller.tenant, number),
     ).fetchall()
+
+
+def _returns(db: sqlite3.Connection, caller: Caller, order: sqlite3.Row) -> list[sqlite3.Row]:
+    """The returns of the customer of an order, newest first."""
+    return db.execute(
+        "SELECT r.*, o.currency, p.name_zh, p.name_en FROM shop_returns AS r"
+        " JOIN shop_orders AS o ON o.tenant=r.tenant AND o.number=r.number"
+        " JOIN shop_products AS p ON p.tenant=r.tenant AND p.sku=r.sku"
+        " WHERE r.tenant=? AND o.phone=? AND o.email=? ORDER BY r.at DESC, r.id DESC",
+        (caller.tenant, order["phone"], order["email"]),
+    ).fetchall()
+
+
+def _return_state(row: sqlite3.Row) -> Text2:
+    if row["refunded_at"] is not None:
+        when = day(row["refunded_at"])
+        return {"zh": f"已于 {when} 原路退款", "en": f"refunded on {when}, the way it was paid"}
+    if row["received_at"] is not None:
+        when = day(row["received_at"])
+        return {"zh": f"{when} 已收到寄回的商品，正在验货", "en": f"the parcel arrived on {when} and is being checked"}
+    when = day(row["at"])
+    return {
+        "zh": f"{when} 已登记，还没有收到寄回的商品",
+        "en": f"registered on {when}; the parcel has not arrived yet",
+    }
 
 
 def _changeable(db: sqlite3.Connection, caller: Caller, number: str) -> sqlite3.Row:

@@ -106,6 +106,8 @@ def _heard(found: Tryout) -> None:
         _pair("mood", str(heard.anger)),
         _pair("command", heard.command or "–"),
     ]
+    if found.parts:
+        rows.append(_pair("several", " · ".join(inert(part) for part in found.parts)))
     if heard.intent:
         rows.append(_pair("scope", t(f"customer_service.manager.{'inside' if heard.in_scope else 'outside'}")))
     for guesses in heard.meant.values():

@@ -6,7 +6,7 @@ A step is one of:
 and may expect:
   has: texts that the reply holds · lacks · card: kind · silent: nothing is said · cause: of an open case
   mode: of the answer (answered: in the way of the model in use) · notice: what the answer tells of itself, or null
-  done: number of rows by table, or the state of an order · tools: those that ran, in their order
+  done: number of rows by table, returns that the shop comes with left out, or the state of an order · tools: those that ran, in their order
 A conversation with `model` is played with that one alone.
 """
 
@@ -23,6 +23,7 @@ from zoneinfo import ZoneInfo
 import yaml
 
 from apps.customer_service import CustomerService
+from apps.customer_service.shop.data import prepare
 from apps.customer_service.shop.tools import SHOP_TOOLS
 from core.runtime import Runtime
 from core.settings import Settings
@@ -55,6 +56,8 @@ class Play:
         self.caller = Caller(self.tenant, "customer", frozenset())
         self.agent = Caller(self.tenant, AGENT, frozenset({"agent"}))
         self.conversation = self.service.conversations.create(self.caller).id
+        prepare(self.service.runtime.workspace, self.tenant)
+        self.loaded = self._rows("shop_returns")  # the shop comes with some
         self.later_s = 0.0
         self.set_hours("open")
 
@@ -103,6 +106,10 @@ class Play:
         self._with(SHOP_TOOLS)
 
     def count(self, table: str) -> int:
+        """The rows of a table, without the returns that the shop comes with."""
+        return self._rows(table) - (self.loaded if table == "shop_returns" else 0)
+
+    def _rows(self, table: str) -> int:
         with self.service.runtime.workspace.read() as db:
             return int(db.execute(f"SELECT count(*) FROM {table} WHERE tenant=?", (self.tenant,)).fetchone()[0])
 

@@ -63,7 +63,7 @@ def stage(service: CustomerService, served: Misbehaving) -> Stage:
 
 
 def test_one_sentence_that_no_rule_reads_looks_up_an_order(stage: Stage) -> None:
-    reply = stage.say("where did my parcel get to, PW 2611 0005, ending 0312")
+    reply = stage.say("will PW26110005 make it before Friday? ending 0312")
     assert stage.play.calls() == ["check_identity", "look_up_order"]
     assert reply.card["kind"] == "order"
     assert reply.card["number"] == "PW26110005"

@@ -98,6 +98,19 @@ def test_figures_by_hand() -> None:
     assert found["risk_at_50%"] == pytest.approx(2 / 3), "of the three surest, one is right"
 
 
+def test_an_introduction_counts_as_right_and_has_no_place_among_the_surest() -> None:
+    asked = [case(name, expect=("kettle",)) for name in ("introduced", "sure", "unsure")]
+    said = [
+        Said("It is a kettle.", ("a.md",), False, None, ("It is a kettle.",)),
+        Said("It is a pan.", ("a.md",), False, 0.9, ("It is a pan.",)),
+        Said("It is a kettle.", ("a.md",), False, 0.2, ("It is a kettle.",)),
+    ]
+    found = evaluation("x", Asked("x", "test", asked, {}), said).figures
+    assert (found["right"].value, found["right"].records) == (pytest.approx(2 / 3), 3)
+    assert (found["risk_at_50%"].value, found["risk_at_50%"].records) == (1.0, 2)
+    assert (found["aurc"].value, found["aurc"].records) == (0.75, 2)
+
+
 def test_langchains_chain_answers_from_what_it_found(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     script, kept = Path(settings.folder) / "script.yaml", Path(settings.folder) / "kept.jsonl"
     script.write_text(
@@ -117,6 +130,7 @@ def test_langchains_chain_answers_from_what_it_found(settings: Settings, monkeyp
     found = said()
     assert found[0].text == "Within 40 days."
     assert set(found[0].sources) == set(texts)
+    assert found[0].confidence
     assert found[0].confidence > 0.5
     assert found[1] == Said("I don't know.", (), True, 0.0)
 

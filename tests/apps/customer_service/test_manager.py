@@ -269,6 +269,13 @@ def test_what_a_tool_still_needs(shop: CustomerService) -> None:
     assert max(found.heard.probabilities, key=found.heard.probabilities.__getitem__) == "start_return"
 
 
+def test_what_asks_several_things_is_tried_out_as_such(shop: CustomerService) -> None:
+    found, _ = run(shop.control.try_out(LOCAL, "KT-210 保修多久？能开发票吗？", "en"))
+    assert found.parts == ["KT-210 保修多久？", "能开发票吗？"]
+    found, _ = run(shop.control.try_out(LOCAL, "KT-210 保修多久？", "en"))
+    assert found.parts == ()
+
+
 def _rows(shop: CustomerService) -> dict[str, int]:
     tables = ("conversations", "messages", "tool_calls", "desk_cases", "support_turns", "checkpoints", "shop_tickets")
     with shop.runtime.workspace.read() as db:

@@ -59,6 +59,10 @@ def test_the_sample_policy_fits_its_tools_and_its_head() -> None:
         ("pattern: '(?<![A-Z0-9])PW", "pattern: '(?<![A-Z0-9]PW", "A-Z0-9]PW", "regular expression"),
         ("options: order_items", "options: cancel_order", "options: cancel_order", "order_items"),
         ("least: 6", "least: many", "least: many", "1 … 1000"),
+        ("instead: start_return", "instead: start_retrun", "start_retrun", "start_return"),
+        ("none: {zh: ", "instead: start_return  # twice\n    nothing: {zh: ", "nothing: ", "none"),
+        ("    tool: stock_of", "    none: {en: x}\n    tool: stock_of", "none: {en: x}", "options"),
+        ("least: 6", "gaps: true  # none", "# none", "regular expression"),
     ],
 )
 def test_a_mistake_is_told_with_its_line(tmp_path: Path, old: str, new: str, line_of: str, said: str) -> None:

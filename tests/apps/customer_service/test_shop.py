@@ -12,8 +12,8 @@ import pytest
 
 import apps.i18n  # noqa: F401  (its import registers the catalogue)
 from apps.customer_service import shop
-from apps.customer_service.shop.data import BY_SKU, FIXED, orders, prepare, price
-from apps.customer_service.shop.tools import RETURN_FEE, SHOP_TOOLS, TRIES
+from apps.customer_service.shop.data import BY_SKU, FIXED, RETURN_FEE, RETURNS, orders, prepare, price
+from apps.customer_service.shop.tools import SHOP_TOOLS, TRIES
 from core.errors import ToolRefused
 from core.i18n import LANGUAGES
 from core.tools import Tools
@@ -111,8 +111,8 @@ def test_a_return_gives_back_what_was_paid_less_the_fee(tools: Tools, reason: st
     expected = 2 * price(BY_SKU["CS-4"], "GBP") - (RETURN_FEE["GBP"] if fee else 0)
     made = call(tools, "start_return", "k", number="PW26110005", sku="CS-4", reason=reason)
     assert made["refund_cents"] == expected
-    assert made["return"] == "RT000001"
-    assert rows(tools, "SELECT number, sku, quantity, refund_cents FROM shop_returns") == [
+    assert made["return"] == f"RT{len(RETURNS) + 1:06d}"
+    assert rows(tools, "SELECT number, sku, quantity, refund_cents FROM shop_returns")[len(RETURNS) :] == [
         ("PW26110005", "CS-4", 2, expected)
     ]
     assert refused(tools, "start_return", "k2", number="PW26110005", sku="CS-4", reason=reason) == "already_returned"
@@ -127,7 +127,51 @@ def test_what_a_return_needs(tools: Tools) -> None:
     assert start("PW26110003", "RV-8") == "not_delivered"
     assert start("PW26110004", "KT-310") == "too_late"
     assert call(tools, "quote_return", number="PW26110004", sku="KT-310", reason="faulty"), "faults have no such limit"
-    assert rows(tools, "SELECT count(*) FROM shop_returns") == [(0,)]
+    assert rows(tools, "SELECT count(*) FROM shop_returns") == [(len(RETURNS),)]
+
+
+def test_the_state_of_returns(tools: Tools) -> None:
+    """Prices of the shop; AF-6 was given back because it was not wanted, so the fee is taken off."""
+    assert [c["value"] for c in call(tools, "returned_items", number="PW26110038")] == ["KT-310", "AF-6"]
+    told = {sku: call(tools, "return_status", number="PW26110038", sku=sku) for sku in ("AF-6", "KT-310")}
+    assert told["AF-6"]["refund_cents"] == 59900 - RETURN_FEE["CNY"]
+    assert (told["AF-6"]["refund"], told["KT-310"]["refund"]) == ("¥587.00", "¥459.00")
+    ago = {days: time.strftime("%Y-%m-%d", time.gmtime(time.time() - days * 86400)) for days in (2, 6)}
+    assert told["AF-6"]["state"]["en"] == f"refunded on {ago[6]}, the way it was paid"
+    assert told["KT-310"]["state"]["zh"] == f"{ago[2]} 已登记，还没有收到寄回的商品"
+    arrived = call(tools, "return_status", number="PW26110034", sku="TW-5")
+    assert arrived["state"]["en"] == f"the parcel arrived on {ago[2]} and is being checked"
+    assert arrived["refund"] == "£45.00"
+    for given in RETURNS:
+        card = call(tools, "look_up_order", number=given.number)["card"]
+        assert any(item["returned"] for item in card["items"])
+        assert given.sku not in {c["value"] for c in call(tools, "order_items", number=given.number)}
+
+
+def test_a_return_is_found_by_any_order_of_its_customer_and_by_no_other(tools: Tools) -> None:
+    made = call(tools, "start_return", "k", number="PW26110010", sku="PS-600", reason="faulty")
+    for number in ("PW26110010", "PW26110003", "PW26110004"):  # all of one customer
+        assert [c["value"] for c in call(tools, "returned_items", number=number)] == ["PS-600"]
+        assert call(tools, "return_status", number=number, sku="PS-600")["return"] == made["return"]
+    assert call(tools, "returned_items", number="PW26110001") == []
+    assert refused(tools, "return_status", number="PW26110001", sku="PS-600") == "not_returned"
+    assert refused(tools, "returned_items", number="PW99999999") == "not_proved"
+    assert refused(tools, "returned_items", number="PW26110008") == "cancelled_refund"
+
+
+def test_the_return_of_the_order_named_comes_before_a_newer_one_of_the_same_item(tools: Tools) -> None:
+    with tools.workspace.write() as db:
+        db.execute(
+            "UPDATE shop_orders SET status='delivered', delivered_at=? WHERE number='PW26110003'", (time.time(),)
+        )
+        db.execute("UPDATE shop_items SET sku='RV-8' WHERE number='PW26110010'")
+    first = call(tools, "start_return", "a", number="PW26110003", sku="RV-8", reason="faulty")["return"]
+    second = call(tools, "start_return", "b", number="PW26110010", sku="RV-8", reason="faulty")["return"]
+    assert [c["value"] for c in call(tools, "returned_items", number="PW26110004")] == ["RV-8"]
+    told = [
+        call(tools, "return_status", number=n, sku="RV-8")["return"] for n in ("PW26110003", "PW26110010", "PW26110004")
+    ]
+    assert told == [first, second, second]
 
 
 def test_the_last_day_of_a_return(tools: Tools) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -11,7 +12,7 @@ from apps.customer_service import hearing
 from apps.customer_service.assistant import POLICY
 from apps.customer_service.policy_file import read_policy
 from apps.customer_service.shop.tools import SHOP_TOOLS
-from apps.customer_service.slots import Value, cents_in, day_in, find
+from apps.customer_service.slots import Value, cents_in, closed_up, day_in, find
 
 POLICY_READ = read_policy(POLICY, SHOP_TOOLS)
 THURSDAY = date(2026, 11, 26)
@@ -34,10 +35,31 @@ def value(slot: str, text: str, **options: Any) -> Value | None:
         ("PW2611000", None),
         ("PW261100012", None),
         ("XPW26110001", None),
+        ("PW 2611 0001 到哪了", "PW26110001"),
+        ("my order: pw-2611-0001.", "PW26110001"),
+        ("ＰＷ ２６１１－０００１", "PW26110001"),
+        ("PW 26 11 00 01", "PW26110001"),
+        ("P W 2 6 1 1 0 0 0 1", "PW26110001"),
+        ("PW 2611", None),
+        ("PW 2611, the first of 2024", None),
+        ("SPW 2611 0001", None),
+        ("PW 2611 00012", None),
+        ("in 2611 0001 PW", None),
     ],
 )
 def test_order_numbers(text: str, found: str | None) -> None:
     assert value("order", text) == found
+
+
+def test_numbers_in_pieces_become_one_and_nothing_else_changes() -> None:
+    rules = POLICY_READ.slots.values()
+    assert closed_up(rules, "退货 PW 2611 0001 2468，\n  谢谢") == "退货 PW26110001 2468, 谢谢"
+    assert closed_up(rules, "both PW 2611-0001 and pw26110002") == "both PW26110001 and PW26110002"
+    for text in ("KT-210 in 2026", "+44 7700 900312", "订单 PW26110001，\n尾号 2468", "PW 2611"):
+        assert closed_up(rules, text) == text
+    assert closed_up([replace(rule, gaps=False) for rule in rules], "PW 2611 0001") == "PW 2611 0001"
+    assert closed_up(rules, "PW 2611 " * 500).count("PW 2611") == 500
+    assert closed_up(rules, "pw 26110001 " * 2000).count("PW26110001") == 2000
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def test_spans_by_the_language_of_the_question() -> None:
     assert found.columns["f1"] == [pytest.approx(0.8), 1.0]
 
 
-def answer(confidence: float, *quotes: str, answered: bool = True) -> dict[str, Any]:
+def answer(confidence: float | None, *quotes: str, answered: bool = True) -> dict[str, Any]:
     return {"answered": answered, "quotes": list(quotes), "confidence": confidence}
 
 
@@ -119,6 +119,24 @@ def test_answers_and_refusals() -> None:
     assert "refused" not in alone.figures
 
 
+def test_an_answer_of_which_nothing_was_weighed_has_no_place_in_an_order_by_confidence() -> None:
+    outputs = {
+        "0": answer(0.9, "It is blue."),
+        "1": answer(None, "It is blue, says its page."),
+        "2": answer(0.7, "It is red."),
+        "bank:0": answer(0.1, answered=False),
+        "bank:1": answer(None, "The bank is blue."),
+    }
+    found = judged(answer_task(ANSWERS, [OTHERS]), outputs, name="x")
+    assert found.columns["confidence"] == [0.9, None, 0.7, 0.0, 0.1, None], "what failed is unsure, not unweighed"
+    assert (found.value("answered"), found.value("supported"), found.value("refused")) == (0.75, 0.5, 0.5)
+    assert found.figures["supported"].records == 4
+    assert found.figures["unsupported_at_60%"].records == 3
+    assert found.value("unsupported_at_60%") == 0.5, "of the two surest of three, one"
+    assert found.figures["refused_at_10%"].records == 4
+    assert curve(found.columns)[0].tolist() == [pytest.approx(n / 3) for n in (1, 2, 3)]
+
+
 def test_rows_that_ask_nothing_are_neither_failed_nor_refused() -> None:
     blank = Dataset("bank", "test", (*OTHERS.records, Record("blank", " \n", answers=("of nothing",))))
     task = answer_task(ANSWERS, [blank])
@@ -135,6 +153,7 @@ def test_an_answer_of_an_app_becomes_an_output() -> None:
     given = Answer("?", "extractive", "text", citations=citations, confidence=0.4)
     assert answer_output(given) == {"answered": True, "quotes": ["quote 0", "quote 1"], "confidence": 0.4}
     assert answer_output(Answer("?", "refused", "no"))["answered"] is False
+    assert answer_output(Answer("?", "extractive", "It is a kettle."))["confidence"] is None, "nothing was weighed"
 
 
 # --- failures ------------------------------------------------------------------------------------
