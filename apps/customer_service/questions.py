@@ -73,7 +73,11 @@ _FIGURE_EN = re.compile(
     r"^(?:how (?!do\b|can\b|is\b|to\b|come\b|could\b|should\b|would\b|will\b|did\b)\w+|where)\b", re.IGNORECASE
 )
 _REMEDY_EN = re.compile(
-    r"(?:what (?:should|can|do|must) i do|how (?:can|do|should) i (?:fix|stop|solve|prevent|repair|avoid)(?: (?:it|this|that))?|is (?:it|this|that) (?:broken|normal|ok|okay|possible|right)|what now)",
+    r"(?:what (?:should|can|do|must) i do(?: (?:first|next|now|then|about (?:it|this|that)))?|how (?:can|do|should) i (?:fix|stop|solve|prevent|repair|avoid)(?: (?:it|this|that))?|is (?:it|this|that) (?:broken|normal|ok|okay|possible|right)|what now)",
+    re.IGNORECASE,
+)
+_TOPIC = re.compile(
+    r"(?:那么?|请问)?[,，\s]*[^,，。?？]{1,14}呢|(?:(?:and|so|ok|okay)[,\s]+)?(?:what|how) about [^,?]{1,40}",
     re.IGNORECASE,
 )
 _LEADS_IN = re.compile(
@@ -160,7 +164,15 @@ def pieces(text: str) -> list[Piece]:
                 found.append(piece)
             else:
                 found[-1] = replace(last, text=_with(last.text, said), asks=last.asks or piece.asks)
+    if len(found) > 1 and _is_topic(found[0]) and not _is_topic(found[1]):
+        found[0] = replace(found[0], asks=False)
     return found
+
+
+def _is_topic(piece: Piece) -> bool:
+    """Whether a piece only says what the question after it is about: "那 KT-310 呢？保温吗？"."""
+    bare = piece.text.strip(_MARKS)
+    return bool(_TOPIC.fullmatch(bare)) and not _kinds(bare.removesuffix("呢"))
 
 
 def _as_one(rest: Sequence[Piece]) -> list[Piece]:
