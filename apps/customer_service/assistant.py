@@ -28,7 +28,7 @@ from apps.customer_service.questions import joined, pieces
 from apps.customer_service.replies import Reply
 from apps.customer_service.shop.data import prepare
 from apps.customer_service.shop.tools import SHOP_TOOLS
-from apps.customer_service.slots import closed_up, named
+from apps.customer_service.slots import closed_up, in_words, named
 from core.conversations import Conversations
 from core.errors import TouchstoneError
 from core.retrieval.answer import Notice
@@ -37,7 +37,9 @@ from core.tools import ToolDefinition, Tools
 from core.types import Caller, Language
 
 if TYPE_CHECKING:
-    from core.training.heads import Head
+    import numpy as np
+
+    from core.training.heads import Head, Prediction
 
 POLICY = Path(__file__).parent / "sample" / "policy.yaml"
 WISHED = 0.1  # probability of wishes that need a product, from which a message is compared with the catalogue
@@ -221,7 +223,7 @@ class Assistant:
         if known or heard.wants_person or heard.command in ("yes", "no", "cancel", "repeat"):
             return heard
         try:
-            found, vector = await self._intents.predict(text)
+            found, vector = await self._read(text)
         except TouchstoneError as error:
             log.warning("no intent: %s", error)
             return heard
@@ -236,6 +238,26 @@ class Assistant:
         return (
             replace(heard, meant=await asyncio.to_thread(self._meant, slots, caller, heard, vector)) if slots else heard
         )
+
+    async def _read(self, text: str) -> tuple[Prediction, np.ndarray]:
+        """The intent of a text and its vector.
+
+        A number says little to a model of language, so where no wish is sure and a value stands for something in words
+        ("PW26110005 到哪了？", 我的订单到哪了？), that is read, too: a wish that needs the value counts where it is sure there, and surer.
+        """
+        found, vector = await self._intents.predict(text)
+        told = self.policy.intents.get(found.label)
+        if told is not None and told.do != "answer" and found.probability >= self.policy.sure:
+            return found, vector
+        for rule in self.policy.slots.values():
+            if (said := in_words(rule, text)) == text:
+                continue
+            other, _ = await self._intents.predict(said)
+            wish = self.policy.intents.get(other.label)
+            needs = wish is not None and any(need.slot == rule.name and not need.optional for need in wish.needs)
+            if needs and other.probability >= max(self.policy.sure, found.probability):
+                return other, vector
+        return found, vector
 
     def _expected(self, conversation_id: str) -> str:
         """The slot that the task in hand asked for."""

@@ -22,7 +22,7 @@ class SlotRule:
     ``pattern`` finds a value anywhere, ``asked`` only in the reply to its question, ``after`` are the words that a
     free text follows. ``words`` are those that stand for a choice, ``labels`` what a choice is called. ``catalogue`` names
     a reading tool that lists what can be chosen, so that a message in other words finds it (:mod:`catalogues`). With ``gaps``
-    blanks and hyphens may stand in a value of ``pattern``, which knows none.
+    blanks and hyphens may stand in a value of ``pattern``, which knows none. ``stands_for`` is what a value of it is in words.
     """
 
     name: str
@@ -36,6 +36,7 @@ class SlotRule:
     labels: Mapping[str, Texts] = field(default_factory=dict)
     catalogue: str = ""
     gaps: bool = False
+    stands_for: Texts = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from yaml import Node
 
 TOP = ("hours", "hand_off", "identity", "thresholds", "ticket", "unsure", "bare", "slots", "intents", "canned", "tools")
-SLOT = ("kind", "ask", "pattern", "asked", "after", "least", "words", "labels", "catalogue", "gaps")
+SLOT = ("kind", "ask", "pattern", "asked", "after", "least", "words", "labels", "catalogue", "gaps", "stands_for")
 INTENT = ("do", "title", "tool", "preview", "slots", "identity", "confirm", "done", "none", "instead", "options", "say", "asked")  # fmt: skip
 _SPAN = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
 _FIELD = re.compile(r"\w+")
@@ -131,9 +131,11 @@ class _Reader:
             },
             catalogue=self.of(row["catalogue"], f"{at}.catalogue", self.listing()) if "catalogue" in row else "",
             gaps=self.flag(row.get("gaps"), f"{at}.gaps", False),
+            stands_for=self.texts(row["stands_for"], f"{at}.stands_for") if "stands_for" in row else {},
         )
-        if made.gaps and not made.pattern:
-            raise self.wrong(row["gaps"], f"{at}.pattern", Phrase("policy.nothing"), Phrase("policy.regex"))
+        for key in ("gaps", "stands_for"):
+            if getattr(made, key) and not made.pattern:
+                raise self.wrong(row[key], f"{at}.pattern", Phrase("policy.nothing"), Phrase("policy.regex"))
         if made.kind == "pattern" and not (made.pattern or made.asked):
             raise self.wrong(node, f"{at}.pattern", Phrase("policy.nothing"), Phrase("policy.regex"))
         if made.catalogue and made.kind != "choice":

@@ -139,7 +139,7 @@ class CustomerService:
         language: Language | None = None,
         sample: bool = True,
     ) -> Answer:
-        """The whole answer. Arguments and errors as in :meth:`stream`."""
+        """The whole answer, its text with what the assistant adds to it. Arguments and errors as in :meth:`stream`."""
         events = self.stream(question, caller=caller, conversation_id=conversation_id, language=language, sample=sample)
         return run(last_answer(events))
 
@@ -387,9 +387,12 @@ async def _finish(
 
 
 async def last_answer(events: AsyncGenerator[Event, None]) -> Answer:
-    """The answer that ``events`` end in."""
+    """The answer that ``events`` end in; below its text stands what was added, such as a question that a wish waits for."""
+    added = []
     async with aclosing(events):
         async for event in events:
-            if isinstance(event, AnswerDone):
-                return event.answer
+            if isinstance(event, Added):
+                added.append(event.text)
+            elif isinstance(event, AnswerDone):
+                return replace(event.answer, text="\n\n".join(filter(None, [event.answer.text, *added])))
     raise RuntimeError("the events of an answer ended without it")

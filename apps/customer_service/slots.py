@@ -17,6 +17,7 @@ from apps.customer_service.policy import SlotRule
 
 Value = str | int
 _WORD, _HAN = re.compile(r"[a-z0-9-]{3,}"), re.compile(r"[\u3400-\u9fff]{2,}")
+_HAN_ONE = re.compile(r"[\u3400-\u9fff]")
 _PLACES = {"一": 1, "二": 2, "三": 3, "四": 4, "first": 1, "second": 2, "third": 3, "fourth": 4}
 _PLACE = re.compile(
     r"(?:第\s*)?(\d|(?<=第)[一二三四])(?:\s*[个款种])?(?:吧|的)?[.。]?|(?:the\s+)?(first|second|third|fourth)(?:\s+one)?(?:,? please)?[.。]?",
@@ -46,6 +47,19 @@ def closed_up(rules: Iterable[SlotRule], text: str) -> str:
         if rule.gaps:
             found = _RUN.sub(lambda run, rule=rule: _closed(rule.pattern, run[0]), found)  # type: ignore[misc]  # bound now
     return text if found == plain and plain.isascii() == text.isascii() else found
+
+
+def in_words(rule: SlotRule, text: str) -> str:
+    """``text`` with each value of a pattern as what it stands for, where that is told.
+
+    >>> order = SlotRule("order", "pattern", {}, r"PW\\d{8}", stands_for={"zh": "我的订单", "en": "my order"})
+    >>> in_words(order, "PW26110005 到哪了？"), in_words(order, "Has pw26110005 shipped?")
+    ('我的订单到哪了？', 'Has my order shipped?')
+    """
+    chinese = bool(_HAN_ONE.search(text))
+    words = rule.stands_for.get("zh" if chinese else "en", "")
+    gap = r"\s*" if chinese else ""
+    return re.sub(f"{gap}(?:{rule.pattern}){gap}", words, text, flags=re.IGNORECASE) if words else text
 
 
 def _closed(pattern: str, run: str) -> str:

@@ -63,6 +63,7 @@ def test_the_sample_policy_fits_its_tools_and_its_head() -> None:
         ("none: {zh: ", "instead: start_return  # twice\n    nothing: {zh: ", "nothing: ", "none"),
         ("    tool: stock_of", "    none: {en: x}\n    tool: stock_of", "none: {en: x}", "options"),
         ("least: 6", "gaps: true  # none", "# none", "regular expression"),
+        ("least: 6", "stands_for: {en: a thing}", "a thing", "regular expression"),
     ],
 )
 def test_a_mistake_is_told_with_its_line(tmp_path: Path, old: str, new: str, line_of: str, said: str) -> None:

@@ -116,6 +116,15 @@ def test_a_customer_is_answered_in_the_language_they_ask_for(shop: CustomerServi
     assert said[1].text.startswith("The documents do not say")
 
 
+def test_what_a_wish_waits_for_stands_below_the_answer(open_shop: OpenShop) -> None:
+    shop = open_shop(embedding="embedded:e5")
+    talk = shop.conversations.create(LOCAL, "x").id
+    answer = shop.ask("PW26110001 到哪了？另外发票怎么开？", conversation_id=talk)
+    assert "发票" in answer.text
+    assert answer.text.endswith("邮箱。"), "the proof that the order's state waits for"
+    assert "2026" in shop.ask("2468", conversation_id=talk).text
+
+
 def test_a_follow_up_uses_the_question_before_it(shop: CustomerService) -> None:
     conversation = shop.conversations.create(LOCAL)
     shop.ask("PS-600 几天内可以退货？", conversation_id=conversation.id)
