@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isnan
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from core.contracts import EmbeddingModel
 from core.errors import TouchstoneError
-from core.retrieval import keyword, pending, tokens, vocabulary
+from core.retrieval import keyword, passage_rows, pending, tokens, vocabulary
 from core.retrieval.allowed import AllowedCache
 from core.retrieval.candidates import LEAST, gather, terms_of
 from core.retrieval.options import SearchOptions
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     import numpy as np
 
 CANDIDATES = LEAST  # of each leg, before fusion
-_NO_METADATA = "{}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +108,7 @@ def _find(
         made = gather(db, collection, held, options.depth, leg, given.vector, allowed=allowed, view=view)
         best = made.best if asked.uncut else made.best[: options.depth]
         numbers = made.numbers[best].tolist()
-        found = dict(_read(db, collection, "number", numbers))
+        found = view.shown(db, collection, made.numbers[best])
         content = tokens.content_terms(asked.terms_from)
         if not held.holds(content):  # those of another question, or too common to be searched
             held = keyword.terms_in(db, collection, content, view=view)
@@ -121,7 +119,7 @@ def _find(
     rows = zip(numbers, *(column[best].tolist() for column in columns), strict=True)
     hits = tuple(
         Hit(
-            found[number],
+            passage_rows.passage(found[number]),
             fused,
             word_rank or None,
             None if isnan(by_word) else by_word,
@@ -146,39 +144,13 @@ def search_terms(
 
 def passages(db: sqlite3.Connection, collection: int, ids: Sequence[str]) -> dict[str, Passage]:
     """Passages by id, in the order of ``ids``; only those of ``collection``."""
-    found = {passage.id: passage for _, passage in _read(db, collection, "id", ids)}
+    found = {row[1]: passage_rows.passage(row) for row in passage_rows.rows_of(db, collection, "id", ids)}
     return {id_: found[id_] for id_ in ids if id_ in found}
-
-
-def _read(
-    db: sqlite3.Connection, collection: int, column: str, keys: Sequence[str] | Sequence[int]
-) -> Iterator[tuple[int, Passage]]:
-    """Passages with their numbers, by ``id`` or ``number``, in no order; only those of ``collection``."""
-    if not keys:
-        return
-    marks = ",".join("?" * len(keys))
-    rows = db.cursor()
-    rows.row_factory = None  # by place, not by name: half of what it costs to take a row apart
-    rows.execute(
-        'SELECT p.number, p.id, p.document_id, p.text, d.title, d.source, p.position, p.start, p."end", p.heading, p.page,'
-        " p.language, d.metadata, p.metadata FROM passages p"
-        " JOIN documents d INDEXED BY documents_shown ON d.id = p.document_id"  # never behind a document's whole text
-        f" WHERE +p.collection_id = ? AND p.{column} IN ({marks})",  # +: by key, never through the whole collection
-        (collection, *keys),
-    )
-    for row in rows:
-        plain = row[12] == row[13] == _NO_METADATA
-        yield row[0], Passage(*(*row[1:12], {} if plain else _parsed(row[12]) | _parsed(row[13])))
 
 
 def passage_of(row: sqlite3.Row) -> Passage:
     """A row of ``passages`` joined with its document's title, source and metadata; the passage's own keys win."""
     return Passage(
         row["id"], row["document_id"], row["text"], row["title"], row["source"], row["position"], row["start"],
-        row["end"], row["heading"], row["page"], row["language"], _parsed(row["document_metadata"]) | _parsed(row["metadata"]),
+        row["end"], row["heading"], row["page"], row["language"], passage_rows.merged(row["document_metadata"], row["metadata"]),
     )  # fmt: skip
-
-
-def _parsed(metadata: str) -> dict[str, Any]:
-    found: dict[str, Any] = {} if metadata == _NO_METADATA else json.loads(metadata)  # most have none
-    return found

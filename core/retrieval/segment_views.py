@@ -12,14 +12,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from core.retrieval.passage_rows import Row, rows_of
 from core.retrieval.places import Places
 from core.retrieval.postings import TENTHS, Postings, joined, parsed
+from core.retrieval.vectors import chunks
 
 if TYPE_CHECKING:
     import numpy as np
 
 Held = tuple["np.ndarray", "np.ndarray", int]  # ordinals and frequencies of one term, and the largest of these
 Placed = Sequence[tuple["np.ndarray", "np.ndarray"]]  # for each part of a view, see Live.places
+SHOWN = 64 * 2**20  # bytes that the rows of a collection's passages may take, to be kept in memory
+_ROW, _CHARACTER = 1024, 2  # bytes of a row without its text, and of a character of it, at most as a rule
+_AT_ONCE = 500  # passages read by one statement
 _REMEMBERED = 8192  # terms of a resident collection whose postings need not be looked up again
 
 
@@ -42,6 +47,7 @@ class Segment:
         "_norms",
         "_peaks",
         "_places",
+        "_shown",
         "first_block",
         "firsts",
         "id",
@@ -59,6 +65,7 @@ class Segment:
         self._ends: np.ndarray | None = None  # of the postings of each term, when they are in memory
         self._peaks: np.ndarray | None = None  # the largest of their frequencies
         self._names: Table | None = None
+        self._shown: list[Row | None] | None = None  # by ordinal
         self._norms: tuple[tuple[float, float, float], np.ndarray, float] | None = None
         self._places: Places | None = None  # ordinals by number
 
@@ -69,7 +76,8 @@ class Segment:
     def bytes(self) -> int:
         held = self.postings.bytes if self.postings is not None else 0
         ends = 9 * len(self.postings.hashes) if self.postings is not None else 0
-        return held + ends + 20 * len(self.numbers) + 8 * len(self.firsts)
+        kept = _size_shown(self._names) if self._shown is not None and self._names is not None else 0
+        return held + ends + kept + 20 * len(self.numbers) + 8 * len(self.firsts)
 
     def norms(self, average: float, k1: float, b: float) -> tuple[np.ndarray, float]:
         """BM25's length term of every passage, in tenths as frequencies are, and the smallest of them."""
@@ -105,6 +113,22 @@ class Segment:
                     table.ids[ordinal], table.lengths[ordinal], table.ordinals[id_] = id_, characters, ordinal
             self._names = table
         return self._names
+
+    def shown(self, db: sqlite3.Connection, collection_id: int, dead: np.ndarray) -> list[Row | None]:
+        """What hits show of its passages, by ordinal; ``None`` for those that were ``dead`` at the first look.
+
+        A passage that lives in a segment never changes; the number of a dead one may be another passage's by now.
+        """
+        if self._shown is None:
+            places = dict(zip(self.numbers.tolist(), range(len(self.numbers)), strict=True))
+            kept: list[Row | None] = [None] * len(places)
+            for ordinal in dead.tolist():
+                del places[int(self.numbers[ordinal])]
+            for some in chunks(places, _AT_ONCE):
+                for row in rows_of(db, collection_id, "number", some):
+                    kept[places[row[0]]] = row
+            self._shown = kept
+        return self._shown
 
     def lookup(self, db: sqlite3.Connection, terms: np.ndarray) -> list[Held | None]:
         """The postings of each of ``terms`` (hashes)."""
@@ -199,6 +223,7 @@ class View:
     made_with: str = ""  # what terms it was made of, see core.retrieval.keyword.VERSION
     _terms: dict[int, Term] = field(default_factory=dict)
     _names: list[Table] = field(default_factory=list)  # filled at the first look
+    _shown: list[list[list[Row | None]]] = field(default_factory=list)  # once, by part and ordinal; or none
 
     def terms(self, db: sqlite3.Connection, hashes: Sequence[int]) -> list[Term]:
         """Each of ``hashes``, which are distinct."""
@@ -236,6 +261,30 @@ class View:
         if not self._names:
             self._names[:] = [part.names(db, collection_id) for part in self.parts]  # set whole: two threads may come
         return self._names
+
+    def shown(self, db: sqlite3.Connection, collection_id: int, numbers: np.ndarray) -> dict[int, Row]:
+        """What hits show of those of ``numbers`` that are there, by number."""
+        found: dict[int, Row] = {}
+        for (_, ordinals), rows in zip(self.places(numbers), self._kept(db, collection_id), strict=False):
+            for ordinal in ordinals.tolist():
+                if (row := rows[ordinal]) is not None:
+                    found[row[0]] = row
+        missing = [number for number in numbers.tolist() if number not in found]
+        found.update((row[0], row) for row in rows_of(db, collection_id, "number", missing))
+        return found
+
+    def _kept(self, db: sqlite3.Connection, collection_id: int) -> list[list[Row | None]]:
+        """The passages of each part, where all of them together are small enough to be kept; else none."""
+        if not self._shown:
+            tables = self.names(db, collection_id)
+            fits = tables is not None and sum(map(_size_shown, tables)) <= SHOWN
+            self._shown[:] = [[part.segment.shown(db, collection_id, part.dead) for part in self.parts] if fits else []]
+        return self._shown[0]
+
+
+def _size_shown(table: Table) -> int:
+    """Bytes that the rows of a segment's passages take in memory, about."""
+    return _ROW * len(table.lengths) + _CHARACTER * int(table.lengths.sum())
 
 
 def _bounds(postings: Postings) -> tuple[np.ndarray, np.ndarray]:
