@@ -112,11 +112,11 @@ def _find(
         content = tokens.content_terms(asked.terms_from)
         if not held.holds(content):  # those of another question, or too common to be searched
             held = keyword.terms_in(db, collection, content, view=view)
-        matched, weights = held.matched(numbers, content), held.idf(content)
+        matched, weights = held.matched(made.numbers[best], content), held.idf(content)
         if given.model is not None and pending.some(workspace, collection, given.model.name):
             notices = (*notices, "embedding_pending")
     columns = (made.fused, made.word_ranks, made.by_word, made.meaning_ranks, made.by_meaning)
-    rows = zip(numbers, *(column[best].tolist() for column in columns), strict=True)
+    rows = zip(numbers, *(column[best].tolist() for column in columns), matched, strict=True)
     hits = tuple(
         Hit(
             passage_rows.passage(found[number]),
@@ -125,10 +125,10 @@ def _find(
             None if isnan(by_word) else by_word,
             meaning_rank or None,
             None if isnan(by_meaning) else by_meaning,
-            matched[number],
+            terms_held,
             collection=name,
         )
-        for number, fused, word_rank, by_word, meaning_rank, by_meaning in rows
+        for number, fused, word_rank, by_word, meaning_rank, by_meaning, terms_held in rows
         if number in found
     )
     return Found(asked.query, hits, weights, total, given.vector, made.spread, notices)

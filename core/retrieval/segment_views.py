@@ -20,12 +20,21 @@ from core.retrieval.vectors import chunks
 if TYPE_CHECKING:
     import numpy as np
 
-Held = tuple["np.ndarray", "np.ndarray", int]  # ordinals and frequencies of one term, and the largest of these
 Placed = Sequence[tuple["np.ndarray", "np.ndarray"]]  # for each part of a view, see Live.places
 SHOWN = 64 * 2**20  # bytes that the rows of a collection's passages may take, to be kept in memory
 _ROW, _CHARACTER = 1024, 2  # bytes of a row without its text, and of a character of it, at most as a rule
 _AT_ONCE = 500  # passages read by one statement
 _REMEMBERED = 8192  # terms of a resident collection whose postings need not be looked up again
+
+
+@dataclass(slots=True, eq=False)
+class Held:
+    """The postings of one term in one part of a view."""
+
+    ordinals: np.ndarray
+    frequencies: np.ndarray
+    peak: int  # the largest of the frequencies
+    added: np.ndarray | None = None  # what each adds to the score of its passage, once that has been asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +253,9 @@ class View:
         held = [part.segment.lookup(db, asked) for part in self.parts]
         return [
             Term(
-                sum(part.living(postings[0]) for part, postings in zip(self.parts, lists, strict=True) if postings),
+                sum(
+                    part.living(postings.ordinals) for part, postings in zip(self.parts, lists, strict=True) if postings
+                ),
                 lists,
             )
             for lists in (zip(*held, strict=True) if held else ((),) * len(hashes))
@@ -298,16 +309,12 @@ def _bounds(postings: Postings) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _looked_up(postings: Postings, terms: np.ndarray, ends: np.ndarray, peaks: np.ndarray) -> list[Held | None]:
-    import numpy as np
-
-    found: list[Held | None] = [None] * len(terms)
-    if not len(postings.hashes):
-        return found
-    at = np.minimum(np.searchsorted(postings.hashes, terms), len(postings.hashes) - 1)
-    there = np.flatnonzero(postings.hashes[at] == terms)
-    at = at[there]
-    highs = ends[at]
-    columns = (there, highs - postings.counts[at], highs, peaks[at])
-    for i, low, high, peak in zip(*(column.tolist() for column in columns), strict=True):
-        found[i] = postings.ordinals[low:high], postings.frequencies[low:high], peak
+    found: list[Held | None] = []
+    for term, at in zip(terms, postings.hashes.searchsorted(terms).tolist(), strict=True):  # few: a loop is quicker
+        if at == len(postings.hashes) or postings.hashes[at] != term:
+            found.append(None)
+            continue
+        high = int(ends[at])
+        low = high - int(postings.counts[at])
+        found.append(Held(postings.ordinals[low:high], postings.frequencies[low:high], int(peaks[at])))
     return found
