@@ -77,10 +77,15 @@ def find(
     Args:
         collection: its keyword index is of this format (:func:`core.retrieval.keyword.make_current`).
         name: the collection's, for the hits.
+
+    Raises:
+        IndexFailed: inside a snapshot; ask again outside.
     """
     try:
         return _find(workspace, collection, legs, asked, cache, name)
     except IndexFailed as failed:
+        if workspace.connection().in_transaction:
+            raise
         assert asked.vector.model is not None  # there was a leg to fail  # noqa: S101
         legs(collection, asked.vector.model).without_index(failed.error)
         return _find(workspace, collection, legs, asked, cache, name)
@@ -108,18 +113,20 @@ def _find(
         made = gather(db, collection, held, options.depth, leg, given.vector, allowed=allowed, view=view)
         best = made.best if asked.uncut else made.best[: options.depth]
         numbers = made.numbers[best].tolist()
-        found = view.shown(db, collection, made.numbers[best])
+        passages = view.shown(db, collection, made.numbers[best])
         content = tokens.content_terms(asked.terms_from)
         if not held.holds(content):  # those of another question, or too common to be searched
             held = keyword.terms_in(db, collection, content, view=view)
         matched, weights = held.matched(made.numbers[best], content), held.idf(content)
         if given.model is not None and pending.some(workspace, collection, given.model.name):
             notices = (*notices, "embedding_pending")
+        if leg is not None and leg.notices:  # what the search by meaning had to do without
+            notices = (*notices, *(code for code in leg.notices if code not in notices))
     columns = (made.fused, made.word_ranks, made.by_word, made.meaning_ranks, made.by_meaning)
     rows = zip(numbers, *(column[best].tolist() for column in columns), matched, strict=True)
     hits = tuple(
         Hit(
-            passage_rows.passage(found[number]),
+            passages[number],
             fused,
             word_rank or None,
             None if isnan(by_word) else by_word,
@@ -129,7 +136,7 @@ def _find(
             collection=name,
         )
         for number, fused, word_rank, by_word, meaning_rank, by_meaning, terms_held in rows
-        if number in found
+        if number in passages
     )
     return Found(asked.query, hits, weights, total, given.vector, made.spread, notices)
 
@@ -144,7 +151,7 @@ def search_terms(
 
 def passages(db: sqlite3.Connection, collection: int, ids: Sequence[str]) -> dict[str, Passage]:
     """Passages by id, in the order of ``ids``; only those of ``collection``."""
-    found = {row[1]: passage_rows.passage(row) for row in passage_rows.rows_of(db, collection, "id", ids)}
+    found = {passage.id: passage for _, passage in passage_rows.read(db, collection, "id", ids)}
     return {id_: found[id_] for id_ in ids if id_ in found}
 
 
@@ -152,5 +159,5 @@ def passage_of(row: sqlite3.Row) -> Passage:
     """A row of ``passages`` joined with its document's title, source and metadata; the passage's own keys win."""
     return Passage(
         row["id"], row["document_id"], row["text"], row["title"], row["source"], row["position"], row["start"],
-        row["end"], row["heading"], row["page"], row["language"], passage_rows.merged(row["document_metadata"], row["metadata"]),
+        row["end"], row["heading"], row["page"], row["language"], passage_rows.metadata(row["document_metadata"], row["metadata"]),
     )  # fmt: skip

@@ -12,17 +12,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from core.retrieval.passage_rows import Row, rows_of
+from core.retrieval import passage_rows
 from core.retrieval.places import Places
 from core.retrieval.postings import TENTHS, Postings, joined, parsed
 from core.retrieval.vectors import chunks
+from core.types import Passage
 
 if TYPE_CHECKING:
     import numpy as np
 
 Placed = Sequence[tuple["np.ndarray", "np.ndarray"]]  # for each part of a view, see Live.places
-SHOWN = 64 * 2**20  # bytes that the rows of a collection's passages may take, to be kept in memory
-_ROW, _CHARACTER = 1024, 2  # bytes of a row without its text, and of a character of it, at most as a rule
+SHOWN = 64 * 2**20  # bytes that a collection's passages may take, to be kept in memory as hits show them
+_PASSAGE, _CHARACTER = 1024, 2  # bytes of a passage without its text, and of a character of it, at most as a rule
 _AT_ONCE = 500  # passages read by one statement
 _REMEMBERED = 8192  # terms of a resident collection whose postings need not be looked up again
 
@@ -74,7 +75,7 @@ class Segment:
         self._ends: np.ndarray | None = None  # of the postings of each term, when they are in memory
         self._peaks: np.ndarray | None = None  # the largest of their frequencies
         self._names: Table | None = None
-        self._shown: list[Row | None] | None = None  # by ordinal
+        self._shown: list[Passage | None] | None = None  # by ordinal
         self._norms: tuple[tuple[float, float, float], np.ndarray, float] | None = None
         self._places: Places | None = None  # ordinals by number
 
@@ -123,19 +124,19 @@ class Segment:
             self._names = table
         return self._names
 
-    def shown(self, db: sqlite3.Connection, collection_id: int, dead: np.ndarray) -> list[Row | None]:
-        """What hits show of its passages, by ordinal; ``None`` for those that were ``dead`` at the first look.
+    def shown(self, db: sqlite3.Connection, collection_id: int, dead: np.ndarray) -> list[Passage | None]:
+        """Its passages as hits show them, by ordinal; ``None`` for those that were ``dead`` at the first look.
 
-        A passage that lives in a segment never changes; the number of a dead one may be another passage's by now.
+        One that lives never changes (a document that does gets new passages); a dead one's number may be another's by now.
         """
         if self._shown is None:
             places = dict(zip(self.numbers.tolist(), range(len(self.numbers)), strict=True))
-            kept: list[Row | None] = [None] * len(places)
+            kept: list[Passage | None] = [None] * len(places)
             for ordinal in dead.tolist():
                 del places[int(self.numbers[ordinal])]
             for some in chunks(places, _AT_ONCE):
-                for row in rows_of(db, collection_id, "number", some):
-                    kept[places[row[0]]] = row
+                for number, passage in passage_rows.read(db, collection_id, "number", some):
+                    kept[places[number]] = passage
             self._shown = kept
         return self._shown
 
@@ -232,7 +233,7 @@ class View:
     made_with: str = ""  # what terms it was made of, see core.retrieval.keyword.VERSION
     _terms: dict[int, Term] = field(default_factory=dict)
     _names: list[Table] = field(default_factory=list)  # filled at the first look
-    _shown: list[list[list[Row | None]]] = field(default_factory=list)  # once, by part and ordinal; or none
+    _shown: list[list[list[Passage | None]]] = field(default_factory=list)  # once, by part and ordinal; or none
 
     def terms(self, db: sqlite3.Connection, hashes: Sequence[int]) -> list[Term]:
         """Each of ``hashes``, which are distinct."""
@@ -273,18 +274,17 @@ class View:
             self._names[:] = [part.names(db, collection_id) for part in self.parts]  # set whole: two threads may come
         return self._names
 
-    def shown(self, db: sqlite3.Connection, collection_id: int, numbers: np.ndarray) -> dict[int, Row]:
-        """What hits show of those of ``numbers`` that are there, by number."""
-        found: dict[int, Row] = {}
-        for (_, ordinals), rows in zip(self.places(numbers), self._kept(db, collection_id), strict=False):
-            for ordinal in ordinals.tolist():
-                if (row := rows[ordinal]) is not None:
-                    found[row[0]] = row
-        missing = [number for number in numbers.tolist() if number not in found]
-        found.update((row[0], row) for row in rows_of(db, collection_id, "number", missing))
+    def shown(self, db: sqlite3.Connection, collection_id: int, numbers: np.ndarray) -> dict[int, Passage]:
+        """Those of ``numbers`` that are there as hits show them, by number. They are shared: whoever is given them changes none."""
+        asked, found = numbers.tolist(), dict[int, Passage]()
+        for (where, ordinals), kept in zip(self.places(numbers), self._kept(db, collection_id), strict=False):
+            for at, ordinal in zip(where.tolist(), ordinals.tolist(), strict=True):
+                if (passage := kept[ordinal]) is not None:
+                    found[asked[at]] = passage
+        found.update(passage_rows.read(db, collection_id, "number", [n for n in asked if n not in found]))
         return found
 
-    def _kept(self, db: sqlite3.Connection, collection_id: int) -> list[list[Row | None]]:
+    def _kept(self, db: sqlite3.Connection, collection_id: int) -> list[list[Passage | None]]:
         """The passages of each part, where all of them together are small enough to be kept; else none."""
         if not self._shown:
             tables = self.names(db, collection_id)
@@ -294,8 +294,8 @@ class View:
 
 
 def _size_shown(table: Table) -> int:
-    """Bytes that the rows of a segment's passages take in memory, about."""
-    return _ROW * len(table.lengths) + _CHARACTER * int(table.lengths.sum())
+    """Bytes that a segment's passages take in memory, about."""
+    return _PASSAGE * len(table.lengths) + _CHARACTER * int(table.lengths.sum())
 
 
 def _bounds(postings: Postings) -> tuple[np.ndarray, np.ndarray]:
