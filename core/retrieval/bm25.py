@@ -52,6 +52,7 @@ class Terms:
         self._at = {term: at for at, term in enumerate(self.terms)}
         self._view = view
         self._held = view.terms(db, [hashed(term) for term in self.terms])
+        self._weights = [idf(term.passages, view.passages) * (K1 + 1) for term in self._held]
         self._sums: dict[int, np.ndarray] = {}  # by part: the sum of all terms for each of its passages
 
     def holds(self, terms: Iterable[str]) -> bool:
@@ -77,7 +78,7 @@ class Terms:
         numbers, scores = np.empty(0, np.int64), np.empty(0, np.float32)
         if not self._held or limit < 1:
             return numbers, scores
-        weights = self._weights()
+        weights = self._weights
         for i, part in enumerate(self._view.parts):  # small segments first: they set the bar
             bar = float(scores[-1]) if len(scores) == limit else 0.0
             found, values = self._best_of_part(i, part, weights, bar, limit, allowed)
@@ -101,7 +102,7 @@ class Terms:
         found = np.zeros(len(numbers), np.float32)
         if not len(numbers) or not self._held:
             return found
-        weights, average = self._weights(), self._view.average
+        weights, average = self._weights, self._view.average
         if statistics is not None:
             weights = [statistics.idf[term] * (K1 + 1) for term in self.terms]
             average = statistics.average
@@ -116,10 +117,14 @@ class Terms:
             found[where] = _added(np.array(weights, np.float32)[:, None], times, norms[ordinals]).sum(axis=0)
         return _rounded(found)
 
-    def matched(self, numbers: np.ndarray, terms: Sequence[str]) -> list[tuple[str, ...]]:
-        """Which of ``terms``, which are among these, each of ``numbers`` holds, context included, in their order."""
-        found: list[list[str]] = [[] for _ in numbers]
-        for i, (where, ordinals) in enumerate(self._view.places(numbers)):
+    def matched(self, places: Placed, terms: Sequence[str], count: int) -> list[tuple[str, ...]]:
+        """Which of ``terms``, which are among these, each of ``count`` passages holds, context included, in their order.
+
+        Args:
+            places: of the passages in the view.
+        """
+        found: list[list[str]] = [[] for _ in range(count)]
+        for i, (where, ordinals) in enumerate(places):
             wanted = ordinals.astype("u2")
             for term in terms:
                 if (held := self._held[self._at[term]].parts[i]) is not None:
@@ -127,9 +132,6 @@ class Terms:
                     for place in where[there].tolist():
                         found[place].append(term)
         return [tuple(held) for held in found]
-
-    def _weights(self) -> list[float]:
-        return [idf(term.passages, self._view.passages) * (K1 + 1) for term in self._held]
 
     def _best_of_part(
         self, i: int, part: Live, weights: Sequence[float], bar: float, limit: int, allowed: np.ndarray | None

@@ -112,18 +112,19 @@ def _find(
         leg = legs(collection, given.model) if by_meaning and given.model is not None else None
         made = gather(db, collection, held, options.depth, leg, given.vector, allowed=allowed, view=view)
         best = made.best if asked.uncut else made.best[: options.depth]
-        numbers = made.numbers[best].tolist()
-        passages = view.shown(db, collection, made.numbers[best])
+        numbers = made.numbers[best]
+        places = view.places(numbers)
+        passages = view.shown(db, collection, numbers, places)
         content = tokens.content_terms(asked.terms_from)
         if not held.holds(content):  # those of another question, or too common to be searched
             held = keyword.terms_in(db, collection, content, view=view)
-        matched, weights = held.matched(made.numbers[best], content), held.idf(content)
+        matched, weights = held.matched(places, content, len(numbers)), held.idf(content)
         if given.model is not None and pending.some(workspace, collection, given.model.name):
             notices = (*notices, "embedding_pending")
         if leg is not None and leg.notices:  # what the search by meaning had to do without
             notices = (*notices, *(code for code in leg.notices if code not in notices))
     columns = (made.fused, made.word_ranks, made.by_word, made.meaning_ranks, made.by_meaning)
-    rows = zip(numbers, *(column[best].tolist() for column in columns), matched, strict=True)
+    rows = zip(numbers.tolist(), *(column[best].tolist() for column in columns), matched, strict=True)
     hits = tuple(
         Hit(
             passages[number],

@@ -114,9 +114,8 @@ class Memory:
         order = np.lexsort((state.numbers[rows], -scores))
         rows, scores = rows[order], scores[order]
         kind = among[rows]
-        near = kind & 1
-        kept = (near & (np.add.accumulate(near, dtype=np.int64) <= top_k)) | (kind > 1)
-        kept = kept.nonzero()[0]
+        kept, near = kind > 1, (kind & 1).nonzero()[0]
+        kept[: near[top_k] if len(near) > top_k else None] = True
         return state.numbers[rows[kept]], scores[kept], _spread(rough)
 
     def _first_look(self, state: _State, vector: np.ndarray) -> tuple[np.ndarray, float]:
@@ -225,8 +224,7 @@ def _spread(everything: np.ndarray) -> tuple[float, float] | None:
         return None
     mean = float(np.add.reduce(everything)) / len(everything)
     everything -= np.float32(mean)
-    everything *= everything
-    return mean, float(np.add.reduce(everything) / len(everything)) ** 0.5
+    return mean, float(np.dot(everything, everything) / len(everything)) ** 0.5
 
 
 def _best(scores: np.ndarray, count: int) -> np.ndarray:

@@ -274,10 +274,12 @@ class View:
             self._names[:] = [part.names(db, collection_id) for part in self.parts]  # set whole: two threads may come
         return self._names
 
-    def shown(self, db: sqlite3.Connection, collection_id: int, numbers: np.ndarray) -> dict[int, Passage]:
+    def shown(
+        self, db: sqlite3.Connection, collection_id: int, numbers: np.ndarray, places: Placed
+    ) -> dict[int, Passage]:
         """Those of ``numbers`` that are there as hits show them, by number. They are shared: whoever is given them changes none."""
         asked, found = numbers.tolist(), dict[int, Passage]()
-        for (where, ordinals), kept in zip(self.places(numbers), self._kept(db, collection_id), strict=False):
+        for (where, ordinals), kept in zip(places, self._kept(db, collection_id), strict=False):
             for at, ordinal in zip(where.tolist(), ordinals.tolist(), strict=True):
                 if (passage := kept[ordinal]) is not None:
                     found[asked[at]] = passage
