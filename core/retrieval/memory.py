@@ -93,7 +93,7 @@ class Memory:
     def __init__(self, dim: int) -> None:
         self.dim = dim
         self._lock = threading.Lock()
-        self._state = self._empty(256, coarse=False)
+        self._state = self._roomy()
 
     def put(self, numbers: np.ndarray, vectors: np.ndarray) -> None:
         """Keep ``vectors`` of shape ``(len(numbers), dim)``, of norm 1; distinct numbers; known ones are replaced."""
@@ -120,9 +120,10 @@ class Memory:
                 state = self._grown(state, 0)
             self._state = state
 
-    def clear(self) -> None:
+    def clear(self, room: int = 0) -> None:
+        """Forget everything, and make room for so many: growing to it would copy and round again what came before."""
         with self._lock:
-            self._state = self._empty(256, coarse=False)
+            self._state = self._roomy(room)
 
     def count(self) -> int:
         return self._state.size - self._state.dead
@@ -196,22 +197,24 @@ class Memory:
         import numpy as np
 
         rows = np.flatnonzero(state.alive[: state.size])
-        size, wanted = len(rows), len(rows) + more
-        grown = self._empty(max(256, wanted + wanted // 2), coarse=wanted > COARSE_FROM)
+        size = len(rows)
+        grown = self._roomy(size + more)
         grown.numbers[:size] = state.numbers[rows]
         grown.vectors[:size] = state.vectors[rows]
         grown.alive[:size] = True
         longest = grown.coarse.put(0, size, grown.vectors) if grown.coarse is not None else 0.0
         return replace(grown, size=size, longest=longest)
 
-    def _empty(self, capacity: int, *, coarse: bool) -> _State:
+    def _roomy(self, wanted: int = 0) -> _State:
+        """An empty state with room for half as many again; what is not used yet takes no memory."""
         import numpy as np
 
+        capacity = max(256, wanted + wanted // 2)
         return _State(
             np.zeros(capacity, np.int64),
             np.zeros((capacity, self.dim), np.float16),
             np.zeros(capacity, bool),
-            coarse=_Coarse.empty(capacity, self.dim) if coarse else None,
+            coarse=_Coarse.empty(capacity, self.dim) if wanted > COARSE_FROM else None,
         )
 
 

@@ -84,7 +84,7 @@ class Segment:
 
     @property
     def bytes(self) -> int:
-        held = self.postings.bytes if self.postings is not None else 0
+        held = self.postings.bytes + 4 * len(self.postings.ordinals) if self.postings is not None else 0  # Held.added
         ends = 9 * len(self.postings.hashes) if self.postings is not None else 0
         kept = _size_shown(self._names) if self._shown is not None and self._names is not None else 0
         return held + ends + kept + 20 * len(self.numbers) + 8 * len(self.firsts)
