@@ -52,10 +52,13 @@ class _Coarse:
         longest = 0.0
         for low in range(a, b, _AT_ONCE):
             high = min(b, low + _AT_ONCE)
-            rows = vectors[low:high].astype(np.float32)
-            steps = np.maximum(np.abs(rows).max(axis=1), 1e-9) / _STEPS
-            self.values[low:high], self.steps[low:high] = np.round(rows / steps[:, None]) + _MIDDLE, steps
-            self.lifts[low:high] = _MIDDLE * self.values[low:high].sum(axis=1, dtype=np.int64)
+            rows = _widened(vectors[low:high])
+            rows *= np.float32(_ORIGIN)
+            steps = np.maximum(np.maximum(rows.max(axis=1), -rows.min(axis=1)), 1e-9) / _STEPS
+            rows /= steps[:, None]
+            np.rint(rows, out=rows)
+            rows += _MIDDLE
+            self.values[low:high], self.steps[low:high], self.lifts[low:high] = rows, steps, _MIDDLE * rows.sum(axis=1)
             longest = max(longest, float(steps.max()))
         return longest
 
