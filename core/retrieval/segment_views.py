@@ -25,6 +25,7 @@ Placed = Sequence[tuple["np.ndarray", "np.ndarray"]]  # for each part of a view,
 SHOWN = 64 * 2**20  # bytes that a collection's passages may take, to be kept in memory as hits show them
 _PASSAGE, _CHARACTER = 1024, 2  # bytes of a passage without its text, and of a character of it, at most as a rule
 _AT_ONCE = 500  # passages read by one statement
+_FIRST_LOOKS = 2  # searches of a segment that read the passages of their hits alone
 _REMEMBERED = 8192  # terms of a resident collection whose postings need not be looked up again
 
 
@@ -53,6 +54,7 @@ class Segment:
     __slots__ = (
         "__weakref__",
         "_ends",
+        "_looks",
         "_names",
         "_norms",
         "_peaks",
@@ -76,6 +78,7 @@ class Segment:
         self._peaks: np.ndarray | None = None  # the largest of their frequencies
         self._names: Table | None = None
         self._shown: list[Passage | None] | None = None  # by ordinal
+        self._looks = 0  # at its passages
         self._norms: tuple[tuple[float, float, float], np.ndarray, float] | None = None
         self._places: Places | None = None  # ordinals by number
 
@@ -125,11 +128,13 @@ class Segment:
         return self._names
 
     def shown(self, db: sqlite3.Connection, collection_id: int, dead: np.ndarray) -> list[Passage | None]:
-        """Its passages as hits show them, by ordinal; ``None`` for those that were ``dead`` at the first look.
+        """Its passages as hits show them, by ordinal; ``None`` for those that were ``dead`` when they were read.
 
-        One that lives never changes (a document that does gets new passages); a dead one's number may be another's by now.
+        One that lives never changes (a document that does gets new passages); a dead one's number may be another's by
+        now. Empty at the first looks: whoever searches once, or after each write, is not to wait for all of them.
         """
-        if self._shown is None:
+        self._looks += 1
+        if self._shown is None and self._looks > _FIRST_LOOKS:
             places = dict(zip(self.numbers.tolist(), range(len(self.numbers)), strict=True))
             kept: list[Passage | None] = [None] * len(places)
             for ordinal in dead.tolist():
@@ -138,7 +143,7 @@ class Segment:
                 for number, passage in passage_rows.read(db, collection_id, "number", some):
                     kept[places[number]] = passage
             self._shown = kept
-        return self._shown
+        return self._shown or []
 
     def lookup(self, db: sqlite3.Connection, terms: np.ndarray) -> list[Held | None]:
         """The postings of each of ``terms`` (hashes)."""
@@ -233,7 +238,7 @@ class View:
     made_with: str = ""  # what terms it was made of, see core.retrieval.keyword.VERSION
     _terms: dict[int, Term] = field(default_factory=dict)
     _names: list[Table] = field(default_factory=list)  # filled at the first look
-    _shown: list[list[list[Passage | None]]] = field(default_factory=list)  # once, by part and ordinal; or none
+    _fits: list[bool] = field(default_factory=list)  # once: whether all its passages may be kept
 
     def terms(self, db: sqlite3.Connection, hashes: Sequence[int]) -> list[Term]:
         """Each of ``hashes``, which are distinct."""
@@ -279,20 +284,16 @@ class View:
     ) -> dict[int, Passage]:
         """Those of ``numbers`` that are there as hits show them, by number. They are shared: whoever is given them changes none."""
         asked, found = numbers.tolist(), dict[int, Passage]()
-        for (where, ordinals), kept in zip(places, self._kept(db, collection_id), strict=False):
-            for at, ordinal in zip(where.tolist(), ordinals.tolist(), strict=True):
-                if (passage := kept[ordinal]) is not None:
-                    found[asked[at]] = passage
+        if not self._fits:
+            tables = self.names(db, collection_id)
+            self._fits.append(tables is not None and sum(map(_size_shown, tables)) <= SHOWN)
+        for part, (where, ordinals) in zip(self.parts, places, strict=True):
+            if self._fits[0] and (kept := part.segment.shown(db, collection_id, part.dead)):
+                for at, ordinal in zip(where.tolist(), ordinals.tolist(), strict=True):
+                    if (passage := kept[ordinal]) is not None:
+                        found[asked[at]] = passage
         found.update(passage_rows.read(db, collection_id, "number", [n for n in asked if n not in found]))
         return found
-
-    def _kept(self, db: sqlite3.Connection, collection_id: int) -> list[list[Passage | None]]:
-        """The passages of each part, where all of them together are small enough to be kept; else none."""
-        if not self._shown:
-            tables = self.names(db, collection_id)
-            fits = tables is not None and sum(map(_size_shown, tables)) <= SHOWN
-            self._shown[:] = [[part.segment.shown(db, collection_id, part.dead) for part in self.parts] if fits else []]
-        return self._shown[0]
 
 
 def _size_shown(table: Table) -> int:
