@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.retrieval import keyword, segments, sentences, split, tokens
+from core.retrieval import keyword, pending, segments, sentences, split, tokens
 from core.retrieval.postings import TENTHS, hashed
 from core.workspace import Workspace
 
@@ -131,6 +131,7 @@ class Writer:
                 for _ in range(min(100, (until - self.written) // PER_DOCUMENT or 1)):
                     self._document(db, [next(self._made) for _ in range(PER_DOCUMENT)], rng)
                 db.execute("UPDATE collections SET generation = generation + 1")
+        pending.record(self.workspace, self.collection, self.model)  # as the engine does once all is embedded
 
     def _terms(self, sentence: int) -> np.ndarray:
         """A sentence's terms as hashes: it is cut once, though it stands in many passages."""

@@ -12,7 +12,7 @@ from typing import Any
 from core.providers.sync import run
 from core.retrieval.index import Index
 from core.retrieval.library import Library
-from core.retrieval.options import SearchOptions
+from core.retrieval.options import SearchOptions, plain
 from core.retrieval.question import checked_question
 from core.retrieval.records import Found
 from core.retrieval.several import Several
@@ -27,7 +27,7 @@ def find(
         InputError: an option or a filter that is not allowed.
         RuntimeError: called on the event loop's own thread, which must not wait; await ``index.find`` there.
     """
-    chosen = options or SearchOptions(top_k, sentences=False)
+    chosen = options or plain(top_k)
     asked = run(index.query_vector(query, chosen))
     return _ordered(index, index.find_with(query, asked, terms_from or query, index.deep(chosen)), chosen)
 

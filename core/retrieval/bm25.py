@@ -23,7 +23,7 @@ from core.retrieval.segment_views import Held, Live, Placed, View
 if TYPE_CHECKING:
     import numpy as np
 
-    Weighted = tuple[float, np.ndarray, np.ndarray, int]  # a term's weight, and its postings as in Held
+    Weighted = tuple[float, Held]  # a term's weight and its postings
 
 K1, B = 1.2, 0.75
 _SLACK = 1e-3  # of float32 sums, when a bound is compared with a score
@@ -52,6 +52,7 @@ class Terms:
         self._at = {term: at for at, term in enumerate(self.terms)}
         self._view = view
         self._held = view.terms(db, [hashed(term) for term in self.terms])
+        self._weights = [idf(term.passages, view.passages) * (K1 + 1) for term in self._held]
         self._sums: dict[int, np.ndarray] = {}  # by part: the sum of all terms for each of its passages
 
     def holds(self, terms: Iterable[str]) -> bool:
@@ -77,7 +78,7 @@ class Terms:
         numbers, scores = np.empty(0, np.int64), np.empty(0, np.float32)
         if not self._held or limit < 1:
             return numbers, scores
-        weights = self._weights()
+        weights = self._weights
         for i, part in enumerate(self._view.parts):  # small segments first: they set the bar
             bar = float(scores[-1]) if len(scores) == limit else 0.0
             found, values = self._best_of_part(i, part, weights, bar, limit, allowed)
@@ -101,7 +102,7 @@ class Terms:
         found = np.zeros(len(numbers), np.float32)
         if not len(numbers) or not self._held:
             return found
-        weights, average = self._weights(), self._view.average
+        weights, average = self._weights, self._view.average
         if statistics is not None:
             weights = [statistics.idf[term] * (K1 + 1) for term in self.terms]
             average = statistics.average
@@ -116,31 +117,21 @@ class Terms:
             found[where] = _added(np.array(weights, np.float32)[:, None], times, norms[ordinals]).sum(axis=0)
         return _rounded(found)
 
-    def matched(self, numbers: Sequence[int], terms: Sequence[str]) -> dict[int, tuple[str, ...]]:
-        """Which of ``terms``, which are among these, each of ``numbers`` holds, context included, in their order."""
-        import numpy as np
+    def matched(self, places: Placed, terms: Sequence[str], count: int) -> list[tuple[str, ...]]:
+        """Which of ``terms``, which are among these, each of ``count`` passages holds, context included, in their order.
 
-        found: dict[int, list[str]] = {number: [] for number in numbers}
-        asked, nothing = np.array(numbers, np.int64), np.empty(0, np.uint16)
-        for i, part in enumerate(self._view.parts):
-            where, ordinals = part.places(asked)
-            held = (self._held[self._at[term]].parts[i] for term in terms)
-            lists = [postings[0] if postings is not None else nothing for postings in held]
-            if not len(where) or not lists:
-                continue
-            wanted, every = np.zeros(len(part.segment), bool), np.concatenate(lists)
-            wanted[ordinals] = True
-            at = wanted[every].nonzero()[0]
-            names = np.cumsum([len(some) for some in lists]).searchsorted(at, side="right")
-            here = {
-                ordinal: found[numbers[place]] for ordinal, place in zip(ordinals.tolist(), where.tolist(), strict=True)
-            }
-            for name, ordinal in zip(names.tolist(), every[at].tolist(), strict=True):
-                here[ordinal].append(terms[name])
-        return {number: tuple(there) for number, there in found.items()}
-
-    def _weights(self) -> list[float]:
-        return [idf(term.passages, self._view.passages) * (K1 + 1) for term in self._held]
+        Args:
+            places: of the passages in the view.
+        """
+        found: list[list[str]] = [[] for _ in range(count)]
+        for i, (where, ordinals) in enumerate(places):
+            wanted = ordinals.astype("u2")
+            for term in terms:
+                if (held := self._held[self._at[term]].parts[i]) is not None:
+                    there = held.ordinals.take(held.ordinals.searchsorted(wanted), mode="clip") == wanted
+                    for place in where[there].tolist():
+                        found[place].append(term)
+        return [tuple(held) for held in found]
 
     def _best_of_part(
         self, i: int, part: Live, weights: Sequence[float], bar: float, limit: int, allowed: np.ndarray | None
@@ -150,8 +141,8 @@ class Terms:
 
         norms, least = part.segment.norms(self._view.average, K1, B)
         lists = (term.parts[i] for term in self._held)
-        there = [(w, *postings) for w, postings in zip(weights, lists, strict=True) if postings is not None]
-        bounds = [w * peak / (peak + least) for w, _, _, peak in there]
+        there = [(w, held) for w, held in zip(weights, lists, strict=True) if held is not None]
+        bounds = [w * held.peak / (held.peak + least) for w, held in there]
         order = sorted(range(len(there)), key=lambda at: -bounds[at])
         there, rest = [there[at] for at in order], [0.0] * (len(order) + 1)  # what the terms from here on add at most
         for at in range(len(order) - 1, -1, -1):
@@ -172,9 +163,9 @@ class Terms:
         else:
             candidates = (sums > max(0.0, bar - rest[done] - _SLACK)).nonzero()[0]
         for at in range(done, len(there)):
-            weight, ordinals, frequencies, _ = there[at]
-            places, hit = _positions(ordinals, candidates)
-            sums[candidates[hit]] += _added(np.float32(weight), frequencies[places], norms[candidates[hit]])
+            weight, held = there[at]
+            places, hit = _positions(held.ordinals, candidates)
+            sums[candidates[hit]] += _added(np.float32(weight), held.frequencies[places], norms[candidates[hit]])
             candidates = candidates[sums[candidates] >= bar - rest[at + 1] - _SLACK]
         found = _rounded(sums[candidates])
         if len(found) > limit:
@@ -189,21 +180,36 @@ def _summed(there: Sequence[Weighted], norms: np.ndarray) -> np.ndarray:
 
     sums = np.zeros(len(norms), np.float32)
     for some in _runs(there):
-        ordinals = np.concatenate([postings for _, postings, _, _ in some])
-        frequencies = np.concatenate([often for _, _, often, _ in some])
-        weights = np.repeat(np.array([w for w, *_ in some], np.float32), [len(postings) for _, postings, _, _ in some])
-        np.add.at(sums, ordinals, _added(weights, frequencies, norms.take(ordinals)))  # four times as fast as +=
+        _weigh([weighted for weighted in some if weighted[1].added is None], norms)
+        ordinals = np.concatenate([held.ordinals for _, held in some])
+        np.add.at(sums, ordinals, np.concatenate([held.added for _, held in some]))  # four times as fast as +=
     return sums
+
+
+def _weigh(fresh: Sequence[Weighted], norms: np.ndarray) -> None:
+    """Put down what the postings of these terms add, all in few calls; where the view keeps its terms, for every query."""
+    import numpy as np
+
+    if not fresh:
+        return
+    sizes = [len(held.ordinals) for _, held in fresh]
+    frequencies = np.concatenate([held.frequencies for _, held in fresh])
+    weights = np.repeat(np.array([weight for weight, _ in fresh], np.float32), sizes)
+    added = _added(weights, frequencies, norms.take(np.concatenate([held.ordinals for _, held in fresh])))
+    low = 0
+    for (_, held), size in zip(fresh, sizes, strict=True):
+        held.added = added[low : low + size]
+        low += size
 
 
 def _runs(there: Sequence[Weighted]) -> Iterator[Sequence[Weighted]]:
     """Terms in a row that have some ``_AT_ONCE`` postings together."""
     first, size = 0, 0
-    for at, (_, ordinals, _, _) in enumerate(there):
-        if size and size + len(ordinals) > _AT_ONCE:
+    for at, (_, held) in enumerate(there):
+        if size and size + len(held.ordinals) > _AT_ONCE:
             yield there[first:at]
             first, size = at, 0
-        size += len(ordinals)
+        size += len(held.ordinals)
     if size:
         yield there[first:]
 
@@ -226,9 +232,9 @@ def _frequencies(held: Sequence[Held | None], ordinals: np.ndarray) -> np.ndarra
     found, wanted = np.zeros((len(held), len(ordinals)), np.uint8), ordinals.astype(np.uint16)
     for row, postings in zip(found, held, strict=True):
         if postings is not None:
-            at = postings[0].searchsorted(wanted)
-            there = postings[0].take(at, mode="clip") == wanted
-            np.multiply(postings[1].take(at, mode="clip"), there, out=row)
+            at = postings.ordinals.searchsorted(wanted)
+            there = postings.ordinals.take(at, mode="clip") == wanted
+            np.multiply(postings.frequencies.take(at, mode="clip"), there, out=row)
     return found
 
 

@@ -79,43 +79,42 @@ def gather(
 
     depth = max(depth, LEAST)
     only = allowed.numbers if allowed is not None else None
-    words, word_scores = terms.best(depth, allowed=only)
+    words, _ = terms.best(depth, allowed=only)
     near = Near(np.empty(0, np.int64), np.empty(0))
     if leg is not None and vector is not None:
         near = leg.search(vector, depth, also=words, allowed=allowed)
-    names = Names(db, collection, view)
-    numbers = np.concatenate([words, near.numbers])
-    numbers.sort()
-    once = np.ones(len(numbers), bool)
-    once[1:] = numbers[1:] != numbers[:-1]
-    numbers = numbers[once]
+    numbers, by_meaning, meaning_ranks, word_ranks = _together(near, words)
     places = view.places(numbers)
-    lengths = names.lengths(numbers, places)
+    lengths = Names(db, collection, view).lengths(numbers, places)
     if len(numbers) and lengths.min() < 0:  # memory may be a commit ahead of this transaction
-        numbers = numbers[lengths >= 0]
-        places, lengths = view.places(numbers), lengths[lengths >= 0]
-    by_word, by_meaning = np.full(len(numbers), np.nan), np.full(len(numbers), np.nan)
-    word_ranks = _put(by_word, numbers, words, word_scores)
-    meaning_ranks = _put(by_meaning, numbers, near.numbers, near.cosines)
-    if terms.terms:
-        by_word[:] = terms.scores(numbers, places)
+        there = lengths >= 0
+        numbers, by_meaning, lengths = numbers[there], by_meaning[there], lengths[there]
+        meaning_ranks, word_ranks, places = meaning_ranks[there], word_ranks[there], view.places(numbers)
+    by_word = terms.scores(numbers, places).astype(float) if terms.terms else np.full(len(numbers), np.nan)
     fused = fuse.mixed(by_word, by_meaning, fuse.keyword_weight(lengths))
     best = (-fused).argsort(kind="stable")
     return Candidates(numbers, by_word, by_meaning, fused, word_ranks, meaning_ranks, best, near.spread)
 
 
-def _put(target: np.ndarray, numbers: np.ndarray, ranked: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Write ``values`` where those of ``ranked`` (best first) stand in the ascending ``numbers``, and return their ranks."""
+def _together(near: Near, words: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The numbers of both legs, ascending; their cosines, nan where there is none; ranks in ``near`` and in ``words``."""
     import numpy as np
 
-    ranks = np.zeros(len(numbers), np.int64)
-    places = numbers.searchsorted(ranked)
-    if len(numbers):
-        there = numbers.take(places, mode="clip") == ranked
-        places = places[there]
-        target[places] = values[there]
-        ranks[places] = np.arange(1, len(places) + 1)
-    return ranks
+    every = np.concatenate([near.numbers, words])
+    order = every.argsort(kind="stable")
+    every = every[order]
+    once = np.ones(len(every), bool)
+    once[1:] = every[1:] != every[:-1]
+    numbers, first = every[once], order[once]  # of a number that stands in both legs, the place in `near`
+    word_ranks = np.zeros(len(numbers), np.int64)
+    word_ranks[numbers.searchsorted(words)] = np.arange(1, len(words) + 1)
+    count = len(near.numbers)
+    if len(numbers) == count:  # as nearly always: the words' passages have vectors
+        return numbers, near.cosines[first].astype(float), first + 1, word_ranks
+    seen = first < count
+    by_meaning = np.full(len(numbers), np.nan)
+    by_meaning[seen] = near.cosines[first[seen]]
+    return numbers, by_meaning, np.where(seen, first + 1, 0), word_ranks
 
 
 def ranks(scores: Mapping[str, float]) -> dict[str, int]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isnan
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from core.contracts import EmbeddingModel
 from core.errors import TouchstoneError
-from core.retrieval import keyword, pending, tokens, vocabulary
+from core.retrieval import keyword, passage_rows, pending, tokens, vocabulary
 from core.retrieval.allowed import AllowedCache
 from core.retrieval.candidates import LEAST, gather, terms_of
 from core.retrieval.options import SearchOptions
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     import numpy as np
 
 CANDIDATES = LEAST  # of each leg, before fusion
-_NO_METADATA = "{}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +77,15 @@ def find(
     Args:
         collection: its keyword index is of this format (:func:`core.retrieval.keyword.make_current`).
         name: the collection's, for the hits.
+
+    Raises:
+        IndexFailed: inside a snapshot; ask again outside.
     """
     try:
         return _find(workspace, collection, legs, asked, cache, name)
     except IndexFailed as failed:
+        if workspace.connection().in_transaction:
+            raise
         assert asked.vector.model is not None  # there was a leg to fail  # noqa: S101
         legs(collection, asked.vector.model).without_index(failed.error)
         return _find(workspace, collection, legs, asked, cache, name)
@@ -109,29 +112,32 @@ def _find(
         leg = legs(collection, given.model) if by_meaning and given.model is not None else None
         made = gather(db, collection, held, options.depth, leg, given.vector, allowed=allowed, view=view)
         best = made.best if asked.uncut else made.best[: options.depth]
-        numbers = made.numbers[best].tolist()
-        found = dict(_read(db, collection, "number", numbers))
+        numbers = made.numbers[best]
+        places = view.places(numbers)
+        passages = view.shown(db, collection, numbers, places)
         content = tokens.content_terms(asked.terms_from)
         if not held.holds(content):  # those of another question, or too common to be searched
             held = keyword.terms_in(db, collection, content, view=view)
-        matched, weights = held.matched(numbers, content), held.idf(content)
+        matched, weights = held.matched(places, content, len(numbers)), held.idf(content)
         if given.model is not None and pending.some(workspace, collection, given.model.name):
             notices = (*notices, "embedding_pending")
+        if leg is not None and leg.notices:  # what the search by meaning had to do without
+            notices = (*notices, *(code for code in leg.notices if code not in notices))
     columns = (made.fused, made.word_ranks, made.by_word, made.meaning_ranks, made.by_meaning)
-    rows = zip(numbers, *(column[best].tolist() for column in columns), strict=True)
+    rows = zip(numbers.tolist(), *(column[best].tolist() for column in columns), matched, strict=True)
     hits = tuple(
         Hit(
-            found[number],
+            passages[number],
             fused,
             word_rank or None,
             None if isnan(by_word) else by_word,
             meaning_rank or None,
             None if isnan(by_meaning) else by_meaning,
-            matched[number],
+            terms_held,
             collection=name,
         )
-        for number, fused, word_rank, by_word, meaning_rank, by_meaning in rows
-        if number in found
+        for number, fused, word_rank, by_word, meaning_rank, by_meaning, terms_held in rows
+        if number in passages
     )
     return Found(asked.query, hits, weights, total, given.vector, made.spread, notices)
 
@@ -146,39 +152,13 @@ def search_terms(
 
 def passages(db: sqlite3.Connection, collection: int, ids: Sequence[str]) -> dict[str, Passage]:
     """Passages by id, in the order of ``ids``; only those of ``collection``."""
-    found = {passage.id: passage for _, passage in _read(db, collection, "id", ids)}
+    found = {passage.id: passage for _, passage in passage_rows.read(db, collection, "id", ids)}
     return {id_: found[id_] for id_ in ids if id_ in found}
-
-
-def _read(
-    db: sqlite3.Connection, collection: int, column: str, keys: Sequence[str] | Sequence[int]
-) -> Iterator[tuple[int, Passage]]:
-    """Passages with their numbers, by ``id`` or ``number``, in no order; only those of ``collection``."""
-    if not keys:
-        return
-    marks = ",".join("?" * len(keys))
-    rows = db.cursor()
-    rows.row_factory = None  # by place, not by name: half of what it costs to take a row apart
-    rows.execute(
-        'SELECT p.number, p.id, p.document_id, p.text, d.title, d.source, p.position, p.start, p."end", p.heading, p.page,'
-        " p.language, d.metadata, p.metadata FROM passages p"
-        " JOIN documents d INDEXED BY documents_shown ON d.id = p.document_id"  # never behind a document's whole text
-        f" WHERE +p.collection_id = ? AND p.{column} IN ({marks})",  # +: by key, never through the whole collection
-        (collection, *keys),
-    )
-    for row in rows:
-        plain = row[12] == row[13] == _NO_METADATA
-        yield row[0], Passage(*(*row[1:12], {} if plain else _parsed(row[12]) | _parsed(row[13])))
 
 
 def passage_of(row: sqlite3.Row) -> Passage:
     """A row of ``passages`` joined with its document's title, source and metadata; the passage's own keys win."""
     return Passage(
         row["id"], row["document_id"], row["text"], row["title"], row["source"], row["position"], row["start"],
-        row["end"], row["heading"], row["page"], row["language"], _parsed(row["document_metadata"]) | _parsed(row["metadata"]),
+        row["end"], row["heading"], row["page"], row["language"], passage_rows.metadata(row["document_metadata"], row["metadata"]),
     )  # fmt: skip
-
-
-def _parsed(metadata: str) -> dict[str, Any]:
-    found: dict[str, Any] = {} if metadata == _NO_METADATA else json.loads(metadata)  # most have none
-    return found

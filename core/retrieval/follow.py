@@ -67,7 +67,8 @@ class Followed:
         with self._lock:
             seen = self._seen
             if seen is None or seen < first - 1:
-                self.memory.clear()
+                (count,) = db.execute(_COUNT, (self.collection_id,)).fetchone()
+                self.memory.clear(count)
                 self._put(db.execute(_ALL, (self.collection_id, self.model)))
             elif seen < last:
                 self._look_again(db, seen)
@@ -99,6 +100,7 @@ class Followed:
         return there
 
 
+_COUNT = "SELECT count(*) FROM passages WHERE collection_id = ?"
 # Sorted by text, so that the vectors, which lie in that order, are read from front to back.
 _ALL = (
     "SELECT p.number, v.vector FROM (SELECT number, text_hash FROM passages WHERE collection_id = ?"

@@ -43,14 +43,15 @@ def mixed(keyword: np.ndarray, vector: np.ndarray, weight: float = KEYWORD_WEIGH
 
     fused = np.zeros(len(keyword))
     for leg, share in ((keyword, weight), (vector, 1 - weight)):
-        missing, known = np.isnan(leg), np.sort(leg)  # nan last
-        count = len(leg) - np.count_nonzero(missing)
+        known = np.sort(leg)  # nan last
+        whole = not len(leg) or known[-1] == known[-1]
+        count = len(leg) if whole else len(leg) - np.count_nonzero(np.isnan(leg))
         if count:
             best = known[max(0, count - SCALE_OVER) : count]
             mean = np.add.reduce(best) / len(best)
             apart = best - mean
             deviation = (np.add.reduce(apart * apart) / len(best)) ** 0.5
-            filled = leg if count == len(leg) else np.where(missing, known[0], leg)
+            filled = leg if whole else np.where(np.isnan(leg), known[0], leg)
             fused += share / max(deviation, 1e-6) * (filled - mean)
     if not len(fused):
         return fused

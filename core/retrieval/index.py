@@ -30,10 +30,10 @@ from core.retrieval import journal as journals
 from core.retrieval.allowed import AllowedCache
 from core.retrieval.clean import clean
 from core.retrieval.meaning import Meaning
-from core.retrieval.options import SearchOptions
+from core.retrieval.options import SearchOptions, plain
 from core.retrieval.records import CollectionInfo, DocumentInfo, FileResult, Found, Progress, SyncReport
 from core.retrieval.rerank import FIRST, Rerankers, reranked
-from core.retrieval.search import VectorLeg
+from core.retrieval.search import IndexFailed, VectorLeg
 from core.retrieval.section import MOST as SECTION
 from core.retrieval.section import Section, widened
 from core.retrieval.vocabulary import Vocabulary
@@ -260,7 +260,7 @@ class Index:
             options: everything else that can be asked for; its ``top_k`` stands in place of ``top_k``, and its
                 ``collections`` are not looked at, because this is one.
         """
-        chosen = options or SearchOptions(top_k, sentences=False)
+        chosen = options or plain(top_k)
         asked = await self.query_vector(query, chosen)
         found = await asyncio.to_thread(self.find_with, query, asked, terms_from or query, self.deep(chosen))
         return await self.ordered(found, chosen)
@@ -273,18 +273,23 @@ class Index:
 
     def find_with(self, query: str, vector: finding.QueryVector, terms_from: str, options: SearchOptions) -> Found:
         """The fused candidates, with a vector that is already there; blocks."""
+        try:
+            return self._found(query, vector, terms_from, options)
+        except IndexFailed as failed:
+            assert vector.model is not None  # there was a leg to fail  # noqa: S101
+            self.leg(vector.model).without_index(failed.error)
+            return self._found(query, vector, terms_from, options)
+
+    def _found(self, query: str, vector: finding.QueryVector, terms_from: str, options: SearchOptions) -> Found:
         with self.workspace.snapshot() as db:
-            collection, words = self.id(), self.vocabulary()
-            current = keyword.is_current(db, collection)
-        if not current:
-            with self.workspace.read() as db:
-                keyword.make_current(db, collection)  # which may write
-        asked = finding.Asked(query, vector, terms_from, options, words)
-        found = finding.find(self.workspace, collection, self._legs, asked, self._allowed, self.name)
-        if not found.passages or vector.model is None:
-            return found
-        missing = self._legs(collection, vector.model).notices  # what the search by meaning had to do without
-        return replace(found, notices=tuple(dict.fromkeys((*found.notices, *missing)))) if missing else found
+            collection = self.id()
+            asked = finding.Asked(query, vector, terms_from, options, self.vocabulary())
+            given = self.workspace, collection, self._legs, asked, self._allowed, self.name
+            if keyword.is_current(db, collection):  # as nearly always
+                return finding.find(*given)
+        with self.workspace.read() as db:
+            keyword.make_current(db, collection)  # which may write
+        return finding.find(*given)
 
     def deep(self, options: SearchOptions) -> SearchOptions:
         """``options`` with as many candidates as the reranker is shown, when there is one."""

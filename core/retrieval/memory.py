@@ -1,9 +1,9 @@
 """Vectors in memory as float16, every one of them compared with the question.
 
 What limits a product over all is how much memory it reads. float16 is what the workspace stores, so nothing is lost
-by it, and simsimd multiplies it as it is. From ``COARSE_FROM`` vectors on, a copy in int8 (one scale for each vector)
+by it, and simsimd multiplies it as it is. From ``COARSE_FROM`` vectors on, a copy in uint8 (one scale for each vector)
 is read in its place, half as large. Those of either look that may be among the nearest are then compared in float32: a
-cosine of int8 is off by some 0.0006. Figures: docs/decisions/0025-vectors-are-scanned.md and 0044-a-query-in-arrays.md.
+cosine of uint8 is off by some 0.0006. Figures: docs/decisions/0025-vectors-are-scanned.md and 0044-a-query-in-arrays.md.
 """
 
 from __future__ import annotations
@@ -22,13 +22,58 @@ if TYPE_CHECKING:
 
 COARSE_FROM = 10_000  # vectors
 CANDIDATES = 1000  # of the first look, compared in float32, at most; or four times as many as are wanted
-_OFF_INT8 = 8.0  # deviations that two cosines of the first look may lie apart, and the better one still be the worse
+_OFF_UINT8 = 8.0  # deviations that two cosines of the first look may lie apart, and the better one still be the worse
 _OFF_FLOAT16 = 5e-3  # the same as a difference of cosines; some processors add the products up in float16, too
 _LEAST = 30  # vectors that a spread is taken from
-_STEPS = 127  # of int8, on each side of 0
+_STEPS, _MIDDLE = 127, 128  # of uint8, which simsimd multiplies a fifth faster than int8: on each side of what is 0
 _AT_ONCE = 4096  # rows that are made coarse together
 _SIGN_AND_REST = -0x70002000  # of the bits of a float32: not the three below the sign, which copy it
 _ORIGIN = 2.0**112  # of exponents in float32 against those in float16
+
+
+@dataclass(frozen=True)
+class _Coarse:
+    """Vectors in steps of their own, in few bits: ``(values - _MIDDLE) * steps``."""
+
+    values: np.ndarray  # (capacity, dim) uint8
+    steps: np.ndarray  # (capacity,) float32
+    lifts: np.ndarray  # (capacity,) float32: _MIDDLE times the sum of a row's values
+
+    @classmethod
+    def empty(cls, capacity: int, dim: int) -> _Coarse:
+        import numpy as np
+
+        return cls(np.zeros((capacity, dim), np.uint8), np.zeros(capacity, np.float32), np.zeros(capacity, np.float32))
+
+    def put(self, a: int, b: int, vectors: np.ndarray) -> float:
+        """Write rows ``a`` to ``b`` and return the longest of their steps."""
+        import numpy as np
+
+        longest = 0.0
+        for low in range(a, b, _AT_ONCE):
+            high = min(b, low + _AT_ONCE)
+            rows = _widened(vectors[low:high])
+            rows *= np.float32(_ORIGIN)
+            steps = np.maximum(np.maximum(rows.max(axis=1), -rows.min(axis=1)), 1e-9) / _STEPS
+            rows /= steps[:, None]
+            np.rint(rows, out=rows)
+            rows += _MIDDLE
+            self.values[low:high], self.steps[low:high], self.lifts[low:high] = rows, steps, _MIDDLE * rows.sum(axis=1)
+            longest = max(longest, float(steps.max()))
+        return longest
+
+    def products(self, count: int, vector: np.ndarray, step: float) -> np.ndarray:
+        """The products of the first ``count`` rows with ``vector``, whose values are rounded to ``step``."""
+        import numpy as np
+
+        asked = np.rint(vector / step)
+        found = _products(self.values[:count], asked + _MIDDLE)
+        # With the middle m, (a - m)(b - m) = ab - ma - m(b - m): all are whole numbers that float32 holds, or nearly.
+        found -= self.lifts[:count]
+        found -= np.float32(_MIDDLE * asked.sum())
+        found *= self.steps[:count]
+        found *= np.float32(step)
+        return found
 
 
 @dataclass(frozen=True)
@@ -40,8 +85,7 @@ class _State:
     alive: np.ndarray  # (capacity,) bool, copied when it changes
     size: int = 0
     dead: int = 0
-    coarse: np.ndarray | None = None  # (capacity, dim) int8
-    steps: np.ndarray | None = None  # (capacity,) float32: what one step of a row's int8 is worth
+    coarse: _Coarse | None = None
     longest: float = 0.0  # the largest of these steps, since the arrays were made
     places: list[Places] = field(default_factory=list)  # of the numbers, at the first lookup
 
@@ -52,7 +96,7 @@ class Memory:
     def __init__(self, dim: int) -> None:
         self.dim = dim
         self._lock = threading.Lock()
-        self._state = self._empty(256, coarse=False)
+        self._state = self._roomy()
 
     def put(self, numbers: np.ndarray, vectors: np.ndarray) -> None:
         """Keep ``vectors`` of shape ``(len(numbers), dim)``, of norm 1; distinct numbers; known ones are replaced."""
@@ -66,7 +110,9 @@ class Memory:
             state.numbers[a:b] = numbers
             state.vectors[a:b] = vectors
             state.alive[a:b] = True
-            longest = _coarsened(state, a, b)
+            longest = state.longest
+            if state.coarse is not None:
+                longest = max(longest, state.coarse.put(a, b, state.vectors))
             self._state = replace(state, size=b, longest=longest, places=[])
 
     def drop(self, numbers: np.ndarray) -> None:
@@ -77,9 +123,10 @@ class Memory:
                 state = self._grown(state, 0)
             self._state = state
 
-    def clear(self) -> None:
+    def clear(self, room: int = 0) -> None:
+        """Forget everything, and make room for so many: growing to it would copy and round again what came before."""
         with self._lock:
-            self._state = self._empty(256, coarse=False)
+            self._state = self._roomy(room)
 
     def count(self) -> int:
         return self._state.size - self._state.dead
@@ -114,24 +161,21 @@ class Memory:
         order = np.lexsort((state.numbers[rows], -scores))
         rows, scores = rows[order], scores[order]
         kind = among[rows]
-        near = kind & 1
-        kept = (near & (np.add.accumulate(near, dtype=np.int64) <= top_k)) | (kind > 1)
-        kept = kept.nonzero()[0]
+        kept, near = kind > 1, (kind & 1).nonzero()[0]
+        kept[: near[top_k] if len(near) > top_k else None] = True
         return state.numbers[rows[kept]], scores[kept], _spread(rough)
 
     def _first_look(self, state: _State, vector: np.ndarray) -> tuple[np.ndarray, float]:
         """The cosines of all that live, from the coarse copy where there is one, and by how much two may be off."""
         import numpy as np
 
-        if state.coarse is None or state.steps is None:
+        if state.coarse is None:
             found, off = _products(state.vectors[: state.size], vector), _OFF_FLOAT16
         else:
             step = max(float(np.abs(vector).max()), 1e-9) / _STEPS
-            found = _products(state.coarse[: state.size], np.rint(vector / step))
-            found *= state.steps[: state.size]
-            found *= np.float32(step)
-            # A value in int8 is off by up to half a step, evenly; the errors of 384 values add up as a deviation does.
-            off = _OFF_INT8 * math.hypot(step, state.longest) / 12**0.5
+            found = state.coarse.products(state.size, vector, step)
+            # A value in uint8 is off by up to half a step, evenly; the errors of 384 values add up as a deviation does.
+            off = _OFF_UINT8 * math.hypot(step, state.longest) / 12**0.5
         return found[np.flatnonzero(state.alive[: state.size])] if state.dead else found, off
 
     def _rows(self, state: _State, numbers: np.ndarray) -> np.ndarray:
@@ -156,22 +200,24 @@ class Memory:
         import numpy as np
 
         rows = np.flatnonzero(state.alive[: state.size])
-        size, wanted = len(rows), len(rows) + more
-        grown = self._empty(max(256, wanted + wanted // 2), coarse=wanted > COARSE_FROM)
+        size = len(rows)
+        grown = self._roomy(size + more)
         grown.numbers[:size] = state.numbers[rows]
         grown.vectors[:size] = state.vectors[rows]
         grown.alive[:size] = True
-        return replace(grown, size=size, longest=_coarsened(grown, 0, size))
+        longest = grown.coarse.put(0, size, grown.vectors) if grown.coarse is not None else 0.0
+        return replace(grown, size=size, longest=longest)
 
-    def _empty(self, capacity: int, *, coarse: bool) -> _State:
+    def _roomy(self, wanted: int = 0) -> _State:
+        """An empty state with room for half as many again; what is not used yet takes no memory."""
         import numpy as np
 
+        capacity = max(256, wanted + wanted // 2)
         return _State(
             np.zeros(capacity, np.int64),
             np.zeros((capacity, self.dim), np.float16),
             np.zeros(capacity, bool),
-            coarse=np.zeros((capacity, self.dim), np.int8) if coarse else None,
-            steps=np.zeros(capacity, np.float32) if coarse else None,
+            coarse=_Coarse.empty(capacity, self.dim) if wanted > COARSE_FROM else None,
         )
 
 
@@ -182,8 +228,7 @@ def _products(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
 
     if not len(matrix):
         return np.empty(0, np.float32)
-    asked = np.ascontiguousarray(vector[None], dtype=matrix.dtype)
-    return np.asarray(simsimd.cdist(asked, matrix, "dot", out_dtype="float32"))[0]
+    return np.asarray(simsimd.dot(vector.astype(matrix.dtype), matrix, out_dtype="float32"))
 
 
 def _exact(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
@@ -225,7 +270,7 @@ def _spread(everything: np.ndarray) -> tuple[float, float] | None:
         return None
     mean = float(np.add.reduce(everything)) / len(everything)
     everything -= np.float32(mean)
-    everything *= everything
+    everything *= everything  # and no product of BLAS, which wakes its threads for so many
     return mean, float(np.add.reduce(everything) / len(everything)) ** 0.5
 
 
@@ -236,19 +281,3 @@ def _best(scores: np.ndarray, count: int) -> np.ndarray:
     if len(scores) <= count:
         return np.arange(len(scores))
     return np.argpartition(scores, len(scores) - count)[-count:]
-
-
-def _coarsened(state: _State, a: int, b: int) -> float:
-    """Write the coarse copy of rows ``a`` to ``b``, where there is one; returns the longest step by now."""
-    import numpy as np
-
-    longest = state.longest
-    if state.coarse is None or state.steps is None:
-        return longest
-    for low in range(a, b, _AT_ONCE):
-        high = min(b, low + _AT_ONCE)
-        rows = state.vectors[low:high].astype(np.float32)
-        steps = np.maximum(np.abs(rows).max(axis=1), 1e-9) / _STEPS
-        state.coarse[low:high], state.steps[low:high] = np.round(rows / steps[:, None]), steps
-        longest = max(longest, float(steps.max()))
-    return longest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
 from typing import Any, Literal
 
 from core.errors import InputError
@@ -124,6 +125,12 @@ class SearchOptions:
         for name in values:
             _demand("option", name, name in known, ", ".join(known))
         return replace(self, **values)
+
+
+@lru_cache(maxsize=64, typed=True)
+def plain(top_k: int) -> SearchOptions:
+    """What one collection is asked for when nothing else is said: its best, without their best sentences."""
+    return SearchOptions(top_k, sentences=False)
 
 
 def _demand(name: str, value: Any, right: bool, allowed: str) -> None:

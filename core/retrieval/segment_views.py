@@ -12,15 +12,31 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from core.retrieval import passage_rows
 from core.retrieval.places import Places
 from core.retrieval.postings import TENTHS, Postings, joined, parsed
+from core.retrieval.vectors import chunks
+from core.types import Passage
 
 if TYPE_CHECKING:
     import numpy as np
 
-Held = tuple["np.ndarray", "np.ndarray", int]  # ordinals and frequencies of one term, and the largest of these
 Placed = Sequence[tuple["np.ndarray", "np.ndarray"]]  # for each part of a view, see Live.places
+SHOWN = 64 * 2**20  # bytes that a collection's passages may take, to be kept in memory as hits show them
+_PASSAGE, _CHARACTER = 1024, 2  # bytes of a passage without its text, and of a character of it, at most as a rule
+_AT_ONCE = 500  # passages read by one statement
+_FIRST_LOOKS = 2  # searches of a segment that read the passages of their hits alone
 _REMEMBERED = 8192  # terms of a resident collection whose postings need not be looked up again
+
+
+@dataclass(slots=True, eq=False)
+class Held:
+    """The postings of one term in one part of a view."""
+
+    ordinals: np.ndarray
+    frequencies: np.ndarray
+    peak: int  # the largest of the frequencies
+    added: np.ndarray | None = None  # what each adds to the score of its passage, once that has been asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +54,12 @@ class Segment:
     __slots__ = (
         "__weakref__",
         "_ends",
+        "_looks",
         "_names",
         "_norms",
         "_peaks",
         "_places",
+        "_shown",
         "first_block",
         "firsts",
         "id",
@@ -59,6 +77,8 @@ class Segment:
         self._ends: np.ndarray | None = None  # of the postings of each term, when they are in memory
         self._peaks: np.ndarray | None = None  # the largest of their frequencies
         self._names: Table | None = None
+        self._shown: list[Passage | None] | None = None  # by ordinal
+        self._looks = 0  # at its passages
         self._norms: tuple[tuple[float, float, float], np.ndarray, float] | None = None
         self._places: Places | None = None  # ordinals by number
 
@@ -67,9 +87,10 @@ class Segment:
 
     @property
     def bytes(self) -> int:
-        held = self.postings.bytes if self.postings is not None else 0
+        held = self.postings.bytes + 4 * len(self.postings.ordinals) if self.postings is not None else 0  # Held.added
         ends = 9 * len(self.postings.hashes) if self.postings is not None else 0
-        return held + ends + 20 * len(self.numbers) + 8 * len(self.firsts)
+        kept = _size_shown(self._names) if self._shown is not None and self._names is not None else 0
+        return held + ends + kept + 20 * len(self.numbers) + 8 * len(self.firsts)
 
     def norms(self, average: float, k1: float, b: float) -> tuple[np.ndarray, float]:
         """BM25's length term of every passage, in tenths as frequencies are, and the smallest of them."""
@@ -105,6 +126,24 @@ class Segment:
                     table.ids[ordinal], table.lengths[ordinal], table.ordinals[id_] = id_, characters, ordinal
             self._names = table
         return self._names
+
+    def shown(self, db: sqlite3.Connection, collection_id: int, dead: np.ndarray) -> list[Passage | None]:
+        """Its passages as hits show them, by ordinal; ``None`` for those that were ``dead`` when they were read.
+
+        One that lives never changes (a document that does gets new passages); a dead one's number may be another's by
+        now. Empty at the first looks: whoever searches once, or after each write, is not to wait for all of them.
+        """
+        self._looks += 1
+        if self._shown is None and self._looks > _FIRST_LOOKS:
+            places = dict(zip(self.numbers.tolist(), range(len(self.numbers)), strict=True))
+            kept: list[Passage | None] = [None] * len(places)
+            for ordinal in dead.tolist():
+                del places[int(self.numbers[ordinal])]
+            for some in chunks(places, _AT_ONCE):
+                for number, passage in passage_rows.read(db, collection_id, "number", some):
+                    kept[places[number]] = passage
+            self._shown = kept
+        return self._shown or []
 
     def lookup(self, db: sqlite3.Connection, terms: np.ndarray) -> list[Held | None]:
         """The postings of each of ``terms`` (hashes)."""
@@ -199,6 +238,7 @@ class View:
     made_with: str = ""  # what terms it was made of, see core.retrieval.keyword.VERSION
     _terms: dict[int, Term] = field(default_factory=dict)
     _names: list[Table] = field(default_factory=list)  # filled at the first look
+    _fits: list[bool] = field(default_factory=list)  # once: whether all its passages may be kept
 
     def terms(self, db: sqlite3.Connection, hashes: Sequence[int]) -> list[Term]:
         """Each of ``hashes``, which are distinct."""
@@ -219,7 +259,9 @@ class View:
         held = [part.segment.lookup(db, asked) for part in self.parts]
         return [
             Term(
-                sum(part.living(postings[0]) for part, postings in zip(self.parts, lists, strict=True) if postings),
+                sum(
+                    part.living(postings.ordinals) for part, postings in zip(self.parts, lists, strict=True) if postings
+                ),
                 lists,
             )
             for lists in (zip(*held, strict=True) if held else ((),) * len(hashes))
@@ -237,6 +279,27 @@ class View:
             self._names[:] = [part.names(db, collection_id) for part in self.parts]  # set whole: two threads may come
         return self._names
 
+    def shown(
+        self, db: sqlite3.Connection, collection_id: int, numbers: np.ndarray, places: Placed
+    ) -> dict[int, Passage]:
+        """Those of ``numbers`` that are there as hits show them, by number. They are shared: whoever is given them changes none."""
+        asked, found = numbers.tolist(), dict[int, Passage]()
+        if not self._fits:
+            tables = self.names(db, collection_id)
+            self._fits.append(tables is not None and sum(map(_size_shown, tables)) <= SHOWN)
+        for part, (where, ordinals) in zip(self.parts, places, strict=True):
+            if self._fits[0] and (kept := part.segment.shown(db, collection_id, part.dead)):
+                for at, ordinal in zip(where.tolist(), ordinals.tolist(), strict=True):
+                    if (passage := kept[ordinal]) is not None:
+                        found[asked[at]] = passage
+        found.update(passage_rows.read(db, collection_id, "number", [n for n in asked if n not in found]))
+        return found
+
+
+def _size_shown(table: Table) -> int:
+    """Bytes that a segment's passages take in memory, about."""
+    return _PASSAGE * len(table.lengths) + _CHARACTER * int(table.lengths.sum())
+
 
 def _bounds(postings: Postings) -> tuple[np.ndarray, np.ndarray]:
     """Where the postings of each term end, and the largest of their frequencies. Shapes: ``(terms,)`` i8 and u1."""
@@ -249,16 +312,12 @@ def _bounds(postings: Postings) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _looked_up(postings: Postings, terms: np.ndarray, ends: np.ndarray, peaks: np.ndarray) -> list[Held | None]:
-    import numpy as np
-
-    found: list[Held | None] = [None] * len(terms)
-    if not len(postings.hashes):
-        return found
-    at = np.minimum(np.searchsorted(postings.hashes, terms), len(postings.hashes) - 1)
-    there = np.flatnonzero(postings.hashes[at] == terms)
-    at = at[there]
-    highs = ends[at]
-    columns = (there, highs - postings.counts[at], highs, peaks[at])
-    for i, low, high, peak in zip(*(column.tolist() for column in columns), strict=True):
-        found[i] = postings.ordinals[low:high], postings.frequencies[low:high], peak
+    found: list[Held | None] = []
+    for term, at in zip(terms, postings.hashes.searchsorted(terms).tolist(), strict=True):  # few: a loop is quicker
+        if at == len(postings.hashes) or postings.hashes[at] != term:
+            found.append(None)
+            continue
+        high = int(ends[at])
+        low = high - int(postings.counts[at])
+        found.append(Held(postings.ordinals[low:high], postings.frequencies[low:high], int(peaks[at])))
     return found

@@ -18,7 +18,7 @@ from core.retrieval.finding import QueryVector
 from core.retrieval.index import Index
 from core.retrieval.meaning import Meaning
 from core.retrieval.names import Names
-from core.retrieval.options import SearchOptions
+from core.retrieval.options import SearchOptions, plain
 from core.retrieval.records import Found
 from core.types import Hit
 
@@ -51,7 +51,7 @@ class Several:
             vector: the question's, when it is there already; the others as in
                 :meth:`core.retrieval.index.Index.find`.
         """
-        chosen = options or SearchOptions(top_k, sentences=False)
+        chosen = options or plain(top_k)
         first, terms = self.indexes[0], terms_from or query
         vector = vector or await first.query_vector(query, chosen)
         return await first.ordered(await asyncio.to_thread(self.candidates, query, vector, terms, chosen), chosen)

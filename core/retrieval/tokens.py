@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
 from functools import lru_cache
 
 from core.retrieval import numerals
@@ -86,9 +85,9 @@ def _asked(text: str) -> tuple[str, tuple[str, ...]]:
     return text, tuple(pieces(text))
 
 
-def pieces(text: str) -> Iterator[str]:
+def pieces(text: str) -> list[str]:
     """Words, numbers, codes and Han runs of already normalised ``text``."""
-    return (match[0] for match in _PIECE.finditer(text))
+    return _PIECE.findall(text)
 
 
 def query_terms(text: str) -> list[str]:
@@ -97,18 +96,7 @@ def query_terms(text: str) -> list[str]:
     >>> query_terms("请问几天内可以退货？")
     ['几', '几天', '天', '天内', '内', '退', '退货', '货']
     """
-    return list(_query_terms(text))
-
-
-@lru_cache(maxsize=256)  # asked again for each collection and each leg
-def _query_terms(text: str) -> tuple[str, ...]:
-    text, there = _asked(text)
-    everything = dict.fromkeys(term for piece in there for term in _terms(piece))
-    everything.update(dict.fromkeys(m[1] + m[2] for m in _SPACED_LOWER.finditer(text)))  # kt 210 finds KT-210
-    if text.isascii():
-        return tuple(t for t in everything if not is_stop(t)) or tuple(everything)
-    said = {term for piece in pieces(without_question_words(text)) for term in _terms(piece)}
-    return tuple(t for t in everything if (t in said or t.isascii()) and not is_stop(t)) or tuple(everything)
+    return list(_sorted_out(text)[0])
 
 
 def asking_terms(text: str) -> list[str]:
@@ -117,8 +105,23 @@ def asking_terms(text: str) -> list[str]:
     >>> asking_terms("怎么退货"), asking_terms("Why was the order cancelled?")
     (['怎', '怎么', '么', '么退'], ['why'])
     """
-    kept, there = set(_query_terms(text)), dict.fromkeys(term for piece in _asked(text)[1] for term in _terms(piece))
-    return [t for t in there if t not in kept and (t in _ASKING_STEMS or not t.isascii())]
+    return list(_sorted_out(text)[1])
+
+
+@lru_cache(maxsize=256)  # asked again for each collection and each leg
+def _sorted_out(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """:func:`query_terms` and :func:`asking_terms`."""
+    text, there = _asked(text)
+    written = dict.fromkeys(term for piece in there for term in _terms(piece))
+    everything = written | dict.fromkeys(m[1] + m[2] for m in _SPACED_LOWER.finditer(text))  # kt 210 finds KT-210
+    if text.isascii():
+        kept = [t for t in everything if not is_stop(t)]
+    else:
+        said = {term for piece in pieces(without_question_words(text)) for term in _terms(piece)}
+        kept = [t for t in everything if (t in said or t.isascii()) and not is_stop(t)]
+    kept = kept or list(everything)
+    left = written.keys() - kept
+    return tuple(kept), tuple(t for t in written if t in left and (t in _ASKING_STEMS or not t.isascii()))
 
 
 def without_question_words(text: str) -> str:
@@ -148,7 +151,7 @@ def content_terms(text: str) -> list[str]:
 
 
 def is_stop(term: str) -> bool:
-    return term in _STOP_STEMS or STOP_HAN.issuperset(term)
+    return term in _STOP_STEMS or (not term.isascii() and STOP_HAN.issuperset(term))
 
 
 def is_code(piece: str) -> bool:
@@ -202,6 +205,8 @@ def _terms(piece: str) -> list[str] | tuple[str, ...]:
 @lru_cache(maxsize=16_384)
 def _spelled_terms(piece: str) -> tuple[str, ...]:
     """Of a word, a number or a code: most of a text are few of these, again and again."""
+    if piece.isascii() and piece.isalpha():  # nearly all, and the rare ones are not remembered
+        return (_word(piece),) if piece != "s" else ()
     if _NUMBER.match(piece.replace(",", "")):
         return (numerals.canonical(float(piece.replace(",", ""))),)
     piece = _MARKS.sub("", unicodedata.normalize("NFD", piece))

@@ -90,7 +90,11 @@ def assert_as_scanned(db: sqlite3.Connection, passages: dict[int, Passage], term
     assert found == sorted(found, key=lambda row: (-row[1], row[0]))
     everything = keyword.scores(db, COLLECTION, terms, passages)
     assert everything == pytest.approx({n: expected.get(n, 0.0) for n in passages}, rel=1e-4, abs=2e-3)
-    matched = keyword.terms_in(db, COLLECTION, terms).matched(list(passages), terms)
+    held, places = (
+        keyword.terms_in(db, COLLECTION, terms),
+        keyword.view(db, COLLECTION).places(np.array(list(passages))),
+    )
+    matched = dict(zip(passages, held.matched(places, terms, len(passages)), strict=True))
     assert matched == {n: tuple(t for t in terms if t in c or t in b) for n, (c, b) in passages.items()}
     assert keyword.numbers(db, COLLECTION) == sorted(passages)
     frequency = keyword.document_frequency(db, COLLECTION, terms)

@@ -85,6 +85,19 @@ def test_a_coarse_look_finds_what_a_full_product_finds(monkeypatch: pytest.Monke
     assert hits >= 0.995 * 10 * len(queries)
 
 
+def test_room_that_was_made_is_not_grown_out_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "COARSE_FROM", 1000)
+    vectors, roomy, growing = clustered(2000), Memory(128), Memory(128)
+    roomy.clear(2000)
+    monkeypatch.setattr(roomy, "_grown", lambda *_: pytest.fail("grown"))
+    for subject in (roomy, growing):
+        for a in range(0, 2000, 300):
+            subject.put(np.arange(a, min(2000, a + 300)), vectors[a : a + 300])
+    for query in vectors[:20]:
+        for one, other in zip(roomy.search(query, 10), growing.search(query, 10), strict=True):
+            assert np.array_equal(one, other)  # type: ignore[arg-type]
+
+
 def test_only_what_may_be_among_the_nearest_is_compared_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "COARSE_FROM", 5000)
     vectors, compared, exact = clustered(12_000), [], memory._exact

@@ -14,12 +14,13 @@ import pytest
 from core import blocking
 from core.errors import InputError
 from core.providers.sync import run
-from core.retrieval import finding, memory
+from core.retrieval import memory, passage_rows, segment_views
 from core.retrieval.largest import largest
 from core.retrieval.library import Library
 from core.retrieval.options import SearchOptions
 from core.retrieval.places import Places
 from core.retrieval.records import Found
+from core.types import Passage
 from tests.core.retrieval.conftest import sync
 
 RNG = np.random.default_rng(4)
@@ -81,11 +82,35 @@ def test_a_hit_is_shown_without_reading_its_whole_document(library: Library, tmp
     with library.workspace.read() as db:
         row = db.execute("SELECT number, id FROM passages").fetchone()
         db.set_trace_callback(asked.append)
-        found = dict(finding._read(db, library.collection().id(), "number", [row["number"]]))
+        found = dict(passage_rows.read(db, library.collection().id(), "number", [row["number"]]))
         db.set_trace_callback(None)
         plan = [row["detail"] for row in db.execute(f"EXPLAIN QUERY PLAN {asked[-1]}")]
     assert found[row["number"]].title == "Manual"
     assert "SEARCH d USING COVERING INDEX documents_shown (id=?)" in plan, plan
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_is_shown_is_what_is_stored(library: Library, monkeypatch: pytest.MonkeyPatch, kept: bool) -> None:
+    """From memory or from the tables: the text, title and metadata as the last commit left them."""
+    monkeypatch.setattr(segment_views, "SHOWN", segment_views.SHOWN if kept else 0)
+    index = library.collection()
+    for n in range(200):  # more than wait for a segment
+        run(index.add_text(f"Kettle number {n}.", f"{n}.txt", title="Old", metadata={"n": n}))
+
+    def first() -> Passage:
+        asked = [blocking.find(index, "kettle number 7").hits[0].passage for _ in range(4)]  # in the end from memory
+        assert asked == [index.passage(asked[0].id)] * 4
+        assert (asked[2] is asked[3]) == kept
+        return asked[3]
+
+    assert (first().title, first().metadata) == ("Old", {"n": 7})
+    run(index.add_text("Kettle number 7.", "7.txt", title="New", metadata={"n": 8}))
+    assert (first().title, first().metadata) == ("New", {"n": 8})
+    run(index.add_text("Kettle number 7 seven.", "7.txt", title="New"))
+    assert first().text == "Kettle number 7 seven."
+    run(index.remove(first().document_id))
+    assert first().text != "Kettle number 7 seven."
+    assert all(hit.passage.title == "Old" for hit in blocking.find(index, "kettle number 7", 200).hits)
 
 
 class Backwards:
