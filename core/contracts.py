@@ -61,6 +61,15 @@ class EmbeddingModel(Protocol):
 
 
 @runtime_checkable
+class BlockingEmbedding(EmbeddingModel, Protocol):
+    """An embedding model that a caller who waits anyway can ask without an event loop."""
+
+    def embed_now(self, texts: Sequence[str], *, kind: EmbeddingKind) -> np.ndarray:
+        """As :meth:`embed`; blocks. Not on the event loop's own thread."""
+        ...
+
+
+@runtime_checkable
 class DerivedEmbedding(EmbeddingModel, Protocol):
     """An embedding model whose vectors follow from those of the model ``base``: what has these is not embedded again."""
 

@@ -13,7 +13,7 @@ from core.errors import TouchstoneError
 from core.providers.openmp import be_polite
 from core.providers.registry import open_model
 from core.settings import Settings, load_settings
-from core.telemetry.ledger import Ledger, Recorded, RecordedEmbedding, RecordedReranker
+from core.telemetry.ledger import Ledger, Recorded, RecordedReranker, recorded_embedding
 from core.types import Example
 from core.workspace import Workspace
 
@@ -132,7 +132,7 @@ class Runtime:
                 if kind == "chat":
                     model = Recorded(model, self.ledger)
                 elif kind == "embedding":
-                    model = RecordedEmbedding(model, self.ledger)
+                    model = recorded_embedding(model, self.ledger)
                 elif kind == "rerank":
                     model = RecordedReranker(model, self.ledger)
                 self._models[kind, name] = model

@@ -22,18 +22,61 @@ T = TypeVar("T")
 WAITING_LIMIT = 64
 
 
-@dataclass(eq=False, slots=True)
-class Ticket:
-    """A call's place. Ask :meth:`next_position` until it says ``None``; then the slot is held until :meth:`leave`."""
+@dataclass(eq=False)
+class _Place:
+    """A call's place, and then its slot, which it holds until :meth:`leave`."""
 
     queue: LocalQueue
     engine: str
     priority: int
-    loop: asyncio.AbstractEventLoop
+    granted: bool = field(default=False, init=False)
+    left: bool = field(default=False, init=False)
+
+    def wake(self) -> None:
+        """The place may have changed. From any thread."""
+        raise NotImplementedError
+
+    def leave(self) -> None:
+        """Give the slot (or the place in the queue) back. From any thread; calling it twice is harmless."""
+        self.queue.remove(self)
+
+
+@dataclass(eq=False)
+class Turn(_Place):
+    """The place of a caller that blocks."""
+
+    changed: threading.Event = field(default_factory=threading.Event)
+
+    def wake(self) -> None:
+        self.changed.set()
+
+    def run(self, executor: Executor, work: Callable[[], T]) -> T:
+        """As :meth:`Ticket.run`."""
+        try:
+            while self.queue.position(self) is not None:
+                self.changed.wait()
+                self.changed.clear()
+            future = executor.submit(work)
+        except BaseException:
+            self.leave()
+            raise
+        future.add_done_callback(lambda _: self.leave())
+        return future.result()
+
+
+@dataclass(eq=False)
+class Ticket(_Place):
+    """A call's place. Ask :meth:`next_position` until it says ``None``; then the slot is held until :meth:`leave`."""
+
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
-    granted: bool = False
-    left: bool = False
     told: int | None = None
+
+    def wake(self) -> None:
+        try:
+            self.loop.call_soon_threadsafe(self.changed.set)
+        except RuntimeError:  # its event loop was closed without ending the call: nobody will ever ask again
+            self.leave()
 
     async def next_position(self) -> int | None:
         """Wait for news: how many calls must end before this one begins (1 or more), or ``None``: it may begin."""
@@ -60,10 +103,6 @@ class Ticket:
         future.add_done_callback(lambda _: self.leave())
         return await asyncio.wrap_future(future)
 
-    def leave(self) -> None:
-        """Give the slot (or the place in the queue) back. From any thread; calling it twice is harmless."""
-        self.queue.remove(self)
-
 
 @dataclass(eq=False, slots=True)
 class _Line:
@@ -71,7 +110,7 @@ class _Line:
 
     slots: int
     running: int = 0
-    waiting: list[Ticket] = field(default_factory=list)
+    waiting: list[_Place] = field(default_factory=list)
 
 
 class LocalQueue:
@@ -90,13 +129,24 @@ class LocalQueue:
         Raises:
             EngineBusy: the room is full.
         """
-        ticket = Ticket(self, engine, priority, asyncio.get_running_loop())
+        ticket = Ticket(self, engine, priority)
+        self._admit(ticket, slots, provider, admitted)
+        return ticket
+
+    def enter_now(self, engine: str, *, slots: int, provider: str, priority: int = 0) -> Turn:
+        """As :meth:`enter`, for a caller that blocks and needs no event loop."""
+        turn = Turn(self, engine, priority)
+        self._admit(turn, slots, provider, admitted=False)
+        return turn
+
+    def _admit(self, ticket: _Place, slots: int, provider: str, admitted: bool) -> None:
+        engine, priority = ticket.engine, ticket.priority
         with self._lock:
             line = self._lines.setdefault(engine, _Line(slots))
             line.slots = slots
             if line.running < slots and not line.waiting:
                 line.running, ticket.granted = line.running + 1, True
-                return ticket
+                return
             waiting = self._count()
             if waiting >= self.limit and not admitted:
                 raise EngineBusy(provider=provider, model=engine, waiting=waiting, limit=self.limit)
@@ -104,13 +154,12 @@ class LocalQueue:
             line.waiting.insert(behind, ticket)
             moved = line.waiting[behind + 1 :]
         self._tell(moved)
-        return ticket
 
-    def position(self, ticket: Ticket) -> int | None:
+    def position(self, ticket: _Place) -> int | None:
         with self._lock:
             return None if ticket.granted else self._lines[ticket.engine].waiting.index(ticket) + 1
 
-    def remove(self, ticket: Ticket) -> None:
+    def remove(self, ticket: _Place) -> None:
         with self._lock:
             if ticket.left:
                 return
@@ -142,12 +191,9 @@ class LocalQueue:
     def _count(self) -> int:
         return sum(len(line.waiting) for line in self._lines.values())
 
-    def _tell(self, tickets: list[Ticket]) -> None:
+    def _tell(self, tickets: list[_Place]) -> None:
         for ticket in tickets:
-            try:
-                ticket.loop.call_soon_threadsafe(ticket.changed.set)
-            except RuntimeError:  # its event loop was closed without ending the call: nobody will ever ask again
-                self.remove(ticket)
+            ticket.wake()
 
 
 QUEUE = LocalQueue()

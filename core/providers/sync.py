@@ -126,6 +126,15 @@ def _other_thread(caller: str) -> _LoopThread:
     return found
 
 
+def never_on_loop(caller: str) -> None:
+    """
+    Raises:
+        RuntimeError: called on the event loop's own thread, which must not wait.
+    """
+    if _current is not None and _current.thread.ident == threading.get_ident():
+        _other_thread(caller)
+
+
 def _after_fork() -> None:
     """A forked child has the loop's memory and not its thread: forget it, a new one starts when needed."""
     global _current, _starting

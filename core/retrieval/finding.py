@@ -61,6 +61,20 @@ async def query_vector(embedding: Callable[[], EmbeddingModel] | None, query: st
         return QueryVector(notices=("embedding_down",))
 
 
+def query_vector_now(embedding: Callable[[], EmbeddingModel] | None, query: str) -> QueryVector | None:
+    """As :func:`query_vector`; blocks. ``None`` where the model can be asked by way of an event loop alone."""
+    if embedding is None:
+        return QueryVector()
+    try:
+        model = embedding()
+        now = getattr(
+            model, "embed_now", None
+        )  # a BlockingEmbedding; asking isinstance costs more than what is asked for
+        return None if now is None else QueryVector(now([query], kind="query")[0], model)
+    except TouchstoneError:
+        return QueryVector(notices=("embedding_down",))
+
+
 def find(
     workspace: Workspace,
     collection: int,

@@ -271,6 +271,12 @@ class Index:
             return finding.QueryVector()
         return await finding.query_vector(self._embedding, query)
 
+    def query_vector_now(self, query: str, options: SearchOptions) -> finding.QueryVector | None:
+        """As :meth:`query_vector`; blocks. ``None`` where the model can be asked by way of an event loop alone."""
+        if options.mode == "keyword":
+            return finding.QueryVector()
+        return finding.query_vector_now(self._embedding, query)
+
     def find_with(self, query: str, vector: finding.QueryVector, terms_from: str, options: SearchOptions) -> Found:
         """The fused candidates, with a vector that is already there; blocks."""
         try:

@@ -9,13 +9,13 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncGenerator, Awaitable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Awaitable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any, TypeVar
 
-from core.contracts import DEFAULT_OPTIONS, ChatModel, EmbeddingModel, ImageEmbeddingModel, Reranker
+from core.contracts import DEFAULT_OPTIONS, BlockingEmbedding, ChatModel, EmbeddingModel, ImageEmbeddingModel, Reranker
 from core.errors import TouchstoneError, Unsupported, code_of
 from core.telemetry.trace import current_trace
 from core.types import (
@@ -252,6 +252,22 @@ class RecordedEmbedding:
         await self.model.aclose()
 
 
+class RecordedBlockingEmbedding(RecordedEmbedding):
+    """The same of a model that can be asked without an event loop."""
+
+    model: BlockingEmbedding
+
+    def embed_now(self, texts: Sequence[str], *, kind: EmbeddingKind) -> Any:
+        with _recording(self._ledger, "embeddings", self.name):
+            return self.model.embed_now(texts, kind=kind)
+
+
+def recorded_embedding(model: EmbeddingModel, ledger: Ledger) -> RecordedEmbedding:
+    """``model`` with a ledger; it can be asked in as many ways as before."""
+    blocking = isinstance(model, BlockingEmbedding)
+    return RecordedBlockingEmbedding(model, ledger) if blocking else RecordedEmbedding(model, ledger)
+
+
 class RecordedReranker:
     """A reranker that writes every call into the ledger."""
 
@@ -269,11 +285,18 @@ class RecordedReranker:
 
 async def _recorded(call: Awaitable[T], ledger: Ledger, operation: str, model: str) -> T:
     """The result of ``call``, which leaves a row whatever becomes of it."""
+    with _recording(ledger, operation, model):
+        return await call
+
+
+@contextmanager
+def _recording(ledger: Ledger, operation: str, model: str) -> Iterator[None]:
+    """A call that leaves a row whatever becomes of it."""
     trace, at, started = current_trace(), time.time(), time.perf_counter()
     provider, _, name = model.partition(":")
     error: str | None = None
     try:
-        return await call
+        yield
     except TouchstoneError as failure:
         error = code_of(failure)
         raise

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.contracts import BlockingEmbedding
 from core.errors import ConfigurationError, MissingFile, MissingPackage, UnknownName
 from core.providers import embedded, verified
 from core.providers.embedded import (
@@ -255,6 +256,19 @@ def test_a_query_is_computed_once(settings: Settings, monkeypatch: pytest.Monkey
         asyncio.run(model.embed([text], kind="query"))
     assert computed == ["a", "a", "b", "c", "b"], "the one asked for longest ago is forgotten"
     asyncio.run(model.aclose())
+
+
+def test_a_caller_that_blocks_gets_the_same_vector(settings: Settings) -> None:
+    model, other = (open_model("embedding", "embedded:e5", settings) for _ in range(2))
+    assert isinstance(model, BlockingEmbedding)
+    for text in ("how long is the warranty", "保修多久", ""):
+        now = model.embed_now([text], kind="query")
+        assert now.dtype == np.float32
+        assert np.array_equal(now, run(other.embed([text], kind="query")))
+        now[:] = 0  # a caller's own
+        assert np.array_equal(model.embed_now([text], kind="query"), run(model.embed([text], kind="query")))
+    several = model.embed_now(["a cat", "a dog"], kind="document")
+    assert np.array_equal(several, run(model.embed(["a cat", "a dog"], kind="document")))
 
 
 def test_a_process_that_stays_answers_queries_by_the_fast_engine(settings: Settings) -> None:

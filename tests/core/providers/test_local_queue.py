@@ -190,3 +190,37 @@ def test_a_call_whose_event_loop_died_gives_its_place_away() -> None:
         assert await soon(third) is None
 
     asyncio.run(scene())
+
+
+def test_a_caller_that_blocks_waits_its_turn_beside_those_of_an_event_loop() -> None:
+    queue, order = LocalQueue(), list[str]()
+    with ThreadPoolExecutor(1) as executor, ThreadPoolExecutor(1) as caller:
+
+        async def scene() -> None:
+            running = enter(queue)
+            blocked = caller.submit(
+                lambda: queue.enter_now("gguf:a", slots=1, provider="gguf").run(
+                    executor, lambda: order.append("blocked")
+                )
+            )
+            while not queue.waiting():
+                await asyncio.sleep(0.001)
+            later = asyncio.ensure_future(enter(queue).run(executor, lambda: order.append("later")))
+            await asyncio.sleep(0)
+            assert order == []
+            running.leave()
+            await asyncio.wait_for(later, 5)
+            blocked.result(5)
+
+        asyncio.run(scene())
+        assert order == ["blocked", "later"]
+        with pytest.raises(ZeroDivisionError):
+            queue.enter_now("gguf:a", slots=1, provider="gguf").run(executor, lambda: 1 // 0)
+    assert queue.running("gguf:a") == queue.waiting() == 0
+
+
+def test_a_caller_that_blocks_is_refused_where_the_room_is_full() -> None:
+    queue = LocalQueue(limit=0)
+    queue.enter_now("gguf:a", slots=1, provider="gguf")
+    with pytest.raises(EngineBusy):
+        queue.enter_now("gguf:a", slots=1, provider="gguf")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from core import blocking
-from core.errors import InputError
+from core.errors import EngineBusy, InputError
 from core.providers.sync import run
 from core.retrieval import memory, passage_rows, segment_views
 from core.retrieval.largest import largest
@@ -20,7 +20,7 @@ from core.retrieval.library import Library
 from core.retrieval.options import SearchOptions
 from core.retrieval.places import Places
 from core.retrieval.records import Found
-from core.types import Passage
+from core.types import EmbeddingKind, Passage
 from tests.core.retrieval.conftest import sync
 
 RNG = np.random.default_rng(4)
@@ -160,3 +160,39 @@ def test_a_search_of_several_collections_that_blocks_finds_what_the_other_finds(
         assert replace(waited, vector=None) == replace(there, vector=None)
     with pytest.raises(InputError):
         blocking.search(library, " ")
+
+
+def test_a_search_that_blocks_asks_a_model_without_the_loop_where_it_can(library: Library) -> None:
+    run(library.collection().add_text("The kettle boils.", "kettle.txt"))
+    plain, on = library.embedding_model(), list[int]()
+    assert plain is not None
+
+    class Blocking:
+        name, dim = plain.name, plain.dim
+
+        async def embed(self, texts: Sequence[str], *, kind: EmbeddingKind) -> np.ndarray:
+            raise AssertionError("asked by way of the loop")
+
+        def embed_now(self, texts: Sequence[str], *, kind: EmbeddingKind) -> np.ndarray:
+            on.append(threading.get_ident())
+            if texts == ["out of order"]:
+                raise EngineBusy(provider="fake", model="fake", waiting=1, limit=1)
+            return run(plain.embed(texts, kind=kind))
+
+        async def aclose(self) -> None: ...
+
+    own = library.with_embedding(Blocking())
+    found, expected = blocking.search(own, "kettle"), run(library.search("kettle"))
+    assert [(hit.passage.id, hit.score) for hit in found.hits] == [(hit.passage.id, hit.score) for hit in expected.hits]
+    assert on == [threading.get_ident()]
+    assert "embedding_down" in blocking.search(own, "out of order").notices
+    blocking.search(own, "kettle", mode="keyword")
+    assert len(on) == 2
+
+
+def test_a_search_that_blocks_is_refused_on_the_loops_own_thread(library: Library) -> None:
+    async def inside() -> None:
+        blocking.search(library, "kettle")
+
+    with pytest.raises(RuntimeError, match="event-loop thread"):
+        run(inside())

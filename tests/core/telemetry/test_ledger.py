@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.contracts import DEFAULT_OPTIONS, ChatModel, EmbeddingModel
+from core.contracts import DEFAULT_OPTIONS, BlockingEmbedding, ChatModel, EmbeddingModel
 from core.errors import RateLimited, StoreError, StreamInterrupted
-from core.telemetry.ledger import Call, Ledger, Recorded, RecordedEmbedding, Totals
+from core.telemetry.ledger import Call, Ledger, Recorded, RecordedEmbedding, Totals, recorded_embedding
 from core.telemetry.trace import trace
 from core.types import (
     Caller,
@@ -183,6 +183,32 @@ def test_embedding_calls_are_rows_too(ledger: Ledger) -> None:
         asyncio.run(model.embed([], kind="query"))
     newest, first = ledger.recent()
     assert (first["operation"], first["error"], newest["error"]) == ("embeddings", None, "rate_limited")
+
+
+def test_a_model_that_can_be_asked_without_an_event_loop_still_can(ledger: Ledger) -> None:
+    class Plain:
+        name, dim = "fake:plain", 2
+
+        async def embed(self, texts: Sequence[str], *, kind: EmbeddingKind) -> np.ndarray:
+            return np.ones((len(texts), 2), np.float32)
+
+        async def aclose(self) -> None: ...
+
+    class Blocking(Plain):
+        name = "fake:blocking"
+
+        def embed_now(self, texts: Sequence[str], *, kind: EmbeddingKind) -> np.ndarray:
+            if not texts:
+                raise RateLimited(provider="fake")
+            return np.ones((len(texts), 2), np.float32)
+
+    model = recorded_embedding(Blocking(), ledger)
+    assert isinstance(model, BlockingEmbedding)
+    assert model.embed_now(["a"], kind="query").shape == (1, 2)
+    with pytest.raises(RateLimited):
+        model.embed_now([], kind="query")
+    assert [row["error"] for row in ledger.recent()] == ["rate_limited", None]
+    assert not isinstance(recorded_embedding(Plain(), ledger), BlockingEmbedding)
 
 
 def test_rows_of_many_threads_are_all_stored(ledger: Ledger) -> None:
