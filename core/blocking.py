@@ -1,7 +1,7 @@
 """A search for a caller that waits anyway, such as a script, a notebook or a worker's own thread.
 
 ``run(index.find(…))`` goes to the event loop's thread, from there to a worker's, and the whole way back. A search takes
-about 3 ms, so four changes of thread, and a core whose caches know nothing of the last search, are a part of it. Here
+less than a millisecond, so four changes of thread, and a core whose caches know nothing of the last search, are a part of it. Here
 it stays on the caller's thread; only a model that can be asked in no other way is asked by way of the loop.
 """
 
