@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ WAITING_LIMIT = 64
 
 
 @dataclass(eq=False)
-class _Place:
+class _Place(ABC):
     """A call's place, and then its slot, which it holds until :meth:`leave`."""
 
     queue: LocalQueue
@@ -32,9 +33,9 @@ class _Place:
     granted: bool = field(default=False, init=False)
     left: bool = field(default=False, init=False)
 
+    @abstractmethod
     def wake(self) -> None:
         """The place may have changed. From any thread."""
-        raise NotImplementedError
 
     def leave(self) -> None:
         """Give the slot (or the place in the queue) back. From any thread; calling it twice is harmless."""
