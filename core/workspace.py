@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -139,20 +139,23 @@ class Workspace:
             else:
                 return
 
+    def read(self) -> AbstractContextManager[sqlite3.Connection]:
+        """This thread's connection; what is read within sees one state each."""
+        inside = self._inside()
+        return self._reading() if inside is None else nullcontext(inside)  # a search comes here often
+
     @contextmanager
-    def read(self) -> Iterator[sqlite3.Connection]:
-        if (db := self._inside()) is not None:
-            yield db
-            return
+    def _reading(self) -> Iterator[sqlite3.Connection]:
         with self._translated():
             yield self.connection()
 
-    @contextmanager
-    def snapshot(self) -> Iterator[sqlite3.Connection]:
+    def snapshot(self) -> AbstractContextManager[sqlite3.Connection]:
         """Reads that all see one state, whatever others commit meanwhile."""
-        if (inside := self._inside()) is not None:
-            yield inside
-            return
+        inside = self._inside()
+        return self._one_state() if inside is None else nullcontext(inside)
+
+    @contextmanager
+    def _one_state(self) -> Iterator[sqlite3.Connection]:
         with self._translated():
             db = self.connection()
             db.begin_reading()

@@ -37,6 +37,8 @@ def arranged(workspace: Workspace, found: Found, options: SearchOptions, model: 
     Args:
         model: the embedding model's name, for the vectors that diversity compares; without it terms are compared.
     """
+    if not (options.arranges or options.sentences) and len(found.hits) <= options.top_k:
+        return found
     hits = list(found.hits)
     if options.boosts or options.recency:
         hits = _moved(workspace, hits, found.weights, options)

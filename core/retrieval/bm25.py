@@ -123,15 +123,21 @@ class Terms:
         Args:
             places: of the passages in the view.
         """
+        import numpy as np
+
         found: list[list[str]] = [[] for _ in range(count)]
+        held = [self._held[self._at[term]] for term in terms]
         for i, (where, ordinals) in enumerate(places):
             wanted = ordinals.astype("u2")
-            for term in terms:
-                if (held := self._held[self._at[term]].parts[i]) is not None:
-                    there = held.ordinals.take(held.ordinals.searchsorted(wanted), mode="clip") == wanted
-                    for place in where[there].tolist():
-                        found[place].append(term)
-        return [tuple(held) for held in found]
+            holds = np.zeros((len(held), len(wanted)), bool)
+            for row, term in zip(holds, held, strict=True):
+                if (postings := term.parts[i]) is not None:
+                    at = postings.ordinals.searchsorted(wanted)
+                    np.equal(postings.ordinals.take(at, mode="clip"), wanted, out=row)
+            which, at = holds.nonzero()
+            for term_, place in zip(which.tolist(), where[at].tolist(), strict=True):
+                found[place].append(terms[term_])
+        return [tuple(names) for names in found]
 
     def _best_of_part(
         self, i: int, part: Live, weights: Sequence[float], bar: float, limit: int, allowed: np.ndarray | None

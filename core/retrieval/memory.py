@@ -1,9 +1,10 @@
 """Vectors in memory as float16, every one of them compared with the question.
 
 What limits a product over all is how much memory it reads. float16 is what the workspace stores, so nothing is lost
-by it, and simsimd multiplies it as it is. From ``COARSE_FROM`` vectors on, a copy in uint8 (one scale for each vector)
-is read in its place, half as large. Those of either look that may be among the nearest are then compared in float32: a
-cosine of uint8 is off by some 0.0006. Figures: docs/decisions/0025-vectors-are-scanned.md and 0044-a-query-in-arrays.md.
+by it, and numkong multiplies it as it is. From ``COARSE_FROM`` vectors on, a copy in int8 (one scale for each vector) is
+read in its place, half as large and in blocks that numkong has put in the order in which it multiplies. Those of either
+look that may be among the nearest are then compared in float32: a cosine of int8 is off by some 0.0006. Figures:
+docs/decisions/0025-vectors-are-scanned.md, 0044-a-query-in-arrays.md and 0060-vectors-are-packed.md.
 """
 
 from __future__ import annotations
@@ -19,59 +20,74 @@ from core.retrieval.places import Places
 
 if TYPE_CHECKING:
     import numpy as np
+    from numkong import PackedMatrix
 
-COARSE_FROM = 10_000  # vectors
+COARSE_FROM = 1000  # vectors
 CANDIDATES = 1000  # of the first look, compared in float32, at most; or four times as many as are wanted
-_OFF_UINT8 = 8.0  # deviations that two cosines of the first look may lie apart, and the better one still be the worse
+_OFF_INT8 = 8.0  # deviations that two cosines of the first look may lie apart, and the better one still be the worse
 _OFF_FLOAT16 = 5e-3  # the same as a difference of cosines; some processors add the products up in float16, too
 _LEAST = 30  # vectors that a spread is taken from
-_STEPS, _MIDDLE = 127, 128  # of uint8, which simsimd multiplies a fifth faster than int8: on each side of what is 0
-_AT_ONCE = 4096  # rows that are made coarse together
-_SIGN_AND_REST = -0x70002000  # of the bits of a float32: not the three below the sign, which copy it
-_ORIGIN = 2.0**112  # of exponents in float32 against those in float16
+_STEPS = 127  # of int8, on each side of 0
+_BLOCK = 16_384  # rows that are packed together; the last block is packed anew at every write, in .3 ms at most
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Up to ``_BLOCK`` vectors in steps of their own: ``rows * steps``."""
+
+    rows: PackedMatrix
+    steps: np.ndarray  # (_BLOCK,) float32, of which those of the rows are set
+
+
+@dataclass(frozen=True, slots=True)
 class _Coarse:
-    """Vectors in steps of their own, in few bits: ``(values - _MIDDLE) * steps``."""
+    """Vectors in few bits, in their order."""
 
-    values: np.ndarray  # (capacity, dim) uint8
-    steps: np.ndarray  # (capacity,) float32
-    lifts: np.ndarray  # (capacity,) float32: _MIDDLE times the sum of a row's values
+    blocks: tuple[_Block, ...]
+    last: np.ndarray  # (_BLOCK, dim) int8: the rows of the last block, as they were before they were packed
+    size: int = 0
+    longest: float = 0.0  # the largest of all steps
 
     @classmethod
-    def empty(cls, capacity: int, dim: int) -> _Coarse:
+    def of(cls, vectors: np.ndarray) -> _Coarse:
         import numpy as np
 
-        return cls(np.zeros((capacity, dim), np.uint8), np.zeros(capacity, np.float32), np.zeros(capacity, np.float32))
+        return cls((), np.empty((_BLOCK, vectors.shape[1]), np.int8)).with_more(vectors)
 
-    def put(self, a: int, b: int, vectors: np.ndarray) -> float:
-        """Write rows ``a`` to ``b`` and return the longest of their steps."""
+    def with_more(self, vectors: np.ndarray) -> _Coarse:
+        """These and ``vectors``, of shape ``(count, dim)`` in float16, behind them. Whoever reads the old state is not disturbed."""
         import numpy as np
+        from numkong import dots_pack
 
-        longest = 0.0
-        for low in range(a, b, _AT_ONCE):
-            high = min(b, low + _AT_ONCE)
-            rows = _widened(vectors[low:high])
-            rows *= np.float32(_ORIGIN)
-            steps = np.maximum(np.maximum(rows.max(axis=1), -rows.min(axis=1)), 1e-9) / _STEPS
-            rows /= steps[:, None]
-            np.rint(rows, out=rows)
-            rows += _MIDDLE
-            self.values[low:high], self.steps[low:high], self.lifts[low:high] = rows, steps, _MIDDLE * rows.sum(axis=1)
-            longest = max(longest, float(steps.max()))
-        return longest
+        blocks, last, longest, done = list(self.blocks), self.last, self.longest, 0
+        while done < len(vectors):
+            at = (self.size + done) % _BLOCK
+            if at == 0:
+                last, steps = np.empty_like(last), np.empty(_BLOCK, np.float32)
+            else:
+                steps = blocks.pop().steps
+            some = vectors[done : done + _BLOCK - at]
+            rows = _float32(some)
+            here = np.maximum(np.maximum(rows.max(axis=1), -rows.min(axis=1)), 1e-9) / _STEPS
+            rows /= here[:, None]
+            end = at + len(some)
+            last[at:end], steps[at:end] = np.rint(rows, out=rows), here
+            blocks.append(_Block(dots_pack(last[:end]), steps))
+            longest, done = max(longest, float(here.max())), done + len(some)
+        return _Coarse(tuple(blocks), last, self.size + done, longest)
 
-    def products(self, count: int, vector: np.ndarray, step: float) -> np.ndarray:
-        """The products of the first ``count`` rows with ``vector``, whose values are rounded to ``step``."""
+    def products(self, vector: np.ndarray, step: float) -> np.ndarray:
+        """The products of all rows with ``vector``, whose values are rounded to ``step``. Shape: ``(size,)`` float32."""
         import numpy as np
+        from numkong import dots_packed
 
-        asked = np.rint(vector / step)
-        found = _products(self.values[:count], asked + _MIDDLE)
-        # With the middle m, (a - m)(b - m) = ab - ma - m(b - m): all are whole numbers that float32 holds, or nearly.
-        found -= self.lifts[:count]
-        found -= np.float32(_MIDDLE * asked.sum())
-        found *= self.steps[:count]
+        asked = np.rint(vector / step).astype(np.int8)[None]
+        found = np.empty(self.size, np.float32)
+        for at, block in zip(range(0, self.size, _BLOCK), self.blocks, strict=True):
+            whole = np.asarray(dots_packed(asked, block.rows))[0]  # numbers that float32 holds, or nearly
+            np.multiply(
+                whole, block.steps[: len(whole)], out=found[at : at + len(whole)], dtype=np.float32, casting="unsafe"
+            )
         found *= np.float32(step)
         return found
 
@@ -85,8 +101,7 @@ class _State:
     alive: np.ndarray  # (capacity,) bool, copied when it changes
     size: int = 0
     dead: int = 0
-    coarse: _Coarse | None = None
-    longest: float = 0.0  # the largest of these steps, since the arrays were made
+    coarse: _Coarse | None = None  # of the first ``size`` vectors
     places: list[Places] = field(default_factory=list)  # of the numbers, at the first lookup
 
 
@@ -110,10 +125,8 @@ class Memory:
             state.numbers[a:b] = numbers
             state.vectors[a:b] = vectors
             state.alive[a:b] = True
-            longest = state.longest
-            if state.coarse is not None:
-                longest = max(longest, state.coarse.put(a, b, state.vectors))
-            self._state = replace(state, size=b, longest=longest, places=[])
+            coarse = None if state.coarse is None else state.coarse.with_more(state.vectors[a:b])
+            self._state = replace(state, size=b, coarse=coarse, places=[])
 
     def drop(self, numbers: np.ndarray) -> None:
         """Forget ``numbers``; unknown ones are ignored."""
@@ -173,9 +186,9 @@ class Memory:
             found, off = _products(state.vectors[: state.size], vector), _OFF_FLOAT16
         else:
             step = max(float(np.abs(vector).max()), 1e-9) / _STEPS
-            found = state.coarse.products(state.size, vector, step)
-            # A value in uint8 is off by up to half a step, evenly; the errors of 384 values add up as a deviation does.
-            off = _OFF_UINT8 * math.hypot(step, state.longest) / 12**0.5
+            found = state.coarse.products(vector, step)
+            # A value in int8 is off by up to half a step, evenly; the errors of 384 values add up as a deviation does.
+            off = _OFF_INT8 * math.hypot(step, state.coarse.longest) / 12**0.5
         return found[np.flatnonzero(state.alive[: state.size])] if state.dead else found, off
 
     def _rows(self, state: _State, numbers: np.ndarray) -> np.ndarray:
@@ -205,8 +218,11 @@ class Memory:
         grown.numbers[:size] = state.numbers[rows]
         grown.vectors[:size] = state.vectors[rows]
         grown.alive[:size] = True
-        longest = grown.coarse.put(0, size, grown.vectors) if grown.coarse is not None else 0.0
-        return replace(grown, size=size, longest=longest)
+        coarse = None
+        if size + more > COARSE_FROM:
+            kept = state.coarse is not None and not state.dead
+            coarse = state.coarse if kept else _Coarse.of(grown.vectors[:size])
+        return replace(grown, size=size, coarse=coarse)
 
     def _roomy(self, wanted: int = 0) -> _State:
         """An empty state with room for half as many again; what is not used yet takes no memory."""
@@ -217,38 +233,31 @@ class Memory:
             np.zeros(capacity, np.int64),
             np.zeros((capacity, self.dim), np.float16),
             np.zeros(capacity, bool),
-            coarse=_Coarse.empty(capacity, self.dim) if wanted > COARSE_FROM else None,
+            coarse=_Coarse.of(np.empty((0, self.dim), np.float16)) if wanted > COARSE_FROM else None,
         )
 
 
 def _products(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
     """The product of every row with ``vector``, in the matrix's own number format. Shape: ``(rows,)`` float32."""
     import numpy as np
-    import simsimd
+    from numkong import dot
 
     if not len(matrix):
         return np.empty(0, np.float32)
-    return np.asarray(simsimd.dot(vector.astype(matrix.dtype), matrix, out_dtype="float32"))
+    return np.asarray(dot(vector.astype(matrix.dtype), matrix, out_dtype="float32"))
 
 
 def _exact(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
     """The same in float32, for few rows of float16: the question is not rounded."""
+    return _products(_float32(matrix), vector)
+
+
+def _float32(matrix: np.ndarray) -> np.ndarray:
+    """float16 as float32, in a tenth of the time of numpy's ``astype``."""
     import numpy as np
+    from numkong import astype
 
-    return _products(_widened(matrix), vector.astype(np.float32) * np.float32(_ORIGIN))
-
-
-def _widened(matrix: np.ndarray) -> np.ndarray:
-    """float16 as float32, ``_ORIGIN`` times too small, in an eighth of the time of ``astype``.
-
-    The bits of the one are those of the other, 13 places higher; the exponent counts from another origin.
-    """
-    import numpy as np
-
-    bits = matrix.view(np.int16).astype(np.int32)
-    bits <<= 13
-    bits &= _SIGN_AND_REST
-    return bits.view(np.float32)
+    return np.asarray(astype(matrix, "float32"))
 
 
 def _likely(rough: np.ndarray, count: int, off: float) -> np.ndarray:
@@ -263,15 +272,15 @@ def _likely(rough: np.ndarray, count: int, off: float) -> np.ndarray:
 
 
 def _spread(everything: np.ndarray) -> tuple[float, float] | None:
-    """Mean and deviation. Overwrites what it is given."""
-    import numpy as np
+    """Mean and deviation."""
+    from numkong import moments
 
-    if len(everything) < _LEAST:
+    count = len(everything)
+    if count < _LEAST:
         return None
-    mean = float(np.add.reduce(everything)) / len(everything)
-    everything -= np.float32(mean)
-    everything *= everything  # and no product of BLAS, which wakes its threads for so many
-    return mean, float(np.add.reduce(everything) / len(everything)) ** 0.5
+    total, squares = moments(everything)
+    mean = total / count
+    return mean, max(0.0, squares / count - mean * mean) ** 0.5
 
 
 def _best(scores: np.ndarray, count: int) -> np.ndarray:

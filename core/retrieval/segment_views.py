@@ -312,12 +312,12 @@ def _bounds(postings: Postings) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _looked_up(postings: Postings, terms: np.ndarray, ends: np.ndarray, peaks: np.ndarray) -> list[Held | None]:
-    found: list[Held | None] = []
-    for term, at in zip(terms, postings.hashes.searchsorted(terms).tolist(), strict=True):  # few: a loop is quicker
-        if at == len(postings.hashes) or postings.hashes[at] != term:
-            found.append(None)
-            continue
-        high = int(ends[at])
-        low = high - int(postings.counts[at])
-        found.append(Held(postings.ordinals[low:high], postings.frequencies[low:high], int(peaks[at])))
-    return found
+    if not len(postings.hashes):
+        return [None] * len(terms)
+    at = postings.hashes.searchsorted(terms).clip(max=len(postings.hashes) - 1)
+    there, highs = postings.hashes[at] == terms, ends[at]
+    columns = (there, highs - postings.counts[at], highs, peaks[at])
+    return [
+        Held(postings.ordinals[low:high], postings.frequencies[low:high], peak) if held else None
+        for held, low, high, peak in zip(*(column.tolist() for column in columns), strict=True)
+    ]

@@ -17,7 +17,7 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from core.retrieval.postings import MOST, Postings, blocks, inverted, merged
@@ -39,12 +39,13 @@ _views: OrderedDict[int, tuple[int, View]] = OrderedDict()
 _lock = threading.Lock()
 
 
-@contextmanager
-def snapshot(db: sqlite3.Connection) -> Iterator[None]:
+def snapshot(db: sqlite3.Connection) -> AbstractContextManager[None]:
     """Reads of the block see one state of the database: a merge of another process stays out of sight."""
-    if db.in_transaction:
-        yield
-        return
+    return nullcontext() if db.in_transaction else _one_state(db)
+
+
+@contextmanager
+def _one_state(db: sqlite3.Connection) -> Iterator[None]:
     db.execute("BEGIN")
     try:
         yield

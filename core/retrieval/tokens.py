@@ -112,14 +112,15 @@ def asking_terms(text: str) -> list[str]:
 def _sorted_out(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """:func:`query_terms` and :func:`asking_terms`."""
     text, there = _asked(text)
-    written = dict.fromkeys(term for piece in there for term in _terms(piece))
-    everything = written | dict.fromkeys(m[1] + m[2] for m in _SPACED_LOWER.finditer(text))  # kt 210 finds KT-210
-    if text.isascii():
-        kept = [t for t in everything if not is_stop(t)]
-    else:
-        said = {term for piece in pieces(without_question_words(text)) for term in _terms(piece)}
-        kept = [t for t in everything if (t in said or t.isascii()) and not is_stop(t)]
-    kept = kept or list(everything)
+    plain = text.isascii()
+    terms_in = _spelled_terms if plain else _terms
+    written = dict.fromkeys([term for piece in there for term in terms_in(piece)])
+    everything = written | {m[1] + m[2]: None for m in _SPACED_LOWER.finditer(text)}  # kt 210 finds KT-210
+    if plain:
+        kept = [t for t in everything if t not in _STOP_STEMS] or list(everything)
+        return tuple(kept), tuple([t for t in written if t in _ASKING_STEMS and t not in kept])
+    said = {term for piece in pieces(without_question_words(text)) for term in _terms(piece)}
+    kept = [t for t in everything if (t in said or t.isascii()) and not is_stop(t)] or list(everything)
     left = written.keys() - kept
     return tuple(kept), tuple(t for t in written if t in left and (t in _ASKING_STEMS or not t.isascii()))
 

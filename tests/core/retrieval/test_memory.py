@@ -42,6 +42,7 @@ def held(memory_: Memory, query: np.ndarray) -> dict[int, float]:
 @pytest.mark.parametrize("coarse_from", [10**6, 40])
 def test_any_history_leaves_what_was_put_last(coarse_from: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "COARSE_FROM", coarse_from)
+    monkeypatch.setattr(memory, "_BLOCK", 32)
     rng = np.random.default_rng(5)
     vectors, kept, subject = unit_vectors(4000), {}, Memory(DIM)
     query = unit_vectors(1, seed=9)[0]
@@ -125,6 +126,7 @@ def test_few_have_no_spread_and_shapes_are_checked() -> None:
 def test_threads_search_while_one_writes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Number 0 is there from the first put to the last drop of the others: every search must find it."""
     monkeypatch.setattr(memory, "COARSE_FROM", 200)
+    monkeypatch.setattr(memory, "_BLOCK", 64)
     vectors, subject, wrong, done = unit_vectors(600), Memory(DIM), [], threading.Event()
     subject.put(np.array([0]), vectors[:1])
 
