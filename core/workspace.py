@@ -112,7 +112,10 @@ class Workspace:
     def _inside(self) -> Connection | None:
         """This thread's connection within a transaction, whose own block translates errors and is waited for."""
         lease = getattr(self._local, "lease", None)
-        return lease.db if lease is not None and lease.db.in_transaction else None
+        try:
+            return lease.db if lease is not None and lease.db.in_transaction else None
+        except sqlite3.ProgrammingError:  # closed just now by another thread, which does not wait for who only looks
+            return None
 
     def _connect(self) -> Connection:
         db = sqlite3.connect(

@@ -259,6 +259,26 @@ def test_closing_twice_is_harmless_and_a_new_call_opens_again(tmp_path: Path) ->
     workspace.close()
 
 
+def test_a_thread_that_looks_just_when_another_closes_opens_again(tmp_path: Path) -> None:
+    workspace = Workspace.open(tmp_path)
+
+    class Meanwhile:
+        """What this thread holds, found a moment before another thread closes it."""
+
+        held = workspace._local.lease
+
+        @property
+        def lease(self) -> object:
+            workspace.close()
+            return self.held
+
+    for reading in (workspace.read, workspace.snapshot):
+        workspace._local = Meanwhile()  # type: ignore[assignment]
+        with reading() as db:
+            assert db.execute("SELECT count(*) FROM calls").fetchone()[0] == 0
+    workspace.close()
+
+
 def test_statements_keep_a_trigger_whole() -> None:
     script = "CREATE TABLE a (x); -- one; two\nCREATE TRIGGER t AFTER INSERT ON a BEGIN DELETE FROM a; SELECT 1; END;\n"
     found = statements(script)
