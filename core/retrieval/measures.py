@@ -41,7 +41,7 @@ _KINDS: dict[str, dict[str, float]] = {
     "times": {"倍": 1, "fold": 1}, "occasions": {"次": 1, "回": 1, "times": 1, "遍": 1}, "years old": {"岁": 1, "周岁": 1, "years? old": 1, "years? of age": 1},
     "people": {"人": 1, "名": 1, "位": 1, "people": 1, "persons?": 1}, "boxes": {"箱": 1, "盒": 1, "box(?:es)?": 1, "cartons?": 1}, "bottles": {"瓶": 1, "bottles?": 1},
     "cups": {"杯": 1, "cups?": 1}, "tablets": {"片": 1, "粒": 1, "tablets?": 1, "pills?": 1, "capsules?": 1}, "drops": {"滴": 1, "drops?": 1}, "pages": {"页": 1, "pages?": 1},
-    "teaspoons": {"茶匙": 1, "teaspoons?": 1, "tsp": 1}, "tablespoons": {"汤匙": 1, "tablespoons?": 1, "tbsp": 1}, "score": {"积分": 1, "分(?!钟|之|别|店|公司|为|期|批|析|布|享)": 1},
+    "grades": {"年级": 1}, "teaspoons": {"茶匙": 1, "teaspoons?": 1, "tsp": 1}, "tablespoons": {"汤匙": 1, "tablespoons?": 1, "tbsp": 1}, "score": {"积分": 1, "分(?!钟|之|别|店|公司|为|期|批|析|布|享)": 1},
 }  # fmt: skip
 _SIGNS = {
     "us$": "dollars",
@@ -106,7 +106,7 @@ _DATES = (
     re.compile(rf"(?<!\w)(?P<name>(?-i:{'|'.join(n.capitalize() for n in _MONTHS)}))\b(?!\s(?:not|be|also|only|have)\b)(?:,?\s(?P<year>\d{{4}}))?", re.IGNORECASE),
 )  # fmt: skip
 _CLOCK = re.compile(
-    r"(?P<part>上午|早上|早晨|清晨|凌晨|中午|下午|傍晚|晚上|晚间|夜里)?\s?(?P<hour>\d{1,2})(?:[:：](?P<minute>\d{2})(?!\d)|\s?(?:点钟?|时(?![间候段期尚装])|o'clock)(?:\s?(?P<minutes>\d{1,2})\s?分|(?P<half>半))?)?"
+    r"(?P<part>上午|早上|早晨|清晨|凌晨|中午|下午|傍晚|晚上|晚间|夜里)?\s?(?<![\d.,])(?P<hour>\d{1,2})(?:[:：](?P<minute>\d{2})(?!\d)|\s?(?:点钟?|时(?![间候段期尚装])|o'clock)(?:\s?(?P<minutes>\d{1,2})\s?分|(?P<half>半))?)?"
     r"\s?(?P<half_day>[ap]\.?m\b\.?)?",
     re.IGNORECASE,
 )
@@ -114,6 +114,8 @@ _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday",
 _WEEKDAY = re.compile(rf"\b({'|'.join(_WEEKDAYS)})s?\b|(?:周|星期|礼拜)([一二三四五六日天])", re.IGNORECASE)
 _NOON = re.compile(r"\b(noon|midnight)\b|(正午|午夜|零点)", re.IGNORECASE)
 _HALVES = (
+    (re.compile(r"(?<![\d今明昨当次同每节假工周末生即近往前后全本去来某头几多])日(?=均|产|销|接待|发电|处理|供|运送|客流)"), "每1天"), (re.compile(r"(?<![\d今明昨当次同每近往前后全本去来某头几多整学财])年(?=均|产|销|接待|发电|处理|供|薪|租|费|收益|降水|降雨)"), "每1年"),
+    (re.compile(r"(?<![\d今明昨当次同每近往前后全本去来某头几多整])月(?=均|产|销|供|薪|租|费)"), "每1月"),
     (re.compile(r"每(?=个?(?:季度|月|周|星期|礼拜|天|年|小时|分钟|晚))"), "每1"), (re.compile(r"每日"), "每1天"), (re.compile(r"每半年"), "每6个月"), (re.compile(r"每1月"), "每1个月"), (re.compile(r"季度"), "季度"),
     (re.compile(r"(?i)\b(?:an|1) hour and a half\b"), "90 minutes"), (re.compile(r"(?i)\bhalf past (\d+)\b"), r"\1:30"), (re.compile(r"(?i)\bhalf (?:an )?hour\b"), "30 minutes"), (re.compile(r"(?i)\b(?:three|3)[- ]quarters of an hour\b"), "45 minutes"), (re.compile(r"(?i)\b(?:a )?quarter of an hour\b"), "15 minutes"),
     (re.compile(r"(?i)\b(?:every|each|per)(?= (?:second|minute|hour|day|night|week|month|year|quarter)\b)"), "every 1"), (re.compile(r"(?i)\bdaily\b"), "every 1 day"), (re.compile(r"(?i)\bweekly\b"), "every 1 week"),
@@ -136,6 +138,14 @@ _NO_NUMBER = re.compile(
     r"(?<![\d零〇一二两三四五六七八九十百千万第满得打评分])十分(?=[\u4e00-\u9fff])(?![钟之制以的])|三角(?=[形关洲恋铁债函])"
 )
 _WRITTEN = {"十分": "非常", "三角": "叁角"}
+# The next day, feast days that have a date, and two numbers with one unit, before any numeral is read.
+_EVERYDAY = (
+    (re.compile(r"第[二2]天|翌日|隔[天日]|第[二2]日|转天"), "次日"),
+    (re.compile(r"元旦节?"), "1月1日"), (re.compile(r"国庆(?:节|当天|日)"), "10月1日"), (re.compile(r"(?:五一|国际)?劳动节"), "5月1日"), (re.compile(r"圣诞(?:节|日)"), "12月25日"),
+    (re.compile(r"平安夜"), "12月24日"), (re.compile(r"(?:六一|国际)?儿童节"), "6月1日"), (re.compile(r"教师节"), "9月10日"), (re.compile(r"情人节"), "2月14日"), (re.compile(r"(?:三八)?妇女节"), "3月8日"),
+    (re.compile(r"(?i)\bnew year['’]s day\b"), "January 1"), (re.compile(r"(?i)\bnew year['’]s eve\b"), "December 31"), (re.compile(r"(?i)\bchristmas (?:day\b|(?!eve))"), "December 25 "), (re.compile(r"(?i)\bchristmas eve\b"), "December 24"),
+    (re.compile(r"(?<![〇零一二三四五六七八九十百千万\d.])([一二两三四五六七八九]|\d{1,2})(?:[、和或至]第?)?(?<!\d)([一二三四五六七八九]|(?<=[、和或至第])\d{1,2})(?=(两)?个?(年级|月|天|日|号|楼|层|期|次|班|栋|座|人|名|位|小时|周|年(?!代)))"), r"\1\4、\2"),
+)  # fmt: skip
 _WEEKDAY_NUMERAL = re.compile(rf"((?:周|星期|礼拜)[一二三四五六日天])(?=[{_CN}])")  # 周五九点 is not 59
 _PERCENT_RANGE = re.compile(rf"百分之([{_CN}\d.]+)(到|至)(?:百分之)?([{_CN}\d.]+)")
 # A numeral of several characters is a number whatever follows; a single one only where it counts something.
@@ -247,6 +257,8 @@ def quantities(text: str) -> Quantities:
 def plain(text: str) -> str:
     """``text`` with numbers in digits and everyday fractions written out."""
     text = _NO_NUMBER.sub(lambda m: _WRITTEN[m[0]], unicodedata.normalize("NFKC", text))
+    for pattern, written in _EVERYDAY:
+        text = pattern.sub(written, text)
     text = _WEEKDAY_NUMERAL.sub(r"\1 ", text)
     text = _PERCENT_RANGE.sub(lambda m: f"{_value(m[1])}%{m[2]}{_value(m[3])}%", text)
     text = _PERCENT.sub(lambda m: f"{_value(m[1])}%", text)
