@@ -11,7 +11,7 @@ from functools import cached_property, lru_cache
 from typing import Literal
 
 from core.i18n import detect_language
-from core.retrieval import bounds, polarity, sentences, slots, tokens
+from core.retrieval import bounds, denial, polarity, sentences, slots, tokens
 from core.retrieval.measures import Quantities, plain, quantities
 from core.retrieval.slots import Slot
 from core.retrieval.wording import HEADS
@@ -82,11 +82,13 @@ def compared(claim: str, sources: Sequence[tuple[str, str]], question: str = "")
     """
     said = clauses(claim)
     whole = [Clause(text[a:b]) for _, text in sources for a, b in sentences.spans(text)]
-    parts = [part for sentence in whole for part in _joined(clauses(sentence.text))]
+    cut = [_joined(clauses(sentence.text)) for sentence in whole]
+    parts = [part for sentence in cut for part in sentence]
     if not said or not parts:
         return None, []
     weights = _weights(parts)
-    if _denied_otherwise(said, parts, weights) or _affirmed(said, parts):
+    turned = denial.otherwise(claim, [c.text for c in said], [[part.text for part in sentence] for sentence in cut])
+    if turned or _denied_otherwise(claim, said, parts, weights) or _affirmed(said, parts):
         return "negation", []
     best = nearest(Clause(claim), whole, _weights(whole))
     if best and all(polarity.reversed_axes(plain(claim), plain(sentence.text)) for sentence in best):
@@ -106,11 +108,13 @@ def compared(claim: str, sources: Sequence[tuple[str, str]], question: str = "")
     return None, [slot for slot in exchanged if slot.new not in lent]
 
 
-def _denied_otherwise(said: Sequence[Clause], parts: Sequence[Clause], weights: dict[str, float]) -> bool:
+def _denied_otherwise(claim: str, said: Sequence[Clause], parts: Sequence[Clause], weights: dict[str, float]) -> bool:
     """Whether a clause is denied that the source affirms, or the other way round.
 
     A claim may cut a clause of the source in two, or draw two together; so a denial may stand in the neighbor.
     """
+    if denial.turns_twice(claim):
+        return False
     aligned = [[(score, part) for score, part in _scored(c, parts, weights) if not _other_time(c, part)] for c in said]
     for clause, near in zip(said, aligned, strict=True):
         best = near[0][0] if near else 0.0
@@ -122,13 +126,13 @@ def _denied_otherwise(said: Sequence[Clause], parts: Sequence[Clause], weights: 
             if any(_OTHERS.search(part.text) and score >= _LOOSELY * best for score, part in near):
                 continue
             if not any(part.denied and score >= _LOOSELY * best for score, part in near) and any(
-                _denies(clause, part) for score, part in near if score >= _HALF * best
+                _denies(clause, part) for score, part in near if score >= _HALF * best and not denial.forceful(part.text, claim)
             ):
                 return True
         elif all(part.denied for score, part in near if score >= _NEAR * best):
             part = near[0][1]
             beside = [c for c in said if c.denied and c.content & part.content]
-            if not beside and _denies(part, clause):
+            if not beside and not denial.forceful(claim, part.text) and _denies(part, clause):
                 return True
     return False
 

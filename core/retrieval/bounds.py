@@ -80,7 +80,7 @@ _EXCEPTION = re.compile(
     r"除非|除外|除[^，。；]{1,16}[外]|但[^，。；]{0,10}(?:除外|例外)|只(?!要)|仅|\b(?:only|unless|except(?:ing|ions?)?|apart from|other than)\b"
 )
 _NO_EXCEPTION = re.compile(
-    r"[没未不][^，。；]{1,16}也(?:可|能|会)|任何[^，。；]{1,8}都|所有[^，。；]{1,8}都|即使|即便|哪怕|无论|不论|不管|无一例外|任何情况|一律不|\b(?:even (?:if|when|though)|whether or not|regardless|no matter|in (?:any|every) case|without exception|under any circumstances)\b"
+    r"[没未不][^，。；]{1,16}也(?:可|能|会)|任何[^，。；]{1,8}都|所有[^，。；]{1,8}都|即使|即便|哪怕|无论|不论|不管|无一例外|任何情况|一律不|无一例外|没有例外|全都|\b(?:even (?:if|when|though|with)|whether or not|(?:with|makes?|are|is) no exceptions?|in all|at all|regardless|no matter|in (?:any|every) case|without exception|under any circumstances)\b"
 )
 
 
