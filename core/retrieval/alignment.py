@@ -14,6 +14,7 @@ from core.i18n import detect_language
 from core.retrieval import bounds, denial, polarity, sentences, slots, tokens
 from core.retrieval.measures import Quantities, plain, quantities
 from core.retrieval.slots import Slot
+from core.retrieval.synonyms import said as said_of
 from core.retrieval.wording import HEADS
 
 Failure = Literal["name", "negation", "comparison", "attribution", "unit", "date"]
@@ -21,6 +22,7 @@ _CLAUSE = re.compile(
     r"[，；。！？]+|[,;：:!?]+(?!\d)|(?<!\b[A-Z][a-z])(?<!\bMrs)\.(?=\s|$)|\s[-–—]\s|—+|\b(?:and|but|while|whereas|although|though|however)\b|(?<!\d)并且?|(?<![不非])但是?|而(?!且)",
     re.IGNORECASE,
 )
+_ALIKE = 0.5  # of a clause that one of the source says in these or other words, if both can be compared
 _NEAR = 0.8  # a clause this near to the best is as good
 _HALF = 0.5  # a clause so near may be the one that is denied
 _LOOSELY = 0.3  # a denial so near may be the one that is repeated
@@ -28,6 +30,9 @@ _SCOPE = 2  # terms behind a denial that are denied by it
 _COPIED = 0.7  # of a claim of several clauses that a sentence repeats, so that what differs is something exchanged
 _CROSSED = 2.0  # a rival clause must hold this many times more of what is said
 _CAPITAL = re.compile(r"\b[A-Z][a-z]+(?: [A-Z][a-z]+)*\b(?! \d)")
+_CALENDAR = re.compile(
+    r"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)days?|January|February|March|April|May|June|July|August|September|October|November|December"
+)
 _SURNAMES = "王李张刘陈杨黄赵周吴徐孙朱马胡郭林何高梁郑罗宋谢唐韩曹许邓萧冯曾程蔡彭潘袁于董余苏叶吕魏蒋田杜丁沈姜范江傅钟卢汪戴崔任陆廖姚方金邱夏谭韦贾邹石熊孟秦阎薛侯雷白龙段郝孔邵史毛常万顾赖武康贺严尹钱施牛洪龚"
 _PERSON = re.compile(
     rf"(?:^|[由与和、请是师理席长任员者总授士生官记手人的任命聘同及])([{_SURNAMES}][\u4e00-\u9fff]{{1,2}})(?=[提负说在于因担获以表宣建认指将已也则夺来去是的，。、；为做]|$)"
@@ -63,7 +68,8 @@ class Clause:
     def names(self) -> tuple[str, ...]:
         if detect_language(self.text) == "zh":
             return tuple(dict.fromkeys(m[1] for m in _PERSON.finditer(self.text)))
-        return tuple(dict.fromkeys(m[0] for m in _CAPITAL.finditer(self.text) if not tokens.is_stop(m[0].lower())))
+        found = (m[0] for m in _CAPITAL.finditer(self.text) if not tokens.is_stop(m[0].lower()))
+        return tuple(dict.fromkeys(name for name in found if not _CALENDAR.fullmatch(name)))
 
     @cached_property
     def quantities(self) -> Quantities:
@@ -90,8 +96,7 @@ def compared(claim: str, sources: Sequence[tuple[str, str]], question: str = "")
     turned = denial.otherwise(claim, [c.text for c in said], [[part.text for part in sentence] for sentence in cut])
     if turned or _denied_otherwise(claim, said, parts, weights) or _affirmed(said, parts):
         return "negation", []
-    best = nearest(Clause(claim), whole, _weights(whole))
-    if best and all(polarity.reversed_axes(plain(claim), plain(sentence.text)) for sentence in best):
+    if any(_reversed(clause, claim, whole[n].text, part) for clause in said for n, part in _nearest_parts(clause, cut)):
         return "comparison", []
     if slots.reversed_in_place([clause.text for clause in said], [part.text for part in parts]):
         return "comparison", []
@@ -102,10 +107,26 @@ def compared(claim: str, sources: Sequence[tuple[str, str]], question: str = "")
     exchanged = slots.exchanged([clause.text for clause in said], [part.text for part in parts])
     if len(said) > 1:
         exchanged += slots.exchanged([claim], [sentence.text for sentence in whole], least=_COPIED)
-    if any(slot.crossed for slot in exchanged) or _crossed(said, parts, weights):
+    if any(slot.crossed for slot in exchanged) or _crossed(claim, said, parts, weights):
         return "attribution", []
     lent = tokens.normalized("\n".join([title for title, _ in sources] + [question]))
     return None, [slot for slot in exchanged if slot.new not in lent]
+
+
+def _nearest_parts(clause: Clause, cut: Sequence[Sequence[Clause]]) -> list[tuple[int, Clause]]:
+    """The clauses of the source that say most of ``clause``, if it is half of it, with the number of their sentence."""
+    units = said_of(clause.text).units
+    scored = [(said_of(part.text).share(units), n, part) for n, sentence in enumerate(cut) for part in sentence]
+    most = max((score for score, _, _ in scored), default=0.0)
+    return [(n, part) for score, n, part in scored if score >= max(_ALIKE, _NEAR * most)]
+
+
+def _reversed(clause: Clause, claim: str, sentence: str, part: Clause) -> bool:
+    """Whether ``clause`` has the opposite of what stands in ``part``, and nothing beside either of them bears it."""
+    return clause.denied == part.denied and all(
+        polarity.reversed_axes(plain(a), plain(b), order=False)
+        for a, b in ((clause.text, part.text), (claim, sentence))
+    )
 
 
 def _denied_otherwise(claim: str, said: Sequence[Clause], parts: Sequence[Clause], weights: dict[str, float]) -> bool:
@@ -185,7 +206,7 @@ def _renamed(claim: str, source: str) -> bool:
     return False
 
 
-def _crossed(said: Sequence[Clause], parts: Sequence[Clause], weights: dict[str, float]) -> bool:
+def _crossed(claim: str, said: Sequence[Clause], parts: Sequence[Clause], weights: dict[str, float]) -> bool:
     """Whether a time or a name stands in the source beside other things than in the claim; values: see `slots`."""
     for clause in said:
         for moment in clause.quantities.moments:
@@ -196,7 +217,7 @@ def _crossed(said: Sequence[Clause], parts: Sequence[Clause], weights: dict[str,
         for name in clause.names:
             *first, head = name.lower().split()
             own = [p for p in parts if name in p.text or (first and head in p.text.lower())]
-            rivals = [p for p in parts if p not in own and any(n not in clause.text for n in p.names)]
+            rivals = [p for p in parts if p not in own and any(n not in claim for n in p.names)]
             if _elsewhere(clause, own, rivals, weights, name):
                 return True
     return False

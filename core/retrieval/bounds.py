@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
-from core.retrieval import polarity, tokens
+from core.retrieval import denial, polarity, tokens
 from core.retrieval.concepts import concepts
 from core.retrieval.measures import plain, quantities
 
@@ -30,8 +30,9 @@ _FROM_TO = re.compile(
     r"(?P<least>\d+(?:[:.]\d+)*)\s?(?:至|到|[-–~]|\bto\b|\band\b)\s?(?P<most>\d+(?:[:.]\d+)*)(?![\d.])"
 )
 _THE_REST = re.compile(
-    r"其余|否则|[超不][过足满]\d*[^，。；\d]{0,2}的|以上的|以下的|\b(?:otherwise|(?:larg|small|long|short|old|young|high|low|cheap)er ones)\b"
+    r"其余|否则|[超不][过足满]\d*[^，。；\d]{0,2}的|以上的|以下的|此后|其后|\b(?:after (?:which|that)|thereafter|beyond that|otherwise|(?:larg|small|long|short|old|young|high|low|cheap)er ones)\b"
 )
+_AHEAD = re.compile(r"(?i)\b(?:no|not) later than (?=\S+ \w+ (?:before|ahead|prior|in advance))")  # a day before, or more
 _SIDE = {"前": "<", "before": "<", "until": "<", "≤": "<", "后": ">", "after": ">", "from": ">", "since": ">", "≥": ">"}
 _RATE = re.compile(
     r"(?P<value>\d+(?:[.,]\d+)*)\s?(?:[a-z]+ )?(?:a|an|1|every 1|per|each|every) (?P<unit>second|minute|hour|day|night|week|month|year|quarter)\b"
@@ -97,7 +98,8 @@ def failure(claim: str, sentences: Sequence[str]) -> Failure | None:
     source = "\n".join(sentences)
     if _no_exception(claim, source):
         return "negation"
-    rest = _THE_REST.search(tokens.normalized(plain(source)))  # "larger ones need a guarantor" has no value of its own
+    claim = _AHEAD.sub("at least ", claim)
+    rest = denial.turns_twice(claim) or _THE_REST.search(tokens.normalized(plain(source)))  # "larger ones need a guarantor" has no value of its own
     if (not rest and _otherwise(_sides(claim), _sides(source))) or compared_otherwise(claim, sentences):
         return "comparison"
     if _otherwise(_rates(claim), _rates(source)):

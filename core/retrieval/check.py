@@ -19,6 +19,7 @@ from core.retrieval import alignment, doubts, numerals, sentences, tokens
 from core.retrieval.doubts import Doubt
 from core.retrieval.measures import Measure, Moment, plain, quantities
 from core.retrieval.stem import stem
+from core.retrieval.synonyms import said
 from core.retrieval.units import Unit, units
 from core.retrieval.wording import words
 from core.types import Passage
@@ -31,8 +32,7 @@ OVERLAP = 0.4  # share of a sentence's content terms that its passages must hold
 MARK = re.compile(r"\s*[\[【［](?:来源|source)?\s*(\d{1,3}(?:\s*[,，、]\s*\d{1,3})*)\s*[\]】］]", re.IGNORECASE)
 _NAME = re.compile(r"(?<![.!?。！？\n] )(?<!^)\b[A-Z][A-Za-z]{2,}\b")
 _MOST = 24  # sentences of the sources that a sentence in quite other words is compared with
-_STRANGE, _STRANGE_WHATEVER = 5, 6  # characters in a row, none of which says how or whether, or whatever they are;
-# other words for a thing are mostly two words of two characters
+_STRANGE = 5  # characters in a row, none of which says how or whether; other words for a thing are mostly two of two
 _HAN = re.compile(r"[\u4e00-\u9fff]+")
 _LATIN = re.compile(r"[A-Za-z]{3,}")
 
@@ -200,16 +200,19 @@ def _unknown_name(name: str, known: str) -> bool:
 def _strange(text: str, known: str) -> bool:
     """Whether ``text`` names what nothing of ``known`` hints at: Han characters in a row of which it has none.
 
-    Other words for the same thing share a character with it, or have one between them that says how or whether.
+    Other words for the same thing share a character with it, are everyday words, or have one between them that says how or
+    whether.
 
-    >>> _strange("作者是纳撒尼尔森", "作者是小林"), _strange("作者也能拿回画作", "画归还给作者")
-    (True, False)
+    >>> _strange("作者是纳撒尼尔森", "作者是小林"), _strange("作者也能拿回画作", "画归还给作者"), _strange("请提前通知经理", "")
+    (True, False, False)
     """
     shared = {c for c in tokens.normalized(known) if c > "\u4e00"}
-    runs = "".join(" " if c in shared else c for c in tokens.normalized(plain(text)))
+    usual = {c for unit in said(text).units if unit.groups for c in unit.key}
+    runs = "".join(" " if c in shared or c in usual else c for c in tokens.normalized(plain(text)))
     return any(
-        len(run) >= _STRANGE_WHATEVER or (len(run) >= _STRANGE and not any(word.light for word in words(run)))
+        len(piece) >= _STRANGE
         for run in _HAN.findall(runs)
+        for piece in "".join(" " if word.light else word.text for word in words(run)).split()
     )
 
 

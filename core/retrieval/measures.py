@@ -157,6 +157,7 @@ _COUNTED = re.compile(
 )
 _RANGE = re.compile(r"^\s?(?:至|到|-|–|~|to|or|或)\s?\d[\d.,]*")
 _FRACTION = re.compile(r"([一二三四五六七八九十\d]+)分之([一二三四五六七八九十\d]+)")
+_TENTHS = re.compile(r"(?<!\d)([1-9])成([一二三四五六七八九半])")  # 六成二 is 62 %
 _DISCOUNT = re.compile(r"(?<!\d)(\d\.\d)折")
 _ROUND = re.compile(
     r"约|近(?=\d)|左右|大约|将近|上下|\babout\b|\baround\b|\bnearly\b|\balmost\b|\broughly\b|\bapproximately\b|\bsome(?= \d)",
@@ -271,6 +272,7 @@ def plain(text: str) -> str:
         lambda m: f"{int(numerals.chinese_value(m[1]) or 0)}{m[2]}",
         text,
     )
+    text = _TENTHS.sub(lambda m: f"{m[1]}{_value(m[2]) if m[2] != '半' else 5}%", text)
     text = _DISCOUNT.sub(lambda m: f"{float(m[1]) * 10:.0f}%", text)
     for pattern, written in _HALVES:
         text = pattern.sub(written, text) if written is not None else text

@@ -55,6 +55,7 @@ _AXES: tuple[tuple[str, str], ...] = (
     (r"进口|\bimport\w*\b", r"出口|\bexport\w*\b"), (r"\bfree\b", r"(?<![不免])收费|付费|\bcharged\b|\bfor a fee\b"), (r"开(?:启|放|始)|打开|\bopen\w*\b|\bstart\w*\b|\bbegin\w*\b", r"关(?:闭|门)|结束|\bclos\w*\b|\bend(?:s|ed)?\b"),
 )  # fmt: skip
 _POLES = tuple((re.compile(a), re.compile(b)) for a, b in _AXES)
+_ORDER = 1  # the axis of before and after: what is before the one is what the other is after
 
 
 @lru_cache(maxsize=4096)
@@ -129,14 +130,19 @@ def denied(text: str) -> list[str]:
     return found
 
 
-def reversed_axes(text: str, source: str) -> bool:
+def reversed_axes(text: str, source: str, *, order: bool = True) -> bool:
     """Whether ``text`` has one pole of an axis where ``source`` has only the other.
+
+    Args:
+        order: whether before and after are looked at, too.
 
     >>> reversed_axes("满 99 元以下包邮", "满 99 元以上包邮"), reversed_axes("Sales rose.", "Sales climbed.")
     (True, False)
     """
     text, source = spelled(text), spelled(source)
-    for one, other in _POLES:
+    for n, (one, other) in enumerate(_POLES):
+        if n == _ORDER and not order:
+            continue
         here, there = (
             (bool(one.search(text)), bool(other.search(text))),
             (bool(one.search(source)), bool(other.search(source))),

@@ -15,6 +15,7 @@ from functools import cached_property, lru_cache
 from itertools import pairwise
 
 from core.retrieval import polarity
+from core.retrieval.synonyms import said as said_of
 from core.retrieval.wording import (
     OPPOSITE,
     PAIRED_HEADS,
@@ -33,6 +34,8 @@ _AROUND = 8  # words or Han characters beside what is exchanged that a minimal p
 _REPEATED, _MOSTLY, _WHOLLY = 0.35, 0.6, 0.9  # shares of what the claim's clause says, or of what the source's says
 _HALF = 0.5  # of the claim's clause; then all that differs was moved there together
 _LONGEST = {True: 6, False: 3}  # of what is exchanged: characters in Chinese, words in English
+# Characters of verbs, of how a clause goes on and of time: what they stand in is no name.
+_VERBAL = frozenset("起开始说表示变增减加少存放打挖做作执行会来去办因此若然所但则再末底初间第一二两三四五六七八九十,、")
 Span = tuple[int, int]
 
 
@@ -231,6 +234,8 @@ class _Aligned:
             return None
         if self.claim.names(old, _written(self.part, old)):
             return None
+        if number and new[0].number and old[0].number and self._of_another_kind(new_at, old_at):
+            return None
         if number and old[0].text == "1" and _text_at(self.mine, b) != _text_at(self.there, d):
             return None  # 一座, 第一次: no value that another could take the place of
         last = b == len(self.mine) and d == len(self.there) and a > 2
@@ -238,9 +243,19 @@ class _Aligned:
         if (han or new[0].number or named) and self._crossed(new_at, old_at):
             return self._pair(new, old, old_at, True)
         alike = (len(new) == 1) == (len(old) == 1)
-        if not number and named_at(self.mine, a, alike=alike) and self._anew(new_at):
+        if number or said_of(_written(self.said, new)).groups & said_of(_written(self.part, old)).groups:
+            return None
+        if han and any(word.text in _VERBAL for word in (*new, *old)):
+            return None
+        if named_at(self.mine, a, alike=alike) and self._anew(new_at):
             return self._pair(new, old, old_at, False)
         return None
+
+    def _of_another_kind(self, new_at: Span, old_at: Span) -> bool:
+        """Whether two numbers count different things: a year of the calendar takes no place of 76 years."""
+        (a, b), (c, d) = new_at, old_at
+        calendar = [len(found[at].text) == 4 for found, at in ((self.mine, a), (self.there, c))]
+        return calendar[0] != calendar[1] and "年" in (_text_at(self.mine, b), _text_at(self.there, d))
 
     def _crossed(self, new_at: Span, old_at: Span) -> bool:
         """Whether what is new stands in another clause of the source, of which the claim says nothing else.
