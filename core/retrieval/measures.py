@@ -21,25 +21,31 @@ _KINDS: dict[str, dict[str, float]] = {
         "钟头": 60, "hours?": 60, "hrs?": 60, "天": 1440, "昼夜": 1440, "自然日": 1440, "个自然日": 1440, "日(?=[内后前起之以])": 1440, "(?:calendar )?days?": 1440,
         "nights?": 1440, "晚": 1440, "周": 10080, "个?星期": 10080, "个?礼拜": 10080, "weeks?": 10080, "fortnights?": 20160,
     },
-    "months": {"个月": 1, "months?": 1, "个?季度": 3, "quarters?(?= of (?:a|the) year)": 3, "年": 12, "周年": 12, "years?": 12, "yrs?": 12, "decades?": 120},
+    "months": {"岁": 12, "周岁": 12, "(?:years?|yrs?)[ -](?:old|of age)": 12, "months?[ -]old": 1, "year[ -]olds?": 12, "个月": 1, "months?": 1, "个?季度": 3, "quarters?(?= of (?:a|the) year)": 3, "年": 12, "周年": 12, "years?": 12, "yrs?": 12, "decades?": 120},
     "working days": {"个?工作日": 1, "(?:working|business|work) days?": 1},
-    "grams": {"毫克": 0.001, "mg": 0.001, "微克": 1e-6, "[μu]g": 1e-6, "克": 1, "g": 1, "grams?": 1, "斤": 500, "公斤": 1000, "千克": 1000, "kg": 1000, "kilos?": 1000,
+    "grams": {"毫克": 0.001, "mg": 0.001, "milligram(?:me)?s?": 0.001, "微克": 1e-6, "[μµu]g": 1e-6, "mcg": 1e-6, "microgram(?:me)?s?": 1e-6, "纳克": 1e-9, "ng": 1e-9, "克拉": 0.2, "carats?": 0.2, "stones?(?= \\w)": 6350, "克": 1, "g": 1, "grams?": 1, "斤": 500, "公斤": 1000, "千克": 1000, "kg": 1000, "kilos?": 1000,
         "kilograms?": 1000, "吨": 1e6, "tonnes?": 1e6, "tons?": 1e6, "oz": 28.35, "ounces?": 28.35, "lbs?": 453.6},
-    "meters": {"毫米": 0.001, "mm": 0.001, "millimet(?:er|re)s?": 0.001, "厘米": 0.01, "cm": 0.01, "centimet(?:er|re)s?": 0.01, "米": 1, "m": 1, "met(?:er|re)s?": 1, "公里": 1000, "千米": 1000,
+    "meters": {"纳米": 1e-9, "nm": 1e-9, "nanomet(?:er|re)s?": 1e-9, "微米": 1e-6, "[μµ]m": 1e-6, "micromet(?:er|re)s?": 1e-6, "microns?": 1e-6, "分米": 0.1, "dm": 0.1, "decimet(?:er|re)s?": 0.1, "毫米": 0.001, "mm": 0.001, "millimet(?:er|re)s?": 0.001, "厘米": 0.01, "cm": 0.01, "centimet(?:er|re)s?": 0.01, "米": 1, "m": 1, "met(?:er|re)s?": 1, "公里": 1000, "千米": 1000,
         "km": 1000, "kilomet(?:er|re)s?": 1000, "里": 500, "inch(?:es)?": 0.0254, "英寸": 0.0254, "feet": 0.3048, "foot": 0.3048, "ft": 0.3048, "英尺": 0.3048, "yards?": 0.9144, "miles?": 1609.3, "英里": 1609.3, "海里": 1852, "nautical miles?": 1852, "光年": 9.461e15, "light[- ]years?": 9.461e15},
-    "square meters": {"平方米": 1, "平米": 1, "square met(?:er|re)s?": 1, "m2": 1, "sq ?m": 1, "平方公里": 1e6, "square kilomet(?:er|re)s?": 1e6, "公顷": 1e4, "hectares?": 1e4, "亩": 666.67},
-    "milliliters": {"毫升": 1, "ml": 1, "millilit(?:er|re)s?": 1, "升": 1000, "l": 1000, "lit(?:er|re)s?": 1000, "加仑": 3785.4, "gallons?": 3785.4, "pints?": 568.3, "立方米": 1e6, "cubic met(?:er|re)s?": 1e6},
-    "watts": {"瓦": 1, "w": 1, "watts?": 1, "千瓦": 1000, "kw": 1000, "kilowatts?": 1000, "兆瓦": 1e6, "mw": 1e6, "megawatts?": 1e6},
-    "watt hours": {"wh": 1, "kwh": 1000, "千瓦时": 1000, "度电": 1000},
-    "mah": {"mah": 1, "毫安时?": 1}, "volts": {"v": 1, "volts?": 1, "伏": 1}, "hertz": {"hz": 1, "赫兹?": 1},
-    "megabytes": {"kb": 0.001, "mb": 1, "gb": 1000, "tb": 1e6},
+    "square meters": {"平方厘米": 1e-4, "square centimet(?:er|re)s?": 1e-4, "cm[2²]": 1e-4, "square f(?:ee|oo)t": 0.0929, "sq ?ft": 0.0929, "平方英尺": 0.0929, "acres?": 4047, "英亩": 4047, "square miles?": 2.59e6, "平方英里": 2.59e6, "km[2²]": 1e6, "m²": 1, "平方千米": 1e6, "平方米": 1, "平米": 1, "square met(?:er|re)s?": 1, "m2": 1, "sq ?m": 1, "平方公里": 1e6, "square kilomet(?:er|re)s?": 1e6, "公顷": 1e4, "hectares?": 1e4, "亩": 666.67},
+    "milliliters": {"微升": 0.001, "microlit(?:er|re)s?": 0.001, "cl": 10, "centilit(?:er|re)s?": 10, "dl": 100, "decilit(?:er|re)s?": 100, "公升": 1000, "立方厘米": 1, "cubic centimet(?:er|re)s?": 1, "cc": 1, "cm[3³]": 1, "m[3³]": 1e6, "cubic f(?:ee|oo)t": 28317, "fl oz": 28.41, "fluid ounces?": 28.41, "quarts?": 946.4, "毫升": 1, "ml": 1, "millilit(?:er|re)s?": 1, "升": 1000, "l": 1000, "lit(?:er|re)s?": 1000, "加仑": 3785.4, "gallons?": 3785.4, "pints?": 568.3, "立方米": 1e6, "cubic met(?:er|re)s?": 1e6},
+    "watts": {"毫瓦": 0.001, "milliwatts?": 0.001, "吉瓦": 1e9, "gw": 1e9, "gigawatts?": 1e9, "万千瓦": 1e7, "马力": 735.5, "horsepower": 745.7, "hp": 745.7, "瓦": 1, "w": 1, "watts?": 1, "千瓦": 1000, "kw": 1000, "kilowatts?": 1000, "兆瓦": 1e6, "mw": 1e6, "megawatts?": 1e6},
+    "watt hours": {"瓦时": 1, "watt[- ]hours?": 1, "kilowatt[- ]hours?": 1000, "mwh": 1e6, "megawatt[- ]hours?": 1e6, "兆瓦时": 1e6, "gwh": 1e9, "gigawatt[- ]hours?": 1e9, "吉瓦时": 1e9, "twh": 1e12, "terawatt[- ]hours?": 1e12, "wh": 1, "kwh": 1000, "千瓦时": 1000, "度电": 1000},
+    "mah": {"mah": 1, "毫安时?": 1}, "volts": {"v": 1, "volts?": 1, "伏特?": 1, "kv": 1000, "kilovolts?": 1000, "千伏": 1000, "mv": 0.001, "毫伏": 0.001}, "amperes": {"安培": 1, "amps?": 1, "amperes?": 1, "毫安(?!时)": 0.001, "milliamps?": 0.001},
+    "hertz": {"hz": 1, "赫兹?": 1, "khz": 1000, "千赫": 1000, "mhz": 1e6, "兆赫": 1e6, "ghz": 1e9, "吉赫": 1e9}, "decibels": {"db": 1, "decibels?": 1, "分贝": 1},
+    "joules": {"焦耳?": 1, "joules?": 1, "千焦": 1000, "kj": 1000, "kilojoules?": 1000, "卡路里": 4.184, "calories?": 4.184, "大卡": 4184, "千卡": 4184, "kcal": 4184, "kilocalories?": 4184},
+    "pascals": {"帕": 1, "pa": 1, "百帕": 100, "hpa": 100, "千帕": 1000, "kpa": 1000, "兆帕": 1e6, "mpa": 1e6, "bars?": 1e5, "巴(?![\u4e00-\u9fff])": 1e5, "毫米汞柱": 133.3, "mmhg": 133.3, "psi": 6895, "个?大气压": 101325, "atmospheres?": 101325},
+    "meters an hour": {"公里/小时": 1000, "公里每小时": 1000, "千米/小时": 1000, "千米每小时": 1000, "km/h": 1000, "kph": 1000, "kilomet(?:er|re)s? (?:an|per) hour": 1000, "mph": 1609.3, "miles? (?:an|per) hour": 1609.3, "knots?": 1852, "米/秒": 3600, "米每秒": 3600, "m/s": 3600, "met(?:er|re)s? (?:a|per) second": 3600},
+    "bits a second": {"kbps": 1e3, "mbps": 1e6, "gbps": 1e9, "mbit/s": 1e6, "兆(?=宽带|带宽)": 1e6}, "per mille": {"‰": 1, "ppm": 0.001},
+    "megabytes": {"kilobytes?": 0.001, "megabytes?": 1, "gigabytes?": 1000, "terabytes?": 1e6, "pb": 1e9, "petabytes?": 1e9, "kb": 0.001, "mb": 1, "gb": 1000, "tb": 1e6},
     "celsius": {"°c": 1, "℃": 1, "摄氏度": 1, "度": 1, "degrees?(?: celsius)?": 1}, "fahrenheit": {"°f": 1, "℉": 1, "华氏度": 1, "degrees? fahrenheit": 1},
     "percent": {"%": 1, "percent": 1, "per cent": 1, "成(?!立|为|功|本|员|人|年|果)": 10}, "points": {"个?百分点": 1, "percentage points?": 1, "basis points?": 0.01, "个?基点": 0.01},
     "yuan": {"元": 1, "块钱": 1, "块(?![\u4e00-\u9fff])": 1, "圆": 1, "人民币": 1, "rmb": 1, "yuan": 1, "cny": 1, "角": 0.1},
     "dollars": {"美元": 1, "美金": 1, "us dollars?": 1, "dollars?": 1, "usd": 1, "cents?": 0.01}, "pounds": {"英镑": 1, "gbp": 1, "pounds?": 1, "pence": 0.01},
-    "euros": {"欧元": 1, "eur": 1, "euros?": 1}, "yen": {"日元": 1, "yen": 1, "jpy": 1}, "hong kong dollars": {"港元": 1, "港币": 1, "hkd": 1}, "won": {"韩元": 1, "won": 1},
-    "times": {"倍": 1, "fold": 1}, "occasions": {"次": 1, "回": 1, "times": 1, "遍": 1}, "years old": {"岁": 1, "周岁": 1, "years? old": 1, "years? of age": 1},
+    "euros": {"欧元": 1, "eur": 1, "euros?": 1}, "yen": {"日元": 1, "yen": 1, "jpy": 1}, "hong kong dollars": {"港元": 1, "港币": 1, "hkd": 1}, "won": {"韩元": 1, "won": 1}, "canadian dollars": {"加元": 1, "canadian dollars?": 1, "cad": 1}, "australian dollars": {"澳元": 1, "australian dollars?": 1, "aud": 1}, "singapore dollars": {"新元": 1, "新加坡元": 1, "sgd": 1}, "francs": {"法郎": 1, "瑞郎": 1, "francs?": 1, "chf": 1}, "rubles": {"卢布": 1, "rou?bles?": 1}, "rupees": {"卢比": 1, "rupees?": 1, "inr": 1}, "baht": {"泰铢": 1, "baht": 1}, "kroner": {"克朗": 1, "kron(?:a|or|er|e)": 1}, "pesos": {"比索": 1, "pesos?": 1},
+    "times": {"倍": 1, "fold": 1}, "occasions": {"次": 1, "回": 1, "times": 1, "遍": 1}, "centuries": {"世纪": 1, "(?:st|nd|rd|th)?[ -](?:century|centuries)": 1},
     "people": {"人": 1, "名": 1, "位": 1, "people": 1, "persons?": 1}, "boxes": {"箱": 1, "盒": 1, "box(?:es)?": 1, "cartons?": 1}, "bottles": {"瓶": 1, "bottles?": 1},
+    "bags": {"袋": 1, "包(?![括含])": 1, "bags?": 1, "sachets?": 1, "packets?": 1}, "cans": {"罐": 1, "听": 1, "cans?(?! [a-z]+ )": 1, "tins?": 1}, "barrels": {"桶": 1, "barrels?": 1, "buckets?": 1}, "households": {"户(?!外|口|型)": 1, "households?": 1}, "floors": {"层": 1, "floors?": 1, "storeys?": 1, "stories": 1}, "episodes": {"集": 1, "episodes?": 1}, "sets": {"套": 1, "sets?": 1},
     "cups": {"杯": 1, "cups?": 1}, "tablets": {"片": 1, "粒": 1, "tablets?": 1, "pills?": 1, "capsules?": 1}, "drops": {"滴": 1, "drops?": 1}, "pages": {"页": 1, "pages?": 1},
     "grades": {"年级": 1}, "teaspoons": {"茶匙": 1, "teaspoons?": 1, "tsp": 1}, "tablespoons": {"汤匙": 1, "tablespoons?": 1, "tbsp": 1}, "score": {"积分": 1, "分(?!钟|之|别|店|公司|为|期|批|析|布|享)": 1},
 }  # fmt: skip
@@ -114,7 +120,7 @@ _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday",
 _WEEKDAY = re.compile(rf"\b({'|'.join(_WEEKDAYS)})s?\b|(?:周|星期|礼拜)([一二三四五六日天])", re.IGNORECASE)
 _NOON = re.compile(r"\b(noon|midnight)\b|(正午|午夜|零点)", re.IGNORECASE)
 _HALVES = (
-    (re.compile(r"(?<![\d今明昨当次同每节假工周末生即近往前后全本去来某头几多])日(?=均|产|销|接待|发电|处理|供|运送|客流)"), "每1天"), (re.compile(r"(?<![\d今明昨当次同每近往前后全本去来某头几多整学财])年(?=均|产|销|接待|发电|处理|供|薪|租|费|收益|降水|降雨)"), "每1年"),
+    (re.compile(r"(?<![\d今明昨当次同每节假工周末生即近往前后全本去来某头几多])日(?=均|产|销|接待|发电|处理|供|运送|客流)"), "每1天"), (re.compile(r"(?<![\d今明昨当次同每近往前全本去来某头几多整学财])年(?=均|产|销|接待|发电|处理|供|薪|租|费|收益|降水|降雨)"), "每1年"),
     (re.compile(r"(?<![\d今明昨当次同每近往前后全本去来某头几多整])月(?=均|产|销|供|薪|租|费)"), "每1月"),
     (re.compile(r"每(?=个?(?:季度|月|周|星期|礼拜|天|年|小时|分钟|晚))"), "每1"), (re.compile(r"每日"), "每1天"), (re.compile(r"每半年"), "每6个月"), (re.compile(r"每1月"), "每1个月"), (re.compile(r"季度"), "季度"),
     (re.compile(r"(?i)\b(?:an|1) hour and a half\b"), "90 minutes"), (re.compile(r"(?i)\bhalf past (\d+)\b"), r"\1:30"), (re.compile(r"(?i)\bhalf (?:an )?hour\b"), "30 minutes"), (re.compile(r"(?i)\b(?:three|3)[- ]quarters of an hour\b"), "45 minutes"), (re.compile(r"(?i)\b(?:a )?quarter of an hour\b"), "15 minutes"),
@@ -138,8 +144,17 @@ _NO_NUMBER = re.compile(
     r"(?<![\d零〇一二两三四五六七八九十百千万第满得打评分])十分(?=[\u4e00-\u9fff])(?![钟之制以的])|三角(?=[形关洲恋铁债函])"
 )
 _WRITTEN = {"十分": "非常", "三角": "叁角"}
+_ORDINALS = {
+    word: n
+    for n, word in enumerate(
+        "third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth sixteenth seventeenth"
+        " eighteenth nineteenth twentieth twenty-first".split(),
+        3,
+    )
+}
 # The next day, feast days that have a date, and two numbers with one unit, before any numeral is read.
 _EVERYDAY = (
+    (re.compile(r"[一1]([年天])(?:里|之?中|当中)"), r"全\1"), (re.compile(r"(?i)\b(?:the )?(\d\d)00s\b"), lambda m: f"the {int(m[1]) + 1}th century"), (re.compile(r"(?i)\b(third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth|thirteenth|fourteenth|fifteenth|sixteenth|seventeenth|eighteenth|nineteenth|twentieth|twenty-first)(?=[ -](?:century|centuries|place|floor|time|day|year|month|week|round|edition)\b)"), lambda m: f"{_ORDINALS[m[1].lower()]}th"),
     (re.compile(r"第[二2]天|翌日|隔[天日]|第[二2]日|转天"), "次日"),
     (re.compile(r"元旦节?"), "1月1日"), (re.compile(r"国庆(?:节|当天|日)"), "10月1日"), (re.compile(r"(?:五一|国际)?劳动节"), "5月1日"), (re.compile(r"圣诞(?:节|日)"), "12月25日"),
     (re.compile(r"平安夜"), "12月24日"), (re.compile(r"(?:六一|国际)?儿童节"), "6月1日"), (re.compile(r"教师节"), "9月10日"), (re.compile(r"情人节"), "2月14日"), (re.compile(r"(?:三八)?妇女节"), "3月8日"),
