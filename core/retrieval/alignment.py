@@ -19,7 +19,7 @@ from core.retrieval.wording import HEADS
 
 Failure = Literal["name", "negation", "comparison", "attribution", "unit", "date"]
 _CLAUSE = re.compile(
-    r"[，；。！？]+|[,;：:!?]+(?!\d)|(?<!\b[A-Z][a-z])(?<!\bMrs)\.(?=\s|$)|\s[-–—]\s|—+|\b(?:and|but|while|whereas|although|though|however)\b|(?<!\d)并且?|(?<![不非])但是?|而(?!且)",
+    r"[，；。！？]+|[,;：:!?]+(?!\d)|(?<!\b[A-Z][a-z])(?<!\bMrs)(?<!\b[A-Za-z])\.(?=\s|$)|(?<=\b[ap]\.m)\.(?=\s*$)|\s[-–—]\s|—+|\b(?:and|but|while|whereas|although|though|however)\b|(?<!\d)并且?|(?<![不非])但是?|而(?!且)",
     re.IGNORECASE,
 )
 _ALIKE = 0.5  # of a clause that one of the source says in these or other words, if both can be compared
@@ -154,7 +154,7 @@ def _denied_otherwise(claim: str, said: Sequence[Clause], parts: Sequence[Clause
         elif all(part.denied for score, part in near if score >= _NEAR * best):
             part = near[0][1]
             beside = [c for c in said if c.denied and c.content & part.content]
-            if not beside and not denial.forceful(claim, part.text) and _denies(part, clause):
+            if not beside and not denial.forceful(claim, part.text) and not denial.required(claim, part.text) and _denies(part, clause):
                 return True
     return False
 

@@ -24,14 +24,14 @@ _PLAINLY = re.compile(
 )
 _BY_WORD = re.compile(
     r"禁|免|停|拒|否|缺|除|败|关闭|闭馆|以外|之外|失去|丢|空|落选|错过|过期|逾期|作废|失效|取消|驳回"
-    r"|\b(?:exclud|prohibit|forbid|forbad|bann|refus|reject|deny|deni|lack|fail|stop|ceas|cancel|unable|lost|lose|losing|miss(?:ed|es|ing)?\b|empty|forfeit|laps|avoid|void|exempt|expir|clos|shut|abandon|suspend|withh|turned down|voted? down|un(?!der|i|til|cle)\w{4,}"
+    r"|\b(?:exclud|prohibit|forbid|forbad|bann|refus|reject|deny|deni|lack|fail|stop|ceas|cancel|unable|lost|lose|losing|miss(?:ed|es|ing)?\b|empty|forfeit|laps|avoid|void|exempt|expir|clos|shut|abandon|suspend|withh|turned down|voted? down|too (?:late|early|small|young|old|large|heavy) (?:to|for)|leav(?:e|es|ing) (?:\w+ ){1,5}(?:in|at|outside|behind|with) |left (?:behind|outside|at home)|un(?!der|i|til|cle)\w{4,}"
     r"|(?:im|in|ir|il)(?:possible|proper|permissible|eligible|valid|active|complete|sufficient|correct|effective|regular|relevant|legal|accessible|appropriate)|dis(?:allow|agree|approv|continu|connect|qualif|abl)|non\w{4,}|\w{3,}less\b)"
 )
 _NEEDED = re.compile(
     r"须|必须|应当?|需要?|才|方可|方能|仅限|只有|只能|只可|凭|持|除非|未经|征得|经[^，。；]{1,12}(?:同意|批准|许可)|\b(?:must|shall|needs?|requir\w*|only|unless|until|have to|has to|had to|need to|oblig\w*|without)\b"
 )
 _NOT_NEEDED = re.compile(
-    r"无[须需]|毋须|不(?:必|用|需要?|须|作要求)|无须|免(?=[于予除])|\b(?:need not|needn['’]t|(?:do|does|did)(?: not|n['’]t) (?:need|have) to|not (?:need|require)\w*|no need|without (?:having|needing)|exempt\w*|optional|voluntary)\b"
+    r"无[须需]|毋须|不(?:必|用|需要?|须|作要求)|无须|\b(?:need not|needn['’]t|(?:do|does|did)(?: not|n['’]t) (?:need|have) to|not (?:need|require)\w*|no need|without (?:having|needing)|exempt\w*|optional|voluntary)\b"
 )
 _WITHOUT = re.compile(
     r"(?:没有?|未经?|无[须需]?|不(?:必|用|需要?|须))[^，。；]{1,16}[，]?[^，。；]{0,12}(?:可以|即可|也[可能会]|照样|同样|就[可能]|仍[可能])"
@@ -41,7 +41,7 @@ _TWICE = re.compile(
     r"(?:没有?|未|无|不|非)[^，。；]{1,20}[，]?[^，。；]{0,10}(?:不|禁|拒|无法|别|勿)|除非[^。；]{1,30}(?:不|禁|勿)|(?:不|禁|勿)[^。；]{1,30}除非|前[^，。；]{0,8}(?:不得|不能|不可)"
     r"|\b(?:not|no|never|nobody|nothing|cannot|none)\b[^.;]{1,120}\b(?:unless|without|until|except|before|other than)\b|\b(?:unless|without|until|except)\b[^.;]{1,80}\b(?:not|no|never|cannot)\b|n['’]t\b[^.;]{1,100}\b(?:unless|without|until|except)\b"
 )
-_OBLIGED = re.compile(_NEEDED.pattern + r"|要|先|就不")
+_OBLIGED = re.compile(_NEEDED.pattern + r"|(?<![只主重])要(?![是么闻点求])|先|就不")
 _ELLIPTIC = re.compile(r"(?:but |nor |and )?(?:not|nor|no|never)\b(?! (?:be|have|do)\b)|也不|更不|但不")  # names but not passwords
 _EITHER = re.compile(r"或|\bor\b")
 _CONDITION = re.compile(
@@ -78,8 +78,13 @@ def forceful(text: str, other: str) -> bool:
     >>> forceful("The pool is closed.", "It opens at noon."), forceful("The pool is closed.", "It closes at noon.")
     (True, False)
     """
-    text, other = tokens.normalized(text), tokens.normalized(other)
+    text, other = polarity.spelled(text), tokens.normalized(other)
     return bool(_PLAINLY.search(text)) or any(match[0] not in other for match in _BY_WORD.finditer(text))
+
+
+def required(claim: str, part: str) -> bool:
+    """Whether ``claim`` requires what without which ``part`` allows nothing."""
+    return bool(_NEEDED.search(tokens.normalized(claim)) and _TWICE.search(tokens.normalized(part)))
 
 
 def turns_twice(text: str) -> bool:
@@ -127,11 +132,10 @@ def _denied(claim: str, said_in: Sequence[str], parts: Sequence[_Part]) -> bool:
 
 def _affirmed(claim: str, parts: Sequence[_Part]) -> bool:
     """A denied clause of the source whose matter the claim says, where nothing in it has the force of a denial."""
-    needed = bool(_NEEDED.search(tokens.normalized(claim)))
     for part in parts:
-        if forceful(claim, part.text) or not polarity.denies(plain(part.text)) or polarity.exclusive(part.text):
-            continue
-        if needed and _TWICE.search(part.normal):
+        plainly = _PLAINLY.search(polarity.spelled(plain(part.text))) and not polarity.exclusive(part.text)
+        denied = polarity.denies(plain(part.text)) and not polarity.exclusive(part.text)
+        if not (plainly or denied) or forceful(claim, part.text) or required(claim, part.text):
             continue
         units = _matter(part.text)
         mine = said(claim).share(units)

@@ -45,7 +45,7 @@ _KINDS: dict[str, dict[str, float]] = {
     "euros": {"欧元": 1, "eur": 1, "euros?": 1}, "yen": {"日元": 1, "yen": 1, "jpy": 1}, "hong kong dollars": {"港元": 1, "港币": 1, "hkd": 1}, "won": {"韩元": 1, "won": 1}, "canadian dollars": {"加元": 1, "canadian dollars?": 1, "cad": 1}, "australian dollars": {"澳元": 1, "australian dollars?": 1, "aud": 1}, "singapore dollars": {"新元": 1, "新加坡元": 1, "sgd": 1}, "francs": {"法郎": 1, "瑞郎": 1, "francs?": 1, "chf": 1}, "rubles": {"卢布": 1, "rou?bles?": 1}, "rupees": {"卢比": 1, "rupees?": 1, "inr": 1}, "baht": {"泰铢": 1, "baht": 1}, "kroner": {"克朗": 1, "kron(?:a|or|er|e)": 1}, "pesos": {"比索": 1, "pesos?": 1},
     "times": {"倍": 1, "fold": 1}, "occasions": {"次": 1, "回": 1, "times": 1, "遍": 1}, "centuries": {"世纪": 1, "(?:st|nd|rd|th)?[ -](?:century|centuries)": 1},
     "people": {"人": 1, "名": 1, "位": 1, "people": 1, "persons?": 1}, "boxes": {"箱": 1, "盒": 1, "box(?:es)?": 1, "cartons?": 1}, "bottles": {"瓶": 1, "bottles?": 1},
-    "bags": {"袋": 1, "包(?![括含])": 1, "bags?": 1, "sachets?": 1, "packets?": 1}, "cans": {"罐": 1, "听": 1, "cans?(?! [a-z]+ )": 1, "tins?": 1}, "barrels": {"桶": 1, "barrels?": 1, "buckets?": 1}, "households": {"户(?!外|口|型)": 1, "households?": 1}, "floors": {"层": 1, "floors?": 1, "storeys?": 1, "stories": 1}, "episodes": {"集": 1, "episodes?": 1}, "sets": {"套": 1, "sets?": 1},
+    "bags": {"袋": 1, "包(?![括含])": 1, "bags?": 1, "sachets?": 1, "packets?": 1}, "cans": {"罐": 1, "听": 1, "cans": 1, "can(?= of)": 1, "tins?": 1}, "barrels": {"桶": 1, "barrels?": 1, "buckets?": 1}, "households": {"户(?!外|口|型)": 1, "households?": 1}, "floors": {"层": 1, "floors?": 1, "storeys?": 1, "stories": 1}, "episodes": {"集": 1, "episodes?": 1}, "sets": {"套": 1, "sets?": 1},
     "cups": {"杯": 1, "cups?": 1}, "tablets": {"片": 1, "粒": 1, "tablets?": 1, "pills?": 1, "capsules?": 1}, "drops": {"滴": 1, "drops?": 1}, "pages": {"页": 1, "pages?": 1},
     "grades": {"年级": 1}, "teaspoons": {"茶匙": 1, "teaspoons?": 1, "tsp": 1}, "tablespoons": {"汤匙": 1, "tablespoons?": 1, "tbsp": 1}, "score": {"积分": 1, "分(?!钟|之|别|店|公司|为|期|批|析|布|享)": 1},
 }  # fmt: skip
@@ -120,6 +120,7 @@ _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday",
 _WEEKDAY = re.compile(rf"\b({'|'.join(_WEEKDAYS)})s?\b|(?:周|星期|礼拜)([一二三四五六日天])", re.IGNORECASE)
 _NOON = re.compile(r"\b(noon|midnight)\b|(正午|午夜|零点)", re.IGNORECASE)
 _HALVES = (
+    (re.compile(r"(?:时速|每1?小时)(约|达|可达|超过|最高)?(\d+(?:\.\d+)?)(?:公里|千米)"), r"\1\2公里/小时"),
     (re.compile(r"(?<![\d今明昨当次同每节假工周末生即近往前后全本去来某头几多])日(?=均|产|销|接待|发电|处理|供|运送|客流)"), "每1天"), (re.compile(r"(?<![\d今明昨当次同每近往前全本去来某头几多整学财])年(?=均|产|销|接待|发电|处理|供|薪|租|费|收益|降水|降雨)"), "每1年"),
     (re.compile(r"(?<![\d今明昨当次同每近往前后全本去来某头几多整])月(?=均|产|销|供|薪|租|费)"), "每1月"),
     (re.compile(r"每(?=个?(?:季度|月|周|星期|礼拜|天|年|小时|分钟|晚))"), "每1"), (re.compile(r"每日"), "每1天"), (re.compile(r"每半年"), "每6个月"), (re.compile(r"每1月"), "每1个月"), (re.compile(r"季度"), "季度"),

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import lru_cache
 
-from core.retrieval import tokens
+from core.retrieval import denial, tokens
 from core.retrieval.measures import Moment, plain, quantities
 from core.retrieval.synonyms import Said, said
 from core.retrieval.wording import Word, spelled, words
 
-_HELD, _NOT = 0.5, 0.34  # shares of what one clause has alone, that a claim says of it or hardly says
+_NEARLY_ALL, _HELD, _NOT = 0.75, 0.5, 0.34  # shares of what one clause has alone, that a claim says of it or hardly says
 _ALIKE = {"zh": 0.3, "en": 0.2}  # share of the words that two clauses of one pattern have in common
 _APART = 3  # clauses between two that are laid beside each other
 _PIECE = re.compile(r"[;；]")
@@ -70,8 +70,10 @@ class _Claim:
             apart: 1 for neighbours.
             whole: whether they are more than clauses.
         """
+        if denial.forceful(self.text, f"{one} {other}") and denial.forceful(f"{one} {other}", self.text):
+            return False
         pattern = _pattern(one, other)
-        alike = pattern.alike >= _ALIKE["zh" if one > "\u4e00" else "en"]
+        alike = pattern.alike >= (_ALIKE["zh"] if whole or one > "\u4e00" else _ALIKE["en"])
         if not alike and (apart > 1 or whole):
             return False
         states: set[tuple[str, bool]] = set()
@@ -79,9 +81,11 @@ class _Claim:
             a, b = self._share(mine, one), self._share(yours, other)
             if a is None or b is None:
                 continue
-            if a >= _HELD and b < _NOT:
+            if a >= _HELD and b >= _HELD:
+                return False  # it draws the two together
+            if a >= _held(mine, yours) and b < _NOT:
                 states.add(("one", of_a_kind))
-            elif b >= _HELD and a < _NOT:
+            elif b >= _held(yours, mine) and a < _NOT:
                 states.add(("other", of_a_kind))
         if len({side for side, _ in states}) < 2:
             return False
@@ -96,10 +100,18 @@ class _Claim:
         if word.number:
             return float(word.key in self.numbers)
         if not word.han:
-            return float(word.key in self.said.keys)
+            return float(word.key in self.said.keys or any(u.groups & self.said.groups for u in said(word.text).units))
         there = spelled(text)
         pairs = [there[max(0, word.start - 1) : word.end], there[word.start : word.end + 1]]
-        return float(any(len(pair) == 2 and pair in self.text for pair in pairs))
+        return float(any(len(pair) == 2 and (pair in self.text or self._means(pair)) for pair in pairs))
+
+    def _means(self, pair: str) -> bool:
+        return any(unit.groups & self.said.groups for unit in said(pair).units if unit.key == pair)
+
+
+def _held(found: Sequence[Word], other: Sequence[Word]) -> float:
+    """How much a claim must say of ``found``: nearly all where the other clause may leave some of it to be understood."""
+    return _HELD if len(found) <= 2 * len(other) + 1 else _NEARLY_ALL
 
 
 @dataclass(frozen=True)
@@ -114,14 +126,19 @@ class _Pattern:
 def _pattern(one: str, other: str) -> _Pattern:
     mine, yours = words(one), words(other)
     matcher = SequenceMatcher(None, [w.key for w in mine], [w.key for w in yours], autojunk=False)
-    blocks = [block for block in matcher.get_opcodes() if block[0] == "replace"]
-    if not matcher.ratio():
-        return _Pattern(0.0, ())
     kinds = _capitals(one), _capitals(other)
-    return _Pattern(
-        matcher.ratio(),
-        tuple((mine[a:b], yours[c:d], _of_a_kind(mine, (a, b), yours, (c, d), kinds)) for _, a, b, c, d in blocks),
-    )
+    found = []
+    for kind, a, b, c, d in matcher.get_opcodes():
+        if kind != "replace":
+            continue
+        of_a_kind = _of_a_kind(mine, (a, b), yours, (c, d), kinds)
+        numbers = [tuple(w for w in each if w.number) for each in (mine[a:b], yours[c:d])]
+        if not all(numbers):
+            found.append((mine[a:b], yours[c:d], of_a_kind))
+            continue
+        rest = [tuple(w for w in each if not w.number) for each in (mine[a:b], yours[c:d])]
+        found += [(numbers[0], numbers[1], of_a_kind), (rest[0], rest[1], False)]
+    return _Pattern(matcher.ratio(), tuple(found))
 
 
 def _of_a_kind(

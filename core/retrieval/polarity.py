@@ -23,7 +23,7 @@ _PHRASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\b(?:no|not|never) (?:be )?(?:less|fewer|lower|earlier|shorter|younger|smaller) than\b", "≥"),
         (r"\bat (?:the )?most\b|\bup to\b|\bmaximum(?: of)?\b|\b(?:less|fewer|lower|shorter|smaller|younger) than\b|\bunder\b(?= \W?\d)|\bbelow\b|\bwithin\b", "≤"),
         (r"\bat (?:the )?least\b|\bminimum(?: of)?\b|\b(?:more|greater|higher|longer|older|larger) than\b|\bover\b(?= \W?\d)|\babove\b|\bexceed\w*\b", "≥"),
-        (r"非洲", "阿洲"), (r"不(?:好|易|便|太?容易|方便)(?=[\u4e00-\u9fff])", "难"), (r"以免|免得|以防", "防"), (r"没有(?=[^，。；]{0,12}(?:比|更))|无出其右", ""), (r"不(?:止|限于|见得|可抗力|可再生|可分割|知|幸|料|愧|禁(?!止)|停(?![课电水业运办掉开用产])|时(?!间)|妨|一(?!定|样)|等(?=[，。；、)）]|$))|[难未]免|毫不|免不了", ""),
+        (r"非洲", "阿洲"), (r"不(?:好|易|便|太?容易|方便)(?=[\u4e00-\u9fff])", "难"), (r"以免|免得|以防", "防"), (r"(?:并非|并不是|不是|不无|未必)(?:不能|不可|无法|不会|不可能)", "可以"), (r"(?<=[\u4e00-\u9fff])不(?:成|了|掉|住|动|完)(?=[了的，,。；;]|$)", "失败"), (r"没有(?=[^，。；]{0,12}(?:比|更))|无出其右", ""), (r"不(?:止|限于|见得|可抗力|可再生|可分割|知|幸|料|愧|禁(?!止)|停(?![课电水业运办掉开用产])|时(?!间)|妨|一(?!定|样)|等(?=[，。；、)）]|$))|[难未]免|毫不|免不了", ""),
         (r"不(?:仅|但|只|光|单|论|管|同|断|久|妨|过|少|错|良|锈钢|干胶|动产|等式)|没有?(?=收)|无(?:理由|线|论|人机|需预约|数|比|形|缝|疑|论如何)|未(?:成年|来|婚)|非(?:常|凡|遗)|\bnot only\b|\bno matter\b|\bno\.(?= ?\d)", ""),
         (r"\b(?:at )?no (?:extra )?(?:charge|fee|cost)\b|\bfree of charge\b|\bwithout (?:extra |further )?(?:charge|fee|cost)s?\b|\b(?:pay|cost)s? (?:\w+ ){0,3}nothing\b|免费|免收|无偿|不(?:另|再|额外)?收(?:取)?(?:任何)?(?:费|钱)|不(?:用|必|须|需)?(?:要|花)钱|不收取?任何费用|不收取?任何费用", "free"),
         # what is denied of everything else, or until then, is said of this: no lake is deeper, not until May
