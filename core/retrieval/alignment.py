@@ -11,7 +11,7 @@ from functools import cached_property, lru_cache
 from typing import Literal
 
 from core.i18n import detect_language
-from core.retrieval import bounds, denial, pairing, polarity, sentences, slots, tokens
+from core.retrieval import bounds, denial, pairing, polarity, sentences, sides, slots, tokens
 from core.retrieval.measures import Quantities, plain, quantities
 from core.retrieval.slots import Slot
 from core.retrieval.synonyms import said as said_of
@@ -108,7 +108,9 @@ def compared(claim: str, sources: Sequence[tuple[str, str]], question: str = "")
     if len(said) > 1:
         exchanged += slots.exchanged([claim], [sentence.text for sentence in whole], least=_COPIED)
     mixed = pairing.crossed(claim, [[part.text for part in sentence] for sentence in cut], [s.text for s in whole])
-    if mixed or any(slot.crossed for slot in exchanged) or _crossed(claim, said, parts, weights):
+    if mixed or sides.changed(claim, [sentence.text for sentence in whole]):
+        return "attribution", []
+    if any(slot.crossed for slot in exchanged) or _crossed(claim, said, parts, weights):
         return "attribution", []
     lent = tokens.normalized("\n".join([title for title, _ in sources] + [question]))
     return None, [slot for slot in exchanged if slot.new not in lent]

@@ -15,7 +15,8 @@ from difflib import SequenceMatcher
 from functools import lru_cache
 
 from core.retrieval import denial, tokens
-from core.retrieval.measures import Moment, plain, quantities
+from core.retrieval.measures import quantities
+from core.retrieval.numerals import canonical
 from core.retrieval.synonyms import Said, said
 from core.retrieval.wording import Word, spelled, words
 
@@ -26,6 +27,7 @@ _PIECE = re.compile(r"[;；]")
 _LISTED = re.compile(r"[、]")
 _CAPITAL = re.compile(r"\b[A-Z][a-z]+")
 Span = tuple[int, int]
+_Place = tuple[str, Sequence[Word], Span]  # a clause, its words, and some of them
 
 
 def crossed(claim: str, clauses: Sequence[Sequence[str]], sentences: Sequence[str]) -> bool:
@@ -78,9 +80,9 @@ class _Claim:
             return False
         states: set[tuple[str, bool]] = set()
         for mine, yours, of_a_kind in pattern.differences:
-            a, b = self._share(mine, one), self._share(yours, other)
-            if a is None or b is None:
+            if not yours:
                 continue
+            a, b = self._share(mine, one), self._share(yours, other)
             if a >= _HELD and b >= _HELD:
                 return False  # it draws the two together
             if a >= _held(mine, yours) and b < _NOT:
@@ -91,10 +93,9 @@ class _Claim:
             return False
         return alike or any(of_a_kind for _, of_a_kind in states)
 
-    def _share(self, found: Sequence[Word], text: str) -> float | None:
+    def _share(self, found: Sequence[Word], text: str) -> float:
         """How much it says of the words ``found`` of the clause ``text``."""
-        own = [word for word in found if not word.light]
-        return sum(self._holds(word, text) for word in own) / len(own) if own else None
+        return sum(self._holds(word, text) for word in found) / len(found) if found else 0.0
 
     def _holds(self, word: Word, text: str) -> float:
         if word.number:
@@ -126,38 +127,37 @@ class _Pattern:
 def _pattern(one: str, other: str) -> _Pattern:
     mine, yours = words(one), words(other)
     matcher = SequenceMatcher(None, [w.key for w in mine], [w.key for w in yours], autojunk=False)
-    kinds = _capitals(one), _capitals(other)
-    found = []
+    found: list[tuple[tuple[Word, ...], tuple[Word, ...], bool]] = []
     for kind, a, b, c, d in matcher.get_opcodes():
         if kind != "replace":
             continue
-        of_a_kind = _of_a_kind(mine, (a, b), yours, (c, d), kinds)
+        of_a_kind = _of_a_kind((one, mine, (a, b)), (other, yours, (c, d)))
         numbers = [tuple(w for w in each if w.number) for each in (mine[a:b], yours[c:d])]
-        if not all(numbers):
-            found.append((mine[a:b], yours[c:d], of_a_kind))
-            continue
-        rest = [tuple(w for w in each if not w.number) for each in (mine[a:b], yours[c:d])]
-        found += [(numbers[0], numbers[1], of_a_kind), (rest[0], rest[1], False)]
+        rest = [tuple(w for w in each if not w.light) for each in (mine[a:b], yours[c:d])]
+        if all(numbers):
+            found.append((numbers[0], numbers[1], of_a_kind))
+            rest = [tuple(w for w in each if not w.number) for each in rest]
+            of_a_kind = False
+        topic = a == 0 and len(rest[0]) > len(rest[1])  # what is spoken of, which the second clause leaves out
+        found.append(((), rest[1], of_a_kind) if topic else (rest[0], rest[1], of_a_kind))
     return _Pattern(matcher.ratio(), tuple(found))
 
 
-def _of_a_kind(
-    mine: Sequence[Word], mine_at: Span, yours: Sequence[Word], yours_at: Span, capitals: tuple[set[str], set[str]]
-) -> bool:
-    """Whether both name a number of the same unit, a day of the week, or something with a capital."""
-    units = [
-        {found[n + 1].text if n + 1 < len(found) else "" for n in range(*at) if found[n].number}
-        for found, at in ((mine, mine_at), (yours, yours_at))
-    ]
-    if units[0] & units[1] or (units[0] and units[1] and not any(word.han for word in mine)):
-        return True
-    before = [found[at[0] - 1].text if at[0] else "" for found, at in ((mine, mine_at), (yours, yours_at))]
+def _of_a_kind(one: _Place, other: _Place) -> bool:
+    """Whether both name one number of a kind, a day of the week, or something with a capital."""
+    kinds = [_kinds(text, [w for w in found[slice(*at)] if w.number]) for text, found, at in (one, other)]
+    if kinds[0] and kinds[1]:
+        return len(kinds[0]) == len(kinds[1]) == 1 and kinds[0] == kinds[1]
+    before = [found[at[0] - 1].text if at[0] else "" for _, found, at in (one, other)]
     if before[0] == before[1] and before[0] in ("周", "期", "拜"):
         return True
-    return all(
-        any(word.text in names for word in found[slice(*at)])
-        for found, at, names in ((mine, mine_at, capitals[0]), (yours, yours_at, capitals[1]))
-    )
+    return all(any(word.text in _capitals(text) for word in found[slice(*at)]) for text, found, at in (one, other))
+
+
+def _kinds(text: str, numbers: Sequence[Word]) -> list[str]:
+    """What each of ``numbers`` counts; a date if it is none of the quantities of ``text``."""
+    measured = {canonical(measure.number): measure.kind for measure in quantities(text).measures}
+    return [measured.get(number.text.rstrip("%"), "date") for number in numbers]
 
 
 def _capitals(text: str) -> set[str]:
