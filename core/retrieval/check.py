@@ -17,7 +17,7 @@ from core.errors import TouchstoneError
 from core.i18n import detect_language
 from core.retrieval import alignment, doubts, numerals, sentences, tokens
 from core.retrieval.doubts import Doubt
-from core.retrieval.measures import Measure, Moment, plain, quantities
+from core.retrieval.measures import Measure, Moment, Quantities, plain, quantities
 from core.retrieval.stem import stem
 from core.retrieval.synonyms import said
 from core.retrieval.units import Unit, units
@@ -34,6 +34,7 @@ _NAME = re.compile(r"(?<![.!?。！？\n] )(?<!^)\b[A-Z][A-Za-z]{2,}\b")
 _MOST = 24  # sentences of the sources that a sentence in quite other words is compared with
 _STRANGE = 5  # characters in a row, none of which says how or whether; other words for a thing are mostly two of two
 _HAN = re.compile(r"[\u4e00-\u9fff]+")
+_FORMULAS = frozenset("co2 h2o o2 n2 o3 so2 no2 ch4 nh3 h2 pm25 pm10".split())  # which a source may spell out
 _LATIN = re.compile(r"[A-Za-z]{3,}")
 
 
@@ -128,7 +129,7 @@ def _judged(text: str, passages: Sequence[Passage], question: str) -> tuple[Reas
     source = "\n".join(
         f"{p.title}\n{p.heading or ''}\n{p.metadata.get('table_header', '')}\n{p.text}" for p in passages
     )
-    if tokens.codes(text) - tokens.codes(source):
+    if tokens.codes(text) - tokens.codes(source) - _FORMULAS:
         return "code", []
     bare = _without_codes(text)
     if failed := _quantities_failure(bare, source):
@@ -161,12 +162,14 @@ def _quantities_failure(text: str, source: str) -> Reason | None:
     loose = numerals.numbers(source)
     regular = any(measure.kind.startswith("every ") for measure in there.measures)
     for measure in claimed.measures:
-        an_article = measure.number == 1 and measure.kind in _LIKE_AN_ARTICLE
+        an_article = measure.number == 1 and (measure.kind in _LIKE_AN_ARTICLE or _spoken_of(measure, text, source))
         if an_article or (measure.kind.startswith("every ") and not regular):
             continue
         if any(_same(measure, other, claimed.rounded) for other in there.measures):
             continue
         if not measure.kind and numerals.canonical(measure.number) in loose:
+            continue
+        if _counted(measure, text, source) or _spanned(measure, there) or _the_rest(measure, text, there):
             continue
         written = any(_close(other.number, measure.number, claimed.rounded) for other in there.measures)
         return "unit" if written else "number"
@@ -176,6 +179,59 @@ def _quantities_failure(text: str, source: str) -> Reason | None:
         if not any(moment.agrees(other) for other in there.moments):
             return "date"
     return None
+
+
+_FEW = 10  # that are counted when they are listed
+_LIST = re.compile(r"[\w'’“”《》·-]+(?: [\w'’-]+){0,4}(?:(?:、|, (?:and )?|和|与|及| and |以及)[\w'’“”《》·-]+(?: [\w'’-]+){0,4})+")
+_ITEM = re.compile(r"、|, and |, |和|与|以及|及| and ")
+_UNIT_WORD = re.compile(r"\s?([a-z]{3,}?)s?\b|([\u4e00-\u9fff])")
+_REST = re.compile(r"剩|其余|余下|尚未|还没|\b(?:rest|remain\w*|left|other|outstanding)\b", re.IGNORECASE)
+
+
+def _spoken_of(measure: Measure, text: str, source: str) -> bool:
+    """Whether "a day" is any day, of which ``source`` speaks, too: the whole day, 每日; within a day is a measure."""
+    match = _UNIT_WORD.match(plain(text), plain(text).find("1", measure.start) + 1)
+    if not match or measure.kind not in ("minutes", "months"):
+        return False
+    behind = plain(text)[match.end() : match.end() + 2]
+    if match[2]:
+        return behind[:1] not in tuple("内后前以之半") and re.search(rf"(?<!\d)(?<!个){match[2]}", plain(source)) is not None
+    return re.search(rf"(?i)(?<!\d )(?<!\d-)\b{match[1]}(?:s|ly)?\b", plain(source)) is not None and not re.search(
+        r"(?i)\b(?:within|in|after|for|of|under|over|than) (?:an?|1|one) $|≤\s?$", plain(text)[: measure.start] + "1 "
+    )
+
+
+def _counted(measure: Measure, text: str, source: str) -> bool:
+    """Whether a small number counts what the claim or the source lists: three scripts, A, B and C; twice, at five and at four."""
+    if measure.number > _FEW or measure.kind not in ("", "occasions", "every occasions", "people", "months", "minutes"):
+        return False
+    listed = {len(_ITEM.split(match[0])) for t in (text, source) for match in _LIST.finditer(plain(t))}
+    if measure.kind in ("", "people") and int(measure.number) in listed:
+        return True
+    sentence_moments = [
+        {(m.minute, m.weekday, m.month) for m in quantities(source[a:b]).moments} for a, b in sentences.spans(source)
+    ]
+    return measure.kind not in ("months", "minutes") and any(
+        len(moments) == measure.number > 1 for moments in sentence_moments
+    )
+
+
+def _spanned(measure: Measure, there: Quantities) -> bool:
+    """Whether years or hours that lie between two times of the source are told: three years, from 1908 to 1911."""
+    years = [moment.year for moment in there.moments if moment.year]
+    minutes = [moment.minute for moment in there.moments if moment.minute is not None]
+    if measure.kind == "months":
+        return any(measure.value in (12 * abs(a - b), 12 * (abs(a - b) + 1)) for a in years for b in years if a != b)
+    return measure.kind == "minutes" and any(measure.value == abs(a - b) for a in minutes for b in minutes if a != b)
+
+
+def _the_rest(measure: Measure, text: str, there: Quantities) -> bool:
+    """Whether a share is what another leaves: a tenth is left where nine tenths are done."""
+    return (
+        measure.kind == "percent"
+        and bool(_REST.search(text))
+        and any(other.kind == "percent" and _close(100 - other.value, measure.value, False) for other in there.measures)
+    )
 
 
 _LIKE_AN_ARTICLE = ("", "occasions", "people", "boxes", "bottles", "cups", "pages")  # "one of them", 一次

@@ -24,7 +24,7 @@ _PLAINLY = re.compile(
 )
 _BY_WORD = re.compile(
     r"禁|免|停|拒|否|缺|除|败|关闭|闭馆|以外|之外|失去|丢|空|落选|错过|过期|逾期|作废|失效|取消|驳回"
-    r"|\b(?:exclud|prohibit|forbid|forbad|bann|refus|reject|deny|deni|lack|fail|stop|ceas|cancel|unable|lost|lose|losing|miss(?:ed|es|ing)?\b|empty|forfeit|laps|avoid|void|exempt|expir|clos|shut|abandon|suspend|withh|turned down|voted? down|too (?:late|early|small|young|old|large|heavy) (?:to|for)|leav(?:e|es|ing) (?:\w+ ){1,5}(?:in|at|outside|behind|with) |left (?:behind|outside|at home)|un(?!der|i|til|cle)\w{4,}"
+    r"|\b(?:exclud|prohibit|forbid|forbad|bann|\b(?:ban|bans)\b|skip|refus|reject|deny|deni|lack|fail|stop|ceas|cancel|unable|lost|lose|losing|miss(?:ed|es|ing)?\b|empty|forfeit|laps|avoid|void|exempt|expir|clos|shut|abandon|suspend|withh|turned down|voted? down|too (?:late|early|small|young|old|large|heavy) (?:to|for)|leav(?:e|es|ing) (?:\w+ ){1,5}(?:in|at|outside|behind|with) |left (?:behind|outside|at home)|un(?!der|i|til|cle)\w{4,}"
     r"|(?:im|in|ir|il)(?:possible|proper|permissible|eligible|valid|active|complete|sufficient|correct|effective|regular|relevant|legal|accessible|appropriate)|dis(?:allow|agree|approv|continu|connect|qualif|abl)|non\w{4,}|\w{3,}less\b)"
 )
 _NEEDED = re.compile(
@@ -93,6 +93,10 @@ def turns_twice(text: str) -> bool:
     return bool(_TWICE.search(text) or _CONTRAST.search(text))
 
 
+def _by_word(text: str) -> set[str]:
+    return {match[0] for match in _BY_WORD.finditer(polarity.spelled(text))}
+
+
 class _Part:
     """A clause of the source, which may go on what the one ``before`` it says."""
 
@@ -122,6 +126,9 @@ def _denied(claim: str, said_in: Sequence[str], parts: Sequence[_Part]) -> bool:
     for clause in said_in:
         if not polarity.denies(plain(clause)) or polarity.exclusive(clause) or _CONDITION.search(clause):
             continue
+        shared = {word for part in parts for word in _by_word(part.text)} & _by_word(clause)
+        if shared and not polarity.plainly_denies(plain(clause)):
+            continue
         units = _matter(clause)
         affirming = max((part.share(units, clause) for part in parts if not part.forceful), default=0.0)
         denying = max((part.share(units, clause) for part in parts if part.forceful), default=0.0)
@@ -132,10 +139,13 @@ def _denied(claim: str, said_in: Sequence[str], parts: Sequence[_Part]) -> bool:
 
 def _affirmed(claim: str, parts: Sequence[_Part]) -> bool:
     """A denied clause of the source whose matter the claim says, where nothing in it has the force of a denial."""
+    if polarity.exclusive(claim):
+        return False
     for part in parts:
-        plainly = _PLAINLY.search(polarity.spelled(plain(part.text))) and not polarity.exclusive(part.text)
-        denied = polarity.denies(plain(part.text)) and not polarity.exclusive(part.text)
-        if not (plainly or denied) or forceful(claim, part.text) or required(claim, part.text):
+        if polarity.exclusive(part.text) or forceful(claim, part.text) or required(claim, part.text):
+            continue
+        as_denied = polarity.denies(plain(part.text)) and not (_by_word(part.text) & _by_word(claim))
+        if not as_denied and not polarity.plainly_denies(plain(part.text)):
             continue
         units = _matter(part.text)
         mine = said(claim).share(units)

@@ -77,6 +77,15 @@ def denies(text: str) -> bool:
     return bool(_PLAINLY.search(text)) != (len(_BY_VERB.findall(text)) % 2 == 1)
 
 
+def plainly_denies(text: str) -> bool:
+    """Whether a word of ``text`` denies that is no verb.
+
+    >>> plainly_denies("It is not free."), plainly_denies("Fires are banned.")
+    (True, False)
+    """
+    return bool(_PLAINLY.search(spelled(text)))
+
+
 _EXCLUSIVE = re.compile(
     r"只(?!要)|仅|唯|才(?!能力|会)|限于|除非|\b(?:only|solely|exclusively|unless|confined|limited|restricted)\b"
 )
