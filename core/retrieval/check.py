@@ -185,13 +185,14 @@ _FEW = 10  # that are counted when they are listed
 _LIST = re.compile(r"[\w'’“”《》·-]+(?: [\w'’-]+){0,4}(?:(?:、|, (?:and )?|和|与|及| and |以及)[\w'’“”《》·-]+(?: [\w'’-]+){0,4})+")
 _ITEM = re.compile(r"、|, and |, |和|与|以及|及| and ")
 _UNIT_WORD = re.compile(r"\s?([a-z]{3,}?)s?\b|([\u4e00-\u9fff])")
+_RATE = re.compile(r"\d\W*[a-z%℃]*\s(?:an?\s|per\s|every\s|each\s)?$|每$")  # what is said for each day is a measure
 _REST = re.compile(r"剩|其余|余下|尚未|还没|\b(?:rest|remain\w*|left|other|outstanding)\b", re.IGNORECASE)
 
 
 def _spoken_of(measure: Measure, text: str, source: str) -> bool:
     """Whether "a day" is any day, of which ``source`` speaks, too: the whole day, 每日; within a day is a measure."""
     match = _UNIT_WORD.match(plain(text), plain(text).find("1", measure.start) + 1)
-    if not match or measure.kind not in ("minutes", "months"):
+    if not match or measure.kind not in ("minutes", "months") or _RATE.search(plain(text)[: measure.start]):
         return False
     behind = plain(text)[match.end() : match.end() + 2]
     if match[2]:

@@ -27,6 +27,8 @@ _BY_WORD = re.compile(
     r"|\b(?:exclud|prohibit|forbid|forbad|bann|\b(?:ban|bans)\b|skip|refus|reject|deny|deni|lack|fail|stop|ceas|cancel|unable|lost|lose|losing|miss(?:ed|es|ing)?\b|empty|forfeit|laps|avoid|void|exempt|expir|clos|shut|abandon|suspend|withh|turned down|voted? down|too (?:late|early|small|young|old|large|heavy) (?:to|for)|leav(?:e|es|ing) (?:\w+ ){1,5}(?:in|at|outside|behind|with) |left (?:behind|outside|at home)|un(?!der|i|til|cle)\w{4,}"
     r"|(?:im|in|ir|il)(?:possible|proper|permissible|eligible|valid|active|complete|sufficient|correct|effective|regular|relevant|legal|accessible|appropriate)|dis(?:allow|agree|approv|continu|connect|qualif|abl)|non\w{4,}|\w{3,}less\b)"
 )
+_FORMS = dict.fromkeys(("lost", "lose", "losing"), ("lost", "lose", "losing", "loss"))
+_ALLOWED = re.compile(r"可以|允许|准许|能够|(?<!不)[可能](?=[在用放进带拿吃喝坐乘买])|\b(?:allowed|permitted|welcome|may|can|free to)\b")
 _NEEDED = re.compile(
     r"须|必须|应当?|需要?|才|方可|方能|仅限|只有|只能|只可|凭|持|除非|未经|征得|经[^，。；]{1,12}(?:同意|批准|许可)|\b(?:must|shall|needs?|requir\w*|only|unless|until|have to|has to|had to|need to|oblig\w*|without)\b"
 )
@@ -39,7 +41,7 @@ _WITHOUT = re.compile(
 )
 _TWICE = re.compile(
     r"(?:没有?|未|无|不|非)[^，。；]{1,20}[，]?[^，。；]{0,10}(?:不|禁|拒|无法|别|勿)|除非[^。；]{1,30}(?:不|禁|勿)|(?:不|禁|勿)[^。；]{1,30}除非|前[^，。；]{0,8}(?:不得|不能|不可)"
-    r"|\b(?:not|no|never|nobody|nothing|cannot|none)\b[^.;]{1,120}\b(?:unless|without|until|except|before|other than)\b|\b(?:unless|without|until|except)\b[^.;]{1,80}\b(?:not|no|never|cannot)\b|n['’]t\b[^.;]{1,100}\b(?:unless|without|until|except)\b"
+    r"|\b(?:not|no|never|nobody|nothing|cannot|none)\b[^.;]{1,120}\b(?:unless|without|until|except|other than)\b|\b(?:unless|without|until|except)\b[^.;]{1,80}\b(?:not|no|never|cannot)\b|n['’]t\b[^.;]{1,100}\b(?:unless|without|until|except)\b"
 )
 _OBLIGED = re.compile(_NEEDED.pattern + r"|(?<![只主重])要(?![是么闻点求])|先|就不")
 _ELLIPTIC = re.compile(r"(?:but |nor |and )?(?:not|nor|no|never)\b(?! (?:be|have|do)\b)|也不|更不|但不")  # names but not passwords
@@ -68,7 +70,11 @@ def otherwise(claim: str, said_in: Sequence[str], source: Sequence[Sequence[str]
     """
     parts = [_Part(sentence, n, claim) for sentence in source for n in range(len(sentence))]
     return (
-        _denied(claim, said_in, parts) or _affirmed(claim, parts) or _exempted(claim, parts) or _obliged(claim, parts)
+        _denied(claim, said_in, parts)
+        or _affirmed(claim, parts)
+        or _let(claim, parts)
+        or _exempted(claim, parts)
+        or _obliged(claim, parts)
     )
 
 
@@ -79,7 +85,9 @@ def forceful(text: str, other: str) -> bool:
     (True, False)
     """
     text, other = polarity.spelled(text), tokens.normalized(other)
-    return bool(_PLAINLY.search(text)) or any(match[0] not in other for match in _BY_WORD.finditer(text))
+    return bool(_PLAINLY.search(text)) or any(
+        not any(form in other for form in _FORMS.get(match[0], (match[0],))) for match in _BY_WORD.finditer(text)
+    )
 
 
 def required(claim: str, part: str) -> bool:
@@ -123,13 +131,13 @@ def _denied(claim: str, said_in: Sequence[str], parts: Sequence[_Part]) -> bool:
     """A denied clause of the claim whose matter a clause of the source says, and none that has the force of a denial."""
     if turns_twice(claim):
         return False
-    for clause in said_in:
+    for n, clause in enumerate(said_in):
         if not polarity.denies(plain(clause)) or polarity.exclusive(clause) or _CONDITION.search(clause):
             continue
         shared = {word for part in parts for word in _by_word(part.text)} & _by_word(clause)
         if shared and not polarity.plainly_denies(plain(clause)):
             continue
-        units = _matter(clause)
+        units = _matter(clause) if len(_matter(clause)) > 1 or not n else _matter(f"{said_in[n - 1]} {clause}")
         affirming = max((part.share(units, clause) for part in parts if not part.forceful), default=0.0)
         denying = max((part.share(units, clause) for part in parts if part.forceful), default=0.0)
         if len(units) > 1 and affirming >= _ALIKE and affirming >= denying + _BETTER:
@@ -148,11 +156,27 @@ def _affirmed(claim: str, parts: Sequence[_Part]) -> bool:
         if not as_denied and not polarity.plainly_denies(plain(part.text)):
             continue
         units = _matter(part.text)
+        if len(units) == 1 and said(claim).share(units) == 1.0:
+            units = _matter(part.whole)
         mine = said(claim).share(units)
         told = max((other.share(units, part.text) for other in parts if not other.forceful), default=0.0)
         if len(units) > 1 and mine >= _ALIKE and mine >= told + _BETTER:
             return True
     return False
+
+
+def _let(claim: str, parts: Sequence[_Part]) -> bool:
+    """A claim that allows what a denied clause of the source is about."""
+    whole = tokens.normalized(claim)
+    if not _ALLOWED.search(whole) or polarity.exclusive(claim):
+        return False
+    units = _matter(_ALLOWED.sub(" ", whole))
+    denying = [p for p in parts if polarity.denies(plain(p.text)) and not polarity.exclusive(p.text)]
+    if not units or any(forceful(claim, part.text) or required(claim, part.text) for part in denying):
+        return False
+    denied = max((said(part.whole).share(units) for part in denying if said(part.text).share(units) > 0.3), default=0.0)
+    told = max((said(part.text).share(units) for part in parts if not part.forceful), default=0.0)
+    return denied >= _ALIKE and denied >= told + _BETTER
 
 
 def _exempted(claim: str, parts: Sequence[_Part]) -> bool:

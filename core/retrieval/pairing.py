@@ -138,8 +138,9 @@ def _pattern(one: str, other: str) -> _Pattern:
             found.append((numbers[0], numbers[1], of_a_kind))
             rest = [tuple(w for w in each if not w.number) for each in rest]
             of_a_kind = False
-        topic = a == 0 and len(rest[0]) > len(rest[1])  # what is spoken of, which the second clause leaves out
-        found.append(((), rest[1], of_a_kind) if topic else (rest[0], rest[1], of_a_kind))
+        if a == 0 and len(rest[0]) > len(rest[1]):  # what is spoken of, which the second clause leaves out
+            rest[0] = () if rest[0][0].han else rest[0][1:]
+        found.append((rest[0], rest[1], of_a_kind))
     return _Pattern(matcher.ratio(), tuple(found))
 
 

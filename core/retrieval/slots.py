@@ -8,6 +8,7 @@ with the other (a minimal pair) are told apart by an embedding model, see :mod:`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -34,8 +35,8 @@ _AROUND = 8  # words or Han characters beside what is exchanged that a minimal p
 _REPEATED, _MOSTLY, _WHOLLY = 0.35, 0.6, 0.9  # shares of what the claim's clause says, or of what the source's says
 _HALF = 0.5  # of the claim's clause; then all that differs was moved there together
 _LONGEST = {True: 6, False: 3}  # of what is exchanged: characters in Chinese, words in English
-# Characters of verbs, of how a clause goes on and of time: what they stand in is no name.
-_VERBAL = frozenset("起开始说表示变增减加少存放打挖做作执行会来去办因此若然所但则再末底初间第一二两三四五六七八九十,、")
+# What stands in these is no name: words that connect, and what other words for ordinary things are known of.
+_NO_NAME = re.compile(r"[,、]|第[一二三四五六七八九十\d]|然后|因此|所以|因为|由于|其中|如果|若|年[末底初]|变[多少大小得为成]")
 Span = tuple[int, int]
 
 
@@ -245,7 +246,7 @@ class _Aligned:
         alike = (len(new) == 1) == (len(old) == 1)
         if number or said_of(_written(self.said, new)).groups & said_of(_written(self.part, old)).groups:
             return None
-        if han and any(word.text in _VERBAL for word in (*new, *old)):
+        if han and any(_ordinary(text) for text in (_written(self.said, new), _written(self.part, old))):
             return None
         if named_at(self.mine, a, alike=alike) and self._anew(new_at):
             return self._pair(new, old, old_at, False)
@@ -341,6 +342,10 @@ def _headed(clause: str, claim: _Claim) -> Iterator[Slot]:
             told, said = spelled(part), _written(clause, name)
             swapped = told[: before[0].start] + said + told[before[-1].end :]
             yield Slot(_written(part, before), said, told, swapped, True)
+
+
+def _ordinary(text: str) -> bool:
+    return bool(_NO_NAME.search(text)) or any(unit.groups for unit in said_of(text).units)
 
 
 def _text_at(found: Sequence[Word], place: int) -> str:
