@@ -39,7 +39,7 @@ _PERSON = re.compile(
 )
 _NAMED = re.compile(f"(?:{HEADS})(?![东西南北口家际区])")  # 地处山东 names no mountain
 _CONDITION = re.compile(
-    r"^(?:如果?|若|要是|凡是?)?(?:没有?|未|无)[^，。；]{1,10}(?:的|者|时|也)|^(?:without|unless)\b|\bnot (?:need|requir)\w+ (?:if|when|where)\b",
+    r"^(?:如果?|若|要是|凡是?)?(?:没有?|未|无)[^，。；]{1,10}(?:的|者|时|也)|^(?:without|unless|if)\b|\bnot (?:need|requir)\w+ (?:if|when|where)\b",
     re.IGNORECASE,
 )  # a denial that is a condition, or what a condition makes needless, denies nothing of the source
 _OTHERS = re.compile(r"其他|其它|其余|否则|\b(?:others|otherwise|else)\b", re.IGNORECASE)

@@ -31,6 +31,8 @@ Reason = Literal[
 OVERLAP = 0.4  # share of a sentence's content terms that its passages must hold
 MARK = re.compile(r"\s*[\[【［](?:来源|source)?\s*(\d{1,3}(?:\s*[,，、]\s*\d{1,3})*)\s*[\]】］]", re.IGNORECASE)
 _NAME = re.compile(r"(?<![.!?。！？\n] )(?<!^)\b[A-Z][A-Za-z]{2,}\b")
+_BEGINS = 4  # letters that Asian and Asia have in common
+_EVERYBODY_KNOWS = frozenset("Earth Internet Web Sun Moon Sundays English".split())
 _MOST = 24  # sentences of the sources that a sentence in quite other words is compared with
 _STRANGE = 5  # characters in a row, none of which says how or whether; other words for a thing are mostly two of two
 _HAN = re.compile(r"[\u4e00-\u9fff]+")
@@ -167,6 +169,8 @@ def _quantities_failure(text: str, source: str) -> Reason | None:
             continue
         if any(_same(measure, other, claimed.rounded) for other in there.measures):
             continue
+        if any(_about(measure, other, text) for other in there.measures) or _day_or_days(measure, there):
+            continue
         if not measure.kind and numerals.canonical(measure.number) in loose:
             continue
         if _counted(measure, text, source) or _spanned(measure, there) or _the_rest(measure, text, there):
@@ -176,7 +180,7 @@ def _quantities_failure(text: str, source: str) -> Reason | None:
     for moment in claimed.moments:
         if moment == Moment(year=moment.year) and str(moment.year) in loose:
             continue  # (1958-1964)
-        if not any(moment.agrees(other) for other in there.moments):
+        if not any(moment.agrees(other) for other in there.moments) and not _days_or_day(moment, there):
             return "date"
     return None
 
@@ -245,13 +249,44 @@ def _same(one: Measure, other: Measure, rounded: bool) -> bool:
     return not (one.kind and other.kind) and _close(one.number, other.number, rounded)
 
 
+_MORE = re.compile(r"(?:超过?|逾|突破|多于|≥|\b(?:over|more than|above|upwards of|at least))\s?[$£€¥]?$", re.IGNORECASE)
+_LESS = re.compile(r"(?:近|将近|不到|不足|接近|≤|\b(?:nearly|almost|close to|just under|under|less than|fewer than|up to))\s?[$£€¥]?$", re.IGNORECASE)
+_AND_MORE = re.compile(r"[\d.,]+(?:hundred|thousand|million|billion|[百千万亿])*\s?(?:元|度|个|台|人|岁|年|米|套|公里|摄氏度)?[多余来几]|[\d.,]+(?:-| )?(?:odd|plus|or more)\b|[\d.,]+\+")
+_FAR = 0.2  # of a number, that one told roughly may lie beside it
+
+
+def _about(measure: Measure, other: Measure, text: str) -> bool:
+    """Whether a number told roughly (over 6,000, 六千多) can be ``other``, which is told exactly."""
+    if measure.kind and other.kind and measure.kind != other.kind:
+        return False
+    one, two = (measure.value, other.value) if measure.kind and other.kind else (measure.number, other.number)
+    written = plain(text)
+    before, here = written[: measure.start], written[measure.start :]
+    if _MORE.search(before) or _AND_MORE.match(here):
+        return one <= two <= (1 + _FAR) * one
+    return bool(_LESS.search(before)) and (1 - _FAR) * one <= two <= one
+
+
+def _day_or_days(measure: Measure, there: Quantities) -> bool:
+    """三十日 is thirty days or the thirtieth, and what stands around it does not always tell."""
+    return measure.kind == "minutes" and any(
+        moment == Moment(day=moment.day) and moment.day and moment.day * 1440 == measure.value for moment in there.moments
+    )
+
+
+def _days_or_day(moment: Moment, there: Quantities) -> bool:
+    return moment == Moment(day=moment.day) and any(
+        other.kind == "minutes" and other.value == 1440 * (moment.day or 0) for other in there.measures
+    )
+
+
 def _close(one: float, other: float, rounded: bool) -> bool:
     return abs(one - other) <= (0.05 if rounded else 1e-4) * max(abs(one), abs(other))
 
 
 def _unknown_name(name: str, known: str) -> bool:
     """A word with a capital letter that stands nowhere, in no form: Parisian is known where Paris is."""
-    return name.lower() not in known and stem(name.lower())[:5] not in known
+    return name.lower() not in known and stem(name.lower())[:_BEGINS] not in known and name not in _EVERYBODY_KNOWS
 
 
 def _strange(text: str, known: str) -> bool:

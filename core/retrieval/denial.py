@@ -23,8 +23,8 @@ _PLAINLY = re.compile(
     r"|\b(?:not|no|never|none|nobody|nothing|neither|nor|cannot|without|unless|except\w*|only|until|instead|rather|otherwise|hardly|rarely|seldom|barely|solely)\b|n['’]t\b"
 )
 _BY_WORD = re.compile(
-    r"禁|免|停|拒|否|缺|除|败|关闭|闭馆|以外|之外|失去|丢|空|落选|错过|过期|逾期|作废|失效|取消|驳回"
-    r"|\b(?:exclud|prohibit|forbid|forbad|bann|\b(?:ban|bans)\b|skip|refus|reject|deny|deni|lack|fail|stop|ceas|cancel|unable|lost|lose|losing|miss(?:ed|es|ing)?\b|empty|forfeit|laps|avoid|void|exempt|expir|clos|shut|abandon|suspend|withh|turned down|voted? down|too (?:late|early|small|young|old|large|heavy) (?:to|for)|leav(?:e|es|ing) (?:\w+ ){1,5}(?:in|at|outside|behind|with) |left (?:behind|outside|at home)|un(?!der|i|til|cle)\w{4,}"
+    r"禁|免|停|拒|否|缺|除|败|关闭|闭馆|谢绝|杜绝|忌|远离|以外|之外|失去|丢|空|落选|错过|过期|逾期|作废|失效|取消|驳回"
+    r"|\b(?:exclud|prohibit|forbid|forbad|bann|\b(?:ban|bans)\b|skip|refus|reject|deny|deni|lack|fail|stop|ceas|cancel|unable|lost|lose|losing|miss(?:ed|es|ing)?\b|empty|forfeit|laps|avoid|void|exempt|expir|clos|shut|abandon|suspend|withh|turned down|voted? down|away from|out of|(?:fix|remov|cur)(?:es|ed|ing)? (?:the|a|this) (?:fault|bug|problem|error|issue)|too (?:late|early|small|young|old|large|heavy) (?:to|for)|leav(?:e|es|ing) (?:\w+ ){1,5}(?:in|at|outside|behind|with) |left (?:behind|outside|at home)|un(?!der|i|til|cle)\w{4,}"
     r"|(?:im|in|ir|il)(?:possible|proper|permissible|eligible|valid|active|complete|sufficient|correct|effective|regular|relevant|legal|accessible|appropriate)|dis(?:allow|agree|approv|continu|connect|qualif|abl)|non\w{4,}|\w{3,}less\b)"
 )
 _FORMS = dict.fromkeys(("lost", "lose", "losing"), ("lost", "lose", "losing", "loss"))
@@ -33,7 +33,7 @@ _NEEDED = re.compile(
     r"须|必须|应当?|需要?|才|方可|方能|仅限|只有|只能|只可|凭|持|除非|未经|征得|经[^，。；]{1,12}(?:同意|批准|许可)|\b(?:must|shall|needs?|requir\w*|only|unless|until|have to|has to|had to|need to|oblig\w*|without)\b"
 )
 _NOT_NEEDED = re.compile(
-    r"无[须需]|毋须|不(?:必|用|需要?|须|作要求)|无须|\b(?:need not|needn['’]t|(?:do|does|did)(?: not|n['’]t) (?:need|have) to|not (?:need|require)\w*|no need|without (?:having|needing)|exempt\w*|optional|voluntary)\b"
+    r"无[须需]|毋须|不(?:必|用|需要?|须|作要求)|无须|\b(?:need not|needn['’]t|(?:do|does|did)(?: not|n['’]t) (?:need|have) to|not (?:need|require)\w*|no need|no [^.;]{1,40} (?:is |are )?(?:needed|required|necessary)|without (?:having|needing)|exempt\w*|optional|voluntary)\b"
 )
 _WITHOUT = re.compile(
     r"(?:没有?|未经?|无[须需]?|不(?:必|用|需要?|须))[^，。；]{1,16}[，]?[^，。；]{0,12}(?:可以|即可|也[可能会]|照样|同样|就[可能]|仍[可能])"
@@ -140,7 +140,8 @@ def _denied(claim: str, said_in: Sequence[str], parts: Sequence[_Part]) -> bool:
         units = _matter(clause) if len(_matter(clause)) > 1 or not n else _matter(f"{said_in[n - 1]} {clause}")
         affirming = max((part.share(units, clause) for part in parts if not part.forceful), default=0.0)
         denying = max((part.share(units, clause) for part in parts if part.forceful), default=0.0)
-        if len(units) > 1 and affirming >= _ALIKE and affirming >= denying + _BETTER:
+        only = any(polarity.exclusive(part.text) and said(part.text).share(units) > 0.3 for part in parts)
+        if len(units) > 1 and affirming >= _ALIKE and affirming >= denying + _BETTER and not only:
             return True
     return False
 
@@ -158,11 +159,19 @@ def _affirmed(claim: str, parts: Sequence[_Part]) -> bool:
         units = _matter(part.text)
         if len(units) == 1 and said(claim).share(units) == 1.0:
             units = _matter(part.whole)
+        if not _head_held(part.text, claim):
+            continue
         mine = said(claim).share(units)
         told = max((other.share(units, part.text) for other in parts if not other.forceful), default=0.0)
         if len(units) > 1 and mine >= _ALIKE and mine >= told + _BETTER:
             return True
     return False
+
+
+def _head_held(denied: str, other: str) -> bool:
+    """Whether ``other`` says what is denied, and not only the rest of the clause."""
+    heads = [_matter(scope)[:1] for scope in polarity.denied(plain(denied))]
+    return any(said(other).share(head) > 0.4 for head in heads if head)
 
 
 def _let(claim: str, parts: Sequence[_Part]) -> bool:

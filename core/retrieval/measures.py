@@ -42,7 +42,7 @@ _KINDS: dict[str, dict[str, float]] = {
     "percent": {"%": 1, "percent": 1, "per cent": 1, "成(?!立|为|功|本|员|人|年|果)": 10}, "points": {"个?百分点": 1, "percentage points?": 1, "basis points?": 0.01, "个?基点": 0.01},
     "yuan": {"元": 1, "块钱": 1, "块(?![\u4e00-\u9fff])": 1, "圆": 1, "人民币": 1, "rmb": 1, "yuan": 1, "cny": 1, "角": 0.1},
     "dollars": {"美元": 1, "美金": 1, "us dollars?": 1, "dollars?": 1, "usd": 1, "cents?": 0.01}, "pounds": {"英镑": 1, "gbp": 1, "pounds?": 1, "pence": 0.01},
-    "euros": {"欧元": 1, "eur": 1, "euros?": 1}, "yen": {"日元": 1, "yen": 1, "jpy": 1}, "hong kong dollars": {"港元": 1, "港币": 1, "hkd": 1}, "won": {"韩元": 1, "won": 1}, "canadian dollars": {"加元": 1, "canadian dollars?": 1, "cad": 1}, "australian dollars": {"澳元": 1, "australian dollars?": 1, "aud": 1}, "singapore dollars": {"新元": 1, "新加坡元": 1, "sgd": 1}, "francs": {"法郎": 1, "瑞郎": 1, "francs?": 1, "chf": 1}, "rubles": {"卢布": 1, "rou?bles?": 1}, "rupees": {"卢比": 1, "rupees?": 1, "inr": 1}, "baht": {"泰铢": 1, "baht": 1}, "kroner": {"克朗": 1, "kron(?:a|or|er|e)": 1}, "pesos": {"比索": 1, "pesos?": 1},
+    "euros": {"欧元": 1, "eur": 1, "euros?": 1}, "yen": {"日元": 1, "yen": 1, "jpy": 1}, "hong kong dollars": {"港元": 1, "港币": 1, "hkd": 1}, "won": {"韩元": 1, "won": 1}, "canadian dollars": {"加元": 1, "canadian dollars?": 1, "cad": 1}, "australian dollars": {"澳元": 1, "australian dollars?": 1, "aud": 1}, "singapore dollars": {"新元": 1, "新加坡元": 1, "sgd": 1}, "francs": {"法郎": 1, "瑞士法郎": 1, "瑞郎": 1, "(?:swiss )?francs?": 1, "chf": 1}, "rubles": {"卢布": 1, "rou?bles?": 1}, "rupees": {"卢比": 1, "rupees?": 1, "inr": 1}, "baht": {"泰铢": 1, "baht": 1}, "kroner": {"克朗": 1, "kron(?:a|or|er|e)": 1}, "pesos": {"比索": 1, "pesos?": 1},
     "times": {"倍": 1, "fold": 1}, "occasions": {"次": 1, "回": 1, "times": 1, "遍": 1}, "centuries": {"世纪": 1, "(?:st|nd|rd|th)?[ -](?:century|centuries)": 1},
     "people": {"人": 1, "名": 1, "位": 1, "people": 1, "persons?": 1}, "boxes": {"箱": 1, "盒": 1, "box(?:es)?": 1, "cartons?": 1}, "bottles": {"瓶": 1, "bottles?": 1},
     "bags": {"袋": 1, "包(?![括含])": 1, "bags?": 1, "sachets?": 1, "packets?": 1}, "cans": {"罐": 1, "听": 1, "cans": 1, "can(?= of)": 1, "tins?": 1}, "barrels": {"桶": 1, "barrels?": 1, "buckets?": 1}, "households": {"户(?!外|口|型)": 1, "households?": 1}, "floors": {"层": 1, "floors?": 1, "storeys?": 1, "stories": 1}, "episodes": {"集": 1, "episodes?": 1}, "sets": {"套": 1, "sets?": 1},
@@ -81,10 +81,11 @@ _LARGE = {
     "百万": 1e6,
     "千万": 1e7,
     "亿": 1e8,
+    "万亿": 1e12,
 }
 _NUMBER = re.compile(
     r"(?P<sign>us\$|hk\$|[$£€¥￥])?\s?(?P<number>(?<![\d.])\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)"
-    r"(?:\s?(?P<large>hundred|thousand|million|billion|bn|mn|百万|千万|百|千(?![克米瓦])|万|亿)(?![a-z]))?",
+    r"(?:\s?(?P<large>hundred|thousand|million|billion|bn|mn|万亿|百万|千万|百|千(?![克米瓦])|万|亿)(?![a-z]))?",
     re.IGNORECASE,
 )
 _MONTHS = (
@@ -135,7 +136,7 @@ _HALVES = (
     (re.compile(r"(?i)\bhalf a day\b"), "0.5 days"), (re.compile(r"(?i)\b(\d+) and a half\b"), r"\1.5"), (re.compile(r"(?i)\bhalf a (kilo|lit(?:er|re)|million|mile)"), r"0.5 \1"),
     (re.compile(r"(?i)\b(?:by )?half\b|\bhalv(?:e|es|ed|ing)\b"), "50%"), (re.compile(r"(?i)\btwo[- ]thirds?\b|\b2[- ]thirds?\b"), "66.7%"), (re.compile(r"(?i)\b(?:one|a)[- ](?:fifth)\b"), "20%"), (re.compile(r"(?i)\b(?:one|a)[- ]tenth\b"), "10%"), (re.compile(r"(?i)\b(?:one|a)[- ]third\b"), "33.3%"), (re.compile(r"(?i)\b(?:three|3)[- ]quarters\b"), "75%"),
     (re.compile(r"(?i)\b(?:one|a)[- ]quarter\b(?! of (?:a|the) year)"), "25%"), (re.compile(r"(?i)\b(?:two|2)[- ]?fold\b|\bdoubl(?:e|es|ed|ing)\b|\btwice as\b"), "2 fold"), (re.compile(r"(?i)\btripl(?:e|es|ed|ing)\b"), "3 fold"),
-    (re.compile(r"(?i)\btwice\b"), "2 times"), (re.compile(r"(?i)\bonce\b(?= (?:a|per|every|each|daily|weekly|monthly)\b)"), "1 times"), (re.compile(r"(?i)\bthrice\b"), "3 times"),
+    (re.compile(r"(?i)\btwice (?=(?:its|the|his|her|their|that)\b)"), "2 fold "), (re.compile(r"(?i)\btwice\b"), "2 times"), (re.compile(r"(?i)\bonce\b(?= (?:a|per|every|each|daily|weekly|monthly)\b)"), "1 times"), (re.compile(r"(?i)\bthrice\b"), "3 times"),
     (re.compile(r"(?i)\ba dozen\b|\bone dozen\b"), "12"), (re.compile(r"(?i)\b(?:an?|one)(?= (?:second|minute|hour|day|night|week|fortnight|month|year|decade|percent|working day|business day|kilo|litre|liter|metre|meter|mile|tablet|cup|teaspoon|tablespoon|box)\b)"), "1"),
 )  # fmt: skip
 _CN = "零〇一二两三四五六七八九十百千万亿"
@@ -145,6 +146,15 @@ _NO_NUMBER = re.compile(
     r"(?<![\d零〇一二两三四五六七八九十百千万第满得打评分])十分(?=[\u4e00-\u9fff])(?![钟之制以的])|三角(?=[形关洲恋铁债函])"
 )
 _WRITTEN = {"十分": "非常", "三角": "叁角"}
+def _small(written: str) -> str:
+    return str("零一二三四五六七八九十".find(written)) if written in "零一二三四五六七八九十" else written.replace("〇", "0")
+
+
+def _first_months(word: str, whole: str) -> str:
+    count = int(word) if word.isdigit() else numerals.WORDS.get(word.lower(), 0)
+    return f"January to {_MONTHS[count - 1].capitalize()}" if 1 < count <= 12 else whole
+
+
 _ORDINALS = {
     word: n
     for n, word in enumerate(
@@ -155,6 +165,10 @@ _ORDINALS = {
 }
 # The next day, feast days that have a date, and two numbers with one unit, before any numeral is read.
 _EVERYDAY = (
+    (re.compile(r"(?<=[一二两三四五六七八九十百千万亿\d])[多余来几](?=[万亿千百个])"), "多"), (re.compile(r"(?<=[一二两三四五六七八九十百千\d])多(?=[万亿])"), ""),
+    (re.compile(r"([零〇一二三四五六七八九十]|\d+)比([零〇一二三四五六七八九十]|\d+)(?![\u4e00-\u9fff]{0,4}[更还])"), lambda m: f"{_small(m[1])}:{_small(m[2])}"),
+    (re.compile(r"前([一二三四五六七八九十]|十一|\d{1,2})个月"), r"1月至\1月"), (re.compile(r"(?i)\bfirst (\w+) months\b"), lambda m: _first_months(m[1], m[0])),
+    (re.compile(r"(?i)\b(\d{1,2})\.(\d{2})(?=\s?[ap]\.?m\b)"), r"\1:\2"), (re.compile(r"(?<!\d)(\d{1,2})到(\d{1,2})月"), r"\1月至\2月"),
     (re.compile(r"[一1]([年天])(?:里|之?中|当中)"), r"全\1"), (re.compile(r"(?i)\b(?:the )?(\d\d)00s\b"), lambda m: f"the {int(m[1]) + 1}th century"), (re.compile(r"(?i)\b(third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth|thirteenth|fourteenth|fifteenth|sixteenth|seventeenth|eighteenth|nineteenth|twentieth|twenty-first)(?=[ -](?:century|centuries|place|floor|time|day|year|month|week|round|edition)\b)"), lambda m: f"{_ORDINALS[m[1].lower()]}th"),
     (re.compile(r"第[二2]天|翌日|隔[天日]|第[二2]日|转天"), "次日"),
     (re.compile(r"元旦节?"), "1月1日"), (re.compile(r"国庆(?:节|当天|日)"), "10月1日"), (re.compile(r"(?:五一|国际)?劳动节"), "5月1日"), (re.compile(r"圣诞(?:节|日)"), "12月25日"),
@@ -175,6 +189,8 @@ _RANGE = re.compile(r"^\s?(?:至|到|-|–|~|to|or|或)\s?\d[\d.,]*")
 _FRACTION = re.compile(r"([一二三四五六七八九十\d]+)分之([一二三四五六七八九十\d]+)")
 _TENTHS = re.compile(r"(?<!\d)([1-9])成([一二三四五六七八九半])")  # 六成二 is 62 %
 _DISCOUNT = re.compile(r"(?<!\d)(\d\.\d)折")
+_SMALL_WORDS = frozenset("and but for from the per with within before after into onto than that this over under are was were has had not out off".split())
+_BESIDE = re.compile(r"\s([a-z]{3,})(?=\s[a-z])")  # 20 new miles are miles
 _ROUND = re.compile(
     r"约|近(?=\d)|左右|大约|将近|上下|\babout\b|\baround\b|\bnearly\b|\balmost\b|\broughly\b|\bapproximately\b|\bsome(?= \d)",
     re.IGNORECASE,
@@ -381,6 +397,11 @@ def _measure(match: re.Match[str], text: str) -> Measure:
         if pattern.match(rest):
             often = bool(re.search(r"(?:每隔?|every )$", text[: match.start()]))
             return Measure(f"every {kind}" if often else kind, number * size, number, match.start())
+    beside = _BESIDE.match(rest)
+    if beside and not beside[1].lower() in _SMALL_WORDS:
+        for pattern, kind, size, _ in _UNITS:
+            if pattern.match(rest, beside.end(1)):
+                return Measure(kind, number * size, number, match.start())
     return Measure("", number, number, match.start())
 
 

@@ -148,7 +148,7 @@ def _of_a_kind(one: _Place, other: _Place) -> bool:
     """Whether both name one number of a kind, a day of the week, or something with a capital."""
     kinds = [_kinds(text, [w for w in found[slice(*at)] if w.number]) for text, found, at in (one, other)]
     if kinds[0] and kinds[1]:
-        return len(kinds[0]) == len(kinds[1]) == 1 and kinds[0] == kinds[1]
+        return len({*kinds[0], *kinds[1]}) == 1
     before = [found[at[0] - 1].text if at[0] else "" for _, found, at in (one, other)]
     if before[0] == before[1] and before[0] in ("周", "期", "拜"):
         return True

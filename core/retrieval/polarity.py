@@ -24,8 +24,8 @@ _PHRASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\bat (?:the )?most\b|\bup to\b|\bmaximum(?: of)?\b|\b(?:less|fewer|lower|shorter|smaller|younger) than\b|\bunder\b(?= \W?\d)|\bbelow\b|\bwithin\b", "≤"),
         (r"\bat (?:the )?least\b|\bminimum(?: of)?\b|\b(?:more|greater|higher|longer|older|larger) than\b|\bover\b(?= \W?\d)|\babove\b|\bexceed\w*\b", "≥"),
         (r"非洲", "阿洲"), (r"不(?:好|易|便|太?容易|方便)(?=[\u4e00-\u9fff])", "难"), (r"以免|免得|以防", "防"), (r"(?:并非|并不是|不是|不无|未必)(?:不能|不可|无法|不会|不可能)", "可以"), (r"(?<=[\u4e00-\u9fff])不(?:成|了|掉|住|动|完)(?=[了的，,。；;]|$)", "失败"), (r"没有(?=[^，。；]{0,12}(?:比|更))|无出其右", ""), (r"不(?:止|限于|见得|可抗力|可再生|可分割|知|幸|料|愧|禁(?!止)|停(?![课电水业运办掉开用产])|时(?!间)|妨|一(?!定|样)|等(?=[，。；、)）]|$))|[难未]免|毫不|免不了", ""),
-        (r"不(?:仅|但|只|光|单|论|管|同|断|久|妨|过|少|错|良|锈钢|干胶|动产|等式)|没有?(?=收)|无(?:理由|线|论|人机|需预约|数|比|形|缝|疑|论如何)|未(?:成年|来|婚)|非(?:常|凡|遗)|\bnot only\b|\bno matter\b|\bno\.(?= ?\d)", ""),
-        (r"\b(?:at )?no (?:extra )?(?:charge|fee|cost)\b|\bfree of charge\b|\bwithout (?:extra |further )?(?:charge|fee|cost)s?\b|\b(?:pay|cost)s? (?:\w+ ){0,3}nothing\b|免费|免收|无偿|不(?:另|再|额外)?收(?:取)?(?:任何)?(?:费|钱)|不(?:用|必|须|需)?(?:要|花)钱|不收取?任何费用|不收取?任何费用", "free"),
+        (r"不(?:仅|但|只|光|单|论|管|同|断|久|妨|过|少|错|良|锈钢|干胶|动产|等式)|没有?(?=收)|无(?:理由|线|论|人机|需预约|数|比|形|缝|疑|论如何)|未(?:成年|来|婚)|非(?:常|凡|遗)|\bnot (?:un|in)(?:usual|common|frequent|likely|known|happy|reasonable|aware)\w*|\bnot only\b|\bno matter\b|\bno\.(?= ?\d)", ""),
+        (r"\b(?:at )?no (?:extra )?(?:charge|fee|cost)\b|\bfree of charge\b|\bfor nothing\b|(?<!released )(?<!freed )\bwithout (?:extra |further )?(?:charge|fee|cost)s?\b|\b(?:pay|cost)s? (?:\w+ ){0,3}nothing\b|免费|免收|无偿|不(?:另|再|额外)?收(?:取)?(?:任何)?(?:费|钱)|不(?:用|必|须|需)?(?:要|花)钱|不收取?任何费用|不收取?任何费用", "free"),
         # what is denied of everything else, or until then, is said of this: no lake is deeper, not until May
         (r"\b(?:no|not|never|nobody|nothing|none)\b(?=[^,.;:]{0,60}\b(?:\w{2,}er than|(?:more|less|better|worse|as|so|such) (?:\w+ ){0,3}(?:than|as)|since the (?:one|last|first)|until|before had)\b)|\b(?:not|never) (?:been )?\w+(?= since\b)|\bnever before\b", ""),
         (r"停止(?=报名|受理|接收|办理|售票|入场|收[件单])", "截止"), (r"(?:没有?|未)(?:任何)?变化|(?:未|不)变(?![成为])|\b(?:neither \w+|not|nobody|never) (?:has |have )?chang\w*", "保持"),
@@ -34,13 +34,13 @@ _PHRASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     )
 )  # fmt: skip
 _PLAINLY = re.compile(
-    r"不(?:宜|得|能|可以?|应该?|准|许|会|必|用|要|该)?|没有|没|无法|无须|无需|未|勿|莫|别(?=[再要用])|非(?=\w)|无(?=[^\s])|¬|\b(?:not|no|never|none|nobody|nothing|neither|nor|cannot|without)\b|n't\b"
+    r"不(?:宜|得|能|可以?|应该?|准|许|会|必|用|要|该)?|没有|没|无法|无须|无需|未|勿|莫|别(?=[再要用])|非(?=\w)|无(?=[^\s])|¬|\b(?:not|no|never|none|nobody|nothing|neither|nor|cannot|without|hardly|scarcely|barely)\b|n['’]t\b|几乎(?:不|没)"
 )
 # Verbs that deny: not to forbid is to allow.
 _BY_VERB = re.compile(
     r"禁止|严禁|禁用|禁|拒绝|拒|停止|停用|停售|停(?=[课电水业运办掉开产演飞播刊航工摆发])|暂停|中止|终止|取消|撤销|除外|排除|免(?![疫费])|避免|远离|否认|否决|驳回|缺乏|失效|作废|谢绝|杜绝"
     r"|\b(?:except(?:ing)?|unable|exclud\w*|prohibit\w*|forbid\w*|forbade|forbidden|bann?(?:ed|s)?|refus\w*|reject\w*|den(?:y|ies|ied)|lack\w*|fail\w*"
-    r"|stop(?:s|ped)?|ceas\w*|cancel\w*|suspend\w*|discontinu\w*|avoid\w*|refrain\w*|(?:keep|kept|stay|steer)\w* (?:\w+ ){0,4}?(?:away|clear|off|out of)|(?:turn|vot|knock|strik|struck|threw|thrown|call|rul)\w* (?:it |them )?(?:down|out|off)\b|scrap(?:s|ped)?|abandon\w*|withh[eo]ld|(?:drop|end|withdr[ae]w)\w* support|exempt\w*|waiv\w*|invalid\w*|void\w*|ineligible|impossible|unavailable|unsuitable|unsafe|instead of|rather than(?! \d)|rule[sd]? out)\b",
+    r"|stop(?:s|ped)?|ceas\w*|cancel\w*|suspend\w*|discontinu\w*|avoid\w*|refrain\w*|(?:keep|kept|stay|steer)\w* (?:\w+ ){0,4}?(?:away|clear|off|out of)|(?:turn|vot|knock|strik|struck|threw|thrown|call|rul)\w* (?:it |them )?(?:down|out|off)\b|scrap(?:s|ped)?|abandon\w*|withh[eo]ld|(?:drop|end|withdr[ae]w)\w* support|exempt\w*|waiv\w*|invalid\w*|void\w*|ineligible|impossible|closed to|off[- ]limits|out of bounds|barred|unavailable|unsuitable|unsafe|instead of|rather than(?! \d)|rule[sd]? out)\b",
 )
 
 _AXES: tuple[tuple[str, str], ...] = (
@@ -52,7 +52,7 @@ _AXES: tuple[tuple[str, str], ...] = (
     (r"比[^，。；]{1,16}(?:更?[大高长多重贵快远]|强)|高出|多出|领先|胜于|优于|\b(?:larger|bigger|longer|heavier|faster|older|better|taller|warmer|hotter|thicker|wider|costlier|dearer|outnumber\w*|outsold)\b", r"比[^，。；]{1,16}(?:更?[小低短少轻慢近]|便宜|弱)|落后|逊于|不如|不及|\b(?:smaller|shorter|lighter|slower|younger|worse|cheaper|cooler|colder|thinner|narrower)\b"),
     (r"左", r"右"), (r"\bleft\b", r"\bright\b"), (r"买家|买方|承租人|乘客|患者|\bbuyers?\b|\btenants?\b", r"卖家|卖方|出租人|房东|\bsellers?\b|\blandlords?\b"), (r"\binside\b|室内", r"\boutside\b|室外|户外"),
     (r"饭前|空腹|餐前", r"饭后|餐后"), (r"\bempty stomach\b|\bbefore (?:meals?|food|eating)\b", r"\b(?:after|with) (?:meals?|food)\b|\bafter eating\b"), (r"赞成|支持|同意|通过|批准", r"反对|否决"), (r"收入|盈利|利润|净利", r"亏损|净亏"), (r"\bprofits?\b", r"\bloss(?:es)?\b"),
-    (r"进口|\bimport\w*\b", r"出口|\bexport\w*\b"), (r"\bfree\b", r"(?<![不免])收费|付费|\bcharged\b|\bfor a fee\b"), (r"开(?:启|放|始)|打开|\bopen\w*\b|\bstart\w*\b|\bbegin\w*\b", r"关(?:闭|门)|结束|\bclos\w*\b|\bend(?:s|ed)?\b"),
+    (r"进口|\bimport\w*\b", r"出口|\bexport\w*\b"), (r"\bfree\b", r"(?<![不免])收费|付费|\bcharged\b|\bcharges? (?:\w+ ){0,2}for\b|\bfor a fee\b"), (r"开(?:启|放|始)|打开|\bopen\w*\b|\bstart\w*\b|\bbegin\w*\b", r"关(?:闭|门)|结束|\bclos\w*\b|\bend(?:s|ed)?\b"),
 )  # fmt: skip
 _POLES = tuple((re.compile(a), re.compile(b)) for a, b in _AXES)
 _ORDER = 1  # the axis of before and after: what is before the one is what the other is after
