@@ -171,8 +171,25 @@ def _alike(one: str, other: str) -> bool:
     return bool(set(one) & set(other) or concepts(one) & concepts(other))
 
 
+_EXCEPTED = re.compile(
+    r"\b(?:except(?:ing)?(?: for)?|apart from|excluding|other than|with the exception of) (?:the |in |on |at |for )*(?P<a>[a-z]+(?: [a-z]+)?)|除(?:了)?(?P<b>[^，。；]{2,8}?)(?:外|以外|之外)|[，、](?P<c>[^，。；]{2,8}?)除外"
+)
+_INCLUDED = re.compile(
+    r"\b(?:including|as well as|even) (?:the |in |on |at |for )*(?P<a>[a-z]+(?: [a-z]+)?)|(?:包括|连同|含)(?P<b>[^，。；]{2,8})|连(?P<c>[^，。；]{2,8}?)(?:也|都)"
+)
+
+
+def _added(one: re.Pattern[str], source: str, other: re.Pattern[str], claim: str) -> bool:
+    """Whether what the source excepts is included in the claim, or the other way round."""
+    excepted = [_own(next(filter(None, match.groups())), "") for match in one.finditer(source)]
+    included = [_own(next(filter(None, match.groups())), "") for match in other.finditer(claim)]
+    return any(a and b and (a <= b or b <= a) for a in excepted for b in included)
+
+
 def _no_exception(claim: str, source: str) -> bool:
     claim, source = tokens.normalized(claim), tokens.normalized(source)
+    if _added(_EXCEPTED, source, _INCLUDED, claim) or _added(_INCLUDED, source, _EXCEPTED, claim):
+        return True
     return bool(_NO_EXCEPTION.search(claim) and _EXCEPTION.search(source) and not _NO_EXCEPTION.search(source))
 
 

@@ -167,11 +167,12 @@ def _quantities_failure(text: str, source: str) -> Reason | None:
         an_article = measure.number == 1 and (measure.kind in _LIKE_AN_ARTICLE or _spoken_of(measure, text, source))
         if an_article or (measure.kind.startswith("every ") and not regular):
             continue
-        if any(_same(measure, other, claimed.rounded) for other in there.measures):
+        same = [other for other in there.measures if _same(measure, other, claimed.rounded)]
+        if same and not _counts_another(measure, same, there, text, source):
             continue
         if any(_about(measure, other, text) for other in there.measures) or _day_or_days(measure, there):
             continue
-        if not measure.kind and numerals.canonical(measure.number) in loose:
+        if not measure.kind and not same and numerals.canonical(measure.number) in loose:
             continue
         if _counted(measure, text, source) or _spanned(measure, there) or _the_rest(measure, text, there):
             continue
@@ -247,6 +248,32 @@ def _same(one: Measure, other: Measure, rounded: bool) -> bool:
     if one.kind == other.kind or (one.number == 1 and other.kind == f"every {one.kind}"):
         return _close(one.value, other.value, rounded)
     return not (one.kind and other.kind) and _close(one.number, other.number, rounded)
+
+
+_NOUN = re.compile(r"[\d.,]+(?:\s(?:new |old |other |more )?([a-z]{3,}?)(?:es|s)?\b|\s?([\u4e00-\u9fff]))")
+_NO_NOUN = frozenset("the and for per cent with from than out who are was were had has have did does will would or to of in on at by".split())
+
+
+def _counts_another(
+    measure: Measure, same: Sequence[Measure], there: Quantities, text: str, source: str
+) -> bool:
+    """Whether the number stands in the source with other things, and these things with another number: 5 篇 for 五年, 三篇."""
+    if any(other.kind == measure.kind or "every" in measure.kind for other in same if other.kind):
+        return False
+    if measure.kind:  # the source's number has no unit that is known, and something of this unit another number
+        counted = [_noun(source, other) for other in same]
+        return all(counted) and any(other.kind == measure.kind for other in there.measures)
+    noun = _noun(text, measure)
+    if not noun or noun in "个者是以的年月日" or any(_noun(source, other) in ("", noun) for other in same):
+        return False
+    return any(_noun(source, other) == noun for other in there.measures if other.number != measure.number)
+
+
+def _noun(text: str, measure: Measure) -> str:
+    """The word behind a number."""
+    match = _NOUN.match(plain(text), measure.start)
+    word = (match[1] or match[2]) if match else ""
+    return "" if word in _NO_NOUN else word
 
 
 _MORE = re.compile(r"(?:超过?|逾|突破|多于|≥|\b(?:over|more than|above|upwards of|at least))\s?[$£€¥]?$", re.IGNORECASE)

@@ -14,6 +14,7 @@ from core.retrieval import polarity, tokens
 from core.retrieval.measures import plain, quantities
 from core.retrieval.synonyms import Unit, said
 
+_NEARLY_ALL, _COPIED = 0.75, 0.85  # of it
 _ALIKE = 0.62  # of the matter of a denied clause, that the other text says
 _BETTER = 0.15  # by so much the affirming clause must lie nearer than any that denies
 
@@ -73,6 +74,8 @@ def otherwise(claim: str, said_in: Sequence[str], source: Sequence[Sequence[str]
         _denied(claim, said_in, parts)
         or _affirmed(claim, parts)
         or _let(claim, parts)
+        or any(_affirmed(clause, parts, least=_NEARLY_ALL) for clause in said_in if len(said_in) > 1)
+        or _once_more(claim, parts)
         or _exempted(claim, parts)
         or _obliged(claim, parts)
     )
@@ -146,7 +149,7 @@ def _denied(claim: str, said_in: Sequence[str], parts: Sequence[_Part]) -> bool:
     return False
 
 
-def _affirmed(claim: str, parts: Sequence[_Part]) -> bool:
+def _affirmed(claim: str, parts: Sequence[_Part], *, least: float = _ALIKE) -> bool:
     """A denied clause of the source whose matter the claim says, where nothing in it has the force of a denial."""
     if polarity.exclusive(claim):
         return False
@@ -163,8 +166,18 @@ def _affirmed(claim: str, parts: Sequence[_Part]) -> bool:
             continue
         mine = said(claim).share(units)
         told = max((other.share(units, part.text) for other in parts if not other.forceful), default=0.0)
-        if len(units) > 1 and mine >= _ALIKE and mine >= told + _BETTER:
+        if len(units) > 1 and mine >= least and mine >= told + _BETTER:
             return True
+    return False
+
+
+def _once_more(claim: str, parts: Sequence[_Part]) -> bool:
+    """A claim that says nearly all of a clause, and denies once more or once less."""
+    mine = _matter(claim)
+    for part in parts:
+        units = _matter(part.text)
+        if len(units) > 2 and said(part.text).share(mine) >= _COPIED and said(claim).share(units) >= _COPIED:
+            return (polarity.plain_denials(plain(claim)) - polarity.plain_denials(plain(part.text))) % 2 == 1
     return False
 
 

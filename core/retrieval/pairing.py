@@ -22,6 +22,7 @@ from core.retrieval.wording import Word, spelled, words
 
 _NEARLY_ALL, _HELD, _NOT = 0.75, 0.5, 0.34  # shares of what one clause has alone, that a claim says of it or hardly says
 _ALIKE = {"zh": 0.3, "en": 0.2}  # share of the words that two clauses of one pattern have in common
+_FAINTLY, _WHOLLY = 0.16, 0.8  # less in common will do where a claim has all of the one part and nothing of the other
 _APART = 3  # clauses between two that are laid beside each other
 _PIECE = re.compile(r"[;；]")
 _LISTED = re.compile(r"[、]")
@@ -76,9 +77,11 @@ class _Claim:
             return False
         pattern = _pattern(one, other)
         alike = pattern.alike >= (_ALIKE["zh"] if whole or one > "\u4e00" else _ALIKE["en"])
-        if not alike and (apart > 1 or whole):
+        faintly = pattern.alike >= _FAINTLY
+        if not alike and not faintly and (apart > 1 or whole):
             return False
         states: set[tuple[str, bool]] = set()
+        wholly: set[str] = set()
         for mine, yours, of_a_kind in pattern.differences:
             if not yours:
                 continue
@@ -87,11 +90,15 @@ class _Claim:
                 return False  # it draws the two together
             if a >= _held(mine, yours) and b < _NOT:
                 states.add(("one", of_a_kind))
+                wholly |= {"one"} if a >= _WHOLLY and not b else set()
             elif b >= _held(yours, mine) and a < _NOT:
                 states.add(("other", of_a_kind))
+                wholly |= {"other"} if b >= _WHOLLY and not a else set()
         if len({side for side, _ in states}) < 2:
             return False
-        return alike or any(of_a_kind for _, of_a_kind in states)
+        if alike or (faintly and len(wholly) == 2):
+            return True
+        return apart == 1 and not whole and any(of_a_kind for _, of_a_kind in states)
 
     def _share(self, found: Sequence[Word], text: str) -> float:
         """How much it says of the words ``found`` of the clause ``text``."""
@@ -128,11 +135,9 @@ def _pattern(one: str, other: str) -> _Pattern:
     mine, yours = words(one), words(other)
     matcher = SequenceMatcher(None, [w.key for w in mine], [w.key for w in yours], autojunk=False)
     found: list[tuple[tuple[Word, ...], tuple[Word, ...], bool]] = []
-    for kind, a, b, c, d in matcher.get_opcodes():
-        if kind != "replace":
-            continue
+    for a, b, c, d in _replaced(matcher):
         of_a_kind = _of_a_kind((one, mine, (a, b)), (other, yours, (c, d)))
-        numbers = [tuple(w for w in each if w.number) for each in (mine[a:b], yours[c:d])]
+        numbers = [tuple(w for w in each if w.number and w.text != "1") for each in (mine[a:b], yours[c:d])]
         rest = [tuple(w for w in each if not w.light) for each in (mine[a:b], yours[c:d])]
         if all(numbers):
             found.append((numbers[0], numbers[1], of_a_kind))
@@ -142,6 +147,18 @@ def _pattern(one: str, other: str) -> _Pattern:
             rest[0] = () if rest[0][0].han else rest[0][1:]
         found.append((rest[0], rest[1], of_a_kind))
     return _Pattern(matcher.ratio(), tuple(found))
+
+
+def _replaced(matcher: SequenceMatcher[str]) -> Iterator[tuple[int, int, int, int]]:
+    """What is replaced; also 北京 by 台北, which is something new before a character and something lost behind it."""
+    blocks = matcher.get_opcodes()
+    for n, (kind, a, b, c, d) in enumerate(blocks):
+        if kind == "replace":
+            yield a, b, c, d
+        elif kind in ("insert", "delete") and n + 2 < len(blocks):
+            (_, e, f, _, _), (last, _, b, _, d) = blocks[n + 1], blocks[n + 2]
+            if f - e == 1 and {kind, last} == {"insert", "delete"}:
+                yield a, b, c, d
 
 
 def _of_a_kind(one: _Place, other: _Place) -> bool:

@@ -86,6 +86,11 @@ def plainly_denies(text: str) -> bool:
     return bool(_PLAINLY.search(spelled(text)))
 
 
+def plain_denials(text: str) -> int:
+    """How many words of ``text`` deny that are no verbs."""
+    return len(_PLAINLY.findall(spelled(text)))
+
+
 _EXCLUSIVE = re.compile(
     r"只(?!要)|仅|唯|才(?!能力|会)|限于|除非|\b(?:only|solely|exclusively|unless|confined|limited|restricted)\b"
 )
