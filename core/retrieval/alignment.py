@@ -37,7 +37,7 @@ _SURNAMES = "王李张刘陈杨黄赵周吴徐孙朱马胡郭林何高梁郑罗�
 _PERSON = re.compile(
     rf"(?:^|[由与和、请是师理席长任员者总授士生官记手人的任命聘同及])([{_SURNAMES}][\u4e00-\u9fff]{{1,2}})(?=[提负说在于因担获以表宣建认指将已也则夺来去是的，。、；为做]|$)"
 )
-_NAMED = re.compile(f"(?:{HEADS})(?![东西南北口家际区])")  # 地处山东 names no mountain
+_NAMED = re.compile(f"(?<![假高上入开罢住进到离本全多])(?:{HEADS})(?![东西南北口家际区])")  # 地处山东 names no mountain
 _CONDITION = re.compile(
     r"^(?:如果?|若|要是|凡是?)?(?:没有?|未|无)[^，。；]{1,10}(?:的|者|时|也)|^(?:without|unless|if)\b|\bnot (?:need|requir)\w+ (?:if|when|where)\b",
     re.IGNORECASE,
@@ -126,6 +126,8 @@ def _nearest_parts(clause: Clause, cut: Sequence[Sequence[Clause]]) -> list[tupl
 
 def _reversed(clause: Clause, claim: str, sentence: str, part: Clause) -> bool:
     """Whether ``clause`` has the opposite of what stands in ``part``, and nothing beside either of them bears it."""
+    if denial.turns_twice(claim) or bounds.tells_the_rest(sentence):
+        return False
     return clause.denied == part.denied and all(
         polarity.reversed_axes(plain(a), plain(b), order=False)
         for a, b in ((clause.text, part.text), (claim, sentence))
@@ -211,6 +213,7 @@ def _renamed(claim: str, source: str) -> bool:
 
 def _crossed(claim: str, said: Sequence[Clause], parts: Sequence[Clause], weights: dict[str, float]) -> bool:
     """Whether a time or a name stands in the source beside other things than in the claim; values: see `slots`."""
+    around = "\n".join([claim, *(part.text for part in parts)])
     for clause in said:
         for moment in clause.quantities.moments:
             timed = [p for p in parts if p.quantities.moments]
@@ -218,6 +221,8 @@ def _crossed(claim: str, said: Sequence[Clause], parts: Sequence[Clause], weight
             if _elsewhere(clause, own, [p for p in timed if p not in own], weights):
                 return True
         for name in clause.names:
+            if " " not in name and re.search(rf"\b{name.lower()}\b", around):
+                continue  # a word that a sentence begins with
             *first, head = name.lower().split()
             own = [p for p in parts if name in p.text or (first and head in p.text.lower())]
             rivals = [p for p in parts if p not in own and any(n not in claim for n in p.names)]

@@ -99,7 +99,7 @@ def failure(claim: str, sentences: Sequence[str]) -> Failure | None:
     if _no_exception(claim, source):
         return "negation"
     claim = _AHEAD.sub("at least ", claim)
-    rest = denial.turns_twice(claim) or _THE_REST.search(tokens.normalized(plain(source)))  # "larger ones need a guarantor" has no value of its own
+    rest = denial.turns_twice(claim) or tells_the_rest(source)  # "larger ones need a guarantor" has no value of its own
     if (not rest and _otherwise(_sides(claim), _sides(source))) or compared_otherwise(claim, sentences):
         return "comparison"
     if _otherwise(_rates(claim), _rates(source)):
@@ -120,6 +120,11 @@ def _another_season(claim: str, source: str) -> bool:
 
 
 _SEASON = re.compile(r"\b(?:spring|summer|autumn|winter)\b")
+
+
+def tells_the_rest(text: str) -> bool:
+    """Whether ``text`` goes on from a bound to what lies beyond it, without telling it again."""
+    return bool(_THE_REST.search(tokens.normalized(plain(text))))
 
 
 def _otherwise(mine: dict[str, set[str]], there: dict[str, set[str]]) -> bool:

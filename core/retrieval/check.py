@@ -189,8 +189,9 @@ def _quantities_failure(text: str, source: str) -> Reason | None:
 _FEW = 10  # that are counted when they are listed
 _LIST = re.compile(r"[\w'’“”《》·-]+(?: [\w'’-]+){0,4}(?:(?:、|, (?:and )?|和|与|及| and |以及)[\w'’“”《》·-]+(?: [\w'’-]+){0,4})+")
 _ITEM = re.compile(r"、|, and |, |和|与|以及|及| and ")
+_MARKED = re.compile("、|, ")
 _UNIT_WORD = re.compile(r"\s?([a-z]{3,}?)s?\b|([\u4e00-\u9fff])")
-_RATE = re.compile(r"\d\W*[a-z%℃]*\s(?:an?\s|per\s|every\s|each\s)?$|每$")  # what is said for each day is a measure
+_RATE = re.compile(r"\d\W*(?!times)[a-z%℃]*\s(?:an?\s|per\s|every\s|each\s)?$|每$")  # what is said for each day is a measure
 _REST = re.compile(r"剩|其余|余下|尚未|还没|\b(?:rest|remain\w*|left|other|outstanding)\b", re.IGNORECASE)
 
 
@@ -201,7 +202,8 @@ def _spoken_of(measure: Measure, text: str, source: str) -> bool:
         return False
     behind = plain(text)[match.end() : match.end() + 2]
     if match[2]:
-        return behind[:1] not in tuple("内后前以之半") and re.search(rf"(?<!\d)(?<!个){match[2]}", plain(source)) is not None
+        unit = next((same for same in ("天日", "周星期礼拜", "年岁") if match[2] in same), match[2])
+        return behind[:1] not in tuple("内后前以之半") and re.search(rf"(?<!\d)(?<!个)[{unit}]", plain(source)) is not None
     return re.search(rf"(?i)(?<!\d )(?<!\d-)\b{match[1]}(?:s|ly)?\b", plain(source)) is not None and not re.search(
         r"(?i)\b(?:within|in|after|for|of|under|over|than) (?:an?|1|one) $|≤\s?$", plain(text)[: measure.start] + "1 "
     )
@@ -211,7 +213,9 @@ def _counted(measure: Measure, text: str, source: str) -> bool:
     """Whether a small number counts what the claim or the source lists: three scripts, A, B and C; twice, at five and at four."""
     if measure.number > _FEW or measure.kind not in ("", "occasions", "every occasions", "people", "months", "minutes"):
         return False
-    listed = {len(_ITEM.split(match[0])) for t in (text, source) for match in _LIST.finditer(plain(t))}
+    listed = {
+        len(pattern.split(match[0])) for t in (text, source) for match in _LIST.finditer(plain(t)) for pattern in (_ITEM, _MARKED)
+    }
     if measure.kind in ("", "people") and int(measure.number) in listed:
         return True
     sentence_moments = [
@@ -225,6 +229,7 @@ def _counted(measure: Measure, text: str, source: str) -> bool:
 def _spanned(measure: Measure, there: Quantities) -> bool:
     """Whether years or hours that lie between two times of the source are told: three years, from 1908 to 1911."""
     years = [moment.year for moment in there.moments if moment.year]
+    years += [int(other.number) for other in there.measures if not other.kind and 1000 <= other.number <= 2100]
     minutes = [moment.minute for moment in there.moments if moment.minute is not None]
     if measure.kind == "months":
         return any(measure.value in (12 * abs(a - b), 12 * (abs(a - b) + 1)) for a in years for b in years if a != b)
@@ -258,7 +263,7 @@ def _counts_another(
     measure: Measure, same: Sequence[Measure], there: Quantities, text: str, source: str
 ) -> bool:
     """Whether the number stands in the source with other things, and these things with another number: 5 篇 for 五年, 三篇."""
-    if any(other.kind == measure.kind or "every" in measure.kind for other in same if other.kind):
+    if any(other.kind and measure.kind for other in same):
         return False
     if measure.kind:  # the source's number has no unit that is known, and something of this unit another number
         counted = [_noun(source, other) for other in same]

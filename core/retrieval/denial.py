@@ -14,6 +14,7 @@ from core.retrieval import polarity, tokens
 from core.retrieval.measures import plain, quantities
 from core.retrieval.synonyms import Unit, said
 
+_HALF = 0.5  # of what is needless, where it is said to be needed
 _NEARLY_ALL, _COPIED = 0.75, 0.85  # of it
 _ALIKE = 0.62  # of the matter of a denied clause, that the other text says
 _BETTER = 0.15  # by so much the affirming clause must lie nearer than any that denies
@@ -31,24 +32,24 @@ _BY_WORD = re.compile(
 _FORMS = dict.fromkeys(("lost", "lose", "losing"), ("lost", "lose", "losing", "loss"))
 _ALLOWED = re.compile(r"可以|允许|准许|能够|(?<!不)[可能](?=[在用放进带拿吃喝坐乘买])|\b(?:allowed|permitted|welcome|may|can|free to)\b")
 _NEEDED = re.compile(
-    r"须|必须|应当?|需要?|才|方可|方能|仅限|只有|只能|只可|凭|持|除非|未经|征得|经[^，。；]{1,12}(?:同意|批准|许可)|\b(?:must|shall|needs?|requir\w*|only|unless|until|have to|has to|had to|need to|oblig\w*|without)\b"
+    r"须|必须|应当?|需要?|才|方可|方能|仅限|只有|只能|只可|凭|持|除非|未经|征得|经[^，,。；;]{1,12}(?:同意|批准|许可)|\b(?:must|shall|needs?|requir\w*|only|unless|until|have to|has to|had to|need to|oblig\w*|without)\b"
 )
 _NOT_NEEDED = re.compile(
-    r"无[须需]|毋须|不(?:必|用|需要?|须|作要求)|无须|\b(?:need not|needn['’]t|(?:do|does|did)(?: not|n['’]t) (?:need|have) to|not (?:need|require)\w*|no need|no [^.;]{1,40} (?:is |are )?(?:needed|required|necessary)|without (?:having|needing)|exempt\w*|optional|voluntary)\b"
+    r"无[须需]|毋须|不(?:必|需要?|须|作要求)|(?<![期久])不用(?![时的])|无须|\b(?:need not|needn['’]t|(?:do|does|did)(?: not|n['’]t) (?:need|have) to|not (?:need|require)\w*|no need|no [^.;]{1,40} (?:is |are )?(?:needed|required|necessary)|without (?:having|needing)|exempt\w*|optional|voluntary)\b"
 )
 _WITHOUT = re.compile(
-    r"(?:没有?|未经?|无[须需]?|不(?:必|用|需要?|须))[^，。；]{1,16}[，]?[^，。；]{0,12}(?:可以|即可|也[可能会]|照样|同样|就[可能]|仍[可能])"
+    r"(?:没有?|未经?|无[须需]?|不(?:必|用|需要?|须))[^，,。；;]{1,16}[,，]?[^，,。；;]{0,12}(?:可以|即可|也[可能会]|照样|同样|就[可能]|仍[可能])"
     r"|\b(?:may|can|could|able to|free to|allowed to)\b[^.;]{0,80}\bwithout\b|\bwithout\b[^.;]{0,60}\b(?:may|can|could|able to|allowed to)\b"
 )
 _TWICE = re.compile(
-    r"(?:没有?|未|无|不|非)[^，。；]{1,20}[，]?[^，。；]{0,10}(?:不|禁|拒|无法|别|勿)|除非[^。；]{1,30}(?:不|禁|勿)|(?:不|禁|勿)[^。；]{1,30}除非|前[^，。；]{0,8}(?:不得|不能|不可)"
+    r"(?:没有?|未|无|不|非)[^，,。；;]{1,20}[,，]?[^，,。；;]{0,10}(?:不|禁|拒|无法|别|勿)|除非[^。；]{1,30}(?:不|禁|勿)|(?:不|禁|勿)[^。；]{1,30}除非|前[^，,。；;]{0,8}(?:不得|不能|不可)"
     r"|\b(?:not|no|never|nobody|nothing|cannot|none)\b[^.;]{1,120}\b(?:unless|without|until|except|other than)\b|\b(?:unless|without|until|except)\b[^.;]{1,80}\b(?:not|no|never|cannot)\b|n['’]t\b[^.;]{1,100}\b(?:unless|without|until|except)\b"
 )
 _OBLIGED = re.compile(_NEEDED.pattern + r"|(?<![只主重])要(?![是么闻点求])|先|就不")
 _ELLIPTIC = re.compile(r"(?:but |nor |and )?(?:not|nor|no|never)\b(?! (?:be|have|do)\b)|也不|更不|但不")  # names but not passwords
 _EITHER = re.compile(r"或|\bor\b")
 _CONDITION = re.compile(
-    r"^(?:如果?|若|要是|凡是?)?(?:没有?|未|无)[^，。；]{1,10}(?:的|者|时|也)|^(?:without|unless|if)\b|\bnot (?:need|requir)\w+ (?:if|when|where)\b",
+    r"^(?:如果?|若|要是|凡是?)?(?:没有?|未|无)[^，,。；;]{1,10}(?:的|者|时|也)|^(?:without|unless|if)\b|\bnot (?:need|requir)\w+ (?:if|when|where)\b",
     re.IGNORECASE,
 )  # a denial that is a condition, or what a condition makes needless, denies nothing of the source
 _CONTRAST = re.compile(r"不是[^。；]{1,30}而是|并非[^。；]{1,30}而是|而(?:不是|非)|\b(?:not|n['’]t)\b[^.;]{1,60}\bbut\b|\brather than\b|\binstead of\b")
@@ -141,7 +142,8 @@ def _denied(claim: str, said_in: Sequence[str], parts: Sequence[_Part]) -> bool:
         if shared and not polarity.plainly_denies(plain(clause)):
             continue
         units = _matter(clause) if len(_matter(clause)) > 1 or not n else _matter(f"{said_in[n - 1]} {clause}")
-        affirming = max((part.share(units, clause) for part in parts if not part.forceful), default=0.0)
+        open_to = [part for part in parts if not part.forceful and _head_held(clause, part.text)]
+        affirming = max((part.share(units, clause) for part in open_to), default=0.0)
         denying = max((part.share(units, clause) for part in parts if part.forceful), default=0.0)
         only = any(polarity.exclusive(part.text) and said(part.text).share(units) > 0.3 for part in parts)
         if len(units) > 1 and affirming >= _ALIKE and affirming >= denying + _BETTER and not only:
@@ -208,13 +210,10 @@ def _exempted(claim: str, parts: Sequence[_Part]) -> bool:
     if not match or polarity.denies(whole[: match.start()] + whole[match.end() :]):
         return False
     units = _matter(match[0])
-    return any(
-        _NEEDED.search(part.normal)
-        and not _NOT_NEEDED.search(part.normal)
-        and not _EITHER.search(part.normal)
-        and said(part.text).share(units) >= 0.5
-        for part in parts
-    )
+    near = [part for part in parts if said(part.text).share(units) >= _HALF]
+    if any(_EITHER.search(part.normal) for part in parts) or any(polarity.plainly_denies(part.text) for part in near):
+        return False
+    return any(_NEEDED.search(part.normal) and not _NOT_NEEDED.search(part.normal) for part in near)
 
 
 def _obliged(claim: str, parts: Sequence[_Part]) -> bool:

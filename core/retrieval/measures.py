@@ -121,6 +121,7 @@ _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday",
 _WEEKDAY = re.compile(rf"\b({'|'.join(_WEEKDAYS)})s?\b|(?:周|星期|礼拜)([一二三四五六日天])", re.IGNORECASE)
 _NOON = re.compile(r"\b(noon|midnight)\b|(正午|午夜|零点)", re.IGNORECASE)
 _HALVES = (
+    (re.compile(r"(?i)\b(\d{1,2}(?::\d\d)?)(?: o['’]clock)? in the morning\b"), r"\1 am"), (re.compile(r"(?i)\b(\d{1,2}(?::\d\d)?)(?: o['’]clock)? (?:in the (?:afternoon|evening)|at night)\b"), r"\1 pm"),
     (re.compile(r"(?:时速|每1?小时)(约|达|可达|超过|最高)?(\d+(?:\.\d+)?)(?:公里|千米)"), r"\1\2公里/小时"),
     (re.compile(r"(?<![\d今明昨当次同每节假工周末生即近往前后全本去来某头几多])日(?=均|产|销|接待|发电|处理|供|运送|客流)"), "每1天"), (re.compile(r"(?<![\d今明昨当次同每近往前全本去来某头几多整学财])年(?=均|产|销|接待|发电|处理|供|薪|租|费|收益|降水|降雨)"), "每1年"),
     (re.compile(r"(?<![\d今明昨当次同每近往前后全本去来某头几多整])月(?=均|产|销|供|薪|租|费)"), "每1月"),
@@ -165,9 +166,9 @@ _ORDINALS = {
 }
 # The next day, feast days that have a date, and two numbers with one unit, before any numeral is read.
 _EVERYDAY = (
-    (re.compile(r"(?<=[一二两三四五六七八九十百千万亿\d])[多余来几](?=[万亿千百个])"), "多"), (re.compile(r"(?<=[一二两三四五六七八九十百千\d])多(?=[万亿])"), ""),
+    (re.compile(r"头[一1]个|第一个"), "首个"), (re.compile(r"([一二两三四五六七八九十百千万]+)[多余来几](?=[个名位人元米天年岁])"), lambda m: f"{_value(m[1])}多"), (re.compile(r"(?<=\d)[余来几](?=[万亿千百个])"), "多"), (re.compile(r"(?<=[一二两三四五六七八九十百千\d])多(?=[万亿])"), ""),
     (re.compile(r"([零〇一二三四五六七八九十]|\d+)比([零〇一二三四五六七八九十]|\d+)(?![\u4e00-\u9fff]{0,4}[更还])"), lambda m: f"{_small(m[1])}:{_small(m[2])}"),
-    (re.compile(r"前([一二三四五六七八九十]|十一|\d{1,2})个月"), r"1月至\1月"), (re.compile(r"(?i)\bfirst (\w+) months\b"), lambda m: _first_months(m[1], m[0])),
+    (re.compile(r"前([二三四五六七八九十]|十一|\d{1,2})个月"), r"1月至\1月"), (re.compile(r"(?i)\bfirst (\w+) months\b"), lambda m: _first_months(m[1], m[0])),
     (re.compile(r"(?i)\b(\d{1,2})\.(\d{2})(?=\s?[ap]\.?m\b)"), r"\1:\2"), (re.compile(r"(?<!\d)(\d{1,2})到(\d{1,2})月"), r"\1月至\2月"),
     (re.compile(r"[一1]([年天])(?:里|之?中|当中)"), r"全\1"), (re.compile(r"(?i)\b(?:the )?(\d\d)00s\b"), lambda m: f"the {int(m[1]) + 1}th century"), (re.compile(r"(?i)\b(third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth|thirteenth|fourteenth|fifteenth|sixteenth|seventeenth|eighteenth|nineteenth|twentieth|twenty-first)(?=[ -](?:century|centuries|place|floor|time|day|year|month|week|round|edition)\b)"), lambda m: f"{_ORDINALS[m[1].lower()]}th"),
     (re.compile(r"第[二2]天|翌日|隔[天日]|第[二2]日|转天"), "次日"),
