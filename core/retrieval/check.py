@@ -19,9 +19,8 @@ from core.retrieval import alignment, doubts, numerals, sentences, tokens
 from core.retrieval.doubts import Doubt
 from core.retrieval.measures import Measure, Moment, Quantities, plain, quantities
 from core.retrieval.stem import stem
-from core.retrieval.synonyms import said
+from core.retrieval.unheard import unheard
 from core.retrieval.units import Unit, units
-from core.retrieval.wording import words
 from core.types import Passage
 
 log = logging.getLogger(__name__)
@@ -34,8 +33,6 @@ _NAME = re.compile(r"(?<![.!?。！？\n] )(?<!^)\b[A-Z][A-Za-z]{2,}\b")
 _BEGINS = 4  # letters that Asian and Asia have in common
 _EVERYBODY_KNOWS = frozenset("Earth Internet Web Sun Moon Sundays English".split())
 _MOST = 24  # sentences of the sources that a sentence in quite other words is compared with
-_STRANGE = 5  # characters in a row, none of which says how or whether; other words for a thing are mostly two of two
-_HAN = re.compile(r"[\u4e00-\u9fff]+")
 _FORMULAS = frozenset("co2 h2o o2 n2 o3 so2 no2 ch4 nh3 h2 pm25 pm10".split())  # which a source may spell out
 _LATIN = re.compile(r"[A-Za-z]{3,}")
 
@@ -149,7 +146,7 @@ def _judged(text: str, passages: Sequence[Passage], question: str) -> tuple[Reas
     failed, renamed = alignment.compared(text, [(p.title, p.text) for p in passages], question)
     if failed:
         return failed, []
-    if language == "zh" and _strange(bare, f"{known}{plain(source)}"):
+    if language == "zh" and unheard(bare, f"{known}{plain(source)}"):
         return "name", []
     unsure = [Doubt("name", slot.swapped, (slot.told,)) for slot in renamed]
     if not _overlaps(bare, source):
@@ -319,25 +316,6 @@ def _close(one: float, other: float, rounded: bool) -> bool:
 def _unknown_name(name: str, known: str) -> bool:
     """A word with a capital letter that stands nowhere, in no form: Parisian is known where Paris is."""
     return name.lower() not in known and stem(name.lower())[:_BEGINS] not in known and name not in _EVERYBODY_KNOWS
-
-
-def _strange(text: str, known: str) -> bool:
-    """Whether ``text`` names what nothing of ``known`` hints at: Han characters in a row of which it has none.
-
-    Other words for the same thing share a character with it, are everyday words, or have one between them that says how or
-    whether.
-
-    >>> _strange("作者是纳撒尼尔森", "作者是小林"), _strange("作者也能拿回画作", "画归还给作者"), _strange("请提前通知经理", "")
-    (True, False, False)
-    """
-    shared = {c for c in tokens.normalized(known) if c > "\u4e00"}
-    usual = {c for unit in said(text).units if unit.groups for c in unit.key}
-    runs = "".join(" " if c in shared or c in usual else c for c in tokens.normalized(plain(text)))
-    return any(
-        len(piece) >= _STRANGE
-        for run in _HAN.findall(runs)
-        for piece in "".join(" " if word.light else word.text for word in words(run)).split()
-    )
 
 
 def _overlaps(text: str, source: str) -> bool:
