@@ -163,7 +163,7 @@ def _affirmed(claim: str, parts: Sequence[_Part], *, least: float = _ALIKE) -> b
             continue
         units = _matter(part.text)
         if len(units) == 1 and said(claim).share(units) == 1.0:
-            units = _matter(part.whole)
+            units, least = _matter(part.whole), min(least, _HALF)
         if not _head_held(part.text, claim):
             continue
         mine = said(claim).share(units)
@@ -211,7 +211,8 @@ def _exempted(claim: str, parts: Sequence[_Part]) -> bool:
         return False
     units = _matter(match[0])
     near = [part for part in parts if said(part.text).share(units) >= _HALF]
-    if any(_EITHER.search(part.normal) for part in parts) or any(polarity.plainly_denies(part.text) for part in near):
+    scopes = [scope for part in parts for scope in polarity.denied(plain(part.text))]
+    if any(_EITHER.search(part.normal) for part in parts) or any(_head_held(match[0], scope) for scope in scopes):
         return False
     return any(_NEEDED.search(part.normal) and not _NOT_NEEDED.search(part.normal) for part in near)
 

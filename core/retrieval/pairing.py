@@ -40,10 +40,13 @@ def crossed(claim: str, clauses: Sequence[Sequence[str]], sentences: Sequence[st
     True
     """
     mine = _Claim(claim)
+    if any(mine.copies(clause) for sentence in clauses for clause in sentence):
+        return False
     for row, whole in _rows(clauses, sentences):
         for n, one in enumerate(row):
             for apart, other in enumerate(row[n + 1 : n + 1 + _APART], 1):
-                if mine.mixes(one, other, apart=apart, whole=whole):
+                beside = [piece for piece in row if piece not in (one, other)]
+                if mine.mixes(one, other, beside, apart=apart, whole=whole):
                     return True
     return False
 
@@ -64,9 +67,14 @@ class _Claim:
     def __init__(self, text: str) -> None:
         self.said: Said = said(text)
         self.text = spelled(text)
-        self.numbers = {word.key for word in words(text) if word.number}
+        self.words = [word for word in words(text) if not word.light]
+        self.numbers = _numbers(text)
 
-    def mixes(self, one: str, other: str, *, apart: int, whole: bool) -> bool:
+    def copies(self, clause: str) -> bool:
+        """Whether one clause says all of it."""
+        return all(_stands(word, self.text, clause) for word in self.words)
+
+    def mixes(self, one: str, other: str, beside: Sequence[str], *, apart: int, whole: bool) -> bool:
         """Whether it has of two clauses what each has alone in the place of something that the other has.
 
         Args:
@@ -88,6 +96,8 @@ class _Claim:
             a, b = self._share(mine, one), self._share(yours, other)
             if a >= _HELD and b >= _HELD:
                 return False  # it draws the two together
+            if (a >= _HELD and _told(mine, one, beside)) or (b >= _HELD and _told(yours, other, beside)):
+                continue
             if a >= _held(mine, yours) and b < _NOT:
                 states.add(("one", of_a_kind))
                 wholly |= {"one"} if a >= _WHOLLY and not b else set()
@@ -106,7 +116,8 @@ class _Claim:
 
     def _holds(self, word: Word, text: str) -> float:
         if word.number:
-            return float(word.key in self.numbers)
+            mine, there = self.numbers.get(word.key), _numbers(text).get(word.key, frozenset())
+            return float(mine is not None and (bool(mine & there) or "" in mine or "" in there))
         if not word.han:
             return float(word.key in self.said.keys or any(u.groups & self.said.groups for u in said(word.text).units))
         there = spelled(text)
@@ -115,6 +126,30 @@ class _Claim:
 
     def _means(self, pair: str) -> bool:
         return any(unit.groups & self.said.groups for unit in said(pair).units if unit.key == pair)
+
+
+def _numbers(text: str) -> dict[str, frozenset[str]]:
+    """What each number of ``text`` counts."""
+    found: dict[str, frozenset[str]] = {}
+    for word in words(text):
+        if word.number:
+            found[word.key] = found.get(word.key, frozenset()) | set(_kinds(text, [word]))
+    return found
+
+
+def _stands(word: Word, text: str, clause: str) -> bool:
+    """Whether a word of ``text`` stands in ``clause``; of Han characters, with a neighbour."""
+    if not word.han:
+        return any(word.key == other.key for other in words(clause))
+    there = spelled(clause)
+    pairs = text[max(0, word.start - 1) : word.end], text[word.start : word.end + 1]
+    return any(len(pair) == 2 and pair in there for pair in pairs)
+
+
+def _told(found: Sequence[Word], text: str, beside: Sequence[str]) -> bool:
+    """Whether a third clause says what would tell the clause ``text`` from others."""
+    there = spelled(text)
+    return any(all(_stands(word, there, clause) for word in found) for clause in beside)
 
 
 def _held(found: Sequence[Word], other: Sequence[Word]) -> float:
