@@ -22,6 +22,7 @@ _CLAUSE = re.compile(
     r"[，；。！？]+|[,;：:!?]+(?!\d)|(?<!\b[A-Z][a-z])(?<!\bMrs)(?<!\b[A-Za-z])\.(?=\s|$)|(?<=\b[ap]\.m)\.(?=\s*$)|\s[-–—]\s|—+|\b(?:and|but|while|whereas|although|though|however)\b|(?<!\d)并且?|(?<![不非])但是?|而(?!且)",
     re.IGNORECASE,
 )
+_SENTENCES, _RELEVANT = 4, 0.35  # at most so many of a source are about the matter, those that say so much of what the best says
 _ALIKE = 0.5  # of a clause that one of the source says in these or other words, if both can be compared
 _NEAR = 0.8  # a clause this near to the best is as good
 _HALF = 0.5  # a clause so near may be the one that is denied
@@ -90,13 +91,15 @@ def compared(claim: str, sources: Sequence[tuple[str, str]], question: str = "")
     whole = [Clause(text[a:b]) for _, text in sources for a, b in sentences.spans(text)]
     cut = [_joined(clauses(sentence.text)) for sentence in whole]
     parts = [part for sentence in cut for part in sentence]
-    if not said or not parts:
+    if not said or not parts or _repeated(claim, [sentence.text for sentence in whole]):
         return None, []
+    near = _near(claim, whole)
+    beside = [[part.text for part in cut[n]] for n in near]
     weights = _weights(parts)
-    turned = denial.otherwise(claim, [c.text for c in said], [[part.text for part in sentence] for sentence in cut])
+    turned = denial.otherwise(claim, [c.text for c in said], beside)
     if turned or _denied_otherwise(claim, said, parts, weights) or _affirmed(said, parts):
         return "negation", []
-    if any(_reversed(clause, claim, whole[n].text, part) for clause in said for n, part in _nearest_parts(clause, cut)):
+    if any(_reversed(clause, claim, whole[n].text, part) for clause in said for n, part in _nearest_parts(clause, cut, near)):
         return "comparison", []
     if slots.reversed_in_place([clause.text for clause in said], [part.text for part in parts]):
         return "comparison", []
@@ -107,8 +110,8 @@ def compared(claim: str, sources: Sequence[tuple[str, str]], question: str = "")
     exchanged = slots.exchanged([clause.text for clause in said], [part.text for part in parts])
     if len(said) > 1:
         exchanged += slots.exchanged([claim], [sentence.text for sentence in whole], least=_COPIED)
-    mixed = pairing.crossed(claim, [[part.text for part in sentence] for sentence in cut], [s.text for s in whole])
-    if mixed or sides.changed(claim, [sentence.text for sentence in whole]):
+    told = [whole[n].text for n in near]
+    if pairing.crossed(claim, beside, told) or sides.changed(claim, told):
         return "attribution", []
     if any(slot.crossed for slot in exchanged) or _crossed(claim, said, parts, weights):
         return "attribution", []
@@ -116,10 +119,30 @@ def compared(claim: str, sources: Sequence[tuple[str, str]], question: str = "")
     return None, [slot for slot in exchanged if slot.new not in lent]
 
 
-def _nearest_parts(clause: Clause, cut: Sequence[Sequence[Clause]]) -> list[tuple[int, Clause]]:
+def _repeated(claim: str, sentences_: Sequence[str]) -> bool:
+    """Whether ``claim`` is sentences of the source, word for word."""
+    return _letters(claim) in {_letters(sentence) for sentence in sentences_}
+
+
+@lru_cache(maxsize=2_048)
+def _letters(text: str) -> str:
+    return "".join(c for c in tokens.normalized(text) if c.isalnum())
+
+
+def _near(claim: str, whole: Sequence[Clause]) -> list[int]:
+    """The numbers of the sentences that say most of ``claim``, in their order."""
+    units = said_of(claim).units
+    shares = {n: said_of(sentence.text).share(units) for n, sentence in enumerate(whole)}
+    best = sorted(shares, key=lambda n: -shares[n])[:_SENTENCES]
+    return sorted(n for n in best if shares[n] >= _RELEVANT * shares[best[0]])
+
+
+def _nearest_parts(
+    clause: Clause, cut: Sequence[Sequence[Clause]], near: Sequence[int]
+) -> list[tuple[int, Clause]]:
     """The clauses of the source that say most of ``clause``, if it is half of it, with the number of their sentence."""
     units = said_of(clause.text).units
-    scored = [(said_of(part.text).share(units), n, part) for n, sentence in enumerate(cut) for part in sentence]
+    scored = [(said_of(part.text).share(units), n, part) for n in near for part in cut[n]]
     most = max((score for score, _, _ in scored), default=0.0)
     return [(n, part) for score, n, part in scored if score >= max(_ALIKE, _NEAR * most)]
 

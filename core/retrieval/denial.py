@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from core.retrieval import polarity, tokens
 from core.retrieval.measures import plain, quantities
@@ -88,10 +89,17 @@ def forceful(text: str, other: str) -> bool:
     >>> forceful("The pool is closed.", "It opens at noon."), forceful("The pool is closed.", "It closes at noon.")
     (True, False)
     """
-    text, other = polarity.spelled(text), tokens.normalized(other)
-    return bool(_PLAINLY.search(text)) or any(
-        not any(form in other for form in _FORMS.get(match[0], (match[0],))) for match in _BY_WORD.finditer(text)
-    )
+    plainly, words = _force(text)
+    if plainly or not words:
+        return plainly
+    other = tokens.normalized(other)
+    return any(not any(form in other for form in _FORMS.get(word, (word,))) for word in words)
+
+
+@lru_cache(maxsize=2_048)
+def _force(text: str) -> tuple[bool, frozenset[str]]:
+    text = polarity.spelled(text)
+    return bool(_PLAINLY.search(text)), frozenset(match[0] for match in _BY_WORD.finditer(text))
 
 
 def required(claim: str, part: str) -> bool:
@@ -105,8 +113,8 @@ def turns_twice(text: str) -> bool:
     return bool(_TWICE.search(text) or _CONTRAST.search(text))
 
 
-def _by_word(text: str) -> set[str]:
-    return {match[0] for match in _BY_WORD.finditer(polarity.spelled(text))}
+def _by_word(text: str) -> frozenset[str]:
+    return _force(text)[1]
 
 
 class _Part:
@@ -127,6 +135,7 @@ class _Part:
         return said(self.whole).share(units) if own and self.forceful else own
 
 
+@lru_cache(maxsize=2_048)
 def _matter(text: str) -> Sequence[Unit]:
     return said(polarity.matter(plain(text))).units
 

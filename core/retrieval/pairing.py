@@ -17,7 +17,7 @@ from functools import lru_cache
 from core.retrieval import denial, tokens
 from core.retrieval.measures import quantities
 from core.retrieval.numerals import canonical
-from core.retrieval.synonyms import Said, said
+from core.retrieval.synonyms import Said, groups, said
 from core.retrieval.wording import Word, spelled, words
 
 _NEARLY_ALL, _HELD, _NOT = 0.75, 0.5, 0.34  # shares of what one clause has alone, that a claim says of it or hardly says
@@ -43,8 +43,11 @@ def crossed(claim: str, clauses: Sequence[Sequence[str]], sentences: Sequence[st
     if any(mine.copies(clause) for sentence in clauses for clause in sentence):
         return False
     for row, whole in _rows(clauses, sentences):
+        touched = [mine.touches(piece) for piece in row]
         for n, one in enumerate(row):
             for apart, other in enumerate(row[n + 1 : n + 1 + _APART], 1):
+                if not (touched[n] and touched[n + apart]):
+                    continue
                 beside = [piece for piece in row if piece not in (one, other)]
                 if mine.mixes(one, other, beside, apart=apart, whole=whole):
                     return True
@@ -69,6 +72,10 @@ class _Claim:
         self.text = spelled(text)
         self.words = [word for word in words(text) if not word.light]
         self.numbers = _numbers(text)
+
+    def touches(self, clause: str) -> bool:
+        """Whether it can have anything of ``clause``."""
+        return any(_stands(word, self.text, clause) for word in self.words)
 
     def copies(self, clause: str) -> bool:
         """Whether one clause says all of it."""
@@ -119,15 +126,16 @@ class _Claim:
             mine, there = self.numbers.get(word.key), _numbers(text).get(word.key, frozenset())
             return float(mine is not None and (bool(mine & there) or "" in mine or "" in there))
         if not word.han:
-            return float(word.key in self.said.keys or any(u.groups & self.said.groups for u in said(word.text).units))
+            return float(word.key in self.said.keys or bool(groups(word.text) & self.said.groups))
         there = spelled(text)
         pairs = [there[max(0, word.start - 1) : word.end], there[word.start : word.end + 1]]
         return float(any(len(pair) == 2 and (pair in self.text or self._means(pair)) for pair in pairs))
 
     def _means(self, pair: str) -> bool:
-        return any(unit.groups & self.said.groups for unit in said(pair).units if unit.key == pair)
+        return bool(groups(pair) & self.said.groups)
 
 
+@lru_cache(maxsize=1_024)
 def _numbers(text: str) -> dict[str, frozenset[str]]:
     """What each number of ``text`` counts."""
     found: dict[str, frozenset[str]] = {}

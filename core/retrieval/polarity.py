@@ -67,6 +67,7 @@ def spelled(text: str) -> str:
     return text
 
 
+@lru_cache(maxsize=4096)
 def denies(text: str) -> bool:
     """Whether ``text`` denies something on the whole.
 

@@ -80,6 +80,12 @@ def said(text: str) -> Said:
     return Said(text)
 
 
+@lru_cache(maxsize=8_192)
+def groups(word: str) -> frozenset[int]:
+    """The groups that one word is in."""
+    return _table()["zh"].get(word, frozenset()) if word > "\u4e00" else _table()["en"].get(stem(word), frozenset())
+
+
 def _english(text: str) -> tuple[Unit, ...]:
     found = [(word.key, word) for word in words(text)]
     table = _table()["en"]
