@@ -91,7 +91,7 @@ def compared(claim: str, sources: Sequence[tuple[str, str]], question: str = "")
     whole = [Clause(text[a:b]) for _, text in sources for a, b in sentences.spans(text)]
     cut = [_joined(clauses(sentence.text)) for sentence in whole]
     parts = [part for sentence in cut for part in sentence]
-    if not said or not parts or _repeated(claim, [sentence.text for sentence in whole]):
+    if not said or not parts or any(_repeats(said, sentence) for sentence in cut):
         return None, []
     near = _near(claim, whole)
     beside = [[part.text for part in cut[n]] for n in near]
@@ -119,9 +119,15 @@ def compared(claim: str, sources: Sequence[tuple[str, str]], question: str = "")
     return None, [slot for slot in exchanged if slot.new not in lent]
 
 
-def _repeated(claim: str, sentences_: Sequence[str]) -> bool:
-    """Whether ``claim`` is sentences of the source, word for word."""
-    return _letters(claim) in {_letters(sentence) for sentence in sentences_}
+def _repeats(said: Sequence[Clause], sentence: Sequence[Clause]) -> bool:
+    """Whether the claim is clauses of a sentence in a row, word for word, and those it leaves out turn nothing round."""
+    mine, there = _letters("".join(c.text for c in said)), [_letters(part.text) for part in sentence]
+    for first in range(len(there)):
+        for last in range(first + 1, len(there) + 1):
+            if "".join(there[first:last]) == mine:
+                left = [*sentence[:first], *sentence[last:]]
+                return not any(part.denied or polarity.exclusive(part.text) or denial.turns_twice(part.text) for part in left)
+    return False
 
 
 @lru_cache(maxsize=2_048)

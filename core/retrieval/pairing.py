@@ -103,7 +103,7 @@ class _Claim:
             a, b = self._share(mine, one), self._share(yours, other)
             if a >= _HELD and b >= _HELD:
                 return False  # it draws the two together
-            if (a >= _HELD and _told(mine, one, beside)) or (b >= _HELD and _told(yours, other, beside)):
+            if (a >= _HELD and self._told(mine, one, beside)) or (b >= _HELD and self._told(yours, other, beside)):
                 continue
             if a >= _held(mine, yours) and b < _NOT:
                 states.add(("one", of_a_kind))
@@ -120,6 +120,11 @@ class _Claim:
     def _share(self, found: Sequence[Word], text: str) -> float:
         """How much it says of the words ``found`` of the clause ``text``."""
         return sum(self._holds(word, text) for word in found) / len(found) if found else 0.0
+
+    def _told(self, found: Sequence[Word], text: str, beside: Sequence[str]) -> bool:
+        """Whether a third clause says what it has of ``found``, so that it does not tell the clause ``text`` from others."""
+        there, held = spelled(text), [word for word in found if self._holds(word, text)]
+        return any(all(_stands(word, there, clause) for word in held) for clause in beside)
 
     def _holds(self, word: Word, text: str) -> float:
         if word.number:
@@ -152,12 +157,6 @@ def _stands(word: Word, text: str, clause: str) -> bool:
     there = spelled(clause)
     pairs = text[max(0, word.start - 1) : word.end], text[word.start : word.end + 1]
     return any(len(pair) == 2 and pair in there for pair in pairs)
-
-
-def _told(found: Sequence[Word], text: str, beside: Sequence[str]) -> bool:
-    """Whether a third clause says what would tell the clause ``text`` from others."""
-    there = spelled(text)
-    return any(all(_stands(word, there, clause) for word in found) for clause in beside)
 
 
 def _held(found: Sequence[Word], other: Sequence[Word]) -> float:
