@@ -22,7 +22,10 @@ _CLAUSE = re.compile(
     r"[，；。！？]+|[,;：:!?]+(?!\d)|(?<!\b[A-Z][a-z])(?<!\bMrs)(?<!\b[A-Za-z])\.(?=\s|$)|(?<=\b[ap]\.m)\.(?=\s*$)|\s[-–—]\s|—+|\b(?:and|but|while|whereas|although|though|however)\b|(?<!\d)并且?|(?<![不非])但是?|而(?!且)",
     re.IGNORECASE,
 )
-_SENTENCES, _RELEVANT = 4, 0.35  # at most so many of a source are about the matter, those that say so much of what the best says
+_SENTENCES, _RELEVANT = (
+    4,
+    0.35,
+)  # at most so many of a source are about the matter, those that say so much of what the best says
 _ALIKE = 0.5  # of a clause that one of the source says in these or other words, if both can be compared
 _NEAR = 0.8  # a clause this near to the best is as good
 _HALF = 0.5  # a clause so near may be the one that is denied
@@ -99,7 +102,11 @@ def compared(claim: str, sources: Sequence[tuple[str, str]], question: str = "")
     turned = denial.otherwise(claim, [c.text for c in said], beside)
     if turned or _denied_otherwise(claim, said, parts, weights) or _affirmed(said, parts):
         return "negation", []
-    if any(_reversed(clause, claim, whole[n].text, part) for clause in said for n, part in _nearest_parts(clause, cut, near)):
+    if any(
+        _reversed(clause, claim, whole[n].text, part)
+        for clause in said
+        for n, part in _nearest_parts(clause, cut, near)
+    ):
         return "comparison", []
     if slots.reversed_in_place([clause.text for clause in said], [part.text for part in parts]):
         return "comparison", []
@@ -126,7 +133,9 @@ def _repeats(said: Sequence[Clause], sentence: Sequence[Clause]) -> bool:
         for last in range(first + 1, len(there) + 1):
             if "".join(there[first:last]) == mine:
                 left = [*sentence[:first], *sentence[last:]]
-                return not any(part.denied or polarity.exclusive(part.text) or denial.turns_twice(part.text) for part in left)
+                return not any(
+                    part.denied or polarity.exclusive(part.text) or denial.turns_twice(part.text) for part in left
+                )
     return False
 
 
@@ -143,9 +152,7 @@ def _near(claim: str, whole: Sequence[Clause]) -> list[int]:
     return sorted(n for n in best if shares[n] >= _RELEVANT * shares[best[0]])
 
 
-def _nearest_parts(
-    clause: Clause, cut: Sequence[Sequence[Clause]], near: Sequence[int]
-) -> list[tuple[int, Clause]]:
+def _nearest_parts(clause: Clause, cut: Sequence[Sequence[Clause]], near: Sequence[int]) -> list[tuple[int, Clause]]:
     """The clauses of the source that say most of ``clause``, if it is half of it, with the number of their sentence."""
     units = said_of(clause.text).units
     scored = [(said_of(part.text).share(units), n, part) for n in near for part in cut[n]]
@@ -181,13 +188,20 @@ def _denied_otherwise(claim: str, said: Sequence[Clause], parts: Sequence[Clause
             if any(_OTHERS.search(part.text) and score >= _LOOSELY * best for score, part in near):
                 continue
             if not any(part.denied and score >= _LOOSELY * best for score, part in near) and any(
-                _denies(clause, part) for score, part in near if score >= _HALF * best and not denial.forceful(part.text, claim)
+                _denies(clause, part)
+                for score, part in near
+                if score >= _HALF * best and not denial.forceful(part.text, claim)
             ):
                 return True
         elif all(part.denied for score, part in near if score >= _NEAR * best):
             part = near[0][1]
             beside = [c for c in said if c.denied and c.content & part.content]
-            if not beside and not denial.forceful(claim, part.text) and not denial.required(claim, part.text) and _denies(part, clause):
+            if (
+                not beside
+                and not denial.forceful(claim, part.text)
+                and not denial.required(claim, part.text)
+                and _denies(part, clause)
+            ):
                 return True
     return False
 

@@ -32,7 +32,9 @@ _FROM_TO = re.compile(
 _THE_REST = re.compile(
     r"其余|否则|[超不][过足满]\d*[^，。；\d]{0,2}的|以上的|以下的|此后|其后|\b(?:after (?:which|that)|thereafter|beyond that|otherwise|(?:larg|small|long|short|old|young|high|low|cheap)er ones)\b"
 )
-_AHEAD = re.compile(r"(?i)\b(?:no|not) later than (?=\S+ \w+ (?:before|ahead|prior|in advance))")  # a day before, or more
+_AHEAD = re.compile(
+    r"(?i)\b(?:no|not) later than (?=\S+ \w+ (?:before|ahead|prior|in advance))"
+)  # a day before, or more
 _SIDE = {"前": "<", "before": "<", "until": "<", "≤": "<", "后": ">", "after": ">", "from": ">", "since": ">", "≥": ">"}
 _RATE = re.compile(
     r"(?P<value>\d+(?:[.,]\d+)*)\s?(?:[a-z]+ )?(?:a|an|1|every 1|per|each|every) (?P<unit>second|minute|hour|day|night|week|month|year|quarter)\b"

@@ -31,9 +31,11 @@ OVERLAP = 0.4  # share of a sentence's content terms that its passages must hold
 MARK = re.compile(r"\s*[\[【［](?:来源|source)?\s*(\d{1,3}(?:\s*[,，、]\s*\d{1,3})*)\s*[\]】］]", re.IGNORECASE)
 _NAME = re.compile(r"(?<![.!?。！？\n] )(?<!^)\b[A-Z][A-Za-z]{2,}\b")
 _BEGINS = 4  # letters that Asian and Asia have in common
-_EVERYBODY_KNOWS = frozenset("Earth Internet Web Sun Moon Sundays English".split())
+_EVERYBODY_KNOWS = frozenset(["Earth", "Internet", "Web", "Sun", "Moon", "Sundays", "English"])
 _MOST = 24  # sentences of the sources that a sentence in quite other words is compared with
-_FORMULAS = frozenset("co2 h2o o2 n2 o3 so2 no2 ch4 nh3 h2 pm25 pm10".split())  # which a source may spell out
+_FORMULAS = frozenset(
+    ["co2", "h2o", "o2", "n2", "o3", "so2", "no2", "ch4", "nh3", "h2", "pm25", "pm10"]
+)  # which a source may spell out
 _LATIN = re.compile(r"[A-Za-z]{3,}")
 
 
@@ -184,11 +186,15 @@ def _quantities_failure(text: str, source: str) -> Reason | None:
 
 
 _FEW = 10  # that are counted when they are listed
-_LIST = re.compile(r"[\w'’“”《》·-]+(?: [\w'’-]+){0,4}(?:(?:、|, (?:and )?|和|与|及| and |以及)[\w'’“”《》·-]+(?: [\w'’-]+){0,4})+")
+_LIST = re.compile(
+    r"[\w'’“”《》·-]+(?: [\w'’-]+){0,4}(?:(?:、|, (?:and )?|和|与|及| and |以及)[\w'’“”《》·-]+(?: [\w'’-]+){0,4})+"
+)
 _ITEM = re.compile(r"、|, and |, |和|与|以及|及| and ")
 _MARKED = re.compile("、|, ")
 _UNIT_WORD = re.compile(r"\s?([a-z]{3,}?)s?\b|([\u4e00-\u9fff])")
-_RATE = re.compile(r"\d\W*(?!times)[a-z%℃]*\s(?:an?\s|per\s|every\s|each\s)?$|每$")  # what is said for each day is a measure
+_RATE = re.compile(
+    r"\d\W*(?!times)[a-z%℃]*\s(?:an?\s|per\s|every\s|each\s)?$|每$"
+)  # what is said for each day is a measure
 _REST = re.compile(r"剩|其余|余下|尚未|还没|\b(?:rest|remain\w*|left|other|outstanding)\b", re.IGNORECASE)
 
 
@@ -200,7 +206,9 @@ def _spoken_of(measure: Measure, text: str, source: str) -> bool:
     behind = plain(text)[match.end() : match.end() + 2]
     if match[2]:
         unit = next((same for same in ("天日", "周星期礼拜", "年岁") if match[2] in same), match[2])
-        return behind[:1] not in tuple("内后前以之半") and re.search(rf"(?<!\d)(?<!个)[{unit}]", plain(source)) is not None
+        return (
+            behind[:1] not in tuple("内后前以之半") and re.search(rf"(?<!\d)(?<!个)[{unit}]", plain(source)) is not None
+        )
     return re.search(rf"(?i)(?<!\d )(?<!\d-)\b{match[1]}(?:s|ly)?\b", plain(source)) is not None and not re.search(
         r"(?i)\b(?:within|in|after|for|of|under|over|than) (?:an?|1|one) $|≤\s?$", plain(text)[: measure.start] + "1 "
     )
@@ -211,7 +219,10 @@ def _counted(measure: Measure, text: str, source: str) -> bool:
     if measure.number > _FEW or measure.kind not in ("", "occasions", "every occasions", "people", "months", "minutes"):
         return False
     listed = {
-        len(pattern.split(match[0])) for t in (text, source) for match in _LIST.finditer(plain(t)) for pattern in (_ITEM, _MARKED)
+        len(pattern.split(match[0]))
+        for t in (text, source)
+        for match in _LIST.finditer(plain(t))
+        for pattern in (_ITEM, _MARKED)
     }
     if measure.kind in ("", "people") and int(measure.number) in listed:
         return True
@@ -253,12 +264,40 @@ def _same(one: Measure, other: Measure, rounded: bool) -> bool:
 
 
 _NOUN = re.compile(r"[\d.,]+(?:\s(?:new |old |other |more )?([a-z]{3,}?)(?:es|s)?\b|\s?([\u4e00-\u9fff]))")
-_NO_NOUN = frozenset("the and for per cent with from than out who are was were had has have did does will would or to of in on at by".split())
+_NO_NOUN = frozenset(
+    [
+        "the",
+        "and",
+        "for",
+        "per",
+        "cent",
+        "with",
+        "from",
+        "than",
+        "out",
+        "who",
+        "are",
+        "was",
+        "were",
+        "had",
+        "has",
+        "have",
+        "did",
+        "does",
+        "will",
+        "would",
+        "or",
+        "to",
+        "of",
+        "in",
+        "on",
+        "at",
+        "by",
+    ]
+)
 
 
-def _counts_another(
-    measure: Measure, same: Sequence[Measure], there: Quantities, text: str, source: str
-) -> bool:
+def _counts_another(measure: Measure, same: Sequence[Measure], there: Quantities, text: str, source: str) -> bool:
     """Whether the number stands in the source with other things, and these things with another number: 5 篇 for 五年, 三篇."""
     if any(other.kind and measure.kind for other in same):
         return False
@@ -279,8 +318,13 @@ def _noun(text: str, measure: Measure) -> str:
 
 
 _MORE = re.compile(r"(?:超过?|逾|突破|多于|≥|\b(?:over|more than|above|upwards of|at least))\s?[$£€¥]?$", re.IGNORECASE)
-_LESS = re.compile(r"(?:近|将近|不到|不足|接近|≤|\b(?:nearly|almost|close to|just under|under|less than|fewer than|up to))\s?[$£€¥]?$", re.IGNORECASE)
-_AND_MORE = re.compile(r"[\d.,]+(?:hundred|thousand|million|billion|[百千万亿])*\s?(?:元|度|个|台|人|岁|年|米|套|公里|摄氏度)?[多余来几]|[\d.,]+(?:-| )?(?:odd|plus|or more)\b|[\d.,]+\+")
+_LESS = re.compile(
+    r"(?:近|将近|不到|不足|接近|≤|\b(?:nearly|almost|close to|just under|under|less than|fewer than|up to))\s?[$£€¥]?$",
+    re.IGNORECASE,
+)
+_AND_MORE = re.compile(
+    r"[\d.,]+(?:hundred|thousand|million|billion|[百千万亿])*\s?(?:元|度|个|台|人|岁|年|米|套|公里|摄氏度)?[多余来几]|[\d.,]+(?:-| )?(?:odd|plus|or more)\b|[\d.,]+\+"
+)
 _FAR = 0.2  # of a number, that one told roughly may lie beside it
 
 
@@ -299,7 +343,8 @@ def _about(measure: Measure, other: Measure, text: str) -> bool:
 def _day_or_days(measure: Measure, there: Quantities) -> bool:
     """三十日 is thirty days or the thirtieth, and what stands around it does not always tell."""
     return measure.kind == "minutes" and any(
-        moment == Moment(day=moment.day) and moment.day and moment.day * 1440 == measure.value for moment in there.moments
+        moment == Moment(day=moment.day) and moment.day and moment.day * 1440 == measure.value
+        for moment in there.moments
     )
 
 

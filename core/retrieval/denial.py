@@ -31,7 +31,9 @@ _BY_WORD = re.compile(
     r"|(?:im|in|ir|il)(?:possible|proper|permissible|eligible|valid|active|complete|sufficient|correct|effective|regular|relevant|legal|accessible|appropriate)|dis(?:allow|agree|approv|continu|connect|qualif|abl)|non\w{4,}|\w{3,}less\b)"
 )
 _FORMS = dict.fromkeys(("lost", "lose", "losing"), ("lost", "lose", "losing", "loss"))
-_ALLOWED = re.compile(r"可以|允许|准许|能够|(?<!不)[可能](?=[在用放进带拿吃喝坐乘买])|\b(?:allowed|permitted|welcome|may|can|free to)\b")
+_ALLOWED = re.compile(
+    r"可以|允许|准许|能够|(?<!不)[可能](?=[在用放进带拿吃喝坐乘买])|\b(?:allowed|permitted|welcome|may|can|free to)\b"
+)
 _NEEDED = re.compile(
     r"须|必须|应当?|需要?|才|方可|方能|仅限|只有|只能|只可|凭|持|除非|未经|征得|经[^，,。；;]{1,12}(?:同意|批准|许可)|\b(?:must|shall|needs?|requir\w*|only|unless|until|have to|has to|had to|need to|oblig\w*|without)\b"
 )
@@ -47,14 +49,17 @@ _TWICE = re.compile(
     r"|\b(?:not|no|never|nobody|nothing|cannot|none)\b[^.;]{1,120}\b(?:unless|without|until|except|other than)\b|\b(?:unless|without|until|except)\b[^.;]{1,80}\b(?:not|no|never|cannot)\b|n['’]t\b[^.;]{1,100}\b(?:unless|without|until|except)\b"
 )
 _OBLIGED = re.compile(_NEEDED.pattern + r"|(?<![只主重])要(?![是么闻点求])|先|就不")
-_ELLIPTIC = re.compile(r"(?:but |nor |and )?(?:not|nor|no|never)\b(?! (?:be|have|do)\b)|也不|更不|但不")  # names but not passwords
+_ELLIPTIC = re.compile(
+    r"(?:but |nor |and )?(?:not|nor|no|never)\b(?! (?:be|have|do)\b)|也不|更不|但不"
+)  # names but not passwords
 _EITHER = re.compile(r"或|\bor\b")
 _CONDITION = re.compile(
     r"^(?:如果?|若|要是|凡是?)?(?:没有?|未|无)[^，,。；;]{1,10}(?:的|者|时|也)|^(?:without|unless|if)\b|\bnot (?:need|requir)\w+ (?:if|when|where)\b",
     re.IGNORECASE,
 )  # a denial that is a condition, or what a condition makes needless, denies nothing of the source
-_CONTRAST = re.compile(r"不是[^。；]{1,30}而是|并非[^。；]{1,30}而是|而(?:不是|非)|\b(?:not|n['’]t)\b[^.;]{1,60}\bbut\b|\brather than\b|\binstead of\b")
-
+_CONTRAST = re.compile(
+    r"不是[^。；]{1,30}而是|并非[^。；]{1,30}而是|而(?:不是|非)|\b(?:not|n['’]t)\b[^.;]{1,60}\bbut\b|\brather than\b|\binstead of\b"
+)
 
 
 def otherwise(claim: str, said_in: Sequence[str], source: Sequence[Sequence[str]]) -> bool:
@@ -231,6 +236,4 @@ def _obliged(claim: str, parts: Sequence[_Part]) -> bool:
     whole = tokens.normalized(claim)
     if _NOT_NEEDED.search(whole) or not _OBLIGED.search(whole):
         return False
-    return any(
-        _NOT_NEEDED.search(part.normal) and said(claim).share(_matter(part.text)) >= _ALIKE for part in parts
-    )
+    return any(_NOT_NEEDED.search(part.normal) and said(claim).share(_matter(part.text)) >= _ALIKE for part in parts)

@@ -9,8 +9,10 @@ from __future__ import annotations
 import itertools
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from core.retrieval import numerals
 
@@ -64,6 +66,9 @@ _UNITS = [
     for unit, size in table.items()
 ]  # fmt: skip
 _UNITS.sort(key=lambda row: -row[3])
+_ANY_UNIT = re.compile(
+    "|".join(f"({pattern.pattern})" for pattern, *_ in _UNITS), re.IGNORECASE
+)  # the longest that fits
 _ADD_UP = {"minutes", "months"}
 _JOINED = re.compile(r"\d+(?:\.\d+)?[\s-]?(?:[a-z]+|[\u4e00-\u9fff]{1,3}?)(?:\s|又|零|and )*", re.IGNORECASE)
 
@@ -140,6 +145,23 @@ _HALVES = (
     (re.compile(r"(?i)\btwice (?=(?:its|the|his|her|their|that)\b)"), "2 fold "), (re.compile(r"(?i)\btwice\b"), "2 times"), (re.compile(r"(?i)\bonce\b(?= (?:a|per|every|each|daily|weekly|monthly)\b)"), "1 times"), (re.compile(r"(?i)\bthrice\b"), "3 times"),
     (re.compile(r"(?i)\ba dozen\b|\bone dozen\b"), "12"), (re.compile(r"(?i)\b(?:an?|one)(?= (?:second|minute|hour|day|night|week|fortnight|month|year|decade|percent|working day|business day|kilo|litre|liter|metre|meter|mile|tablet|cup|teaspoon|tablespoon|box)\b)"), "1"),
 )  # fmt: skip
+
+
+_Row = tuple[re.Pattern[str], Any]  # what is looked for, and what is written for it: a template or a function
+
+
+def _by_script(table: Sequence[_Row]) -> dict[tuple[bool, bool], list[_Row]]:
+    """The rows of ``table`` that a text can need which has Han characters, and Latin letters."""
+    rows = [(any(c > "\u4e00" for c in pattern.pattern), pattern, written) for pattern, written in table]
+    return {
+        (han, latin): [(pattern, written) for of_han, pattern, written in rows if (han if of_han else latin)]
+        for han in (False, True)
+        for latin in (False, True)
+    }
+
+
+_LATIN = re.compile("[A-Za-z]")
+_HALVES_BY = _by_script([(pattern, written) for pattern, written in _HALVES if written is not None])
 _CN = "零〇一二两三四五六七八九十百千万亿"
 _PERCENT = re.compile(rf"百分之([{_CN}]+|\d+(?:\.\d+)?)")
 # 十分寒冷 is very cold and a 三角形 has no price; 十分钟, 十分之一 and a score of 十分 count.
@@ -147,8 +169,14 @@ _NO_NUMBER = re.compile(
     r"(?<![\d零〇一二两三四五六七八九十百千万第满得打评分])十分(?=[\u4e00-\u9fff])(?![钟之制以的])|三角(?=[形关洲恋铁债函])"
 )
 _WRITTEN = {"十分": "非常", "三角": "叁角"}
+
+
 def _small(written: str) -> str:
-    return str("零一二三四五六七八九十".find(written)) if written in "零一二三四五六七八九十" else written.replace("〇", "0")
+    return (
+        str("零一二三四五六七八九十".find(written))
+        if written in "零一二三四五六七八九十"
+        else written.replace("〇", "0")
+    )
 
 
 def _first_months(word: str, whole: str) -> str:
@@ -159,8 +187,27 @@ def _first_months(word: str, whole: str) -> str:
 _ORDINALS = {
     word: n
     for n, word in enumerate(
-        "third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth sixteenth seventeenth"
-        " eighteenth nineteenth twentieth twenty-first".split(),
+        [
+            "third",
+            "fourth",
+            "fifth",
+            "sixth",
+            "seventh",
+            "eighth",
+            "ninth",
+            "tenth",
+            "eleventh",
+            "twelfth",
+            "thirteenth",
+            "fourteenth",
+            "fifteenth",
+            "sixteenth",
+            "seventeenth",
+            "eighteenth",
+            "nineteenth",
+            "twentieth",
+            "twenty-first",
+        ],
         3,
     )
 }
@@ -177,6 +224,7 @@ _EVERYDAY = (
     (re.compile(r"(?i)\bnew year['’]s day\b"), "January 1"), (re.compile(r"(?i)\bnew year['’]s eve\b"), "December 31"), (re.compile(r"(?i)\bchristmas (?:day\b|(?!eve))"), "December 25 "), (re.compile(r"(?i)\bchristmas eve\b"), "December 24"),
     (re.compile(r"(?<![〇零一二三四五六七八九十百千万\d.])([一二两三四五六七八九]|\d{1,2})(?:[、和或至]第?)?(?<!\d)([一二三四五六七八九]|(?<=[、和或至第])\d{1,2})(?=(两)?个?(年级|月|天|日|号|楼|层|期|次|班|栋|座|人|名|位|小时|周|年(?!代)))"), r"\1\4、\2"),
 )  # fmt: skip
+_EVERYDAY_BY = _by_script(_EVERYDAY)
 _WEEKDAY_NUMERAL = re.compile(rf"((?:周|星期|礼拜)[一二三四五六日天])(?=[{_CN}])")  # 周五九点 is not 59
 _PERCENT_RANGE = re.compile(rf"百分之([{_CN}\d.]+)(到|至)(?:百分之)?([{_CN}\d.]+)")
 # A numeral of several characters is a number whatever follows; a single one only where it counts something.
@@ -190,7 +238,35 @@ _RANGE = re.compile(r"^\s?(?:至|到|-|–|~|to|or|或)\s?\d[\d.,]*")
 _FRACTION = re.compile(r"([一二三四五六七八九十\d]+)分之([一二三四五六七八九十\d]+)")
 _TENTHS = re.compile(r"(?<!\d)([1-9])成([一二三四五六七八九半])")  # 六成二 is 62 %
 _DISCOUNT = re.compile(r"(?<!\d)(\d\.\d)折")
-_SMALL_WORDS = frozenset("and but for from the per with within before after into onto than that this over under are was were has had not out off".split())
+_SMALL_WORDS = frozenset(
+    [
+        "and",
+        "but",
+        "for",
+        "from",
+        "the",
+        "per",
+        "with",
+        "within",
+        "before",
+        "after",
+        "into",
+        "onto",
+        "than",
+        "that",
+        "this",
+        "over",
+        "under",
+        "are",
+        "was",
+        "were",
+        "has",
+        "had",
+        "not",
+        "out",
+        "off",
+    ]
+)
 _BESIDE = re.compile(r"\s([a-z]{3,})(?=\s[a-z])")  # 20 new miles are miles
 _ROUND = re.compile(
     r"约|近(?=\d)|左右|大约|将近|上下|\babout\b|\baround\b|\bnearly\b|\balmost\b|\broughly\b|\bapproximately\b|\bsome(?= \d)",
@@ -291,15 +367,25 @@ def quantities(text: str) -> Quantities:
 def plain(text: str) -> str:
     """``text`` with numbers in digits and everyday fractions written out."""
     text = _NO_NUMBER.sub(lambda m: _WRITTEN[m[0]], unicodedata.normalize("NFKC", text))
-    for pattern, written in _EVERYDAY:
+    han = any(c > "\u4e00" for c in text)
+    script = (han, _LATIN.search(text) is not None)
+    for pattern, written in _EVERYDAY_BY[script]:
         text = pattern.sub(written, text)
+    text = _numerals(text) if han else english_digits(text)
+    for pattern, written in _HALVES_BY[script]:
+        text = pattern.sub(written, text)
+    return text
+
+
+def _numerals(text: str) -> str:
+    """``text`` with Chinese numerals, shares and discounts in digits."""
     text = _WEEKDAY_NUMERAL.sub(r"\1 ", text)
     text = _PERCENT_RANGE.sub(lambda m: f"{_value(m[1])}%{m[2]}{_value(m[3])}%", text)
     text = _PERCENT.sub(lambda m: f"{_value(m[1])}%", text)
     text = _FRACTION.sub(lambda m: f"{_fraction(m[1], m[2]):.1f}%".replace(".0%", "%"), text)
     text = _LONG_NUMERAL.sub(_long, text)
     text = _COUNTED.sub(lambda m: _value(m[0]), numerals.with_digits(text))
-    text = english_digits(text)
+    text = english_digits(text) if _LATIN.search(text) else text
     text = re.sub(
         r"([一二两三四五六七八九])([成折])(?!立|为|功|本|员|人|年|果)",
         lambda m: f"{int(numerals.chinese_value(m[1]) or 0)}{m[2]}",
@@ -307,8 +393,6 @@ def plain(text: str) -> str:
     )
     text = _TENTHS.sub(lambda m: f"{m[1]}{_value(m[2]) if m[2] != '半' else 5}%", text)
     text = _DISCOUNT.sub(lambda m: f"{float(m[1]) * 10:.0f}%", text)
-    for pattern, written in _HALVES:
-        text = pattern.sub(written, text) if written is not None else text
     return text
 
 
@@ -394,15 +478,14 @@ def _measure(match: re.Match[str], text: str) -> Measure:
         return Measure(kind, number, number, match.start())
     rest = re.sub(r"^(?:多|余|几)", "", rest)
     rest = _RANGE.sub("", rest)  # the unit of 5 to 7 days is that of both
-    for pattern, kind, size, _ in _UNITS:
-        if pattern.match(rest):
-            often = bool(re.search(r"(?:每隔?|every )$", text[: match.start()]))
-            return Measure(f"every {kind}" if often else kind, number * size, number, match.start())
+    if unit := _ANY_UNIT.match(rest):
+        _, kind, size, _ = _UNITS[(unit.lastindex or 1) - 1]
+        often = bool(re.search(r"(?:每隔?|every )$", text[: match.start()]))
+        return Measure(f"every {kind}" if often else kind, number * size, number, match.start())
     beside = _BESIDE.match(rest)
-    if beside and not beside[1].lower() in _SMALL_WORDS:
-        for pattern, kind, size, _ in _UNITS:
-            if pattern.match(rest, beside.end(1)):
-                return Measure(kind, number * size, number, match.start())
+    if beside and beside[1].lower() not in _SMALL_WORDS and (unit := _ANY_UNIT.match(rest, beside.end(1))):
+        _, kind, size, _ = _UNITS[(unit.lastindex or 1) - 1]
+        return Measure(kind, number * size, number, match.start())
     return Measure("", number, number, match.start())
 
 

@@ -36,7 +36,10 @@ _LOST = re.compile(
 _ORDERED = re.compile(r"(?:依次(?:是|为|有)?|排名前[^，。；]{1,12}(?:是|为))(?P<list>[^，。；]+)")
 _FIRST = re.compile(r"最[多大高]|第一|首位|榜首|居首|冠军|头名")
 _NOT_FIRST = re.compile(r"第[二三四五]|其次|次之|仅次|紧随|之后|除")
-_AFTER = re.compile(r"(?:\bsecond\b[^.;]*?\b(?:after|behind|to|only to)\s+(?:the )?(?P<a>(?-i:[A-Z])[\w'’ -]+)|仅次于(?P<b>[^，。；]+))", re.IGNORECASE)
+_AFTER = re.compile(
+    r"(?:\bsecond\b[^.;]*?\b(?:after|behind|to|only to)\s+(?:the )?(?P<a>(?-i:[A-Z])[\w'’ -]+)|仅次于(?P<b>[^，。；]+))",
+    re.IGNORECASE,
+)
 _SECOND = re.compile(r"\bsecond\b|第二|次之|居次", re.IGNORECASE)
 _BEHIND = re.compile(r"\b(?:after|behind|first|only)\b|仅次于|之后|第一|最", re.IGNORECASE)
 _HAN = re.compile(r"[\u4e00-\u9fff]+")

@@ -37,7 +37,9 @@ _REPEATED, _MOSTLY, _WHOLLY = 0.35, 0.6, 0.9  # shares of what the claim's claus
 _HALF = 0.5  # of the claim's clause; then all that differs was moved there together
 _LONGEST = {True: 6, False: 3}  # of what is exchanged: characters in Chinese, words in English
 # What stands in these is no name: words that connect, and what other words for ordinary things are known of.
-_NO_NAME = re.compile(r"[,、]|第[一二三四五六七八九十\d]|然后|因此|所以|因为|由于|其中|如果|若|年[末底初]|变[多少大小得为成]")
+_NO_NAME = re.compile(
+    r"[,、]|第[一二三四五六七八九十\d]|然后|因此|所以|因为|由于|其中|如果|若|年[末底初]|变[多少大小得为成]"
+)
 _TIME = frozenset("后前时年月日起")  # what ends a time, which no thing takes the place of
 Span = tuple[int, int]
 
@@ -261,7 +263,8 @@ class _Aligned:
     def _of_another_kind(self, new_at: Span, old_at: Span) -> bool:
         """Whether two numbers count different things: a year of the calendar takes no place of 76 years."""
         kinds = [
-            {measure.kind for measure in quantities(text).measures if measure.number == _number(found[at[0]])} or {"time"}
+            {measure.kind for measure in quantities(text).measures if measure.number == _number(found[at[0]])}
+            or {"time"}
             for text, found, at in ((self.said, self.mine, new_at), (self.part, self.there, old_at))
         ]
         return not kinds[0] & kinds[1] and {""} not in kinds
