@@ -189,10 +189,12 @@ def _affirmed(claim: str, parts: Sequence[_Part], *, least: float = _ALIKE) -> b
 
 def _once_more(claim: str, parts: Sequence[_Part]) -> bool:
     """A claim that says nearly all of a clause, and denies once more or once less."""
+    if _CONDITION.search(claim):
+        return False
     mine = _matter(claim)
     for part in parts:
         units = _matter(part.text)
-        if len(units) > 2 and said(part.text).share(mine) >= _COPIED and said(claim).share(units) >= _COPIED:
+        if len(units) > 2 and _by_word(claim) == _by_word(part.text) and said(part.text).share(mine) >= _COPIED and said(claim).share(units) >= _COPIED:
             return (polarity.plain_denials(plain(claim)) - polarity.plain_denials(plain(part.text))) % 2 == 1
     return False
 

@@ -136,8 +136,8 @@ class _Claim:
             return float(mine is not None and (bool(mine & there) or "" in mine or "" in there))
         if not word.han:
             return float(word.key in self.said.keys or bool(groups(word.text) & self.said.groups))
-        there = spelled(text)
-        pairs = [there[max(0, word.start - 1) : word.end], there[word.start : word.end + 1]]
+        clause = spelled(text)
+        pairs = [clause[max(0, word.start - 1) : word.end], clause[word.start : word.end + 1]]
         return float(any(len(pair) == 2 and (pair in self.text or self._means(pair)) for pair in pairs))
 
     def _means(self, pair: str) -> bool:
