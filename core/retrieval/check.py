@@ -263,7 +263,7 @@ def _same(one: Measure, other: Measure, rounded: bool) -> bool:
     return not (one.kind and other.kind) and _close(one.number, other.number, rounded)
 
 
-_NOUN = re.compile(r"[\d.,]+(?:\s(?:new |old |other |more )?([a-z]{3,}?)(?:es|s)?\b|\s?([\u4e00-\u9fff]))")
+_NOUN = re.compile(r"\s?[$£€¥]?[\d.,]+(?:\s(?:new |old |other |more )?([a-z]{3,}?)(?:es|s)?\b|\s?([\u4e00-\u9fff]))")
 _NO_NOUN = frozenset(
     [
         "the",
@@ -323,7 +323,7 @@ _LESS = re.compile(
     re.IGNORECASE,
 )
 _AND_MORE = re.compile(
-    r"[\d.,]+(?:hundred|thousand|million|billion|[百千万亿])*\s?(?:元|度|个|台|人|岁|年|米|套|公里|摄氏度)?[多余来几]|[\d.,]+(?:-| )?(?:odd|plus|or more)\b|[\d.,]+\+"
+    r"\s?[\d.,]+(?:hundred|thousand|million|billion|[百千万亿])*\s?(?:元|度|个|台|人|岁|年|米|套|公里|摄氏度)?[多余来几]|[\d.,]+(?:-| )?(?:odd|plus|or more)\b|[\d.,]+\+"
 )
 _FAR = 0.2  # of a number, that one told roughly may lie beside it
 

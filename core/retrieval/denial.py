@@ -31,6 +31,34 @@ _BY_WORD = re.compile(
     r"|(?:im|in|ir|il)(?:possible|proper|permissible|eligible|valid|active|complete|sufficient|correct|effective|regular|relevant|legal|accessible|appropriate)|dis(?:allow|agree|approv|continu|connect|qualif|abl)|non\w{4,}|\w{3,}less\b)"
 )
 _FORMS = dict.fromkeys(("lost", "lose", "losing"), ("lost", "lose", "losing", "loss"))
+# Verbs that say little without what follows them.
+_SAYS_LITTLE = frozenset(
+    [
+        "享受",
+        "提供",
+        "办理",
+        "进行",
+        "使用",
+        "包含",
+        "含有",
+        "具有",
+        "拥有",
+        "存在",
+        "得到",
+        "获得",
+        "provid",
+        "have",
+        "get",
+        "give",
+        "make",
+        "take",
+        "offer",
+        "contain",
+        "includ",
+        "us",
+        "do",
+    ]
+)
 _ALLOWED = re.compile(
     r"可以|允许|准许|能够|(?<!不)[可能](?=[在用放进带拿吃喝坐乘买])|\b(?:allowed|permitted|welcome|may|can|free to)\b"
 )
@@ -181,7 +209,8 @@ def _affirmed(claim: str, parts: Sequence[_Part], *, least: float = _ALIKE) -> b
         if not _head_held(part.text, claim):
             continue
         mine = said(claim).share(units)
-        told = max((other.share(units, part.text) for other in parts if not other.forceful), default=0.0)
+        open_to = [other for other in parts if not other.forceful and _head_held(part.text, other.text)]
+        told = max((other.share(units, part.text) for other in open_to), default=0.0)
         if len(units) > 1 and mine >= least and mine >= told + _BETTER:
             return True
     return False
@@ -194,15 +223,23 @@ def _once_more(claim: str, parts: Sequence[_Part]) -> bool:
     mine = _matter(claim)
     for part in parts:
         units = _matter(part.text)
-        if len(units) > 2 and _by_word(claim) == _by_word(part.text) and said(part.text).share(mine) >= _COPIED and said(claim).share(units) >= _COPIED:
+        if (
+            len(units) > 2
+            and _by_word(claim) == _by_word(part.text)
+            and said(part.text).share(mine) >= _COPIED
+            and said(claim).share(units) >= _COPIED
+        ):
             return (polarity.plain_denials(plain(claim)) - polarity.plain_denials(plain(part.text))) % 2 == 1
     return False
 
 
 def _head_held(denied: str, other: str) -> bool:
     """Whether ``other`` says what is denied, and not only the rest of the clause."""
-    heads = [_matter(scope)[:1] for scope in polarity.denied(plain(denied))]
-    return any(said(other).share(head) > 0.4 for head in heads if head)
+    for scope in polarity.denied(plain(denied)):
+        units = [unit for unit in _matter(scope) if unit.key not in _SAYS_LITTLE]
+        if units and said(other).holds(units[0]) > 0.4:
+            return True
+    return False
 
 
 def _let(claim: str, parts: Sequence[_Part]) -> bool:
@@ -227,7 +264,7 @@ def _exempted(claim: str, parts: Sequence[_Part]) -> bool:
         return False
     units = _matter(match[0])
     near = [part for part in parts if said(part.text).share(units) >= _HALF]
-    scopes = [scope for part in parts for scope in polarity.denied(plain(part.text))]
+    scopes = [scope for p in parts if not _NEEDED.search(p.normal) for scope in polarity.denied(plain(p.text))]
     if any(_EITHER.search(part.normal) for part in parts) or any(_head_held(match[0], scope) for scope in scopes):
         return False
     return any(_NEEDED.search(part.normal) and not _NOT_NEEDED.search(part.normal) for part in near)

@@ -25,7 +25,7 @@ _NEARLY_ALL, _HELD, _NOT = (
     0.5,
     0.34,
 )  # shares of what one clause has alone, that a claim says of it or hardly says
-_ALIKE = {"zh": 0.3, "en": 0.2}  # share of the words that two clauses of one pattern have in common
+_ALIKE = {"zh": 0.25, "en": 0.2}  # share of the words that two clauses of one pattern have in common
 _FAINTLY, _WHOLLY = 0.16, 0.8  # less in common will do where a claim has all of the one part and nothing of the other
 _APART = 3  # clauses between two that are laid beside each other
 _PIECE = re.compile(r"[;；]")
