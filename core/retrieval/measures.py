@@ -238,34 +238,8 @@ _RANGE = re.compile(r"^\s?(?:至|到|-|–|~|to|or|或)\s?\d[\d.,]*")
 _FRACTION = re.compile(r"([一二三四五六七八九十\d]+)分之([一二三四五六七八九十\d]+)")
 _TENTHS = re.compile(r"(?<!\d)([1-9])成([一二三四五六七八九半])")  # 六成二 is 62 %
 _DISCOUNT = re.compile(r"(?<!\d)(\d\.\d)折")
-_SMALL_WORDS = frozenset(
-    [
-        "and",
-        "but",
-        "for",
-        "from",
-        "the",
-        "per",
-        "with",
-        "within",
-        "before",
-        "after",
-        "into",
-        "onto",
-        "than",
-        "that",
-        "this",
-        "over",
-        "under",
-        "are",
-        "was",
-        "were",
-        "has",
-        "had",
-        "not",
-        "out",
-        "off",
-    ]
+_SMALL_WORDS = re.compile(
+    r"and|but|for|from|the|per|with|within|before|after|into|onto|than|that|this|over|under|are|was|were|has|had|not|out|off"
 )
 _BESIDE = re.compile(r"\s([a-z]{3,})(?=\s[a-z])")  # 20 new miles are miles
 _ROUND = re.compile(
@@ -483,7 +457,7 @@ def _measure(match: re.Match[str], text: str) -> Measure:
         often = bool(re.search(r"(?:每隔?|every )$", text[: match.start()]))
         return Measure(f"every {kind}" if often else kind, number * size, number, match.start())
     beside = _BESIDE.match(rest)
-    if beside and beside[1].lower() not in _SMALL_WORDS and (unit := _ANY_UNIT.match(rest, beside.end(1))):
+    if beside and not _SMALL_WORDS.fullmatch(beside[1].lower()) and (unit := _ANY_UNIT.match(rest, beside.end(1))):
         _, kind, size, _ = _UNITS[(unit.lastindex or 1) - 1]
         return Measure(kind, number * size, number, match.start())
     return Measure("", number, number, match.start())

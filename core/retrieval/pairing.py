@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import lru_cache
 
-from core.retrieval import denial, tokens
+from core.retrieval import polarity, tokens
 from core.retrieval.measures import quantities
 from core.retrieval.numerals import canonical
 from core.retrieval.synonyms import Said, groups, said
@@ -92,7 +92,7 @@ class _Claim:
             apart: 1 for neighbours.
             whole: whether they are more than clauses.
         """
-        if denial.forceful(self.text, f"{one} {other}") and denial.forceful(f"{one} {other}", self.text):
+        if polarity.plainly_denies(self.text) != polarity.plainly_denies(f"{one} {other}"):
             return False
         pattern = _pattern(one, other)
         alike = pattern.alike >= (_ALIKE["zh"] if whole or one > "\u4e00" else _ALIKE["en"])
@@ -128,7 +128,14 @@ class _Claim:
     def _told(self, found: Sequence[Word], text: str, beside: Sequence[str]) -> bool:
         """Whether a third clause says what it has of ``found``, so that it does not tell the clause ``text`` from others."""
         there, held = spelled(text), [word for word in found if self._holds(word, text)]
-        return any(all(_stands(word, there, clause) for word in held) for clause in beside)
+        return any(
+            all(_stands(word, there, clause) for word in held) and self._counts(held, clause) for clause in beside
+        )
+
+    def _counts(self, held: Sequence[Word], clause: str) -> bool:
+        """Whether the numbers among ``held`` count in ``clause`` what they count here."""
+        numbers = _numbers(clause)
+        return all(self.numbers[w.key] & numbers.get(w.key, frozenset()) for w in held if w.number)
 
     def _holds(self, word: Word, text: str) -> float:
         if word.number:
@@ -211,7 +218,9 @@ def _of_a_kind(one: _Place, other: _Place) -> bool:
     """Whether both name one number of a kind, a day of the week, or something with a capital."""
     kinds = [_kinds(text, [w for w in found[slice(*at)] if w.number]) for text, found, at in (one, other)]
     if kinds[0] and kinds[1]:
-        return len({*kinds[0], *kinds[1]}) == 1
+        return len({*kinds[0], *kinds[1]} - {""}) <= (
+            "date" not in kinds[0] + kinds[1] or "" not in kinds[0] + kinds[1]
+        )
     before = [found[at[0] - 1].text if at[0] else "" for _, found, at in (one, other)]
     if before[0] == before[1] and before[0] in ("周", "期", "拜"):
         return True
