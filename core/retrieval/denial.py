@@ -198,13 +198,9 @@ def _once_more(claim: str, parts: Sequence[_Part]) -> bool:
         return False
     mine = _matter(claim)
     for part in parts:
-        units = _matter(part.text)
-        if (
-            len(units) > 2
-            and _by_word(claim) == _by_word(part.text)
-            and said(part.text).share(mine) >= _COPIED
-            and said(claim).share(units) >= _COPIED
-        ):
+        units, turned = _matter(part.text), polarity.denies(plain(claim)) != polarity.denies(plain(part.text))
+        alike = len(units) > 2 and _by_word(claim) == _by_word(part.text)
+        if turned and alike and said(part.text).share(mine) >= _COPIED and said(claim).share(units) >= _COPIED:
             return (polarity.plain_denials(plain(claim)) - polarity.plain_denials(plain(part.text))) % 2 == 1
     return False
 
