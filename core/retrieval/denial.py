@@ -27,7 +27,7 @@ _PLAINLY = re.compile(
 )
 _BY_WORD = re.compile(
     r"禁|免|停|拒|否|缺|除|败|关闭|闭馆|谢绝|杜绝|忌|远离|以外|之外|失去|丢|空|落选|错过|过期|逾期|作废|失效|取消|驳回"
-    r"|\b(?:exclud|prohibit|forbid|forbad|bann|\b(?:ban|bans)\b|skip|refus|reject|deny|deni|lack|fail|stop|ceas|cancel|unable|lost|lose|losing|miss(?:ed|es|ing)?\b|empty|forfeit|laps|avoid|void|exempt|expir|clos|shut|abandon|suspend|withh|turned down|voted? down|away from|out of|(?:fix|remov|cur)(?:es|ed|ing)? (?:the|a|this) (?:fault|bug|problem|error|issue)|too (?:late|early|small|young|old|large|heavy) (?:to|for)|leav(?:e|es|ing) (?:\w+ ){1,5}(?:in|at|outside|behind|with) |left (?:behind|outside|at home)|un(?!der|i|til|cle)\w{4,}"
+    r"|\b(?:exclud|prohibit|forbid|forbad|bann|\b(?:ban|bans)\b|skip|refus|reject|deny|deni|lack|fail|stop|ceas|cancel|unable|lost|lose|losing|miss(?:ed|es|ing)?\b|empty|forfeit|laps|avoid|void|exempt|expir|clos|shut|abandon|suspend|withh|turned down|voted? down|away from|out of|(?:keep|kept|stay|steer)\w* (?:\w+ ){0,4}?(?:off|away|out|clear)\b|(?:fix|remov|cur)(?:es|ed|ing)? (?:the|a|this) (?:fault|bug|problem|error|issue)|too (?:late|early|small|young|old|large|heavy) (?:to|for)|leav(?:e|es|ing) (?:\w+ ){1,5}(?:in|at|outside|behind|with) |left (?:behind|outside|at home)|un(?!der|i|til|cle)\w{4,}"
     r"|(?:im|in|ir|il)(?:possible|proper|permissible|eligible|valid|active|complete|sufficient|correct|effective|regular|relevant|legal|accessible|appropriate)|dis(?:allow|agree|approv|continu|connect|qualif|abl)|non\w{4,}|\w{3,}less\b)"
 )
 _FORMS = dict.fromkeys(("lost", "lose", "losing"), ("lost", "lose", "losing", "loss"))
