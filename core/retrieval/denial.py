@@ -16,6 +16,7 @@ from core.retrieval.measures import plain, quantities
 from core.retrieval.synonyms import Unit, said
 
 _HALF = 0.5  # of what is needless, where it is said to be needed
+_PARTLY = 0.25  # a character of two that both have
 _NEARLY_ALL, _COPIED = 0.75, 0.85  # of it
 _ALIKE = 0.62  # of the matter of a denied clause, that the other text says
 _BETTER = 0.15  # by so much the affirming clause must lie nearer than any that denies
@@ -146,7 +147,7 @@ class _Part:
 
 @lru_cache(maxsize=2_048)
 def _matter(text: str) -> Sequence[Unit]:
-    return said(polarity.matter(plain(text))).units
+    return said(polarity.matter(plain(text)), written=True).units
 
 
 def _denied(claim: str, said_in: Sequence[str], parts: Sequence[_Part]) -> bool:
@@ -209,7 +210,7 @@ def _head_held(denied: str, other: str) -> bool:
     """Whether ``other`` says what is denied, and not only the rest of the clause."""
     for scope in polarity.denied(plain(denied)):
         units = [unit for unit in _matter(scope) if not _SAYS_LITTLE.fullmatch(unit.key)]
-        if units and said(other).holds(units[0]) > 0.4:
+        if units and said(other).holds(units[0]) >= _PARTLY:
             return True
     return False
 

@@ -19,7 +19,6 @@ from core.retrieval.stem import stem
 from core.retrieval.wording import words
 
 TABLE = Path(__file__).parent / "data" / "synonyms.yaml"
-_LONGEST = 3  # words of an English entry
 _HAN = re.compile(r"[\u4e00-\u9fff]+")
 _WORD = re.compile(r"[a-z]+(?:['’](?!s\b)[a-z]+)?")
 # Characters that say how a sentence hangs together, and nothing of its matter.
@@ -40,8 +39,8 @@ class Unit:
 class Said:
     """The matter of a text, to lay another beside it."""
 
-    def __init__(self, text: str) -> None:
-        self.text = tokens.normalized(plain(text))
+    def __init__(self, text: str, written: bool = False) -> None:
+        self.text = text if written else tokens.normalized(plain(text))
         self.chinese = detect_language(text) == "zh"
 
     @cached_property
@@ -76,8 +75,13 @@ class Said:
 
 
 @lru_cache(maxsize=2_048)
-def said(text: str) -> Said:
-    return Said(text)
+def said(text: str, *, written: bool = False) -> Said:
+    """The matter of ``text``.
+
+    Args:
+        written: whether it is normalised already, with its numbers in digits.
+    """
+    return Said(text, written)
 
 
 @lru_cache(maxsize=8_192)
@@ -87,18 +91,19 @@ def groups(word: str) -> frozenset[int]:
 
 
 def _english(text: str) -> tuple[Unit, ...]:
-    found = [(word.key, word) for word in words(text)]
-    table = _table()["en"]
+    table, phrases, found = _table()["en"], _phrases(), words(text)
+    keys = [word.key for word in found]
+    spoken: dict[int, frozenset[int]] = {}
+    for n, key in enumerate(keys):
+        for phrase, there in phrases.get(key, ()):
+            if keys[n : n + len(phrase)] == phrase:
+                for at in range(n, n + len(phrase)):
+                    spoken[at] = spoken.get(at, frozenset()) | there
     units: list[Unit] = []
-    for n, (key, word) in enumerate(found):
-        groups = frozenset(
-            group
-            for length in range(1, _LONGEST + 1)
-            for start in range(max(0, n - length + 1), n + 1)
-            for group in table.get(" ".join(k for k, _ in found[start : start + length]), ())
-        )
-        if not word.number and (groups or not word.light):
-            units.append(Unit(key, groups))
+    for n, word in enumerate(found):
+        own = table.get(word.key, frozenset()) | spoken.get(n, frozenset())
+        if not word.number and (own or not word.light):
+            units.append(Unit(word.key, own))
     return tuple(units)
 
 
@@ -135,6 +140,17 @@ def _table() -> dict[str, dict[str, frozenset[int]]]:
                 key = " ".join(stem(w) for w in _WORD.findall(word)) if language == "en" else word
                 table[key] = table.get(key, frozenset()) | {number}
     return read
+
+
+@lru_cache(maxsize=1)
+def _phrases() -> dict[str, list[tuple[list[str], frozenset[int]]]]:
+    """English entries of several words, by their first."""
+    found: dict[str, list[tuple[list[str], frozenset[int]]]] = {}
+    for entry, there in _table()["en"].items():
+        first, *rest = entry.split()
+        if rest:
+            found.setdefault(first, []).append(([first, *rest], there))
+    return found
 
 
 @lru_cache(maxsize=1)

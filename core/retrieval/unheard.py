@@ -31,6 +31,8 @@ def unheard(claim: str, known: str) -> bool:
     (True, False, False)
     >>> unheard("前身是朵云轩，建于清代", "前身为松竹斋，建于清代"), unheard("他生于四川", "他生于湖南")
     (True, True)
+    >>> unheard("黄河南岸有渡口", "渡口在黄河的南边"), unheard("以上海拔适合种茶", "高海拔地区适合种茶")
+    (False, False)
     """
     claim, known = tokens.normalized(plain(claim)), tokens.normalized(known)
     if any(match[0] not in known for match in _places().finditer(claim)):
@@ -64,5 +66,9 @@ def _name_begins(text: str, shared: set[str]) -> bool:
 def _places() -> re.Pattern[str]:
     import yaml
 
-    names = [name for line in yaml.safe_load(TABLE.read_text("utf-8"))["zh"] for name in line.split()]
-    return re.compile("|".join(sorted(names, key=len, reverse=True)))
+    read = yaml.safe_load(TABLE.read_text("utf-8"))
+    sure, unsure = (
+        "|".join(sorted((name for line in read[key] for name in line.split()), key=len, reverse=True))
+        for key in ("zh", "zh_where_a_name_can_be")
+    )
+    return re.compile(f"{sure}|(?<=[在到于从往赴自去来抵为由是和与及、])(?:{unsure})|(?:{unsure})(?=[省市人籍])")
