@@ -11,16 +11,22 @@ from functools import cached_property, lru_cache
 from typing import Literal
 
 from core.i18n import detect_language
-from core.retrieval import bounds, polarity, sentences, slots, tokens
+from core.retrieval import bounds, denial, pairing, polarity, sentences, sides, slots, tokens
 from core.retrieval.measures import Quantities, plain, quantities
 from core.retrieval.slots import Slot
+from core.retrieval.synonyms import said as said_of
 from core.retrieval.wording import HEADS
 
 Failure = Literal["name", "negation", "comparison", "attribution", "unit", "date"]
 _CLAUSE = re.compile(
-    r"[，；。！？]+|[,;：:!?]+(?!\d)|(?<!\b[A-Z][a-z])(?<!\bMrs)\.(?=\s|$)|\s[-–—]\s|—+|\b(?:and|but|while|whereas|although|though|however)\b|(?<!\d)并且?|(?<![不非])但是?|而(?!且)",
+    r"[，；。！？]+|[,;：:!?]+(?!\d)|(?<!\b[A-Z][a-z])(?<!\bMrs)(?<!\b[A-Za-z])\.(?=\s|$)|(?<=\b[ap]\.m)\.(?=\s*$)|\s[-–—]\s|—+|\b(?:and|but|while|whereas|although|though|however)\b|(?<!\d)并且?|(?<![不非])但是?|而(?!且)",
     re.IGNORECASE,
 )
+_SENTENCES, _RELEVANT = (
+    4,
+    0.35,
+)  # at most so many of a source are about the matter, those that say so much of what the best says
+_ALIKE = 0.5  # of a clause that one of the source says in these or other words, if both can be compared
 _NEAR = 0.8  # a clause this near to the best is as good
 _HALF = 0.5  # a clause so near may be the one that is denied
 _LOOSELY = 0.3  # a denial so near may be the one that is repeated
@@ -28,13 +34,16 @@ _SCOPE = 2  # terms behind a denial that are denied by it
 _COPIED = 0.7  # of a claim of several clauses that a sentence repeats, so that what differs is something exchanged
 _CROSSED = 2.0  # a rival clause must hold this many times more of what is said
 _CAPITAL = re.compile(r"\b[A-Z][a-z]+(?: [A-Z][a-z]+)*\b(?! \d)")
+_CALENDAR = re.compile(
+    r"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)days?|January|February|March|April|May|June|July|August|September|October|November|December"
+)
 _SURNAMES = "王李张刘陈杨黄赵周吴徐孙朱马胡郭林何高梁郑罗宋谢唐韩曹许邓萧冯曾程蔡彭潘袁于董余苏叶吕魏蒋田杜丁沈姜范江傅钟卢汪戴崔任陆廖姚方金邱夏谭韦贾邹石熊孟秦阎薛侯雷白龙段郝孔邵史毛常万顾赖武康贺严尹钱施牛洪龚"
 _PERSON = re.compile(
     rf"(?:^|[由与和、请是师理席长任员者总授士生官记手人的任命聘同及])([{_SURNAMES}][\u4e00-\u9fff]{{1,2}})(?=[提负说在于因担获以表宣建认指将已也则夺来去是的，。、；为做]|$)"
 )
-_NAMED = re.compile(f"(?:{HEADS})(?![东西南北口家际区])")  # 地处山东 names no mountain
+_NAMED = re.compile(f"(?<![假高上入开罢住进到离本全多])(?:{HEADS})(?![东西南北口家际区])")  # 地处山东 names no mountain
 _CONDITION = re.compile(
-    r"^(?:如果?|若|要是|凡是?)?(?:没有?|未|无)[^，。；]{1,10}(?:的|者|时|也)|^(?:without|unless)\b|\bnot (?:need|requir)\w+ (?:if|when|where)\b",
+    r"^(?:如果?|若|要是|凡是?)?(?:没有?|未|无)[^，。；]{1,10}(?:的|者|时|也)|^(?:without|unless|if)\b|\bnot (?:need|requir)\w+ (?:if|when|where)\b",
     re.IGNORECASE,
 )  # a denial that is a condition, or what a condition makes needless, denies nothing of the source
 _OTHERS = re.compile(r"其他|其它|其余|否则|\b(?:others|otherwise|else)\b", re.IGNORECASE)
@@ -63,7 +72,8 @@ class Clause:
     def names(self) -> tuple[str, ...]:
         if detect_language(self.text) == "zh":
             return tuple(dict.fromkeys(m[1] for m in _PERSON.finditer(self.text)))
-        return tuple(dict.fromkeys(m[0] for m in _CAPITAL.finditer(self.text) if not tokens.is_stop(m[0].lower())))
+        found = (m[0] for m in _CAPITAL.finditer(self.text) if not tokens.is_stop(m[0].lower()))
+        return tuple(dict.fromkeys(name for name in found if not _CALENDAR.fullmatch(name)))
 
     @cached_property
     def quantities(self) -> Quantities:
@@ -82,14 +92,21 @@ def compared(claim: str, sources: Sequence[tuple[str, str]], question: str = "")
     """
     said = clauses(claim)
     whole = [Clause(text[a:b]) for _, text in sources for a, b in sentences.spans(text)]
-    parts = [part for sentence in whole for part in _joined(clauses(sentence.text))]
-    if not said or not parts:
+    cut = [_joined(clauses(sentence.text)) for sentence in whole]
+    parts = [part for sentence in cut for part in sentence]
+    if not said or not parts or any(_repeats(said, sentence) for sentence in cut):
         return None, []
+    near = _near(claim, whole)
+    beside = [[part.text for part in cut[n]] for n in near]
     weights = _weights(parts)
-    if _denied_otherwise(said, parts, weights) or _affirmed(said, parts):
+    turned = denial.otherwise(claim, [c.text for c in said], beside)
+    if turned or _denied_otherwise(claim, said, parts, weights) or _affirmed(said, parts):
         return "negation", []
-    best = nearest(Clause(claim), whole, _weights(whole))
-    if best and all(polarity.reversed_axes(plain(claim), plain(sentence.text)) for sentence in best):
+    if any(
+        _reversed(clause, claim, whole[n].text, part)
+        for clause in said
+        for n, part in _nearest_parts(clause, cut, near)
+    ):
         return "comparison", []
     if slots.reversed_in_place([clause.text for clause in said], [part.text for part in parts]):
         return "comparison", []
@@ -100,17 +117,66 @@ def compared(claim: str, sources: Sequence[tuple[str, str]], question: str = "")
     exchanged = slots.exchanged([clause.text for clause in said], [part.text for part in parts])
     if len(said) > 1:
         exchanged += slots.exchanged([claim], [sentence.text for sentence in whole], least=_COPIED)
-    if any(slot.crossed for slot in exchanged) or _crossed(said, parts, weights):
+    told = [whole[n].text for n in near]
+    if pairing.crossed(claim, beside, told) or sides.changed(claim, told):
+        return "attribution", []
+    if any(slot.crossed for slot in exchanged) or _crossed(claim, said, parts, weights):
         return "attribution", []
     lent = tokens.normalized("\n".join([title for title, _ in sources] + [question]))
     return None, [slot for slot in exchanged if slot.new not in lent]
 
 
-def _denied_otherwise(said: Sequence[Clause], parts: Sequence[Clause], weights: dict[str, float]) -> bool:
+def _repeats(said: Sequence[Clause], sentence: Sequence[Clause]) -> bool:
+    """Whether the claim is clauses of a sentence in a row, word for word, and those it leaves out turn nothing round."""
+    mine, there = _letters("".join(c.text for c in said)), [_letters(part.text) for part in sentence]
+    for first in range(len(there)):
+        for last in range(first + 1, len(there) + 1):
+            if "".join(there[first:last]) == mine:
+                left = [*sentence[:first], *sentence[last:]]
+                return not any(
+                    part.denied or polarity.exclusive(part.text) or denial.turns_twice(part.text) for part in left
+                )
+    return False
+
+
+@lru_cache(maxsize=2_048)
+def _letters(text: str) -> str:
+    return "".join(c for c in tokens.normalized(text) if c.isalnum())
+
+
+def _near(claim: str, whole: Sequence[Clause]) -> list[int]:
+    """The numbers of the sentences that say most of ``claim``, in their order."""
+    units = said_of(claim).units
+    shares = {n: said_of(sentence.text).share(units) for n, sentence in enumerate(whole)}
+    best = sorted(shares, key=lambda n: -shares[n])[:_SENTENCES]
+    return sorted(n for n in best if shares[n] >= _RELEVANT * shares[best[0]])
+
+
+def _nearest_parts(clause: Clause, cut: Sequence[Sequence[Clause]], near: Sequence[int]) -> list[tuple[int, Clause]]:
+    """The clauses of the source that say most of ``clause``, if it is half of it, with the number of their sentence."""
+    units = said_of(clause.text).units
+    scored = [(said_of(part.text).share(units), n, part) for n in near for part in cut[n]]
+    most = max((score for score, _, _ in scored), default=0.0)
+    return [(n, part) for score, n, part in scored if score >= max(_ALIKE, _NEAR * most)]
+
+
+def _reversed(clause: Clause, claim: str, sentence: str, part: Clause) -> bool:
+    """Whether ``clause`` has the opposite of what stands in ``part``, and nothing beside either of them bears it."""
+    if denial.turns_twice(claim) or bounds.tells_the_rest(sentence):
+        return False
+    return clause.denied == part.denied and all(
+        polarity.reversed_axes(plain(a), plain(b), order=False)
+        for a, b in ((clause.text, part.text), (claim, sentence))
+    )
+
+
+def _denied_otherwise(claim: str, said: Sequence[Clause], parts: Sequence[Clause], weights: dict[str, float]) -> bool:
     """Whether a clause is denied that the source affirms, or the other way round.
 
     A claim may cut a clause of the source in two, or draw two together; so a denial may stand in the neighbor.
     """
+    if denial.turns_twice(claim):
+        return False
     aligned = [[(score, part) for score, part in _scored(c, parts, weights) if not _other_time(c, part)] for c in said]
     for clause, near in zip(said, aligned, strict=True):
         best = near[0][0] if near else 0.0
@@ -122,13 +188,20 @@ def _denied_otherwise(said: Sequence[Clause], parts: Sequence[Clause], weights: 
             if any(_OTHERS.search(part.text) and score >= _LOOSELY * best for score, part in near):
                 continue
             if not any(part.denied and score >= _LOOSELY * best for score, part in near) and any(
-                _denies(clause, part) for score, part in near if score >= _HALF * best
+                _denies(clause, part)
+                for score, part in near
+                if score >= _HALF * best and not denial.forceful(part.text, claim)
             ):
                 return True
         elif all(part.denied for score, part in near if score >= _NEAR * best):
             part = near[0][1]
             beside = [c for c in said if c.denied and c.content & part.content]
-            if not beside and _denies(part, clause):
+            if (
+                not beside
+                and not denial.forceful(claim, part.text)
+                and not denial.required(claim, part.text)
+                and _denies(part, clause)
+            ):
                 return True
     return False
 
@@ -181,8 +254,9 @@ def _renamed(claim: str, source: str) -> bool:
     return False
 
 
-def _crossed(said: Sequence[Clause], parts: Sequence[Clause], weights: dict[str, float]) -> bool:
+def _crossed(claim: str, said: Sequence[Clause], parts: Sequence[Clause], weights: dict[str, float]) -> bool:
     """Whether a time or a name stands in the source beside other things than in the claim; values: see `slots`."""
+    around = "\n".join([claim, *(part.text for part in parts)])
     for clause in said:
         for moment in clause.quantities.moments:
             timed = [p for p in parts if p.quantities.moments]
@@ -190,9 +264,11 @@ def _crossed(said: Sequence[Clause], parts: Sequence[Clause], weights: dict[str,
             if _elsewhere(clause, own, [p for p in timed if p not in own], weights):
                 return True
         for name in clause.names:
+            if " " not in name and re.search(rf"\b{name.lower()}\b", around):
+                continue  # a word that a sentence begins with
             *first, head = name.lower().split()
             own = [p for p in parts if name in p.text or (first and head in p.text.lower())]
-            rivals = [p for p in parts if p not in own and any(n not in clause.text for n in p.names)]
+            rivals = [p for p in parts if p not in own and any(n not in claim for n in p.names)]
             if _elsewhere(clause, own, rivals, weights, name):
                 return True
     return False

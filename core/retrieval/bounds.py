@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
-from core.retrieval import polarity, tokens
+from core.retrieval import denial, polarity, tokens
 from core.retrieval.concepts import concepts
 from core.retrieval.measures import plain, quantities
 
@@ -30,8 +30,11 @@ _FROM_TO = re.compile(
     r"(?P<least>\d+(?:[:.]\d+)*)\s?(?:至|到|[-–~]|\bto\b|\band\b)\s?(?P<most>\d+(?:[:.]\d+)*)(?![\d.])"
 )
 _THE_REST = re.compile(
-    r"其余|否则|[超不][过足满]\d*[^，。；\d]{0,2}的|以上的|以下的|\b(?:otherwise|(?:larg|small|long|short|old|young|high|low|cheap)er ones)\b"
+    r"其余|否则|[超不][过足满]\d*[^，。；\d]{0,2}的|以上的|以下的|此后|其后|\b(?:after (?:which|that)|thereafter|beyond that|otherwise|(?:larg|small|long|short|old|young|high|low|cheap)er ones)\b"
 )
+_AHEAD = re.compile(
+    r"(?i)\b(?:no|not) later than (?=\S+ \w+ (?:before|ahead|prior|in advance))"
+)  # a day before, or more
 _SIDE = {"前": "<", "before": "<", "until": "<", "≤": "<", "后": ">", "after": ">", "from": ">", "since": ">", "≥": ">"}
 _RATE = re.compile(
     r"(?P<value>\d+(?:[.,]\d+)*)\s?(?:[a-z]+ )?(?:a|an|1|every 1|per|each|every) (?P<unit>second|minute|hour|day|night|week|month|year|quarter)\b"
@@ -80,7 +83,7 @@ _EXCEPTION = re.compile(
     r"除非|除外|除[^，。；]{1,16}[外]|但[^，。；]{0,10}(?:除外|例外)|只(?!要)|仅|\b(?:only|unless|except(?:ing|ions?)?|apart from|other than)\b"
 )
 _NO_EXCEPTION = re.compile(
-    r"[没未不][^，。；]{1,16}也(?:可|能|会)|任何[^，。；]{1,8}都|所有[^，。；]{1,8}都|即使|即便|哪怕|无论|不论|不管|无一例外|任何情况|一律不|\b(?:even (?:if|when|though)|whether or not|regardless|no matter|in (?:any|every) case|without exception|under any circumstances)\b"
+    r"[没未不][^，。；]{1,16}也(?:可|能|会)|任何[^，。；]{1,8}都|所有[^，。；]{1,8}都|即使|即便|哪怕|无论|不论|不管|无一例外|任何情况|一律不|无一例外|没有例外|全都|\b(?:even (?:if|when|though|with)|whether or not|(?:with|makes?|are|is) no exceptions?|in all|at all|regardless|no matter|in (?:any|every) case|without exception|under any circumstances)\b"
 )
 
 
@@ -97,7 +100,8 @@ def failure(claim: str, sentences: Sequence[str]) -> Failure | None:
     source = "\n".join(sentences)
     if _no_exception(claim, source):
         return "negation"
-    rest = _THE_REST.search(tokens.normalized(plain(source)))  # "larger ones need a guarantor" has no value of its own
+    claim = _AHEAD.sub("at least ", claim)
+    rest = denial.turns_twice(claim) or tells_the_rest(source)  # "larger ones need a guarantor" has no value of its own
     if (not rest and _otherwise(_sides(claim), _sides(source))) or compared_otherwise(claim, sentences):
         return "comparison"
     if _otherwise(_rates(claim), _rates(source)):
@@ -118,6 +122,11 @@ def _another_season(claim: str, source: str) -> bool:
 
 
 _SEASON = re.compile(r"\b(?:spring|summer|autumn|winter)\b")
+
+
+def tells_the_rest(text: str) -> bool:
+    """Whether ``text`` goes on from a bound to what lies beyond it, without telling it again."""
+    return bool(_THE_REST.search(tokens.normalized(plain(text))))
 
 
 def _otherwise(mine: dict[str, set[str]], there: dict[str, set[str]]) -> bool:
@@ -169,8 +178,25 @@ def _alike(one: str, other: str) -> bool:
     return bool(set(one) & set(other) or concepts(one) & concepts(other))
 
 
+_EXCEPTED = re.compile(
+    r"\b(?:except(?:ing)?(?: for)?|apart from|excluding|other than|with the exception of) (?:the |in |on |at |for )*(?P<a>[a-z]+(?: [a-z]+)?)|除(?:了)?(?P<b>[^，。；]{2,8}?)(?:外|以外|之外)|[，、](?P<c>[^，。；]{2,8}?)除外"
+)
+_INCLUDED = re.compile(
+    r"\b(?:including|as well as|even) (?:the |in |on |at |for )*(?P<a>[a-z]+(?: [a-z]+)?)|(?:包括|连同|含)(?P<b>[^，。；]{2,8})|连(?P<c>[^，。；]{2,8}?)(?:也|都)"
+)
+
+
+def _added(one: re.Pattern[str], source: str, other: re.Pattern[str], claim: str) -> bool:
+    """Whether what the source excepts is included in the claim, or the other way round."""
+    excepted = [_own(next(filter(None, match.groups())), "") for match in one.finditer(source)]
+    included = [_own(next(filter(None, match.groups())), "") for match in other.finditer(claim)]
+    return any(a and b and (a <= b or b <= a) for a in excepted for b in included)
+
+
 def _no_exception(claim: str, source: str) -> bool:
     claim, source = tokens.normalized(claim), tokens.normalized(source)
+    if _added(_EXCEPTED, source, _INCLUDED, claim) or _added(_INCLUDED, source, _EXCEPTED, claim):
+        return True
     return bool(_NO_EXCEPTION.search(claim) and _EXCEPTION.search(source) and not _NO_EXCEPTION.search(source))
 
 

@@ -15,12 +15,12 @@ from typing import Literal
 from core.contracts import EmbeddingModel
 from core.errors import TouchstoneError
 from core.i18n import detect_language
-from core.retrieval import alignment, doubts, numerals, sentences, tokens
+from core.retrieval import alignment, amounts, doubts, numerals, sentences, tokens
 from core.retrieval.doubts import Doubt
-from core.retrieval.measures import Measure, Moment, plain, quantities
+from core.retrieval.measures import plain
 from core.retrieval.stem import stem
+from core.retrieval.unheard import unheard
 from core.retrieval.units import Unit, units
-from core.retrieval.wording import words
 from core.types import Passage
 
 log = logging.getLogger(__name__)
@@ -30,10 +30,12 @@ Reason = Literal[
 OVERLAP = 0.4  # share of a sentence's content terms that its passages must hold
 MARK = re.compile(r"\s*[\[【［](?:来源|source)?\s*(\d{1,3}(?:\s*[,，、]\s*\d{1,3})*)\s*[\]】］]", re.IGNORECASE)
 _NAME = re.compile(r"(?<![.!?。！？\n] )(?<!^)\b[A-Z][A-Za-z]{2,}\b")
+_BEGINS = 4  # letters that Asian and Asia have in common
+_EVERYBODY_KNOWS = frozenset(["Earth", "Internet", "Web", "Sun", "Moon", "Sundays", "English"])
 _MOST = 24  # sentences of the sources that a sentence in quite other words is compared with
-_STRANGE, _STRANGE_WHATEVER = 5, 6  # characters in a row, none of which says how or whether, or whatever they are;
-# other words for a thing are mostly two words of two characters
-_HAN = re.compile(r"[\u4e00-\u9fff]+")
+_FORMULAS = frozenset(
+    ["co2", "h2o", "o2", "n2", "o3", "so2", "no2", "ch4", "nh3", "h2", "pm25", "pm10"]
+)  # which a source may spell out
 _LATIN = re.compile(r"[A-Za-z]{3,}")
 
 
@@ -128,11 +130,11 @@ def _judged(text: str, passages: Sequence[Passage], question: str) -> tuple[Reas
     source = "\n".join(
         f"{p.title}\n{p.heading or ''}\n{p.metadata.get('table_header', '')}\n{p.text}" for p in passages
     )
-    if tokens.codes(text) - tokens.codes(source):
+    if tokens.codes(text) - tokens.codes(source) - _FORMULAS:
         return "code", []
     bare = _without_codes(text)
-    if failed := _quantities_failure(bare, source):
-        return failed, []
+    if amount := amounts.failure(bare, source):
+        return amount, []
     known = tokens.normalized(f"{source}\n{question}")
     language = detect_language(text)
     same_language = language == detect_language("\n".join(p.text for p in passages))
@@ -146,7 +148,7 @@ def _judged(text: str, passages: Sequence[Passage], question: str) -> tuple[Reas
     failed, renamed = alignment.compared(text, [(p.title, p.text) for p in passages], question)
     if failed:
         return failed, []
-    if language == "zh" and _strange(bare, f"{known}{plain(source)}"):
+    if language == "zh" and unheard(bare, f"{known}{plain(source)}"):
         return "name", []
     unsure = [Doubt("name", slot.swapped, (slot.told,)) for slot in renamed]
     if not _overlaps(bare, source):
@@ -155,62 +157,9 @@ def _judged(text: str, passages: Sequence[Passage], question: str) -> tuple[Reas
     return None, unsure
 
 
-def _quantities_failure(text: str, source: str) -> Reason | None:
-    """A number, a unit or a date that the source does not have."""
-    claimed, there = quantities(text), quantities(source)
-    loose = numerals.numbers(source)
-    regular = any(measure.kind.startswith("every ") for measure in there.measures)
-    for measure in claimed.measures:
-        an_article = measure.number == 1 and measure.kind in _LIKE_AN_ARTICLE
-        if an_article or (measure.kind.startswith("every ") and not regular):
-            continue
-        if any(_same(measure, other, claimed.rounded) for other in there.measures):
-            continue
-        if not measure.kind and numerals.canonical(measure.number) in loose:
-            continue
-        written = any(_close(other.number, measure.number, claimed.rounded) for other in there.measures)
-        return "unit" if written else "number"
-    for moment in claimed.moments:
-        if moment == Moment(year=moment.year) and str(moment.year) in loose:
-            continue  # (1958-1964)
-        if not any(moment.agrees(other) for other in there.moments):
-            return "date"
-    return None
-
-
-_LIKE_AN_ARTICLE = ("", "occasions", "people", "boxes", "bottles", "cups", "pages")  # "one of them", 一次
-
-
-def _same(one: Measure, other: Measure, rounded: bool) -> bool:
-    """The same quantity; a bare number is the same as that number with any unit, and once in a day is once every day."""
-    if one.kind == other.kind or (one.number == 1 and other.kind == f"every {one.kind}"):
-        return _close(one.value, other.value, rounded)
-    return not (one.kind and other.kind) and _close(one.number, other.number, rounded)
-
-
-def _close(one: float, other: float, rounded: bool) -> bool:
-    return abs(one - other) <= (0.05 if rounded else 1e-4) * max(abs(one), abs(other))
-
-
 def _unknown_name(name: str, known: str) -> bool:
     """A word with a capital letter that stands nowhere, in no form: Parisian is known where Paris is."""
-    return name.lower() not in known and stem(name.lower())[:5] not in known
-
-
-def _strange(text: str, known: str) -> bool:
-    """Whether ``text`` names what nothing of ``known`` hints at: Han characters in a row of which it has none.
-
-    Other words for the same thing share a character with it, or have one between them that says how or whether.
-
-    >>> _strange("作者是纳撒尼尔森", "作者是小林"), _strange("作者也能拿回画作", "画归还给作者")
-    (True, False)
-    """
-    shared = {c for c in tokens.normalized(known) if c > "\u4e00"}
-    runs = "".join(" " if c in shared else c for c in tokens.normalized(plain(text)))
-    return any(
-        len(run) >= _STRANGE_WHATEVER or (len(run) >= _STRANGE and not any(word.light for word in words(run)))
-        for run in _HAN.findall(runs)
-    )
+    return name.lower() not in known and stem(name.lower())[:_BEGINS] not in known and name not in _EVERYBODY_KNOWS
 
 
 def _overlaps(text: str, source: str) -> bool:

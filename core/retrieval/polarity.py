@@ -15,25 +15,32 @@ from core.retrieval import tokens
 _PHRASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), f" {mark} ")
     for pattern, mark in (
-        (r"还?[没未不](?:到|满)(?=\d)|[别勿]超过|不(?:得|能|可|会|应)?(?:超过|多于|高于|大于|晚于|迟于|超出|长于)|未超过|没有?超过|至多|最多|最高(?=\d)|上限|以内|之内|以下|低于|少于|小于|不足|不到|未满|不满|短于|未达", "≤"),
-        (r"不(?:得|能|可|会|应)?(?:低于|少于|小于|短于|早于)|至少|最少|最低(?=\d)|起码|下限|以上|超过|高于|多于|大于|逾|满(?=\d)|长于|超出", "≥"),
-        (r"\b(?:no|not|never) (?:be )?(?:more|greater|higher|later|longer|older|larger) than\b|\b(?:not|never|cannot) (?:to )?exceed\w*\b|\bat (?:the )?most\b|\bup to\b|\bmaximum(?: of)?\b|\b(?:less|fewer|lower|shorter|smaller|younger) than\b|\bunder\b(?= \W?\d)|\bbelow\b|\bwithin\b", "≤"),
-        (r"\b(?:no|not) (?:less|fewer|lower|earlier|shorter|younger) than\b|\bat (?:the )?least\b|\bminimum(?: of)?\b|\b(?:more|greater|higher|longer|older|larger) than\b|\bover\b(?= \W?\d)|\babove\b|\bexceed\w*\b", "≥"),
-        (r"不(?:仅|但|只|光|单|论|管|同|断|久|妨|过|少|错|良|锈钢|干胶|动产|等式)|没有?(?=收)|无(?:理由|线|论|人机|需预约)|未(?:成年|来|婚)|非(?:常|洲|凡)|\bnot only\b|\bno matter\b|\bno\.(?= ?\d)", ""),
-        (r"\b(?:at )?no (?:extra )?(?:charge|fee|cost)\b|\bfree of charge\b|\bwithout (?:extra |further )?(?:charge|fee|cost)s?\b|\bpay(?:s)? nothing\b|\bcost(?:s)? nothing\b|免费|免收|不收费|不要钱|不收取?任何费用", "free"),
+        (r"还?[没未不](?:到|满)(?=\d)|[别勿]再?(?:超过|多于|高于|晚于)|不(?:得|能|可以?|会|应当?|宜|要|准|许|必|用)?再?(?:超过|多于|高于|大于|晚于|迟于|超出|长于)|(?:未|没有?)(?:曾|能)?(?:超过|超出|高于|多于)", "≤"),
+        (r"不(?:得|能|可以?|会|应当?|宜|要|准|许)?(?:低于|少于|小于|短于|早于)|[别勿](?:低于|少于|早于)|(?:未|没有?)(?:低于|少于)", "≥"),
+        (r"至多|最多|最高(?=\d)|上限|以内|之内|以下|低于|少于|小于|不足|不够|不到|未满|不满|短于|未达", "≤"),
+        (r"至少|最少|最低(?=\d)|起码|下限|以上|超过|高于|多于|大于|逾|满(?=\d)|长于|超出", "≥"),
+        (r"\b(?:no|not|never) (?:be )?(?:more|greater|higher|later|longer|older|larger) than\b|\b(?:not|never|cannot) (?:to )?exceed\w*\b", "≤"),
+        (r"\b(?:no|not|never) (?:be )?(?:less|fewer|lower|earlier|shorter|younger|smaller) than\b", "≥"),
+        (r"\bat (?:the )?most\b|\bup to\b|\bmaximum(?: of)?\b|\b(?:less|fewer|lower|shorter|smaller|younger) than\b|\bunder\b(?= \W?\d)|\bbelow\b|\bwithin\b", "≤"),
+        (r"\bat (?:the )?least\b|\bminimum(?: of)?\b|\b(?:more|greater|higher|longer|older|larger) than\b|\bover\b(?= \W?\d)|\babove\b|\bexceed\w*\b", "≥"),
+        (r"非洲", "阿洲"), (r"不(?:好|易|便|太?容易|方便)(?=[\u4e00-\u9fff])", "难"), (r"以免|免得|以防", "防"), (r"(?:并非|并不是|不是|不无|未必)(?:不能|不可|无法|不会|不可能)", "可以"), (r"(?<=[\u4e00-\u9fff])不(?:成|了|掉|住|动|完)(?=[了的，,。；;]|$)", "失败"), (r"没有(?=[^，。；]{0,12}(?:比|更))|无出其右", ""), (r"不(?:止|限于|见得|可抗力|可再生|可分割|知|幸|料|愧|禁(?!止)|停(?![课电水业运办掉开用产])|时(?!间)|妨|一(?!定|样)|等(?=[，。；、)）]|$))|[难未]免|毫不|免不了", ""),
+        (r"不(?:仅|但|只|光|单|论|管|同|断|久|妨|过|少|错|良|锈钢|干胶|动产|等式)|没有?(?=收)|无(?:理由|线|论|人机|需预约|数|比|形|缝|疑|论如何)|未(?:成年|来|婚)|非(?:常|凡|遗)|\bnot (?:un|in)(?:usual|common|frequent|likely|known|happy|reasonable|aware)\w*|\bwhether or not\b|\bnot only\b|\bno matter\b|\bno\.(?= ?\d)", ""),
+        (r"\b(?:at )?no (?:extra )?(?:charge|fee|cost)\b|\bfree of charge\b|\bfor nothing\b|(?<!released )(?<!freed )\bwithout (?:extra |further )?(?:charge|fee|cost)s?\b|\b(?:pay|cost)s? (?:\w+ ){0,3}nothing\b|免费|免收|无偿|不(?:另|再|额外)?收(?:取)?[^，,。；不]{0,4}(?:费|钱)|不(?:用|必|须|需)?(?:要|花)钱|不收取?任何费用|不收取?任何费用", "free"),
+        # what is denied of everything else, or until then, is said of this: no lake is deeper, not until May
+        (r"\b(?:no|not|never|nobody|nothing|none)\b(?=[^,.;:]{0,60}\b(?:\w{2,}er than|(?:more|less|better|worse|as|so|such) (?:\w+ ){0,3}(?:than|as)|since the (?:one|last|first)|until|before had)\b)|\b(?:not|never) (?:been )?\w+(?= since\b)|\bnever before\b", ""),
         (r"停止(?=报名|受理|接收|办理|售票|入场|收[件单])", "截止"), (r"(?:没有?|未)(?:任何)?变化|(?:未|不)变(?![成为])|\b(?:neither \w+|not|nobody|never) (?:has |have )?chang\w*", "保持"),
         (r"从(?:没|未)有?(?=[^，。；]{0,8}(?:这么|如此|那么))|\bnever\b(?=[^,.;]{0,24}\b(?:so|such|as)\b)", ""),
         (r"除非|\bunless\b", "¬¿"), (r"不得不|不能不|必不可少|\bcannot but\b", "必须"),
     )
 )  # fmt: skip
 _PLAINLY = re.compile(
-    r"不(?:宜|得|能|可以?|应该?|准|许|会|必|用|要|该)?|没有|没|无法|无须|无需|未|勿|莫|别(?=[再要用])|非(?=\w)|无(?=[^\s])|¬|\b(?:not|no|never|none|nobody|nothing|neither|nor|cannot|without)\b|n't\b"
+    r"不(?:宜|得|能|可以?|应该?|准|许|会|必|用|要|该)?|没有|没|无法|无须|无需|未|勿|莫|别(?=[再要用])|非(?=\w)|无(?=[^\s])|¬|\b(?:not|no|never|none|nobody|nothing|neither|nor|cannot|without|hardly|scarcely|barely)\b|n['’]t\b|几乎(?:不|没)"
 )
 # Verbs that deny: not to forbid is to allow.
 _BY_VERB = re.compile(
-    r"禁止|严禁|禁用|禁|拒绝|拒|停止|停用|停售|停(?=[课电水业运办掉])|暂停|中止|终止|取消|撤销|除外|排除|免(?=[除征于])|避免|远离|否认|否决|驳回|缺乏|失效|作废|谢绝|杜绝"
+    r"禁止|严禁|禁用|禁|拒绝|拒|停止|停用|停售|停(?=[课电水业运办掉开产演飞播刊航工摆发])|暂停|中止|终止|取消|撤销|除外|排除|免(?![疫费])|避免|远离|否认|否决|驳回|缺乏|失效|作废|谢绝|杜绝"
     r"|\b(?:except(?:ing)?|unable|exclud\w*|prohibit\w*|forbid\w*|forbade|forbidden|bann?(?:ed|s)?|refus\w*|reject\w*|den(?:y|ies|ied)|lack\w*|fail\w*"
-    r"|stop(?:s|ped)?|ceas\w*|cancel\w*|suspend\w*|discontinu\w*|avoid\w*|refrain\w*|(?:keep|kept|stay|steer)\w* (?:\w+ )?(?:away|clear|off)|(?:drop|end|withdr[ae]w)\w* support|exempt\w*|waiv\w*|invalid\w*|void\w*|ineligible|impossible|unavailable|unsuitable|unsafe|instead of|rather than(?! \d)|rule[sd]? out)\b",
+    r"|stop(?:s|ped)?|ceas\w*|cancel\w*|suspend\w*|discontinu\w*|avoid\w*|refrain\w*|(?:keep|kept|stay|steer)\w* (?:\w+ ){0,4}?(?:away|clear|off|out of)|(?:turn|vot|knock|strik|struck|threw|thrown|call|rul)\w* (?:it |them )?(?:down|out|off)\b|scrap(?:s|ped)?|abandon\w*|withh[eo]ld|(?:drop|end|withdr[ae]w)\w* support|exempt\w*|waiv\w*|invalid\w*|void\w*|ineligible|impossible|closed to|off[- ]limits|out of bounds|barred|unavailable|unsuitable|unsafe|instead of|rather than(?! \d)|rule[sd]? out)\b",
 )
 
 _AXES: tuple[tuple[str, str], ...] = (
@@ -45,9 +52,10 @@ _AXES: tuple[tuple[str, str], ...] = (
     (r"比[^，。；]{1,16}(?:更?[大高长多重贵快远]|强)|高出|多出|领先|胜于|优于|\b(?:larger|bigger|longer|heavier|faster|older|better|taller|warmer|hotter|thicker|wider|costlier|dearer|outnumber\w*|outsold)\b", r"比[^，。；]{1,16}(?:更?[小低短少轻慢近]|便宜|弱)|落后|逊于|不如|不及|\b(?:smaller|shorter|lighter|slower|younger|worse|cheaper|cooler|colder|thinner|narrower)\b"),
     (r"左", r"右"), (r"\bleft\b", r"\bright\b"), (r"买家|买方|承租人|乘客|患者|\bbuyers?\b|\btenants?\b", r"卖家|卖方|出租人|房东|\bsellers?\b|\blandlords?\b"), (r"\binside\b|室内", r"\boutside\b|室外|户外"),
     (r"饭前|空腹|餐前", r"饭后|餐后"), (r"\bempty stomach\b|\bbefore (?:meals?|food|eating)\b", r"\b(?:after|with) (?:meals?|food)\b|\bafter eating\b"), (r"赞成|支持|同意|通过|批准", r"反对|否决"), (r"收入|盈利|利润|净利", r"亏损|净亏"), (r"\bprofits?\b", r"\bloss(?:es)?\b"),
-    (r"进口|\bimport\w*\b", r"出口|\bexport\w*\b"), (r"\bfree\b", r"(?<![不免])收费|付费|\bcharged\b|\bfor a fee\b"), (r"开(?:启|放|始)|打开|\bopen\w*\b|\bstart\w*\b|\bbegin\w*\b", r"关(?:闭|门)|结束|\bclos\w*\b|\bend(?:s|ed)?\b"),
+    (r"进口|\bimport\w*\b", r"出口|\bexport\w*\b"), (r"\bfree\b", r"(?<![不免])收费|付费|\bcharged\b|\bcharges? (?:\w+ ){0,2}for\b|\bfor a fee\b"), (r"开(?:启|放|始)|打开|\bopen\w*\b|\bstart\w*\b|\bbegin\w*\b", r"关(?:闭|门)|结束|\bclos\w*\b|\bend(?:s|ed)?\b"),
 )  # fmt: skip
 _POLES = tuple((re.compile(a), re.compile(b)) for a, b in _AXES)
+_ORDER = 1  # the axis of before and after: what is before the one is what the other is after
 
 
 @lru_cache(maxsize=4096)
@@ -59,6 +67,7 @@ def spelled(text: str) -> str:
     return text
 
 
+@lru_cache(maxsize=4096)
 def denies(text: str) -> bool:
     """Whether ``text`` denies something on the whole.
 
@@ -67,6 +76,20 @@ def denies(text: str) -> bool:
     """
     text = spelled(text)
     return bool(_PLAINLY.search(text)) != (len(_BY_VERB.findall(text)) % 2 == 1)
+
+
+def plainly_denies(text: str) -> bool:
+    """Whether a word of ``text`` denies that is no verb.
+
+    >>> plainly_denies("It is not free."), plainly_denies("Fires are banned.")
+    (True, False)
+    """
+    return bool(_PLAINLY.search(spelled(text)))
+
+
+def plain_denials(text: str) -> int:
+    """How many words of ``text`` deny that are no verbs."""
+    return len(_PLAINLY.findall(spelled(text)))
 
 
 _EXCLUSIVE = re.compile(
@@ -92,6 +115,15 @@ def affirmed(text: str) -> str:
     return _PLAINLY.sub(" ", spelled(text))
 
 
+def matter(text: str) -> str:
+    """``text`` (normalised) without any word that denies, and without bounds.
+
+    >>> matter("禁止携带明火").split(), matter("Music must stop by noon").split()
+    (['携带明火'], ['music', 'must', 'by', 'noon'])
+    """
+    return re.sub(r"[≤≥¬¿]", " ", _BY_VERB.sub(" ", _PLAINLY.sub(" ", spelled(text))))
+
+
 def deniers(text: str) -> list[str]:
     """The words of ``text`` that deny."""
     text = spelled(text)
@@ -113,14 +145,19 @@ def denied(text: str) -> list[str]:
     return found
 
 
-def reversed_axes(text: str, source: str) -> bool:
+def reversed_axes(text: str, source: str, *, order: bool = True) -> bool:
     """Whether ``text`` has one pole of an axis where ``source`` has only the other.
+
+    Args:
+        order: whether before and after are looked at, too.
 
     >>> reversed_axes("满 99 元以下包邮", "满 99 元以上包邮"), reversed_axes("Sales rose.", "Sales climbed.")
     (True, False)
     """
     text, source = spelled(text), spelled(source)
-    for one, other in _POLES:
+    for n, (one, other) in enumerate(_POLES):
+        if n == _ORDER and not order:
+            continue
         here, there = (
             (bool(one.search(text)), bool(other.search(text))),
             (bool(one.search(source)), bool(other.search(source))),

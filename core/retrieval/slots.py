@@ -8,6 +8,7 @@ with the other (a minimal pair) are told apart by an embedding model, see :mod:`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -15,6 +16,8 @@ from functools import cached_property, lru_cache
 from itertools import pairwise
 
 from core.retrieval import polarity
+from core.retrieval.measures import quantities
+from core.retrieval.synonyms import said as said_of
 from core.retrieval.wording import (
     OPPOSITE,
     PAIRED_HEADS,
@@ -33,6 +36,11 @@ _AROUND = 8  # words or Han characters beside what is exchanged that a minimal p
 _REPEATED, _MOSTLY, _WHOLLY = 0.35, 0.6, 0.9  # shares of what the claim's clause says, or of what the source's says
 _HALF = 0.5  # of the claim's clause; then all that differs was moved there together
 _LONGEST = {True: 6, False: 3}  # of what is exchanged: characters in Chinese, words in English
+# What stands in these is no name: words that connect, and what other words for ordinary things are known of.
+_NO_NAME = re.compile(
+    r"[,、]|第[一二三四五六七八九十\d]|然后|因此|所以|因为|由于|其中|如果|若|年[末底初]|变[多少大小得为成]"
+)
+_TIME = frozenset("后前时年月日起")  # what ends a time, which no thing takes the place of
 Span = tuple[int, int]
 
 
@@ -203,6 +211,8 @@ class _Aligned:
             return None
         if points_back(old, new) or says(new) or says(old) or self.claim.names(old, _written(self.part, old)):
             return None
+        if (old[-1].text in _TIME) != (new[-1].text in _TIME):
+            return None
         return self._pair(new, old, (c, d), True) if self._crossed((a, b), (c, d)) else None
 
     def _stripped(self, new_at: Span, old_at: Span) -> Slot | None:
@@ -231,6 +241,10 @@ class _Aligned:
             return None
         if self.claim.names(old, _written(self.part, old)):
             return None
+        if han and (old[-1].text in _TIME) != (new[-1].text in _TIME):
+            return None
+        if number and new[0].number and old[0].number and self._of_another_kind(new_at, old_at):
+            return None
         if number and old[0].text == "1" and _text_at(self.mine, b) != _text_at(self.there, d):
             return None  # 一座, 第一次: no value that another could take the place of
         last = b == len(self.mine) and d == len(self.there) and a > 2
@@ -238,9 +252,22 @@ class _Aligned:
         if (han or new[0].number or named) and self._crossed(new_at, old_at):
             return self._pair(new, old, old_at, True)
         alike = (len(new) == 1) == (len(old) == 1)
-        if not number and named_at(self.mine, a, alike=alike) and self._anew(new_at):
+        if number or said_of(_written(self.said, new)).groups & said_of(_written(self.part, old)).groups:
+            return None
+        if han and any(_ordinary(text) for text in (_written(self.said, new), _written(self.part, old))):
+            return None
+        if named_at(self.mine, a, alike=alike) and self._anew(new_at):
             return self._pair(new, old, old_at, False)
         return None
+
+    def _of_another_kind(self, new_at: Span, old_at: Span) -> bool:
+        """Whether two numbers count different things: a year of the calendar takes no place of 76 years."""
+        kinds = [
+            {measure.kind for measure in quantities(text).measures if measure.number == _number(found[at[0]])}
+            or {"time"}
+            for text, found, at in ((self.said, self.mine, new_at), (self.part, self.there, old_at))
+        ]
+        return not kinds[0] & kinds[1] and {""} not in kinds
 
     def _crossed(self, new_at: Span, old_at: Span) -> bool:
         """Whether what is new stands in another clause of the source, of which the claim says nothing else.
@@ -326,6 +353,14 @@ def _headed(clause: str, claim: _Claim) -> Iterator[Slot]:
             told, said = spelled(part), _written(clause, name)
             swapped = told[: before[0].start] + said + told[before[-1].end :]
             yield Slot(_written(part, before), said, told, swapped, True)
+
+
+def _number(word: Word) -> float:
+    return float(word.text.rstrip("%").split(":")[0]) if word.text.rstrip("%").count(".") < 2 else 0.0
+
+
+def _ordinary(text: str) -> bool:
+    return bool(_NO_NAME.search(text)) or any(unit.groups for unit in said_of(text).units)
 
 
 def _text_at(found: Sequence[Word], place: int) -> str:

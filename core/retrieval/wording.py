@@ -38,7 +38,7 @@ _SAYS = frozenset(
     "不没未无非莫勿别能可须需要应当得会将已再又还也都就才只仅更则而并若如倘因为被把让使给对向往到至在和与或及是的了着过"
 )
 _EMPTY = frozenset(
-    "的了着过之其此该那这每是在和与或及也都又则而从到至于为对向将已"
+    "的了着过之其此该那这每是在和与或及也都又则而从自到至于为对向将已"
 )  # says nothing at either end of one
 PLACES = frozenset("的了上下里内中")
 OPPOSITE = frozenset("前后左右上下里外内东西南北")

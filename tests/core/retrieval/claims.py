@@ -1,7 +1,8 @@
 """``python -m tests.core.retrieval.claims odd``: what the claim checker rejects and accepts of claims written apart.
 
 Even rows may be tuned on, odd rows are for reporting. ``reworded`` tells the altered claims that repeat their source from
-those in other words. ``--publish docs/measured`` puts the figures of the even or odd rows on the scoreboard.
+those in other words; ``written`` are those of two further writers. ``--publish docs/measured`` puts the figures of all but
+``reworded`` on the scoreboard.
 """
 
 from __future__ import annotations
@@ -33,7 +34,11 @@ HERE = Path(__file__).parent
 LANGUAGES: tuple[Language, ...] = ("zh", "en")
 _REJECTED, _ACCEPTED = "altered claims rejected", "faithful claims accepted"
 # The odd rows with a checker of words alone, read once on 26 November 2026 (docs/log.md).
-_BEFORE = {("zh", _REJECTED): 0.60, ("zh", _ACCEPTED): 0.86, ("en", _REJECTED): 0.72, ("en", _ACCEPTED): 0.84}
+_BEFORE = {
+    "odd": {("zh", _REJECTED): 0.60, ("zh", _ACCEPTED): 0.86, ("en", _REJECTED): 0.72, ("en", _ACCEPTED): 0.84},
+    # before anybody had looked at a row of them, 28 November 2026
+    "written": {("zh", _REJECTED): 0.655, ("zh", _ACCEPTED): 0.65, ("en", _REJECTED): 0.755, ("en", _ACCEPTED): 0.705},
+}
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,12 @@ def apart(language: Language, half: str = "even") -> list[Claim]:
         Claim(row["source"], row["claim"], row["faithful"], row["kind"])
         for row in rows[0 if half == "even" else 1 :: 2]
     ]
+
+
+def written(language: Language) -> list[Claim]:
+    """The claims of two writers who knew nothing of the checker, 200 of each."""
+    rows = yaml.safe_load((HERE / f"claims_written_{language}.yaml").read_text("utf-8"))
+    return [Claim(row["source"], row["claim"], row["faithful"], row["kind"]) for row in rows]
 
 
 def more(language: Language) -> list[Claim]:
@@ -89,7 +100,7 @@ def right(claims: Sequence[Claim], outcomes: Sequence[bool], *, faithful: bool) 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.core.retrieval.claims", description=__doc__)
-    parser.add_argument("half", choices=["even", "odd", "reworded"])
+    parser.add_argument("half", choices=["even", "odd", "reworded", "written"])
     parser.add_argument("--publish", type=Path)
     given = parser.parse_args(arguments)
     figures: list[scoreboard.Measured] = []
@@ -105,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                         f"{language} {part}: right {len(claims) - missed.total()} of {len(claims)}; wrong: {dict(missed)}"
                     )
                 continue
-            claims = apart(language, given.half)
+            claims = written(language) if given.half == "written" else apart(language, given.half)
             outcomes = asyncio.run(passed(claims, language, model))
             missed = Counter(c.kind for c, ok in zip(claims, outcomes, strict=True) if ok != c.faithful)
             for name, faithful in ((_REJECTED, False), (_ACCEPTED, True)):
@@ -120,15 +131,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _measured(language: str, name: str, figure: Interval, records: int, half: str) -> scoreboard.Measured:
-    file = HERE / f"claims_{language}.yaml"
+    file = HERE / (f"claims_written_{language}.yaml" if half == "written" else f"claims_{language}.yaml")
     return scoreboard.Measured(
         app="answers",
-        name=f"claims {language}: {name}",
+        name=f"claims {language}{', two writers' if half == 'written' else ''}: {name}",
         value=round(figure.value, 3),
         interval=(round(figure.low, 3), round(figure.high, 3)),
-        baselines={"before": _BEFORE[language, name]} if half == "odd" else {},
+        baselines={"before": _BEFORE[half][language, name]} if half in _BEFORE else {},
         command=f"python -m tests.core.retrieval.claims {half}",
-        data=f"{file.name}, {half} rows",
+        data=file.name if half == "written" else f"{file.name}, {half} rows",
         checksum=hashlib.sha256(file.read_bytes()).hexdigest(),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         version=__version__,
