@@ -14,6 +14,7 @@ import math
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from core.retrieval.largest import largest
@@ -39,6 +40,7 @@ class Statistics:
     average: float
 
 
+@lru_cache(maxsize=16_384)  # asked for each term of each query
 def idf(frequency: int, passages: int) -> float:
     """BM25's inverse document frequency, never below zero: how much a term tells in this collection."""
     return math.log(1 + (passages - frequency + 0.5) / (frequency + 0.5))

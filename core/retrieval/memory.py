@@ -3,7 +3,7 @@
 What limits a product over all is how much memory it reads. float16 is what the workspace stores, so nothing is lost
 by it, and numkong multiplies it as it is. From ``COARSE_FROM`` vectors on, a copy in int8 (one scale for each vector) is
 read in its place, half as large and in blocks that numkong has put in the order in which it multiplies. Those of either
-look that may be among the nearest are then compared in float32: a cosine of int8 is off by some 0.0006. Figures:
+look that may be among the nearest are then compared in float32: a cosine of int8 is off by some 0.0003. Figures:
 docs/decisions/0025-vectors-are-scanned.md, 0044-a-query-in-arrays.md and 0060-vectors-are-packed.md.
 """
 
@@ -41,25 +41,33 @@ class _Block:
 
 @dataclass(frozen=True, slots=True)
 class _Coarse:
-    """Vectors in few bits, in their order."""
+    """Vectors in few bits, in their order, without what the first of them have in common.
 
+    That is most of a vector of e5, and tells nothing: every product has it. Steps are half as long without it.
+    """
+
+    common: np.ndarray  # (dim,) float32
     blocks: tuple[_Block, ...]
     last: np.ndarray  # (_BLOCK, dim) int8: the rows of the last block, as they were before they were packed
     size: int = 0
-    longest: float = 0.0  # the largest of all steps
+    step: float = 0.0  # the largest of all
+    norm: float = 0.0  # of the longest vector, without what is common
 
     @classmethod
-    def of(cls, vectors: np.ndarray) -> _Coarse:
+    def empty(cls, dim: int) -> _Coarse:
         import numpy as np
 
-        return cls((), np.empty((_BLOCK, vectors.shape[1]), np.int8)).with_more(vectors)
+        return cls(np.zeros(dim, np.float32), (), np.empty((_BLOCK, dim), np.int8))
 
     def with_more(self, vectors: np.ndarray) -> _Coarse:
         """These and ``vectors``, of shape ``(count, dim)`` in float16, behind them. Whoever reads the old state is not disturbed."""
         import numpy as np
         from numkong import dots_pack
 
-        blocks, last, longest, done = list(self.blocks), self.last, self.longest, 0
+        if not len(vectors):
+            return self
+        common = self.common if self.size else _float32(vectors[:_BLOCK]).mean(axis=0)
+        blocks, last, step, norm, done = list(self.blocks), self.last, self.step, self.norm, 0
         while done < len(vectors):
             at = (self.size + done) % _BLOCK
             if at == 0:
@@ -68,19 +76,22 @@ class _Coarse:
                 steps = blocks.pop().steps
             some = vectors[done : done + _BLOCK - at]
             rows = _float32(some)
+            rows -= common
+            norm = max(norm, float(np.linalg.norm(rows, axis=1).max()))
             here = np.maximum(np.maximum(rows.max(axis=1), -rows.min(axis=1)), 1e-9) / _STEPS
             rows /= here[:, None]
             end = at + len(some)
             last[at:end], steps[at:end] = np.rint(rows, out=rows), here
             blocks.append(_Block(dots_pack(last[:end]), steps))
-            longest, done = max(longest, float(here.max())), done + len(some)
-        return _Coarse(tuple(blocks), last, self.size + done, longest)
+            step, done = max(step, float(here.max())), done + len(some)
+        return _Coarse(common, tuple(blocks), last, self.size + done, step, norm)
 
-    def products(self, vector: np.ndarray, step: float) -> np.ndarray:
-        """The products of all rows with ``vector``, whose values are rounded to ``step``. Shape: ``(size,)`` float32."""
+    def products(self, vector: np.ndarray) -> tuple[np.ndarray, float]:
+        """The products of all rows with ``vector``, and by how much two of them may be off. Shape: ``(size,)`` float32."""
         import numpy as np
         from numkong import dots_packed
 
+        step = max(float(np.abs(vector).max()), 1e-9) / _STEPS
         asked = np.rint(vector / step).astype(np.int8)[None]
         found = np.empty(self.size, np.float32)
         for at, block in zip(range(0, self.size, _BLOCK), self.blocks, strict=True):
@@ -89,7 +100,9 @@ class _Coarse:
                 whole, block.steps[: len(whole)], out=found[at : at + len(whole)], dtype=np.float32, casting="unsafe"
             )
         found *= np.float32(step)
-        return found
+        found += np.float32(vector @ self.common)
+        # A value in int8 is off by up to half a step, evenly; the errors of 384 values add up as a deviation does.
+        return found, _OFF_INT8 * math.hypot(step * self.norm, self.step) / 12**0.5
 
 
 @dataclass(frozen=True)
@@ -185,10 +198,7 @@ class Memory:
         if state.coarse is None:
             found, off = _products(state.vectors[: state.size], vector), _OFF_FLOAT16
         else:
-            step = max(float(np.abs(vector).max()), 1e-9) / _STEPS
-            found = state.coarse.products(vector, step)
-            # A value in int8 is off by up to half a step, evenly; the errors of 384 values add up as a deviation does.
-            off = _OFF_INT8 * math.hypot(step, state.coarse.longest) / 12**0.5
+            found, off = state.coarse.products(vector)
         return found[np.flatnonzero(state.alive[: state.size])] if state.dead else found, off
 
     def _rows(self, state: _State, numbers: np.ndarray) -> np.ndarray:
@@ -221,7 +231,7 @@ class Memory:
         coarse = None
         if size + more > COARSE_FROM:
             kept = state.coarse is not None and not state.dead
-            coarse = state.coarse if kept else _Coarse.of(grown.vectors[:size])
+            coarse = state.coarse if kept else _Coarse.empty(self.dim).with_more(grown.vectors[:size])
         return replace(grown, size=size, coarse=coarse)
 
     def _roomy(self, wanted: int = 0) -> _State:
@@ -233,7 +243,7 @@ class Memory:
             np.zeros(capacity, np.int64),
             np.zeros((capacity, self.dim), np.float16),
             np.zeros(capacity, bool),
-            coarse=_Coarse.of(np.empty((0, self.dim), np.float16)) if wanted > COARSE_FROM else None,
+            coarse=_Coarse.empty(self.dim) if wanted > COARSE_FROM else None,
         )
 
 

@@ -199,10 +199,11 @@ class Live:
 
     def living(self, ordinals: np.ndarray) -> int:
         """How many of ``ordinals`` are not deleted."""
+        if not len(self.dead):
+            return len(ordinals)
         import numpy as np
 
-        gone = int(np.isin(self.dead, ordinals, assume_unique=True).sum()) if len(self.dead) else 0
-        return len(ordinals) - gone
+        return len(ordinals) - int(np.isin(self.dead, ordinals, assume_unique=True).sum())
 
     def places(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """``(positions in numbers, ordinals)`` of the passages of ``numbers`` that are here and not deleted."""
@@ -255,17 +256,14 @@ class View:
     def _looked_up(self, db: sqlite3.Connection, hashes: Sequence[int]) -> list[Term]:
         import numpy as np
 
-        asked = np.array(hashes, dtype=np.uint64)
+        asked, passages = np.array(hashes, dtype=np.uint64), [0] * len(hashes)
         held = [part.segment.lookup(db, asked) for part in self.parts]
-        return [
-            Term(
-                sum(
-                    part.living(postings.ordinals) for part, postings in zip(self.parts, lists, strict=True) if postings
-                ),
-                lists,
-            )
-            for lists in (zip(*held, strict=True) if held else ((),) * len(hashes))
-        ]
+        for part, lists in zip(self.parts, held, strict=True):
+            for at, postings in enumerate(lists):
+                if postings is not None:
+                    passages[at] += part.living(postings.ordinals)
+        of_terms = zip(*held, strict=True) if held else [()] * len(hashes)
+        return [Term(count, lists) for count, lists in zip(passages, of_terms, strict=True)]
 
     def places(self, numbers: np.ndarray) -> Placed:
         """For each part ``(positions in numbers, ordinals)`` of those passages of ``numbers`` that are there."""
