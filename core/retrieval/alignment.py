@@ -11,7 +11,7 @@ from functools import cached_property, lru_cache
 from typing import Literal
 
 from core.i18n import detect_language
-from core.retrieval import bounds, denial, pairing, polarity, sentences, sides, slots, tokens
+from core.retrieval import anchors, bounds, denial, pairing, polarity, sentences, sides, slots, tokens
 from core.retrieval.measures import Quantities, plain, quantities
 from core.retrieval.slots import Slot
 from core.retrieval.synonyms import said as said_of
@@ -48,6 +48,8 @@ _CONDITION = re.compile(
 )  # a denial that is a condition, or what a condition makes needless, denies nothing of the source
 _OTHERS = re.compile(r"其他|其它|其余|否则|\b(?:others|otherwise|else)\b", re.IGNORECASE)
 _LISTS = re.compile(r"包括|例如|比如|\b(?:including|such as|for example)\b", re.IGNORECASE)
+_HALF_WIDTH = re.compile(r"(?<=[\u4e00-\u9fff”》）])[,;:?!]|[,;:?!](?=[\u4e00-\u9fff“《（])")
+_FULL_WIDTH = str.maketrans(",;:?!", "，；：？！")
 _HAN = re.compile(r"[\u4e00-\u9fff]+")
 _POINTING = frozenset("该本此某每各全新旧原同另其这那一二三四五六七八九十两几多数所有任何第")
 
@@ -90,8 +92,9 @@ def compared(claim: str, sources: Sequence[tuple[str, str]], question: str = "")
 
     If nothing is, also what it names instead of something in its source; words do not tell whether it is another thing.
     """
+    claim, texts = marked(claim), [marked(text) for _, text in sources]
     said = clauses(claim)
-    whole = [Clause(text[a:b]) for _, text in sources for a, b in sentences.spans(text)]
+    whole = [Clause(text[a:b]) for text in texts for a, b in sentences.spans(text)]
     cut = [_joined(clauses(sentence.text)) for sentence in whole]
     parts = [part for sentence in cut for part in sentence]
     if not said or not parts or any(_repeats(said, sentence) for sentence in cut):
@@ -112,13 +115,13 @@ def compared(claim: str, sources: Sequence[tuple[str, str]], question: str = "")
         return "comparison", []
     if bound := bounds.failure(claim, [sentence.text for sentence in whole]):
         return bound, []
-    if _renamed(claim, "\n".join([text for _, text in sources] + [title for title, _ in sources] + [question])):
+    if _renamed(claim, "\n".join(texts + [title for title, _ in sources] + [question])):
         return "name", []
     exchanged = slots.exchanged([clause.text for clause in said], [part.text for part in parts])
     if len(said) > 1:
         exchanged += slots.exchanged([claim], [sentence.text for sentence in whole], least=_COPIED)
     told = [whole[n].text for n in near]
-    if pairing.crossed(claim, beside, told) or sides.changed(claim, told):
+    if pairing.crossed(claim, beside, told) or sides.changed(claim, told) or anchors.crossed([c.text for c in said], beside):
         return "attribution", []
     if any(slot.crossed for slot in exchanged) or _crossed(claim, said, parts, weights):
         return "attribution", []
@@ -288,6 +291,11 @@ def _elsewhere(
 
     rival, mine = shared(rivals), shared(own)
     return rival > _CROSSED * mine and rival >= 0.5 * whole and mine < 0.35 * whole
+
+
+def marked(text: str) -> str:
+    """``text`` with the marks beside Han characters as Chinese writes them: 三人,四年 is no number of seven digits."""
+    return _HALF_WIDTH.sub(lambda m: m[0].translate(_FULL_WIDTH), text)
 
 
 def clauses(text: str) -> list[Clause]:

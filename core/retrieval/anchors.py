@@ -1,0 +1,116 @@
+"""Times that a claim has taken from beside one thing and put beside another.
+
+A source says what each of its times belongs to: built in 1911, opened in 1926. A claim with the one time that says what
+stands beside the other, and nothing of what stands beside its own, has crossed them. What stands before the first
+time of a sentence is what the sentence speaks of, and belongs to all of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from core.retrieval import polarity
+from core.retrieval.measures import Moment, plain, quantities
+from core.retrieval.synonyms import Unit, said
+
+import os; DEBUG=os.environ.get('DBG')
+_LEAST, _MORE = 2.0, 2.0  # words that only the other says, and how many times more than only the own one says
+_CALENDAR = re.compile(
+    r"\d+(?:[.,:]\d+)*(?:st|nd|rd|th)?%?|(?<=\d)\s?[年月日号时点分]|(?:周|星期|礼拜)[一二三四五六日天末]|每|\b(?:(?:mon|tues|wednes|thurs|fri|satur|sun)days?|january|february|march|april|may(?= ?\d)|june|july|august|september|october|november|december|[ap]\.?m)\b",
+    re.IGNORECASE,
+)
+
+
+_YEARS = (1000, 2100)
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Clauses of the source that say what belongs to the times in them."""
+
+    text: str
+    times: tuple[Moment, ...]
+
+
+def crossed(claim: Sequence[str], sentences: Sequence[Sequence[str]]) -> bool:
+    """Whether a time of ``claim`` stands in its source beside something else.
+
+    Args:
+        claim: its clauses.
+        sentences: the clauses of each sentence of the source.
+
+    >>> crossed(["The theatre was completed in 1911"], [["He completed the town hall in 1911", "the theatre in 1926"]])
+    True
+    >>> crossed(["年报于4月26日披露"], [["公司定于4月26日披露年报", "5月20日召开年度股东大会"]])
+    False
+    """
+    mine = [(_times(clause), _matter(clause)) for clause in claim]
+    if not any(times for times, _ in mine):
+        return False
+    pieces = [piece for sentence in sentences for piece in _pieces(sentence)]
+    every = [time for times, _ in mine for time in times]
+    return any(_moved(time, units, every, pieces) for times, units in mine for time in times)
+
+
+@lru_cache(maxsize=1_024)
+def _times(text: str) -> tuple[Moment, ...]:
+    """The times of ``text``; a number like 1911 that counts nothing is a year."""
+    found = quantities(text)
+    low, high = _YEARS
+    years = (int(m.number) for m in found.measures if not m.kind and m.number == int(m.number) and low <= m.number <= high)
+    return (*found.moments, *(Moment(year=year) for year in years))
+
+
+@lru_cache(maxsize=1_024)
+def _matter(text: str) -> Sequence[Unit]:
+    return said(polarity.matter(_CALENDAR.sub(" ", plain(text))), written=True).units
+
+
+def _pieces(sentence: Sequence[str]) -> Iterator[_Piece]:
+    """``sentence`` cut so that each piece has one clause with times, and what it says of them."""
+    topic, waiting = "", ""
+    found: list[str] = []
+    for clause in sentence:
+        if not _times(clause):
+            waiting = f"{waiting} {clause}"
+        elif not found:
+            topic = f"{waiting} {_CALENDAR.split(plain(clause))[0]}"
+            found, waiting = [f"{waiting} {clause}"], ""
+        elif not _matter(clause):  # the theatre, of which he was proud, in 1926
+            found.append(f"{waiting} {clause}")
+            waiting = ""
+        else:
+            found[-1] += waiting
+            found.append(clause)
+            waiting = ""
+    if found:
+        found[-1] += waiting
+    for text in found:
+        yield _Piece(f"{topic} {text}", _times(text))
+
+
+def _moved(time: Moment, units: Sequence[Unit], every: Sequence[Moment], pieces: Sequence[_Piece]) -> bool:
+    own = [piece for piece in pieces if any(time.agrees(other) for other in piece.times)]
+    if not own:
+        return False
+    here = said(" ".join(piece.text for piece in own))
+    for rival in pieces:
+        if rival in own or not any(_alike(time, other) for other in rival.times):
+            continue
+        if any(one.agrees(other) for one in every for other in rival.times):
+            continue  # it draws the two together
+        apart = [said(rival.text).holds(unit) - here.holds(unit) for unit in units]
+        theirs, ours = sum(d for d in apart if d > 0), -sum(d for d in apart if d < 0)
+        if DEBUG: print('   ',theirs,ours,[(u.key,d) for u,d in zip(units,apart)])
+        if theirs >= _LEAST and theirs > _MORE * ours:
+            return True
+    return False
+
+
+def _alike(one: Moment, other: Moment) -> bool:
+    """Whether the one could stand in the place of the other: both dates, days of the week, hours."""
+    parts = ("year", "month", "day", "weekday", "minute")
+    return any(getattr(one, part) is not None and getattr(other, part) is not None for part in parts)
