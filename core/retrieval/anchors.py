@@ -24,6 +24,10 @@ _CALENDAR = re.compile(
 )
 
 
+_TIME = re.compile(
+    r"\d{4}|\d+\s?[年月日号时点]|\d+:\d\d|(?:周|星期|礼拜)[一二三四五六日天末]|\b(?:(?:mon|tues|wednes|thurs|fri|satur|sun)days?|january|february|march|april|may(?= ?\d)|june|july|august|september|october|november|december)\b|\b\d+ ?[ap]\.?m\b",
+    re.IGNORECASE,
+)
 _YEARS = (1000, 2100)
 
 
@@ -47,7 +51,7 @@ def crossed(claim: Sequence[str], sentences: Sequence[Sequence[str]]) -> bool:
     >>> crossed(["年报于4月26日披露"], [["公司定于4月26日披露年报", "5月20日召开年度股东大会"]])
     False
     """
-    mine = [(_times(clause), _matter(clause)) for clause in claim]
+    mine = [(_times(clause), _said_of(claim, n)) for n, clause in enumerate(claim)]
     if not any(times for times, _ in mine):
         return False
     pieces = [piece for sentence in sentences for piece in _pieces(sentence)]
@@ -69,6 +73,12 @@ def _matter(text: str) -> Sequence[Unit]:
     return said(polarity.matter(_CALENDAR.sub(" ", plain(text))), written=True).units
 
 
+def _said_of(claim: Sequence[str], n: int) -> Sequence[Unit]:
+    """What clause ``n`` says of its times, with the clauses before it if it says hardly anything itself."""
+    units = _matter(claim[n])
+    return units if len(units) > 1 else _matter(" ".join(claim[: n + 1]))
+
+
 def _pieces(sentence: Sequence[str]) -> Iterator[_Piece]:
     """``sentence`` cut so that each piece has one clause with times, and what it says of them."""
     topic, waiting = "", ""
@@ -77,7 +87,7 @@ def _pieces(sentence: Sequence[str]) -> Iterator[_Piece]:
         if not _times(clause):
             waiting = f"{waiting} {clause}"
         elif not found:
-            topic = f"{waiting} {_CALENDAR.split(plain(clause))[0]}"
+            topic = f"{waiting} {_TIME.split(plain(clause), maxsplit=1)[0]}"
             found, waiting = [f"{waiting} {clause}"], ""
         elif not _matter(clause):  # the theatre, of which he was proud, in 1926
             found.append(f"{waiting} {clause}")
@@ -105,7 +115,7 @@ def _moved(time: Moment, units: Sequence[Unit], every: Sequence[Moment], pieces:
         apart = [said(rival.text).holds(unit) - here.holds(unit) for unit in units]
         theirs, ours = sum(d for d in apart if d > 0), -sum(d for d in apart if d < 0)
         if DEBUG: print('   ',theirs,ours,[(u.key,d) for u,d in zip(units,apart)])
-        if theirs >= _LEAST and theirs > _MORE * ours:
+        if theirs >= _LEAST and theirs >= _MORE * ours:
             return True
     return False
 

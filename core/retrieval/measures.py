@@ -111,7 +111,7 @@ _MONTH = "|".join(f"{name}|{name[:3]}\\b" + ("|sept\\b" if name == "september" e
 _DATES = (
     re.compile(r"(?<![\d.])(?P<year>\d{4})\s?年(?:\s?(?P<month>\d{1,2})\s?月(?!份?内)(?:\s?(?P<day>\d{1,2})\s?[日号](?!线))?)?"),
     re.compile(r"(?<!个)(?<!\d)(?P<month>\d{1,2})\s?月(?!份?内)(?:\s?(?P<day>\d{1,2})\s?[日号](?!线))?"),
-    re.compile(r"(?<![\d.])(?P<day>\d{1,2})\s?[日号](?![内后前起之以线])"),
+    re.compile(r"(?<![\d.])(?P<day>\d{1,2})\s?[日号](?![内后前起之以线])"), re.compile(r"(?<=[当每本次该上下]月)(?P<day>\d{1,2})\s?[日号](?!内)"),
     re.compile(r"(?P<year>\d{4})[-/](?P<month>\d{1,2})[-/](?P<day>\d{1,2})"),
     re.compile(rf"\b(?P<name>{_MONTH})\.?\s(?:the\s)?(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\b(?:,?\s(?P<year>\d{{4}}))?(?!\d)", re.IGNORECASE),
     re.compile(rf"\b(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\s(?:of\s)?(?P<name>{_MONTH})\.?(?:,?\s(?P<year>\d{{4}}))?(?!\d)", re.IGNORECASE),
