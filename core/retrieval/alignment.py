@@ -123,7 +123,7 @@ def compared(claim: str, sources: Sequence[tuple[str, str]], question: str = "")
     told = [whole[n].text for n in near]
     if pairing.crossed(claim, beside, told) or sides.changed(claim, told) or anchors.crossed([c.text for c in said], beside):
         return "attribution", []
-    if any(slot.crossed for slot in exchanged) or _crossed(claim, said, parts, weights):
+    if any(slot.crossed for slot in exchanged) or _crossed(claim, said, cut, weights):
         return "attribution", []
     lent = tokens.normalized("\n".join([title for title, _ in sources] + [question]))
     return None, [slot for slot in exchanged if slot.new not in lent]
@@ -257,21 +257,26 @@ def _renamed(claim: str, source: str) -> bool:
     return False
 
 
-def _crossed(claim: str, said: Sequence[Clause], parts: Sequence[Clause], weights: dict[str, float]) -> bool:
-    """Whether a time or a name stands in the source beside other things than in the claim; values: see `slots`."""
-    around = "\n".join([claim, *(part.text for part in parts)])
+def _crossed(claim: str, said: Sequence[Clause], cut: Sequence[Sequence[Clause]], weights: dict[str, float]) -> bool:
+    """Whether a name stands in the source beside other things than in the claim; for times see `anchors`, for values `slots`.
+
+    What a later sentence says may be said of it, too.
+    """
+    around = "\n".join([claim, *(part.text for sentence in cut for part in sentence)])
     for clause in said:
-        for moment in clause.quantities.moments:
-            timed = [p for p in parts if p.quantities.moments]
-            own = [p for p in timed if any(moment.agrees(m) for m in p.quantities.moments)]
-            if _elsewhere(clause, own, [p for p in timed if p not in own], weights):
-                return True
         for name in clause.names:
             if " " not in name and re.search(rf"\b{name.lower()}\b", around):
                 continue  # a word that a sentence begins with
             *first, head = name.lower().split()
-            own = [p for p in parts if name in p.text or (first and head in p.text.lower())]
-            rivals = [p for p in parts if p not in own and any(n not in claim for n in p.names)]
+            held = [[p for p in parts if name in p.text or (first and head in p.text.lower())] for parts in cut]
+            own = [part for parts in held for part in parts]
+            last = max((n for n, parts in enumerate(held) if parts), default=-1)
+            rivals = [
+                p
+                for parts in cut[: last + 1]
+                for p in parts
+                if p not in own and any(n not in claim for n in p.names)
+            ]
             if _elsewhere(clause, own, rivals, weights, name):
                 return True
     return False
