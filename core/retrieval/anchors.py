@@ -17,7 +17,8 @@ from core.retrieval.measures import Moment, plain, quantities
 from core.retrieval.synonyms import Unit, said
 
 import os; DEBUG=os.environ.get('DBG')
-_LEAST, _MORE = 2.0, 2.0  # words that only the other says, and how many times more than only the own one says
+# Words that only the other says: so many where the own one has words alone, too, and so many times more; or one.
+_LEAST, _MORE, _ALONE = 2.0, 2.0, 1.0
 _CALENDAR = re.compile(
     r"\d+(?:[.,:]\d+)*(?:st|nd|rd|th)?%?|(?<=\d)\s?[年月日号时点分]|(?:周|星期|礼拜)[一二三四五六日天末]|每|\b(?:(?:mon|tues|wednes|thurs|fri|satur|sun)days?|january|february|march|april|may(?= ?\d)|june|july|august|september|october|november|december|[ap]\.?m)\b",
     re.IGNORECASE,
@@ -51,7 +52,7 @@ def crossed(claim: Sequence[str], sentences: Sequence[Sequence[str]]) -> bool:
     >>> crossed(["年报于4月26日披露"], [["公司定于4月26日披露年报", "5月20日召开年度股东大会"]])
     False
     """
-    mine = [(_times(clause), _said_of(claim, n)) for n, clause in enumerate(claim)]
+    mine = [(_times(clause), _said_of(claim, n)) for n, clause in enumerate(claim) if not polarity.denies(plain(clause))]
     if not any(times for times, _ in mine):
         return False
     pieces = [piece for sentence in sentences for piece in _pieces(sentence)]
@@ -115,7 +116,7 @@ def _moved(time: Moment, units: Sequence[Unit], every: Sequence[Moment], pieces:
         apart = [said(rival.text).holds(unit) - here.holds(unit) for unit in units]
         theirs, ours = sum(d for d in apart if d > 0), -sum(d for d in apart if d < 0)
         if DEBUG: print('   ',theirs,ours,[(u.key,d) for u,d in zip(units,apart)])
-        if theirs >= _LEAST and theirs >= _MORE * ours:
+        if theirs >= (_LEAST if ours else _ALONE) and theirs >= _MORE * ours:
             return True
     return False
 
