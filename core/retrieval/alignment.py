@@ -42,10 +42,6 @@ _PERSON = re.compile(
     rf"(?:^|[由与和、请是师理席长任员者总授士生官记手人的任命聘同及])([{_SURNAMES}][\u4e00-\u9fff]{{1,2}})(?=[提负说在于因担获以表宣建认指将已也则夺来去是的，。、；为做]|$)"
 )
 _NAMED = re.compile(f"(?<![假高上入开罢住进到离本全多])(?:{HEADS})(?![东西南北口家际区])")  # 地处山东 names no mountain
-_CONDITION = re.compile(
-    r"^(?:如果?|若|要是|凡是?)?(?:没有?|未|无)[^，。；]{1,10}(?:的|者|时|也)|^(?:without|unless|if)\b|\bnot (?:need|requir)\w+ (?:if|when|where)\b",
-    re.IGNORECASE,
-)  # a denial that is a condition, or what a condition makes needless, denies nothing of the source
 _OTHERS = re.compile(r"其他|其它|其余|否则|\b(?:others|otherwise|else)\b", re.IGNORECASE)
 _LISTS = re.compile(r"包括|例如|比如|\b(?:including|such as|for example)\b", re.IGNORECASE)
 _HALF_WIDTH = re.compile(r"(?<=[\u4e00-\u9fff”》）])[,;:?!]|[,;:?!](?=[\u4e00-\u9fff“《（])")
@@ -103,7 +99,7 @@ def compared(claim: str, sources: Sequence[tuple[str, str]], question: str = "")
     beside = [[part.text for part in cut[n]] for n in near]
     weights = _weights(parts)
     turned = denial.otherwise(claim, [c.text for c in said], beside)
-    if turned or _denied_otherwise(claim, said, parts, weights) or _affirmed(said, parts):
+    if turned or _denied_otherwise(claim, said, parts, weights):
         return "negation", []
     if any(
         _reversed(clause, claim, whole[n].text, part)
@@ -181,17 +177,17 @@ def _denied_otherwise(claim: str, said: Sequence[Clause], parts: Sequence[Clause
     if denial.turns_twice(claim):
         return False
     aligned = [[(score, part) for score, part in _scored(c, parts, weights) if not _other_time(c, part)] for c in said]
-    for clause, near in zip(said, aligned, strict=True):
+    for n, (clause, near) in enumerate(zip(said, aligned, strict=True)):
         best = near[0][0] if near else 0.0
         if not best:
             continue
         if clause.denied:
-            if _CONDITION.search(clause.text):
+            if denial.conditional([c.text for c in said], n):
                 continue
             if any(_OTHERS.search(part.text) and score >= _LOOSELY * best for score, part in near):
                 continue
             if not any(part.denied and score >= _LOOSELY * best for score, part in near) and any(
-                _denies(clause, part)
+                _denies(clause, part) and denial.head_held(clause.text, part.text)
                 for score, part in near
                 if score >= _HALF * best and not denial.forceful(part.text, claim)
             ):
@@ -204,20 +200,9 @@ def _denied_otherwise(claim: str, said: Sequence[Clause], parts: Sequence[Clause
                 and not denial.forceful(claim, part.text)
                 and not denial.required(claim, part.text)
                 and _denies(part, clause)
+                and denial.head_held(part.text, claim)
             ):
                 return True
-    return False
-
-
-def _affirmed(said: Sequence[Clause], parts: Sequence[Clause]) -> bool:
-    """Whether a clause holds all that a denied clause of the source is about, and nothing of either text bears it."""
-    for part in parts:
-        if not part.denied or len(part.content) < 2:
-            continue
-        holders = [c for c in said if len(part.content & c.terms) >= 0.8 * len(part.content)]
-        told = any(not other.denied and len(part.content & other.terms) >= 0.8 * len(part.content) for other in parts)
-        if holders and not told and not any(c.denied for c in said):
-            return True
     return False
 
 
