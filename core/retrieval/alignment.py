@@ -11,7 +11,7 @@ from functools import cached_property, lru_cache
 from typing import Literal
 
 from core.i18n import detect_language
-from core.retrieval import anchors, bounds, denial, pairing, polarity, sentences, sides, slots, tokens
+from core.retrieval import anchors, bounds, denial, opposites, pairing, polarity, sentences, sides, slots, tokens
 from core.retrieval.measures import Quantities, plain, quantities
 from core.retrieval.slots import Slot
 from core.retrieval.synonyms import said as said_of
@@ -99,7 +99,7 @@ def compared(claim: str, sources: Sequence[tuple[str, str]], question: str = "")
     beside = [[part.text for part in cut[n]] for n in near]
     weights = _weights(parts)
     turned = denial.otherwise(claim, [c.text for c in said], beside)
-    if turned or _denied_otherwise(claim, said, parts, weights):
+    if turned or _denied_otherwise(claim, said, parts, weights) or opposites.opposed(claim, beside):
         return "negation", []
     if any(
         _reversed(clause, claim, whole[n].text, part)

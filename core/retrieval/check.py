@@ -16,6 +16,7 @@ from core.contracts import EmbeddingModel
 from core.errors import TouchstoneError
 from core.i18n import detect_language
 from core.retrieval import alignment, amounts, doubts, numerals, sentences, tokens
+from core.retrieval.classes import another
 from core.retrieval.doubts import Doubt
 from core.retrieval.measures import plain
 from core.retrieval.stem import stem
@@ -149,6 +150,8 @@ def _judged(text: str, passages: Sequence[Passage], question: str) -> tuple[Reas
     if failed:
         return failed, []
     if language == "zh" and unheard(bare, f"{known}{plain(source)}"):
+        return "name", []
+    if another(bare, f"{source}\n{question}"):
         return "name", []
     unsure = [Doubt("name", slot.swapped, (slot.told,)) for slot in renamed]
     if not _overlaps(bare, source):

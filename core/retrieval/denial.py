@@ -64,6 +64,12 @@ _CONDITION = re.compile(
     r"^(?:如果?|若|要是|凡是?)?(?:没有?|未|无)[^，,。；;]{1,10}(?:的|者|时|也)|^(?:without|unless|if)\b|\bnot (?:need|requir)\w+ (?:if|when|where)\b",
     re.IGNORECASE,
 )  # a denial that is a condition, or what a condition makes needless, denies nothing of the source
+_ALREADY = re.compile(r"已经?(?![婚知往故])|早已|\balready\b|\bhas now\b|\bby now\b|[\u4e00-\u9fff](?<![经通超])过(?=[了的，。]|$|[\u4e00-\u9fff])(?![程去度期户量])", re.IGNORECASE)
+_NOT_YET = re.compile(r"尚未|还没|仍未|未曾|从未|至今未|\byet to\b|\bnot (?:\w+ )?yet\b|\bnever\b|\bha(?:s|ve) not\b")
+_DENIALS = "排除|放弃|拒绝|取消|停止|中断|否认|失去|免除|撤销|终止|推迟|关闭|reject|refus|den(?:y|ie)|cancel|fail|stop|suspend|abandon|exclud|withdr|rul(?:e|ed) out|delay|postpon|clos"
+_DENIAL = re.compile(_DENIALS)
+_DENIED_DENIAL = re.compile(rf"(?:没有?|未|不|(?:\b(?:not|never)|n['’]t)\s(?:be |been )?)(?:能|予|会|曾)?({_DENIALS})")
+_EXCEPTS = re.compile(r"除外|以外|之外|不包括|\bexcept|\bother than\b|\bapart from\b|\bexclud")
 _FOLLOWS = re.compile(r"^[^，,。；;]{0,8}(?:就|则|便(?!利|宜|捷|于)|即可|即[告为视])")
 _CONTRAST = re.compile(
     r"不是[^。；]{1,30}而是|并非[^。；]{1,30}而是|而(?:不是|非)|\b(?:not|n['’]t)\b[^.;]{1,60}\bbut\b|\brather than\b|\binstead of\b"
@@ -92,6 +98,8 @@ def otherwise(claim: str, said_in: Sequence[str], source: Sequence[Sequence[str]
         or any(_affirmed(clause, parts, least=_NEARLY_ALL) for clause in said_in if len(said_in) > 1)
         or _once_more(claim, parts)
         or _exempted(claim, parts)
+        or _done(claim, parts)
+        or _once_less(claim, parts)
         or _obliged(claim, parts)
     )
 
@@ -178,7 +186,8 @@ def _denied(claim: str, said_in: Sequence[str], parts: Sequence[_Part]) -> bool:
         affirming = max((part.share(units, clause) for part in open_to), default=0.0)
         denying = max((part.share(units, clause) for part in parts if part.forceful), default=0.0)
         only = any(polarity.exclusive(part.text) and said(part.text).share(units) > 0.3 for part in parts)
-        if len(units) > 1 and affirming >= _ALIKE and affirming >= denying + _BETTER and not only:
+        excepted = any(_EXCEPTS.search(part.normal) and said(claim).share(_matter(part.text)) >= _HALF for part in parts)
+        if len(units) > 1 and affirming >= _ALIKE and affirming >= denying + _BETTER and not only and not excepted:
             return True
     return False
 
@@ -240,6 +249,28 @@ def _let(claim: str, parts: Sequence[_Part]) -> bool:
     denied = max((said(part.whole).share(units) for part in denying if said(part.text).share(units) > 0.3), default=0.0)
     told = max((said(part.text).share(units) for part in parts if not part.forceful), default=0.0)
     return denied >= _ALIKE and denied >= told + _BETTER
+
+
+def _done(claim: str, parts: Sequence[_Part]) -> bool:
+    """A claim that something has been done already which its source says has not been."""
+    if not _ALREADY.search(claim) or polarity.plainly_denies(plain(claim)) or _force(claim)[1]:
+        return False
+    units = _matter(_ALREADY.sub(" ", claim))
+    return any(_NOT_YET.search(part.normal) and said(part.whole).share(units) >= _HALF for part in parts)
+
+
+def _once_less(claim: str, parts: Sequence[_Part]) -> bool:
+    """A claim that denies the very denial of its source, or the other way round: 没有放弃 for 放弃, not cancelled."""
+    mine = tokens.normalized(claim)
+    denied = {match[1] for match in _DENIED_DENIAL.finditer(mine)}
+    plainly = {match[0] for match in _DENIAL.finditer(_DENIED_DENIAL.sub(" ", mine))}
+    for part in parts:
+        other = {match[1] for match in _DENIED_DENIAL.finditer(part.normal)}
+        there = {match[0] for match in _DENIAL.finditer(_DENIED_DENIAL.sub(" ", part.normal))}
+        turned = (denied & there) - plainly | (plainly & other) - there
+        if turned and said(claim).share(_matter(part.text)) >= _HALF:
+            return True
+    return False
 
 
 def _exempted(claim: str, parts: Sequence[_Part]) -> bool:
