@@ -16,6 +16,7 @@ from core.retrieval.measures import plain
 from core.retrieval.synonyms import groups
 
 TABLE = Path(__file__).parent / "data" / "classes.yaml"
+_ENDS = "代朝"  # 明洪武 is of 明代
 _Classes = tuple[re.Pattern[str], dict[str, list[tuple[int, int]]]]  # each word's classes, and which thing of it
 
 
@@ -36,7 +37,7 @@ def another(claim: str, source: str) -> bool:
     for word, (row, thing) in mine:
         held = {other for _, (r, other) in there if r == row}
         own = {other for _, (r, other) in mine if r == row}
-        if held and thing not in held and not held & own and word not in known and not _called_so(word, there, row):
+        if held and thing not in held and not held & own and word.rstrip(_ENDS) not in known and not _called_so(word, there, row):
             return True
     return False
 
