@@ -21,7 +21,7 @@ _KINDS: dict[str, dict[str, float]] = {
     "minutes": {
         "秒": 1 / 60, "秒钟": 1 / 60, "seconds?": 1 / 60, "secs?": 1 / 60, "分钟": 1, "minutes?": 1, "mins?": 1, "小时": 60, "个小时": 60, "个钟头": 60,
         "钟头": 60, "hours?": 60, "hrs?": 60, "天": 1440, "昼夜": 1440, "自然日": 1440, "个自然日": 1440, "日(?=[内后前起之以])": 1440, "(?:calendar )?days?": 1440,
-        "nights?": 1440, "晚": 1440, "周": 10080, "个?星期": 10080, "个?礼拜": 10080, "weeks?": 10080, "fortnights?": 20160,
+        "nights?": 1440, "个?晚上": 1440, "晚": 1440, "夜": 1440, "周": 10080, "个?星期": 10080, "个?礼拜": 10080, "weeks?": 10080, "fortnights?": 20160,
     },
     "months": {"岁": 12, "周岁": 12, "(?:years?|yrs?)[ -](?:old|of age)": 12, "months?[ -]old": 1, "year[ -]olds?": 12, "个月": 1, "months?": 1, "个?季度": 3, "quarters?(?= of (?:a|the) year)": 3, "年": 12, "周年": 12, "years?": 12, "yrs?": 12, "decades?": 120},
     "working days": {"个?工作日": 1, "(?:working|business|work) days?": 1},
@@ -215,9 +215,10 @@ _ORDINALS = {
 _EVERYDAY = (
     (re.compile(r"头[一1]个|第一个"), "首个"), (re.compile(r"([一二两三四五六七八九十百千万]+)[多余来几](?=[个名位人元米天年岁])"), lambda m: f"{_value(m[1])}多"), (re.compile(r"(?<=\d)[余来几](?=[万亿千百个])"), "多"), (re.compile(r"(?<=[一二两三四五六七八九十百千\d])多(?=[万亿])"), ""),
     (re.compile(r"([零〇一二三四五六七八九十]|\d+)比([零〇一二三四五六七八九十]|\d+)(?![\u4e00-\u9fff]{0,4}[更还])"), lambda m: f"{_small(m[1])}:{_small(m[2])}"),
-    (re.compile(r"前([二三四五六七八九十]|十一|\d{1,2})个月"), r"1月至\1月"), (re.compile(r"(?i)\bfirst (\w+) months\b"), lambda m: _first_months(m[1], m[0])),
+    (re.compile(r"([一二三四五六七八九十])[、和]([一二三四五六七八九十])两个月"), r"\1月、\2月"), (re.compile(r"(?<![满届到期日之以])前([二三四五六七八九十]|十一|\d{1,2})个月"), r"1月至\1月"), (re.compile(r"(?i)\bfirst (\w+) months\b"), lambda m: _first_months(m[1], m[0])),
     (re.compile(r"(?i)\b(\d{1,2})\.(\d{2})(?=\s?[ap]\.?m\b)"), r"\1:\2"), (re.compile(r"(?<!\d)(\d{1,2})到(\d{1,2})月"), r"\1月至\2月"),
     (re.compile(r"[一1]([年天])(?:里|之?中|当中)"), r"全\1"), (re.compile(r"(?i)\b(?:the )?(\d\d)00s\b"), lambda m: f"the {int(m[1]) + 1}th century"), (re.compile(r"(?i)\b(third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth|thirteenth|fourteenth|fifteenth|sixteenth|seventeenth|eighteenth|nineteenth|twentieth|twenty-first)(?=[ -](?:century|centuries|place|floor|time|day|year|month|week|round|edition)\b)"), lambda m: f"{_ORDINALS[m[1].lower()]}th"),
+    (re.compile(r"((?:延长|缩短|延|缩|增)(?:至|到|为)|为期|共)([三四五六七八九]十[一二三四五六七八九]?|[3-9]\d)日"), r"\1\2天"),
     (re.compile(r"第[二2]天|翌日|隔[天日]|第[二2]日|转天"), "次日"),
     (re.compile(r"元旦节?"), "1月1日"), (re.compile(r"国庆(?:节|当天|日)"), "10月1日"), (re.compile(r"(?:五一|国际)?劳动节"), "5月1日"), (re.compile(r"圣诞(?:节|日)"), "12月25日"),
     (re.compile(r"平安夜"), "12月24日"), (re.compile(r"(?:六一|国际)?儿童节"), "6月1日"), (re.compile(r"教师节"), "9月10日"), (re.compile(r"情人节"), "2月14日"), (re.compile(r"(?:三八)?妇女节"), "3月8日"),
@@ -232,7 +233,7 @@ _LONG_NUMERAL = re.compile(
     rf"(?<![{_CN}几数第])(?:[一二两三四五六七八九][十百千万亿]|十[一二三四五六七八九])[{_CN}]*|[零〇一二三四五六七八九]{{4}}(?=年)"
 )
 _COUNTED = re.compile(
-    r"(?<![第星期礼拜周初高小大])[二两三四五六七八九十](?=[名票册架辆棵头座家所户栋艘门科节讲场届期批轮局盏把支根颗块张页行排层楼级步项款章篇首句字部集季队班组档类样处点局胎口匹扇环股篮桶袋包勺碗盘壶罐遍趟圈滴粒%]|摄氏度|华氏度)"
+    r"(?<![第星期礼拜周初高小大])[二两三四五六七八九十](?=[名票册架辆棵头座家所户栋艘门科节讲场届期批轮局盏把支根颗块张页行排层楼级步项款章篇首句字部集季队班组档类样处点局胎口匹扇环股篮桶袋包勺碗盘壶罐遍趟圈滴粒夜%]|摄氏度|华氏度)"
 )
 _RANGE = re.compile(r"^\s?(?:至|到|-|–|~|to|or|或)\s?\d[\d.,]*")
 _FRACTION = re.compile(r"([一二三四五六七八九十\d]+)分之([一二三四五六七八九十\d]+)")
