@@ -11,7 +11,7 @@ from functools import cached_property, lru_cache
 from typing import Literal
 
 from core.i18n import detect_language
-from core.retrieval import anchors, bounds, denial, opposites, pairing, polarity, sentences, sides, slots, tokens
+from core.retrieval import anchors, bounds, denial, focus, opposites, pairing, polarity, sentences, sides, slots, tokens
 from core.retrieval.measures import Quantities, plain, quantities
 from core.retrieval.slots import Slot
 from core.retrieval.synonyms import said as said_of
@@ -118,6 +118,8 @@ def compared(claim: str, sources: Sequence[tuple[str, str]], question: str = "")
         exchanged += slots.exchanged([claim], [sentence.text for sentence in whole], least=_COPIED)
     told = [whole[n].text for n in near]
     if pairing.crossed(claim, beside, told) or sides.changed(claim, told) or anchors.crossed([c.text for c in said], beside):
+        return "attribution", []
+    if focus.moved(claim, beside):
         return "attribution", []
     if any(slot.crossed for slot in exchanged) or _crossed(claim, said, cut, weights):
         return "attribution", []
