@@ -11,6 +11,7 @@ from functools import cached_property, lru_cache
 from typing import Literal
 
 from core.i18n import detect_language
+from core.retrieval import turned as turned_round
 from core.retrieval import anchors, bounds, denial, focus, opposites, pairing, polarity, sentences, sides, slots, tokens
 from core.retrieval.measures import Quantities, plain, quantities
 from core.retrieval.slots import Slot
@@ -99,7 +100,7 @@ def compared(claim: str, sources: Sequence[tuple[str, str]], question: str = "")
     beside = [[part.text for part in cut[n]] for n in near]
     weights = _weights(parts)
     turned = denial.otherwise(claim, [c.text for c in said], beside)
-    if turned or _denied_otherwise(claim, said, parts, weights) or opposites.opposed(claim, beside):
+    if turned or _denied_otherwise(claim, said, parts, weights) or opposites.opposed(claim, beside) or turned_round.affirmed(claim, beside):
         return "negation", []
     if any(
         _reversed(clause, claim, whole[n].text, part)

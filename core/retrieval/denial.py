@@ -40,7 +40,7 @@ _ALLOWED = re.compile(
     r"可以|允许|准许|能够|(?<!不)[可能](?=[在用放进带拿吃喝坐乘买])|\b(?:allowed|permitted|welcome|may|can|free to)\b"
 )
 _NEEDED = re.compile(
-    r"须|必须|应当?|需要?|才|方可|方能|仅限|只有|只能|只可|凭|持|除非|未经|征得|经[^，,。；;]{1,12}(?:同意|批准|许可)|\b(?:must|shall|needs?|requir\w*|only|unless|until|have to|has to|had to|need to|oblig\w*|without)\b"
+    r"须|必须|得先|先[要须得]|应当?|需要?|才|方可|方能|仅限|只有|只能|只可|凭|持|除非|未经|征得|经[^，,。；;]{1,12}(?:同意|批准|许可)|\b(?:must|shall|needs?|requir\w*|only|unless|until|have to|has to|had to|need to|oblig\w*|without)\b"
 )
 _NOT_NEEDED = re.compile(
     r"无[须需]|毋须|不(?:必|需要?|须|作要求)|(?<![期久])不用(?![时的])|无须|\b(?:need not|needn['’]t|(?:do|does|did)(?: not|n['’]t) (?:need|have) to|not (?:need|require)\w*|no need|no [^.;]{1,40} (?:is |are )?(?:needed|required|necessary)|without (?:having|needing)|exempt\w*|optional|voluntary)\b"
