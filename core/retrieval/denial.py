@@ -128,6 +128,11 @@ def required(claim: str, part: str) -> bool:
     return bool(_NEEDED.search(tokens.normalized(claim)) and _TWICE.search(tokens.normalized(part)))
 
 
+def needless(part: str) -> bool:
+    """Whether ``part`` says that something need not be."""
+    return bool(_NOT_NEEDED.search(tokens.normalized(part)))
+
+
 def turns_twice(text: str) -> bool:
     """Whether ``text`` denies twice (nobody without, not unless) or tells one thing from another (not this but that)."""
     text = tokens.normalized(text)

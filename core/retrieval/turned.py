@@ -16,7 +16,12 @@ from core.retrieval.synonyms import said
 from core.retrieval.wording import words
 
 _ALIKE = 0.5  # of the claim, that the sentence says
-_NO_DENIAL = re.compile(r"不服|[到过逾]期|不合格|不满")  # who or when, and not what
+_STILL = re.compile(
+    r"照样|照旧|照(?=[吃用喝拿])|依然|仍[然旧]?[可能要会有]|还[能可]|也(?:能|可以?|得|要|会|有|没关系)|没有?关系|\b(?:can|may|will) still\b|\beven (?:if|when|after|for|without|though|those)\b|\bwhether or not\b|\bregardless\b|\banyway\b",
+    re.IGNORECASE,
+)
+_PARTLY, _A_LITTLE = 0.4, 0.25  # of the claim that the sentence says, and of the denied clause that the claim says
+_NO_DENIAL = re.compile(r"不服|[到过逾]期|不合格|不满|没有?关系|没(?:有|能)?(?=[^，。；]{1,8}的)|\bwhether or not\b|\bwho (?:have|had|has) not\b")  # who or when, and not what
 _BEHIND = {"zh": 6, "en": 3}  # characters or words behind a denial that it denies
 _DENIES = {
     "zh": re.compile(r"不得|不能|不可以?|不予|不再|不应|不(?:会|享有)?|未曾?|无法|无(?![论线])|没有?|禁止|严禁|[切请]?勿|忌|免收|免缴|免(?!疫|费)"),
@@ -41,19 +46,33 @@ def affirmed(claim: str, sentences: Sequence[Sequence[str]]) -> bool:
         return False
     bare = _NO_DENIAL.sub(" ", claim)
     mine = set(_affirmed(claim, language))
-    if not mine:
-        return False
     units = said(claim).units
     open_to = {key for parts in sentences for clause in parts for key in _open(clause, language)}
+    if said(" ".join(clause for parts in sentences for clause in parts)).share(units) < _ALIKE:
+        return False
     for parts in sentences:
-        if said(" ".join(parts)).share(units) < _ALIKE:
-            continue
+        if _all_the_same(claim, bare, parts):
+            return True
         for clause in parts:
             if polarity.exclusive(clause) or denial.forceful(bare, clause) or denial.required(claim, clause):
                 continue
             if (set(_denied(clause, language)) - open_to) & mine:
                 return True
     return False
+
+
+def _all_the_same(claim: str, bare: str, parts: Sequence[str]) -> bool:
+    """Whether the claim says that something is so all the same, where its source says that it is not."""
+    told = " ".join(parts)
+    if not _STILL.search(claim) or _STILL.search(told) or polarity.plainly_denies(plain(bare)):
+        return False
+    return said(told).share(said(claim).units) >= _PARTLY and any(
+        polarity.plainly_denies(plain(clause))
+        and polarity.denies(plain(clause))
+        and not denial.needless(clause)
+        and said(claim).share(said(clause).units) >= _A_LITTLE
+        for clause in parts
+    )
 
 
 def _spelled(text: str) -> str:
