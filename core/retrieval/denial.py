@@ -17,6 +17,7 @@ from core.retrieval.synonyms import Unit, said
 
 _HALF = 0.5  # of what is needless, where it is said to be needed
 _PARTLY = 0.25  # a character of two that both have
+_THIRD = 0.3  # of a list of exceptions
 _NEARLY_ALL, _COPIED = 0.75, 0.85  # of it
 _ALIKE = 0.62  # of the matter of a denied clause, that the other text says
 _BETTER = 0.15  # by so much the affirming clause must lie nearer than any that denies
@@ -191,7 +192,7 @@ def _denied(claim: str, said_in: Sequence[str], parts: Sequence[_Part]) -> bool:
         affirming = max((part.share(units, clause) for part in open_to), default=0.0)
         denying = max((part.share(units, clause) for part in parts if part.forceful), default=0.0)
         only = any(polarity.exclusive(part.text) and said(part.text).share(units) > 0.3 for part in parts)
-        excepted = any(_EXCEPTS.search(part.normal) and said(claim).share(_matter(part.text)) >= _HALF for part in parts)
+        excepted = any(_EXCEPTS.search(part.normal) and said(claim).share(_matter(part.text)) >= _THIRD for part in parts)
         if len(units) > 1 and affirming >= _ALIKE and affirming >= denying + _BETTER and not only and not excepted:
             return True
     return False

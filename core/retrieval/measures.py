@@ -78,6 +78,7 @@ _LARGE = {
     "k": 1e3,
     "million": 1e6,
     "mn": 1e6,
+    "m": 1e6,  # behind a sign of money
     "billion": 1e9,
     "bn": 1e9,
     "百": 1e2,
@@ -90,7 +91,7 @@ _LARGE = {
 }
 _NUMBER = re.compile(
     r"(?P<sign>us\$|hk\$|[$£€¥￥])?\s?(?P<number>(?<![\d.])\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)"
-    r"(?:\s?(?P<large>hundred|thousand|million|billion|bn|mn|万亿|百万|千万|百|千(?![克米瓦])|万|亿)(?![a-z]))?",
+    r"(?:\s?(?P<large>hundred|thousand|million|billion|bn|mn|万亿|百万|千万|百|千(?![克米瓦])|万|亿|(?(sign)m|(?!)))(?![a-z]))?",
     re.IGNORECASE,
 )
 _MONTHS = (
@@ -135,7 +136,7 @@ _HALVES = (
     (re.compile(r"(?i)\b(?:every|each|per)(?= (?:second|minute|hour|day|night|week|month|year|quarter)\b)"), "every 1"), (re.compile(r"(?i)\bdaily\b"), "every 1 day"), (re.compile(r"(?i)\bweekly\b"), "every 1 week"),
     (re.compile(r"(?i)\bmonthly\b"), "every 1 month"), (re.compile(r"(?i)\b(?:annually|yearly)\b"), "every 12 months"), (re.compile(r"(?i)\bevery other (day|week|month|year)\b"), r"every 2 \1s"),
     (re.compile(r"(\d+)个半(小时|月|星期)"), r"\1.5个\2"), (re.compile(r"半年"), "6个月"), (re.compile(r"半个?小时|半个钟头"), "30分钟"), (re.compile(r"半个月"), "15天"), (re.compile(r"半天"), "0.5天"), (re.compile(r"[一1]刻钟"), "15分钟"), (re.compile(r"[三3]刻钟"), "45分钟"),
-    (re.compile(r"一半|对半|半数|减半"), "50%"), (re.compile(r"(\d+)(年|天|公斤|斤|公里|小时)半"), r"\1.5\2"),
+    (re.compile(r"一半|对半|半数|减半|半价|半数"), "50%"), (re.compile(r"(\d+)(年|天|公斤|斤|公里|小时)半"), r"\1.5\2"),
     (re.compile(r"翻了?(?:一番|倍)|加倍|双倍"), "2倍"), (re.compile(r"\d+分之\d+|[一二三四五六七八九十百]+分之[一二三四五六七八九十百]+"), None),
     (re.compile(r"(?<!\d)(\d)折"), r"\g<1>0%"), (re.compile(r"(?<!\d)(\d\d)折"), r"\1%"), (re.compile(r"(?<!\d)(\d\.\d)折"), None),
     (re.compile(r"(?i)\bhalf a year\b"), "6 months"), *((re.compile(rf"(?i)\b{word}(?= (?:working |business )?day\b)"), str(n)) for n, word in enumerate(("second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"), 2)),
@@ -163,6 +164,7 @@ def _by_script(table: Sequence[_Row]) -> dict[tuple[bool, bool], list[_Row]]:
 _LATIN = re.compile("[A-Za-z]")
 _HALVES_BY = _by_script([(pattern, written) for pattern, written in _HALVES if written is not None])
 _CN = "零〇一二两三四五六七八九十百千万亿"
+_PER_MILLE = re.compile(r"千分之([一二三四五六七八九]|\d+(?:\.\d+)?)(?![一二三四五六七八九十百千\d])")
 _PERCENT = re.compile(rf"百分之([{_CN}]+|\d+(?:\.\d+)?)")
 # 十分寒冷 is very cold and a 三角形 has no price; 十分钟, 十分之一 and a score of 十分 count.
 _NO_NUMBER = re.compile(
@@ -357,6 +359,7 @@ def _numerals(text: str) -> str:
     text = _WEEKDAY_NUMERAL.sub(r"\1 ", text)
     text = _PERCENT_RANGE.sub(lambda m: f"{_value(m[1])}%{m[2]}{_value(m[3])}%", text)
     text = _PERCENT.sub(lambda m: f"{_value(m[1])}%", text)
+    text = _PER_MILLE.sub(lambda m: f"{numerals.canonical(float(_value(m[1])) / 10)}%", text)
     text = _FRACTION.sub(lambda m: f"{_fraction(m[1], m[2]):.1f}%".replace(".0%", "%"), text)
     text = _LONG_NUMERAL.sub(_long, text)
     text = _COUNTED.sub(lambda m: _value(m[0]), numerals.with_digits(text))
