@@ -16,8 +16,8 @@ from core.retrieval import polarity
 from core.retrieval.measures import Moment, plain, quantities
 from core.retrieval.synonyms import Unit, said
 
-import os; DEBUG=os.environ.get('DBG')
-# Words that only the other says: so many where the own one has words alone, too, and so many times more; or one.
+# Words that only the other says: so many and so many times more than only the own one
+# says; one in the same sentence, if the own one has no word alone.
 _LEAST, _MORE, _ALONE = 2.0, 2.0, 1.0
 _CALENDAR = re.compile(
     r"\d+(?:[.,:]\d+)*(?:st|nd|rd|th)?%?|(?<=\d)\s?[年月日号时点分]|(?:周|星期|礼拜)[一二三四五六日天末]|每|\b(?:(?:mon|tues|wednes|thurs|fri|satur|sun)days?|january|february|march|april|may(?= ?\d)|june|july|august|september|october|november|december|[ap]\.?m)\b",
@@ -38,6 +38,7 @@ class _Piece:
 
     text: str
     times: tuple[Moment, ...]
+    sentence: int
 
 
 def crossed(claim: Sequence[str], sentences: Sequence[Sequence[str]]) -> bool:
@@ -55,7 +56,7 @@ def crossed(claim: Sequence[str], sentences: Sequence[Sequence[str]]) -> bool:
     mine = [(_times(clause), _said_of(claim, n)) for n, clause in enumerate(claim) if not polarity.denies(plain(clause))]
     if not any(times for times, _ in mine):
         return False
-    pieces = [piece for sentence in sentences for piece in _pieces(sentence)]
+    pieces = [piece for n, sentence in enumerate(sentences) for piece in _pieces(sentence, n)]
     every = [time for times, _ in mine for time in times]
     return any(_moved(time, units, every, pieces) for times, units in mine for time in times)
 
@@ -75,12 +76,13 @@ def _matter(text: str) -> Sequence[Unit]:
 
 
 def _said_of(claim: Sequence[str], n: int) -> Sequence[Unit]:
-    """What clause ``n`` says of its times, with the clauses before it if it says hardly anything itself."""
-    units = _matter(claim[n])
-    return units if len(units) > 1 else _matter(" ".join(claim[: n + 1]))
+    """What clause ``n`` says of its times, with those after it that have none, and those before it if they say hardly anything."""
+    following = next((m for m in range(n + 1, len(claim)) if _times(claim[m])), len(claim))
+    units = _matter(" ".join(claim[n:following]))
+    return units if len(units) > 1 else _matter(" ".join(claim[:following]))
 
 
-def _pieces(sentence: Sequence[str]) -> Iterator[_Piece]:
+def _pieces(sentence: Sequence[str], number: int) -> Iterator[_Piece]:
     """``sentence`` cut so that each piece has one clause with times, and what it says of them."""
     topic, waiting = "", ""
     found: list[str] = []
@@ -100,7 +102,7 @@ def _pieces(sentence: Sequence[str]) -> Iterator[_Piece]:
     if found:
         found[-1] += waiting
     for text in found:
-        yield _Piece(f"{topic} {text}", _times(text))
+        yield _Piece(f"{topic} {text}", _times(text), number)
 
 
 def _moved(time: Moment, units: Sequence[Unit], every: Sequence[Moment], pieces: Sequence[_Piece]) -> bool:
@@ -115,8 +117,8 @@ def _moved(time: Moment, units: Sequence[Unit], every: Sequence[Moment], pieces:
             continue  # it draws the two together
         apart = [said(rival.text).holds(unit) - here.holds(unit) for unit in units]
         theirs, ours = sum(d for d in apart if d > 0), -sum(d for d in apart if d < 0)
-        if DEBUG: print('   ',theirs,ours,[(u.key,d) for u,d in zip(units,apart)])
-        if theirs >= (_LEAST if ours else _ALONE) and theirs >= _MORE * ours:
+        beside = not ours and any(rival.sentence == piece.sentence for piece in own)
+        if theirs >= (_ALONE if beside else _LEAST) and theirs >= _MORE * ours:
             return True
     return False
 

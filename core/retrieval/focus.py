@@ -18,8 +18,7 @@ _NEARLY_ALL = 0.6  # of what is said of it
 _SAID, _LEFT = 0.4, 2  # of the thing itself; words that the clause has and the claim has not
 _HAN = (
     re.compile(r"(?:的|者|人)(?:就?是|为)(?P<thing>[^,，。；的]{2,12})[。]?$"),
-    re.compile(r"(?:由|被)(?P<thing>[\u4e00-\u9fff]{2})"),
-    re.compile(r"^(?P<thing>[^,，。；的是]{2,6})(?:才)?是(?=[^,，。；]{4,}的)"),
+    re.compile(r"由(?P<thing>[\u4e00-\u9fff]{2})"),
 )
 _ENGLISH = (
     re.compile(r"\bit (?:was|is) (?:the )?(?P<thing>(?:[\w'’-]+ ){1,4}?)(?=who\b|that\b|which\b)", re.IGNORECASE),
