@@ -120,8 +120,8 @@ def compared(claim: str, sources: Sequence[tuple[str, str]], question: str = "")
     told = [whole[n].text for n in near]
     if pairing.crossed(claim, beside, told) or sides.changed(claim, told) or anchors.crossed([c.text for c in said], beside):
         return "attribution", []
-    if focus.moved(claim, beside):
-        return "attribution", []
+    if singled_out := focus.moved(claim, beside):
+        return singled_out, []
     if any(slot.crossed for slot in exchanged) or _crossed(claim, said, cut, weights):
         return "attribution", []
     lent = tokens.normalized("\n".join([title for title, _ in sources] + [question]))

@@ -53,7 +53,7 @@ def crossed(claim: Sequence[str], sentences: Sequence[Sequence[str]]) -> bool:
     >>> crossed(["年报于4月26日披露"], [["公司定于4月26日披露年报", "5月20日召开年度股东大会"]])
     False
     """
-    mine = [(_times(clause), _said_of(claim, n)) for n, clause in enumerate(claim) if not polarity.denies(plain(clause))]
+    mine = [(_times(clause), _said_of(claim, n)) for n, clause in enumerate(claim) if not polarity.plainly_denies(plain(clause))]
     if not any(times for times, _ in mine):
         return False
     pieces = [piece for n, sentence in enumerate(sentences) for piece in _pieces(sentence, n)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Literal
 
 from core.i18n import detect_language
 from core.retrieval import polarity
@@ -27,25 +28,25 @@ _ENGLISH = (
 )
 
 
-def moved(claim: str, sentences: Sequence[Sequence[str]]) -> bool:
-    """Whether ``claim`` singles out something else than the clause of its source that says the same of it.
+def moved(claim: str, sentences: Sequence[Sequence[str]]) -> Literal["attribution", "name"] | None:
+    """What is wrong, if ``claim`` singles out something else than the clause of its source that says the same of it.
 
     >>> moved("接手分管交通工作的是韩明", [["周立群接替退休的韩明", "分管交通的工作由孙佳慧接手"]])
-    True
+    'attribution'
     >>> moved("It was Brown who designed the bridge.", [["Brown, an engineer, designed the bridge over the Tarn"]])
-    False
     """
     han = detect_language(claim) == "zh"
     if polarity.plainly_denies(claim):
-        return False
+        return None
     for pattern in _HAN if han else _ENGLISH:
         match = pattern.search(claim)
         if match is None:
             continue
         thing, rest = _units(match["thing"]), _units(claim[: match.start("thing")] + " " + claim[match.end("thing") :])
         if thing and len(rest) > 1 and _elsewhere(thing, rest, claim, sentences):
-            return True
-    return False
+            told = said(" ".join(clause for parts in sentences for clause in parts))
+            return "attribution" if told.share(thing) > _SAID else "name"
+    return None
 
 
 def _elsewhere(thing: Sequence[Unit], rest: Sequence[Unit], claim: str, sentences: Sequence[Sequence[str]]) -> bool:

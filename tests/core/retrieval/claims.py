@@ -1,7 +1,7 @@
 """``python -m tests.core.retrieval.claims odd``: what the claim checker rejects and accepts of claims written apart.
 
 Even rows may be tuned on, odd rows are for reporting. ``reworded`` tells the altered claims that repeat their source from
-those in other words; ``written`` are those of two further writers. ``--publish docs/measured`` puts the figures of all but
+those in other words; ``written`` are those of four further writers. ``--publish docs/measured`` puts the figures of all but
 ``reworded`` on the scoreboard.
 """
 
@@ -36,7 +36,7 @@ _REJECTED, _ACCEPTED = "altered claims rejected", "faithful claims accepted"
 # The odd rows with a checker of words alone, read once on 26 November 2026 (docs/log.md).
 _BEFORE = {
     "odd": {("zh", _REJECTED): 0.60, ("zh", _ACCEPTED): 0.86, ("en", _REJECTED): 0.72, ("en", _ACCEPTED): 0.84},
-    # before anybody had looked at a row of them, 28 November 2026
+    # the first two writers' before anybody had looked at a row of them, 28 November 2026
     "written": {("zh", _REJECTED): 0.655, ("zh", _ACCEPTED): 0.65, ("en", _REJECTED): 0.755, ("en", _ACCEPTED): 0.705},
 }
 
@@ -59,7 +59,7 @@ def apart(language: Language, half: str = "even") -> list[Claim]:
 
 
 def written(language: Language) -> list[Claim]:
-    """The claims of two writers who knew nothing of the checker, 200 of each."""
+    """The claims of four writers who knew nothing of the checker, 200 of each."""
     rows = yaml.safe_load((HERE / f"claims_written_{language}.yaml").read_text("utf-8"))
     return [Claim(row["source"], row["claim"], row["faithful"], row["kind"]) for row in rows]
 
@@ -134,7 +134,7 @@ def _measured(language: str, name: str, figure: Interval, records: int, half: st
     file = HERE / (f"claims_written_{language}.yaml" if half == "written" else f"claims_{language}.yaml")
     return scoreboard.Measured(
         app="answers",
-        name=f"claims {language}{', two writers' if half == 'written' else ''}: {name}",
+        name=f"claims {language}{', four writers' if half == 'written' else ''}: {name}",
         value=round(figure.value, 3),
         interval=(round(figure.low, 3), round(figure.high, 3)),
         baselines={"before": _BEFORE[half][language, name]} if half in _BEFORE else {},
