@@ -11,8 +11,20 @@ from functools import cached_property, lru_cache
 from typing import Literal
 
 from core.i18n import detect_language
-from core.retrieval import turned as turned_round
-from core.retrieval import anchors, bounds, denial, focus, opposites, pairing, polarity, sentences, sides, slots, tokens
+from core.retrieval import (
+    anchors,
+    bounds,
+    denial,
+    focus,
+    opposites,
+    pairing,
+    polarity,
+    sentences,
+    sides,
+    slots,
+    tokens,
+    turned,
+)
 from core.retrieval.measures import Quantities, plain, quantities
 from core.retrieval.slots import Slot
 from core.retrieval.synonyms import said as said_of
@@ -99,8 +111,13 @@ def compared(claim: str, sources: Sequence[tuple[str, str]], question: str = "")
     near = _near(claim, whole)
     beside = [[part.text for part in cut[n]] for n in near]
     weights = _weights(parts)
-    turned = denial.otherwise(claim, [c.text for c in said], beside)
-    if turned or _denied_otherwise(claim, said, parts, weights) or opposites.opposed(claim, beside) or turned_round.affirmed(claim, beside):
+    denied = denial.otherwise(claim, [c.text for c in said], beside)
+    if (
+        denied
+        or _denied_otherwise(claim, said, parts, weights)
+        or opposites.opposed(claim, beside)
+        or turned.affirmed(claim, beside)
+    ):
         return "negation", []
     if any(
         _reversed(clause, claim, whole[n].text, part)
@@ -118,7 +135,11 @@ def compared(claim: str, sources: Sequence[tuple[str, str]], question: str = "")
     if len(said) > 1:
         exchanged += slots.exchanged([claim], [sentence.text for sentence in whole], least=_COPIED)
     told = [whole[n].text for n in near]
-    if pairing.crossed(claim, beside, told) or sides.changed(claim, told) or anchors.crossed([c.text for c in said], beside):
+    if (
+        pairing.crossed(claim, beside, told)
+        or sides.changed(claim, told)
+        or anchors.crossed([c.text for c in said], beside)
+    ):
         return "attribution", []
     if singled_out := focus.moved(claim, beside):
         return singled_out, []
@@ -260,10 +281,7 @@ def _crossed(claim: str, said: Sequence[Clause], cut: Sequence[Sequence[Clause]]
             own = [part for parts in held for part in parts]
             last = max((n for n, parts in enumerate(held) if parts), default=-1)
             rivals = [
-                p
-                for parts in cut[: last + 1]
-                for p in parts
-                if p not in own and any(n not in claim for n in p.names)
+                p for parts in cut[: last + 1] for p in parts if p not in own and any(n not in claim for n in p.names)
             ]
             if _elsewhere(clause, own, rivals, weights, name):
                 return True

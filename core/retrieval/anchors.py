@@ -53,7 +53,11 @@ def crossed(claim: Sequence[str], sentences: Sequence[Sequence[str]]) -> bool:
     >>> crossed(["年报于4月26日披露"], [["公司定于4月26日披露年报", "5月20日召开年度股东大会"]])
     False
     """
-    mine = [(_times(clause), _said_of(claim, n)) for n, clause in enumerate(claim) if not polarity.plainly_denies(plain(clause))]
+    mine = [
+        (_times(clause), _said_of(claim, n))
+        for n, clause in enumerate(claim)
+        if not polarity.plainly_denies(plain(clause))
+    ]
     if not any(times for times, _ in mine):
         return False
     pieces = [piece for n, sentence in enumerate(sentences) for piece in _pieces(sentence, n)]
@@ -66,7 +70,9 @@ def _times(text: str) -> tuple[Moment, ...]:
     """The times of ``text``; a number like 1911 that counts nothing is a year."""
     found = quantities(text)
     low, high = _YEARS
-    years = (int(m.number) for m in found.measures if not m.kind and m.number == int(m.number) and low <= m.number <= high)
+    years = (
+        int(m.number) for m in found.measures if not m.kind and m.number == int(m.number) and low <= m.number <= high
+    )
     return (*found.moments, *(Moment(year=year) for year in years))
 
 

@@ -37,7 +37,13 @@ def another(claim: str, source: str) -> bool:
     for word, (row, thing) in mine:
         held = {other for _, (r, other) in there if r == row}
         own = {other for _, (r, other) in mine if r == row}
-        if held and thing not in held and not held & own and word.rstrip(_ENDS) not in known and not _called_so(word, there, row):
+        if (
+            held
+            and thing not in held
+            and not held & own
+            and word.rstrip(_ENDS) not in known
+            and not _called_so(word, there, row)
+        ):
             return True
     return False
 

@@ -65,7 +65,10 @@ _CONDITION = re.compile(
     r"^(?:如果?|若|要是|凡是?)?(?:没有?|未|无)[^，,。；;]{1,10}(?:的|者|时|也)|^(?:without|unless|if)\b|\bnot (?:need|requir)\w+ (?:if|when|where)\b",
     re.IGNORECASE,
 )  # a denial that is a condition, or what a condition makes needless, denies nothing of the source
-_ALREADY = re.compile(r"已经?(?![婚知往故])|早已|\balready\b|\bhas now\b|\bby now\b|[\u4e00-\u9fff](?<![经通超])过(?=[了的，。]|$|[\u4e00-\u9fff])(?![程去度期户量])", re.IGNORECASE)
+_ALREADY = re.compile(
+    r"已经?(?![婚知往故])|早已|\balready\b|\bhas now\b|\bby now\b|[\u4e00-\u9fff](?<![经通超])过(?=[了的，。]|$|[\u4e00-\u9fff])(?![程去度期户量])",
+    re.IGNORECASE,
+)
 _NOT_YET = re.compile(r"尚未|还没|仍未|未曾|从未|至今未|\byet to\b|\bnot (?:\w+ )?yet\b|\bnever\b|\bha(?:s|ve) not\b")
 _DENIALS = "排除|放弃|拒绝|取消|停止|中断|否认|失去|免除|撤销|终止|推迟|关闭|reject|refus|den(?:y|ie)|cancel|fail|stop|suspend|abandon|exclud|withdr|rul(?:e|ed) out|delay|postpon|clos"
 _DENIAL = re.compile(_DENIALS)
@@ -192,7 +195,9 @@ def _denied(claim: str, said_in: Sequence[str], parts: Sequence[_Part]) -> bool:
         affirming = max((part.share(units, clause) for part in open_to), default=0.0)
         denying = max((part.share(units, clause) for part in parts if part.forceful), default=0.0)
         only = any(polarity.exclusive(part.text) and said(part.text).share(units) > 0.3 for part in parts)
-        excepted = any(_EXCEPTS.search(part.normal) and said(claim).share(_matter(part.text)) >= _THIRD for part in parts)
+        excepted = any(
+            _EXCEPTS.search(part.normal) and said(claim).share(_matter(part.text)) >= _THIRD for part in parts
+        )
         if len(units) > 1 and affirming >= _ALIKE and affirming >= denying + _BETTER and not only and not excepted:
             return True
     return False

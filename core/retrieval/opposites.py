@@ -89,7 +89,9 @@ def _han(text: str) -> Iterator[_Found]:
     pattern, table = _table()["zh"]
     text = tokens.normalized(plain(text))
     for match in pattern.finditer(text):
-        denied = bool(_DENIES_HAN.search(re.split("[,，。；]", text[max(0, match.start() - _BEFORE_HAN) : match.start()])[-1]))
+        denied = bool(
+            _DENIES_HAN.search(re.split("[,，。；]", text[max(0, match.start() - _BEFORE_HAN) : match.start()])[-1])
+        )
         for row, side in table[match[0]]:
             yield row, 1 - side if denied else side, match[0]
 

@@ -21,15 +21,23 @@ _STILL = re.compile(
     re.IGNORECASE,
 )
 _PARTLY, _A_LITTLE = 0.4, 0.25  # of the claim that the sentence says, and of the denied clause that the claim says
-_NO_DENIAL = re.compile(r"不服|[到过逾]期|不合格|不满|没有?关系|没(?:有|能)?(?=[^，。；]{1,8}的)|\bwhether or not\b|\bwho (?:have|had|has) not\b")  # who or when, and not what
+_NO_DENIAL = re.compile(
+    r"不服|[到过逾]期|不合格|不满|没有?关系|没(?:有|能)?(?=[^，。；]{1,8}的)|\bwhether or not\b|\bwho (?:have|had|has) not\b"
+)  # who or when, and not what
 _BEHIND = {"zh": 6, "en": 3}  # characters or words behind a denial that it denies
 _DENIES = {
-    "zh": re.compile(r"不得|不能|不可以?|不予|不再|不应|不(?:会|享有)?|未曾?|无法|无(?![论线])|没有?|禁止|严禁|[切请]?勿|忌|免收|免缴|免(?!疫|费)"),
+    "zh": re.compile(
+        r"不得|不能|不可以?|不予|不再|不应|不(?:会|享有)?|未曾?|无法|无(?![论线])|没有?|禁止|严禁|[切请]?勿|忌|免收|免缴|免(?!疫|费)"
+    ),
     "en": re.compile(r"\b(?:not|never|no|cannot|without|nor|refused to|declined to|failed to|ruled out)\b|n['’]t\b"),
 }
 _AFFIRMS = {
-    "zh": re.compile(r"可以|可(?=[\u4e00-\u9fff])|能够?|照样|照(?=[\u4e00-\u9fff])(?!常|明|片|顾|料)|依然|仍然?|还[能可要会]|也[能可要会有]|须|需要?|要|有|含有?|应当?|会"),
-    "en": re.compile(r"\b(?:can|may|will|is|are|was|were|had been|has been|have been|should|must|does|did|also|still|agreed to|free to)\b"),
+    "zh": re.compile(
+        r"可以|可(?=[\u4e00-\u9fff])|能够?|照样|照(?=[\u4e00-\u9fff])(?!常|明|片|顾|料)|依然|仍然?|还[能可要会]|也[能可要会有]|须|需要?|要|有|含有?|应当?|会"
+    ),
+    "en": re.compile(
+        r"\b(?:can|may|will|is|are|was|were|had been|has been|have been|should|must|does|did|also|still|agreed to|free to)\b"
+    ),
 }
 
 
@@ -97,7 +105,10 @@ def _behind(text: str, pattern: re.Pattern[str], language: str) -> Iterator[tupl
         for match in pattern.finditer(clause):
             behind = clause[match.end() :]
             stop = _DENIES[language].search(behind)
-            yield clause[: match.start()], _keys(behind[: stop.start()] if stop else behind, language)[: _BEHIND[language]]
+            yield (
+                clause[: match.start()],
+                _keys(behind[: stop.start()] if stop else behind, language)[: _BEHIND[language]],
+            )
 
 
 def _open(text: str, language: str) -> set[str]:
