@@ -37,7 +37,7 @@ _MOST = 24  # sentences of the sources that a sentence in quite other words is c
 _FORMULAS = frozenset(
     ["co2", "h2o", "o2", "n2", "o3", "so2", "no2", "ch4", "nh3", "h2", "pm25", "pm10", "m2", "m3", "km2", "cm2", "cm3"]
 )  # which a source may spell out
-_COUNTED, _PARTS = re.compile(r"[\d.]+-?(?:[a-z]{4,}|s)|[a-z]{4,}-\d+s?"), re.compile(r"[a-z]{2,}|\d+")
+_COUNTED, _PARTS = re.compile(r"\d+(?:[a-z]{4,}|s)|[a-z]{4,}\d+s"), re.compile(r"[a-z]{2,}|\d+")
 _LATIN = re.compile(r"[A-Za-z]{3,}")
 
 
@@ -164,7 +164,8 @@ def _judged(text: str, passages: Sequence[Passage], question: str) -> tuple[Reas
 
 def _spelled_apart(code: str, source: str) -> bool:
     """Whether a number with a word (6.1-magnitude, under-20s) is no code, but what the source writes apart."""
-    return bool(_COUNTED.fullmatch(code)) and all(part in tokens.normalized(source) for part in _PARTS.findall(code))
+    written = re.sub(r"[.-]", "", tokens.normalized(source))
+    return bool(_COUNTED.fullmatch(code)) and all(part in written for part in _PARTS.findall(code))
 
 
 def _unknown_name(name: str, known: str) -> bool:

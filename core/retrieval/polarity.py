@@ -17,8 +17,8 @@ _PHRASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     for pattern, mark in (
         (r"还?[没未不](?:到|满)(?=\d)|[别勿]再?(?:超过|多于|高于|晚于)|不(?:得|能|可以?|会|应当?|宜|要|准|许|必|用)?再?(?:超过|多于|高于|大于|晚于|迟于|超出|长于)|(?:未|没有?)(?:曾|能)?(?:超过|超出|高于|多于)", "≤"),
         (r"不(?:得|能|可以?|会|应当?|宜|要|准|许)?(?:低于|少于|小于|短于|早于)|[别勿](?:低于|少于|早于)|(?:未|没有?)(?:低于|少于)", "≥"),
-        (r"至多|最多|最高(?=\d)|上限|以内|之内|以下|低于|少于|小于|不足|不够|不到|未满|不满|短于|未达", "≤"),
-        (r"至少|最少|最低(?=\d)|起码|下限|以上|超过|高于|多于|大于|逾|满(?=\d)|长于|超出", "≥"),
+        (r"至多|最多|最高(?=\d)|上限|以内|之内|(?<!可)以下|低于|少于|小于|不足|不够|不到|未满|不满|短于|未达", "≤"),
+        (r"至少|最少|最低(?=\d)|起码|下限|(?<!可)以上|超过|高于|多于|大于|逾|满(?=\d)|长于|超出", "≥"),
         (r"\b(?:no|not|never) (?:be )?(?:more|greater|higher|later|longer|older|larger) than\b|\b(?:not|never|cannot) (?:to )?exceed\w*\b", "≤"),
         (r"\b(?:no|not|never) (?:be )?(?:less|fewer|lower|earlier|shorter|younger|smaller) than\b", "≥"),
         (r"\bat (?:the )?most\b|\bup to\b|\bmaximum(?: of)?\b|\b(?:less|fewer|lower|shorter|smaller|younger) than\b|\bunder\b(?= \W?\d)|\bbelow\b|\bwithin\b", "≤"),

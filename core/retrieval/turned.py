@@ -44,7 +44,7 @@ _AFFIRMS = {
 def affirmed(claim: str, sentences: Sequence[Sequence[str]]) -> bool:
     """Whether ``claim`` affirms what a clause of its source denies.
 
-    >>> affirmed("小额诉讼的当事人不服的，可以上诉", [["小额诉讼案件实行一审终审", "当事人不得上诉"]])
+    >>> affirmed("小额诉讼案件的当事人可以上诉", [["小额诉讼案件实行一审终审", "当事人不得上诉"]])
     True
     >>> affirmed("The tablets should be crushed", [["Take the tablets with water"], ["Do not crush or chew the tablets"]])
     True
@@ -123,5 +123,5 @@ def _open(text: str, language: str) -> set[str]:
 def _keys(text: str, language: str) -> list[str]:
     if language == "zh":
         pairs = [text[n : n + 2] for n in range(len(text) - 1)]
-        return [pair for pair in pairs if all(c > "\u4e00" and c not in tokens.STOP_HAN for c in pair)]
+        return [pair for pair in pairs if min(pair) > "\u4e00" and set(pair) - tokens.STOP_HAN]
     return [word.key for word in words(text) if not word.light]
