@@ -292,6 +292,7 @@ class _Aligned:
         else:
             pairs = _pairs(self.mine[max(0, a - 1) : b + 1]) if d - c == 1 else []
             holders = [part for part in others if any(pair in spelled(part) for pair in pairs)]
+        holders = [part for part in holders if any(all(w.key not in u for w in new) for u in _units(part))]
         own = _units(self.part)
         more = (unit for holder in holders for unit in _units(holder) - own if self.claim.says(unit))
         moved = self.changed if self.repeats(_HALF) and not any(w.number for w in new) else ()
