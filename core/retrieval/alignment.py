@@ -11,7 +11,20 @@ from functools import cached_property, lru_cache
 from typing import Literal
 
 from core.i18n import detect_language
-from core.retrieval import bounds, denial, pairing, polarity, sentences, sides, slots, tokens
+from core.retrieval import (
+    anchors,
+    bounds,
+    denial,
+    focus,
+    opposites,
+    pairing,
+    polarity,
+    sentences,
+    sides,
+    slots,
+    tokens,
+    turned,
+)
 from core.retrieval.measures import Quantities, plain, quantities
 from core.retrieval.slots import Slot
 from core.retrieval.synonyms import said as said_of
@@ -42,12 +55,10 @@ _PERSON = re.compile(
     rf"(?:^|[由与和、请是师理席长任员者总授士生官记手人的任命聘同及])([{_SURNAMES}][\u4e00-\u9fff]{{1,2}})(?=[提负说在于因担获以表宣建认指将已也则夺来去是的，。、；为做]|$)"
 )
 _NAMED = re.compile(f"(?<![假高上入开罢住进到离本全多])(?:{HEADS})(?![东西南北口家际区])")  # 地处山东 names no mountain
-_CONDITION = re.compile(
-    r"^(?:如果?|若|要是|凡是?)?(?:没有?|未|无)[^，。；]{1,10}(?:的|者|时|也)|^(?:without|unless|if)\b|\bnot (?:need|requir)\w+ (?:if|when|where)\b",
-    re.IGNORECASE,
-)  # a denial that is a condition, or what a condition makes needless, denies nothing of the source
 _OTHERS = re.compile(r"其他|其它|其余|否则|\b(?:others|otherwise|else)\b", re.IGNORECASE)
 _LISTS = re.compile(r"包括|例如|比如|\b(?:including|such as|for example)\b", re.IGNORECASE)
+_HALF_WIDTH = re.compile(r"(?<=[\u4e00-\u9fff”》）])[,;:?!]|[,;:?!](?=[\u4e00-\u9fff“《（])")
+_FULL_WIDTH = str.maketrans(",;:?!", "，；：？！")
 _HAN = re.compile(r"[\u4e00-\u9fff]+")
 _POINTING = frozenset("该本此某每各全新旧原同另其这那一二三四五六七八九十两几多数所有任何第")
 
@@ -90,8 +101,9 @@ def compared(claim: str, sources: Sequence[tuple[str, str]], question: str = "")
 
     If nothing is, also what it names instead of something in its source; words do not tell whether it is another thing.
     """
+    claim, texts = marked(claim), [marked(text) for _, text in sources]
     said = clauses(claim)
-    whole = [Clause(text[a:b]) for _, text in sources for a, b in sentences.spans(text)]
+    whole = [Clause(text[a:b]) for text in texts for a, b in sentences.spans(text)]
     cut = [_joined(clauses(sentence.text)) for sentence in whole]
     parts = [part for sentence in cut for part in sentence]
     if not said or not parts or any(_repeats(said, sentence) for sentence in cut):
@@ -99,8 +111,13 @@ def compared(claim: str, sources: Sequence[tuple[str, str]], question: str = "")
     near = _near(claim, whole)
     beside = [[part.text for part in cut[n]] for n in near]
     weights = _weights(parts)
-    turned = denial.otherwise(claim, [c.text for c in said], beside)
-    if turned or _denied_otherwise(claim, said, parts, weights) or _affirmed(said, parts):
+    denied = denial.otherwise(claim, [c.text for c in said], beside)
+    if (
+        denied
+        or _denied_otherwise(claim, said, parts, weights)
+        or opposites.opposed(claim, beside)
+        or turned.affirmed(claim, beside)
+    ):
         return "negation", []
     if any(
         _reversed(clause, claim, whole[n].text, part)
@@ -112,15 +129,21 @@ def compared(claim: str, sources: Sequence[tuple[str, str]], question: str = "")
         return "comparison", []
     if bound := bounds.failure(claim, [sentence.text for sentence in whole]):
         return bound, []
-    if _renamed(claim, "\n".join([text for _, text in sources] + [title for title, _ in sources] + [question])):
+    if _renamed(claim, "\n".join(texts + [title for title, _ in sources] + [question])):
         return "name", []
     exchanged = slots.exchanged([clause.text for clause in said], [part.text for part in parts])
     if len(said) > 1:
         exchanged += slots.exchanged([claim], [sentence.text for sentence in whole], least=_COPIED)
     told = [whole[n].text for n in near]
-    if pairing.crossed(claim, beside, told) or sides.changed(claim, told):
+    if (
+        pairing.crossed(claim, beside, told)
+        or sides.changed(claim, told)
+        or anchors.crossed([c.text for c in said], beside)
+    ):
         return "attribution", []
-    if any(slot.crossed for slot in exchanged) or _crossed(claim, said, parts, weights):
+    if singled_out := focus.moved(claim, beside):
+        return singled_out, []
+    if any(slot.crossed for slot in exchanged) or _crossed(claim, said, cut, weights):
         return "attribution", []
     lent = tokens.normalized("\n".join([title for title, _ in sources] + [question]))
     return None, [slot for slot in exchanged if slot.new not in lent]
@@ -178,17 +201,17 @@ def _denied_otherwise(claim: str, said: Sequence[Clause], parts: Sequence[Clause
     if denial.turns_twice(claim):
         return False
     aligned = [[(score, part) for score, part in _scored(c, parts, weights) if not _other_time(c, part)] for c in said]
-    for clause, near in zip(said, aligned, strict=True):
+    for n, (clause, near) in enumerate(zip(said, aligned, strict=True)):
         best = near[0][0] if near else 0.0
         if not best:
             continue
         if clause.denied:
-            if _CONDITION.search(clause.text):
+            if denial.conditional([c.text for c in said], n):
                 continue
             if any(_OTHERS.search(part.text) and score >= _LOOSELY * best for score, part in near):
                 continue
             if not any(part.denied and score >= _LOOSELY * best for score, part in near) and any(
-                _denies(clause, part)
+                _denies(clause, part) and denial.head_held(clause.text, part.text)
                 for score, part in near
                 if score >= _HALF * best and not denial.forceful(part.text, claim)
             ):
@@ -201,20 +224,9 @@ def _denied_otherwise(claim: str, said: Sequence[Clause], parts: Sequence[Clause
                 and not denial.forceful(claim, part.text)
                 and not denial.required(claim, part.text)
                 and _denies(part, clause)
+                and denial.head_held(part.text, claim)
             ):
                 return True
-    return False
-
-
-def _affirmed(said: Sequence[Clause], parts: Sequence[Clause]) -> bool:
-    """Whether a clause holds all that a denied clause of the source is about, and nothing of either text bears it."""
-    for part in parts:
-        if not part.denied or len(part.content) < 2:
-            continue
-        holders = [c for c in said if len(part.content & c.terms) >= 0.8 * len(part.content)]
-        told = any(not other.denied and len(part.content & other.terms) >= 0.8 * len(part.content) for other in parts)
-        if holders and not told and not any(c.denied for c in said):
-            return True
     return False
 
 
@@ -254,21 +266,23 @@ def _renamed(claim: str, source: str) -> bool:
     return False
 
 
-def _crossed(claim: str, said: Sequence[Clause], parts: Sequence[Clause], weights: dict[str, float]) -> bool:
-    """Whether a time or a name stands in the source beside other things than in the claim; values: see `slots`."""
-    around = "\n".join([claim, *(part.text for part in parts)])
+def _crossed(claim: str, said: Sequence[Clause], cut: Sequence[Sequence[Clause]], weights: dict[str, float]) -> bool:
+    """Whether a name stands in the source beside other things than in the claim; for times see `anchors`, for values `slots`.
+
+    What a later sentence says may be said of it, too.
+    """
+    around = "\n".join([claim, *(part.text for sentence in cut for part in sentence)])
     for clause in said:
-        for moment in clause.quantities.moments:
-            timed = [p for p in parts if p.quantities.moments]
-            own = [p for p in timed if any(moment.agrees(m) for m in p.quantities.moments)]
-            if _elsewhere(clause, own, [p for p in timed if p not in own], weights):
-                return True
         for name in clause.names:
             if " " not in name and re.search(rf"\b{name.lower()}\b", around):
                 continue  # a word that a sentence begins with
             *first, head = name.lower().split()
-            own = [p for p in parts if name in p.text or (first and head in p.text.lower())]
-            rivals = [p for p in parts if p not in own and any(n not in claim for n in p.names)]
+            held = [[p for p in parts if name in p.text or (first and head in p.text.lower())] for parts in cut]
+            own = [part for parts in held for part in parts]
+            last = max((n for n, parts in enumerate(held) if parts), default=-1)
+            rivals = [
+                p for parts in cut[: last + 1] for p in parts if p not in own and any(n not in claim for n in p.names)
+            ]
             if _elsewhere(clause, own, rivals, weights, name):
                 return True
     return False
@@ -288,6 +302,11 @@ def _elsewhere(
 
     rival, mine = shared(rivals), shared(own)
     return rival > _CROSSED * mine and rival >= 0.5 * whole and mine < 0.35 * whole
+
+
+def marked(text: str) -> str:
+    """``text`` with the marks beside Han characters as Chinese writes them: 三人,四年 is no number of seven digits."""
+    return _HALF_WIDTH.sub(lambda m: m[0].translate(_FULL_WIDTH), text)
 
 
 def clauses(text: str) -> list[Clause]:

@@ -25,7 +25,7 @@ _RATE = re.compile(
     r"\d\W*(?!times)[a-z%℃]*\s(?:an?\s|per\s|every\s|each\s)?$|每$"
 )  # what is said for each day is a measure
 _REST = re.compile(r"剩|其余|余下|尚未|还没|\b(?:rest|remain\w*|left|other|outstanding)\b", re.IGNORECASE)
-_LIKE_AN_ARTICLE = ("", "occasions", "people", "boxes", "bottles", "cups", "pages")  # "one of them", 一次
+_LIKE_AN_ARTICLE = ("", "occasions", "people", "boxes", "bottles", "cups", "pages", "tablets")  # "one of them", 一次
 _NOUN = re.compile(r"\s?[$£€¥]?[\d.,]+(?:\s(?:new |old |other |more )?([a-z]{3,}?)(?:es|s)?\b|\s?([\u4e00-\u9fff]))")
 _NO_NOUN = re.compile(
     r"the|and|for|per|cent|with|from|than|out|who|are|was|were|had|has|have|did|does|will|would|or|to|of|in|on|at|by"

@@ -16,6 +16,7 @@ from core.contracts import EmbeddingModel
 from core.errors import TouchstoneError
 from core.i18n import detect_language
 from core.retrieval import alignment, amounts, doubts, numerals, sentences, tokens
+from core.retrieval.classes import another
 from core.retrieval.doubts import Doubt
 from core.retrieval.measures import plain
 from core.retrieval.stem import stem
@@ -34,8 +35,9 @@ _BEGINS = 4  # letters that Asian and Asia have in common
 _EVERYBODY_KNOWS = frozenset(["Earth", "Internet", "Web", "Sun", "Moon", "Sundays", "English"])
 _MOST = 24  # sentences of the sources that a sentence in quite other words is compared with
 _FORMULAS = frozenset(
-    ["co2", "h2o", "o2", "n2", "o3", "so2", "no2", "ch4", "nh3", "h2", "pm25", "pm10"]
+    ["co2", "h2o", "o2", "n2", "o3", "so2", "no2", "ch4", "nh3", "h2", "pm25", "pm10", "m2", "m3", "km2", "cm2", "cm3"]
 )  # which a source may spell out
+_COUNTED, _PARTS = re.compile(r"\d+(?:[a-z]{4,}|s)|[a-z]{4,}\d+s"), re.compile(r"[a-z]{2,}|\d+")
 _LATIN = re.compile(r"[A-Za-z]{3,}")
 
 
@@ -130,7 +132,8 @@ def _judged(text: str, passages: Sequence[Passage], question: str) -> tuple[Reas
     source = "\n".join(
         f"{p.title}\n{p.heading or ''}\n{p.metadata.get('table_header', '')}\n{p.text}" for p in passages
     )
-    if tokens.codes(text) - tokens.codes(source) - _FORMULAS:
+    codes = tokens.codes(text) - tokens.codes(source) - _FORMULAS
+    if any(not _spelled_apart(code, source) for code in codes):
         return "code", []
     bare = _without_codes(text)
     if amount := amounts.failure(bare, source):
@@ -150,11 +153,19 @@ def _judged(text: str, passages: Sequence[Passage], question: str) -> tuple[Reas
         return failed, []
     if language == "zh" and unheard(bare, f"{known}{plain(source)}"):
         return "name", []
+    if another(bare, f"{source}\n{question}"):
+        return "name", []
     unsure = [Doubt("name", slot.swapped, (slot.told,)) for slot in renamed]
     if not _overlaps(bare, source):
         there = [p.text[a:b] for p in passages for a, b in sentences.spans(p.text)]
         return "overlap", [Doubt("overlap", text, tuple(there[:_MOST])), *unsure]
     return None, unsure
+
+
+def _spelled_apart(code: str, source: str) -> bool:
+    """Whether a number with a word (6.1-magnitude, under-20s) is no code, but what the source writes apart."""
+    written = re.sub(r"[.-]", "", tokens.normalized(source))
+    return bool(_COUNTED.fullmatch(code)) and all(part in written for part in _PARTS.findall(code))
 
 
 def _unknown_name(name: str, known: str) -> bool:

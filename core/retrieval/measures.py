@@ -21,7 +21,7 @@ _KINDS: dict[str, dict[str, float]] = {
     "minutes": {
         "秒": 1 / 60, "秒钟": 1 / 60, "seconds?": 1 / 60, "secs?": 1 / 60, "分钟": 1, "minutes?": 1, "mins?": 1, "小时": 60, "个小时": 60, "个钟头": 60,
         "钟头": 60, "hours?": 60, "hrs?": 60, "天": 1440, "昼夜": 1440, "自然日": 1440, "个自然日": 1440, "日(?=[内后前起之以])": 1440, "(?:calendar )?days?": 1440,
-        "nights?": 1440, "晚": 1440, "周": 10080, "个?星期": 10080, "个?礼拜": 10080, "weeks?": 10080, "fortnights?": 20160,
+        "nights?": 1440, "个?晚上": 1440, "晚": 1440, "夜": 1440, "周": 10080, "个?星期": 10080, "个?礼拜": 10080, "weeks?": 10080, "fortnights?": 20160,
     },
     "months": {"岁": 12, "周岁": 12, "(?:years?|yrs?)[ -](?:old|of age)": 12, "months?[ -]old": 1, "year[ -]olds?": 12, "个月": 1, "months?": 1, "个?季度": 3, "quarters?(?= of (?:a|the) year)": 3, "年": 12, "周年": 12, "years?": 12, "yrs?": 12, "decades?": 120},
     "working days": {"个?工作日": 1, "(?:working|business|work) days?": 1},
@@ -78,6 +78,7 @@ _LARGE = {
     "k": 1e3,
     "million": 1e6,
     "mn": 1e6,
+    "m": 1e6,  # behind a sign of money
     "billion": 1e9,
     "bn": 1e9,
     "百": 1e2,
@@ -90,7 +91,7 @@ _LARGE = {
 }
 _NUMBER = re.compile(
     r"(?P<sign>us\$|hk\$|[$£€¥￥])?\s?(?P<number>(?<![\d.])\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)"
-    r"(?:\s?(?P<large>hundred|thousand|million|billion|bn|mn|万亿|百万|千万|百|千(?![克米瓦])|万|亿)(?![a-z]))?",
+    r"(?:\s?(?P<large>hundred|thousand|million|billion|bn|mn|万亿|百万|千万|百|千(?![克米瓦])|万|亿|(?(sign)m|(?!)))(?![a-z]))?",
     re.IGNORECASE,
 )
 _MONTHS = (
@@ -111,7 +112,7 @@ _MONTH = "|".join(f"{name}|{name[:3]}\\b" + ("|sept\\b" if name == "september" e
 _DATES = (
     re.compile(r"(?<![\d.])(?P<year>\d{4})\s?年(?:\s?(?P<month>\d{1,2})\s?月(?!份?内)(?:\s?(?P<day>\d{1,2})\s?[日号](?!线))?)?"),
     re.compile(r"(?<!个)(?<!\d)(?P<month>\d{1,2})\s?月(?!份?内)(?:\s?(?P<day>\d{1,2})\s?[日号](?!线))?"),
-    re.compile(r"(?<![\d.])(?P<day>\d{1,2})\s?[日号](?![内后前起之以线])"),
+    re.compile(r"(?<![\d.])(?P<day>\d{1,2})\s?[日号](?![内后前起之以线])"), re.compile(r"(?<=[当每本次该上下]月)(?P<day>\d{1,2})\s?[日号](?!内)"),
     re.compile(r"(?P<year>\d{4})[-/](?P<month>\d{1,2})[-/](?P<day>\d{1,2})"),
     re.compile(rf"\b(?P<name>{_MONTH})\.?\s(?:the\s)?(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\b(?:,?\s(?P<year>\d{{4}}))?(?!\d)", re.IGNORECASE),
     re.compile(rf"\b(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\s(?:of\s)?(?P<name>{_MONTH})\.?(?:,?\s(?P<year>\d{{4}}))?(?!\d)", re.IGNORECASE),
@@ -135,7 +136,7 @@ _HALVES = (
     (re.compile(r"(?i)\b(?:every|each|per)(?= (?:second|minute|hour|day|night|week|month|year|quarter)\b)"), "every 1"), (re.compile(r"(?i)\bdaily\b"), "every 1 day"), (re.compile(r"(?i)\bweekly\b"), "every 1 week"),
     (re.compile(r"(?i)\bmonthly\b"), "every 1 month"), (re.compile(r"(?i)\b(?:annually|yearly)\b"), "every 12 months"), (re.compile(r"(?i)\bevery other (day|week|month|year)\b"), r"every 2 \1s"),
     (re.compile(r"(\d+)个半(小时|月|星期)"), r"\1.5个\2"), (re.compile(r"半年"), "6个月"), (re.compile(r"半个?小时|半个钟头"), "30分钟"), (re.compile(r"半个月"), "15天"), (re.compile(r"半天"), "0.5天"), (re.compile(r"[一1]刻钟"), "15分钟"), (re.compile(r"[三3]刻钟"), "45分钟"),
-    (re.compile(r"一半|对半|半数|减半"), "50%"), (re.compile(r"(\d+)(年|天|公斤|斤|公里|小时)半"), r"\1.5\2"),
+    (re.compile(r"一半|对半|半数|减半|半价|半数"), "50%"), (re.compile(r"(\d+)(年|天|公斤|斤|公里|小时)半"), r"\1.5\2"),
     (re.compile(r"翻了?(?:一番|倍)|加倍|双倍"), "2倍"), (re.compile(r"\d+分之\d+|[一二三四五六七八九十百]+分之[一二三四五六七八九十百]+"), None),
     (re.compile(r"(?<!\d)(\d)折"), r"\g<1>0%"), (re.compile(r"(?<!\d)(\d\d)折"), r"\1%"), (re.compile(r"(?<!\d)(\d\.\d)折"), None),
     (re.compile(r"(?i)\bhalf a year\b"), "6 months"), *((re.compile(rf"(?i)\b{word}(?= (?:working |business )?day\b)"), str(n)) for n, word in enumerate(("second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"), 2)),
@@ -163,6 +164,7 @@ def _by_script(table: Sequence[_Row]) -> dict[tuple[bool, bool], list[_Row]]:
 _LATIN = re.compile("[A-Za-z]")
 _HALVES_BY = _by_script([(pattern, written) for pattern, written in _HALVES if written is not None])
 _CN = "零〇一二两三四五六七八九十百千万亿"
+_PER_MILLE = re.compile(r"千分之([一二三四五六七八九]|\d+(?:\.\d+)?)(?![一二三四五六七八九十百千\d])")
 _PERCENT = re.compile(rf"百分之([{_CN}]+|\d+(?:\.\d+)?)")
 # 十分寒冷 is very cold and a 三角形 has no price; 十分钟, 十分之一 and a score of 十分 count.
 _NO_NUMBER = re.compile(
@@ -215,9 +217,10 @@ _ORDINALS = {
 _EVERYDAY = (
     (re.compile(r"头[一1]个|第一个"), "首个"), (re.compile(r"([一二两三四五六七八九十百千万]+)[多余来几](?=[个名位人元米天年岁])"), lambda m: f"{_value(m[1])}多"), (re.compile(r"(?<=\d)[余来几](?=[万亿千百个])"), "多"), (re.compile(r"(?<=[一二两三四五六七八九十百千\d])多(?=[万亿])"), ""),
     (re.compile(r"([零〇一二三四五六七八九十]|\d+)比([零〇一二三四五六七八九十]|\d+)(?![\u4e00-\u9fff]{0,4}[更还])"), lambda m: f"{_small(m[1])}:{_small(m[2])}"),
-    (re.compile(r"前([二三四五六七八九十]|十一|\d{1,2})个月"), r"1月至\1月"), (re.compile(r"(?i)\bfirst (\w+) months\b"), lambda m: _first_months(m[1], m[0])),
+    (re.compile(r"([一二三四五六七八九十])[、和]([一二三四五六七八九十])两个月"), r"\1月、\2月"), (re.compile(r"(?<![满届到期日之以])前([二三四五六七八九十]|十一|\d{1,2})个月"), r"1月至\1月"), (re.compile(r"(?i)\bfirst (\w+) months\b"), lambda m: _first_months(m[1], m[0])),
     (re.compile(r"(?i)\b(\d{1,2})\.(\d{2})(?=\s?[ap]\.?m\b)"), r"\1:\2"), (re.compile(r"(?<!\d)(\d{1,2})到(\d{1,2})月"), r"\1月至\2月"),
     (re.compile(r"[一1]([年天])(?:里|之?中|当中)"), r"全\1"), (re.compile(r"(?i)\b(?:the )?(\d\d)00s\b"), lambda m: f"the {int(m[1]) + 1}th century"), (re.compile(r"(?i)\b(third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth|thirteenth|fourteenth|fifteenth|sixteenth|seventeenth|eighteenth|nineteenth|twentieth|twenty-first)(?=[ -](?:century|centuries|place|floor|time|day|year|month|week|round|edition)\b)"), lambda m: f"{_ORDINALS[m[1].lower()]}th"),
+    (re.compile(r"((?:延长|缩短|延|缩|增)(?:至|到|为)|为期|共)([三四五六七八九]十[一二三四五六七八九]?|[3-9]\d)日"), r"\1\2天"),
     (re.compile(r"第[二2]天|翌日|隔[天日]|第[二2]日|转天"), "次日"),
     (re.compile(r"元旦节?"), "1月1日"), (re.compile(r"国庆(?:节|当天|日)"), "10月1日"), (re.compile(r"(?:五一|国际)?劳动节"), "5月1日"), (re.compile(r"圣诞(?:节|日)"), "12月25日"),
     (re.compile(r"平安夜"), "12月24日"), (re.compile(r"(?:六一|国际)?儿童节"), "6月1日"), (re.compile(r"教师节"), "9月10日"), (re.compile(r"情人节"), "2月14日"), (re.compile(r"(?:三八)?妇女节"), "3月8日"),
@@ -232,7 +235,7 @@ _LONG_NUMERAL = re.compile(
     rf"(?<![{_CN}几数第])(?:[一二两三四五六七八九][十百千万亿]|十[一二三四五六七八九])[{_CN}]*|[零〇一二三四五六七八九]{{4}}(?=年)"
 )
 _COUNTED = re.compile(
-    r"(?<![第星期礼拜周初高小大])[二两三四五六七八九十](?=[名票册架辆棵头座家所户栋艘门科节讲场届期批轮局盏把支根颗块张页行排层楼级步项款章篇首句字部集季队班组档类样处点局胎口匹扇环股篮桶袋包勺碗盘壶罐遍趟圈滴粒%]|摄氏度|华氏度)"
+    r"(?<![第星期礼拜周初高小大])[二两三四五六七八九十](?=[名票册架辆棵头座家所户栋艘门科节讲场届期批轮局盏把支根颗块张页行排层楼级步项款章篇首句字部集季队班组档类样处点局胎口匹扇环股篮桶袋包勺碗盘壶罐遍趟圈滴粒夜%]|摄氏度|华氏度)"
 )
 _RANGE = re.compile(r"^\s?(?:至|到|-|–|~|to|or|或)\s?\d[\d.,]*")
 _FRACTION = re.compile(r"([一二三四五六七八九十\d]+)分之([一二三四五六七八九十\d]+)")
@@ -356,6 +359,7 @@ def _numerals(text: str) -> str:
     text = _WEEKDAY_NUMERAL.sub(r"\1 ", text)
     text = _PERCENT_RANGE.sub(lambda m: f"{_value(m[1])}%{m[2]}{_value(m[3])}%", text)
     text = _PERCENT.sub(lambda m: f"{_value(m[1])}%", text)
+    text = _PER_MILLE.sub(lambda m: f"{numerals.canonical(float(_value(m[1])) / 10)}%", text)
     text = _FRACTION.sub(lambda m: f"{_fraction(m[1], m[2]):.1f}%".replace(".0%", "%"), text)
     text = _LONG_NUMERAL.sub(_long, text)
     text = _COUNTED.sub(lambda m: _value(m[0]), numerals.with_digits(text))

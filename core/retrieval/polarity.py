@@ -17,18 +17,18 @@ _PHRASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     for pattern, mark in (
         (r"还?[没未不](?:到|满)(?=\d)|[别勿]再?(?:超过|多于|高于|晚于)|不(?:得|能|可以?|会|应当?|宜|要|准|许|必|用)?再?(?:超过|多于|高于|大于|晚于|迟于|超出|长于)|(?:未|没有?)(?:曾|能)?(?:超过|超出|高于|多于)", "≤"),
         (r"不(?:得|能|可以?|会|应当?|宜|要|准|许)?(?:低于|少于|小于|短于|早于)|[别勿](?:低于|少于|早于)|(?:未|没有?)(?:低于|少于)", "≥"),
-        (r"至多|最多|最高(?=\d)|上限|以内|之内|以下|低于|少于|小于|不足|不够|不到|未满|不满|短于|未达", "≤"),
-        (r"至少|最少|最低(?=\d)|起码|下限|以上|超过|高于|多于|大于|逾|满(?=\d)|长于|超出", "≥"),
+        (r"至多|最多|最高(?=\d)|上限|以内|之内|(?<!可)以下|低于|少于|小于|不足|不够|不到|未满|不满|短于|未达", "≤"),
+        (r"至少|最少|最低(?=\d)|起码|下限|(?<!可)以上|超过|高于|多于|大于|逾|满(?=\d)|长于|超出", "≥"),
         (r"\b(?:no|not|never) (?:be )?(?:more|greater|higher|later|longer|older|larger) than\b|\b(?:not|never|cannot) (?:to )?exceed\w*\b", "≤"),
         (r"\b(?:no|not|never) (?:be )?(?:less|fewer|lower|earlier|shorter|younger|smaller) than\b", "≥"),
         (r"\bat (?:the )?most\b|\bup to\b|\bmaximum(?: of)?\b|\b(?:less|fewer|lower|shorter|smaller|younger) than\b|\bunder\b(?= \W?\d)|\bbelow\b|\bwithin\b", "≤"),
         (r"\bat (?:the )?least\b|\bminimum(?: of)?\b|\b(?:more|greater|higher|longer|older|larger) than\b|\bover\b(?= \W?\d)|\babove\b|\bexceed\w*\b", "≥"),
         (r"非洲", "阿洲"), (r"不(?:好|易|便|太?容易|方便)(?=[\u4e00-\u9fff])", "难"), (r"以免|免得|以防", "防"), (r"(?:并非|并不是|不是|不无|未必)(?:不能|不可|无法|不会|不可能)", "可以"), (r"(?<=[\u4e00-\u9fff])不(?:成|了|掉|住|动|完)(?=[了的，,。；;]|$)", "失败"), (r"没有(?=[^，。；]{0,12}(?:比|更))|无出其右", ""), (r"不(?:止|限于|见得|可抗力|可再生|可分割|知|幸|料|愧|禁(?!止)|停(?![课电水业运办掉开用产])|时(?!间)|妨|一(?!定|样)|等(?=[，。；、)）]|$))|[难未]免|毫不|免不了", ""),
-        (r"不(?:仅|但|只|光|单|论|管|同|断|久|妨|过|少|错|良|锈钢|干胶|动产|等式)|没有?(?=收)|无(?:理由|线|论|人机|需预约|数|比|形|缝|疑|论如何)|未(?:成年|来|婚)|非(?:常|凡|遗)|\bnot (?:un|in)(?:usual|common|frequent|likely|known|happy|reasonable|aware)\w*|\bwhether or not\b|\bnot only\b|\bno matter\b|\bno\.(?= ?\d)", ""),
-        (r"\b(?:at )?no (?:extra )?(?:charge|fee|cost)\b|\bfree of charge\b|\bfor nothing\b|(?<!released )(?<!freed )\bwithout (?:extra |further )?(?:charge|fee|cost)s?\b|\b(?:pay|cost)s? (?:\w+ ){0,3}nothing\b|免费|免收|无偿|不(?:另|再|额外)?收(?:取)?[^，,。；不]{0,4}(?:费|钱)|不(?:用|必|须|需)?(?:要|花)钱|不收取?任何费用|不收取?任何费用", "free"),
+        (r"不(?:仅|但|只|光|单|论|管|同|断|久|妨|过|少|错|良|锈钢|干胶|动产|等式)|没有?(?=收)|无(?:理由|线|论|人机|需预约|数|比|形|缝|疑|论如何)|未(?:成年|来|婚)|非(?:常|凡|遗)|\bnot (?:un|in)(?:usual|common|frequent|likely|known|happy|reasonable|aware)\w*|\bwhether or not\b|\bnot only\b|\bno matter\b|\bno\.(?= ?\d)|\bno (?:minimum|maximum|(?:upper |lower |age |time )?limit)\b", ""),
+        (r"\b(?:at )?no (?:extra )?(?:charge|fee|cost)\b|\bfree of charge\b|\bfor nothing\b|(?<!released )(?<!freed )\bwithout (?:an? |any )?(?:extra |further |\w+ )?(?:charge|fee|cost)s?\b|\bnothing(?= for (?:adults|children|members|students|guests|under|those|residents|pensioners))|\b(?:pay|cost)s? (?:\w+ ){0,3}nothing\b|免费|免收|无偿|不(?:另|再|额外)?收(?:取)?[^，,。；不]{0,4}(?:费|钱)|不(?:用|必|须|需)?(?:要|花)钱|不收取?任何费用|不收取?任何费用", "free"),
         # what is denied of everything else, or until then, is said of this: no lake is deeper, not until May
         (r"\b(?:no|not|never|nobody|nothing|none)\b(?=[^,.;:]{0,60}\b(?:\w{2,}er than|(?:more|less|better|worse|as|so|such) (?:\w+ ){0,3}(?:than|as)|since the (?:one|last|first)|until|before had)\b)|\b(?:not|never) (?:been )?\w+(?= since\b)|\bnever before\b", ""),
-        (r"停止(?=报名|受理|接收|办理|售票|入场|收[件单])", "截止"), (r"(?:没有?|未)(?:任何)?变化|(?:未|不)变(?![成为])|\b(?:neither \w+|not|nobody|never) (?:has |have )?chang\w*", "保持"),
+        (r"停止(?=报名|受理|接收|办理|售票|入场|收[件单])", "截止"), (r"(?:没有?|未|不)(?:曾|有)?(?:任何)?(?:变化?|改变|变动)(?![成为得])|\b(?:neither \w+|not|nobody|never) (?:has |have )?chang\w*", "保持"),
         (r"从(?:没|未)有?(?=[^，。；]{0,8}(?:这么|如此|那么))|\bnever\b(?=[^,.;]{0,24}\b(?:so|such|as)\b)", ""),
         (r"除非|\bunless\b", "¬¿"), (r"不得不|不能不|必不可少|\bcannot but\b", "必须"),
     )

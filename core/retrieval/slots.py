@@ -15,6 +15,7 @@ from difflib import SequenceMatcher
 from functools import cached_property, lru_cache
 from itertools import pairwise
 
+from core.i18n import detect_language
 from core.retrieval import polarity
 from core.retrieval.measures import quantities
 from core.retrieval.synonyms import said as said_of
@@ -72,9 +73,16 @@ def exchanged(said: Sequence[str], parts: Sequence[str], *, least: float = 0.0) 
     for clause in said:
         aligned = _nearest(clause, claim)
         if aligned is not None and aligned.repeats(least):
-            found += aligned.slots()
+            found += [slot for slot in aligned.slots() if aligned.repeats(_least(clause, slot))]
         found += _headed(clause, claim)
     return found
+
+
+def _least(clause: str, slot: Slot) -> float:
+    """How much of a clause must be repeated: an English one is told by few words, a Chinese one that crosses two by fewer."""
+    if detect_language(clause) != "zh":
+        return _HALF
+    return 0.0 if slot.crossed else _MOSTLY
 
 
 def reversed_in_place(said: Sequence[str], parts: Sequence[str]) -> bool:
@@ -284,6 +292,7 @@ class _Aligned:
         else:
             pairs = _pairs(self.mine[max(0, a - 1) : b + 1]) if d - c == 1 else []
             holders = [part for part in others if any(pair in spelled(part) for pair in pairs)]
+        holders = [part for part in holders if any(all(w.key not in u for w in new) for u in _units(part))]
         own = _units(self.part)
         more = (unit for holder in holders for unit in _units(holder) - own if self.claim.says(unit))
         moved = self.changed if self.repeats(_HALF) and not any(w.number for w in new) else ()

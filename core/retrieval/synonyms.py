@@ -68,7 +68,7 @@ class Said:
     def share(self, of: Sequence[Unit]) -> float:
         """How much of the words ``of`` another text it says.
 
-        >>> Said("房客要付押金").share(Said("租客须交押金").units) > 0.9, Said("Cars park here.").share(Said("vehicles").units)
+        >>> Said("房客要付押金").share(Said("租客付押金").units) > 0.9, Said("Cars park here.").share(Said("vehicles").units)
         (True, 1.0)
         """
         return sum(map(self.holds, of)) / len(of) if of else 0.0

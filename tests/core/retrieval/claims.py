@@ -1,8 +1,8 @@
 """``python -m tests.core.retrieval.claims odd``: what the claim checker rejects and accepts of claims written apart.
 
 Even rows may be tuned on, odd rows are for reporting. ``reworded`` tells the altered claims that repeat their source from
-those in other words; ``written`` are those of two further writers. ``--publish docs/measured`` puts the figures of all but
-``reworded`` on the scoreboard.
+those in other words; ``written`` are those of four further writers, which may be tuned on, and ``blind`` those of two more, of whom
+nothing but totals may be looked at. ``--publish docs/measured`` puts the figures of all but ``reworded`` on the scoreboard.
 """
 
 from __future__ import annotations
@@ -36,9 +36,12 @@ _REJECTED, _ACCEPTED = "altered claims rejected", "faithful claims accepted"
 # The odd rows with a checker of words alone, read once on 26 November 2026 (docs/log.md).
 _BEFORE = {
     "odd": {("zh", _REJECTED): 0.60, ("zh", _ACCEPTED): 0.86, ("en", _REJECTED): 0.72, ("en", _ACCEPTED): 0.84},
-    # before anybody had looked at a row of them, 28 November 2026
+    # the first two writers' before anybody had looked at a row of them, 28 November 2026
     "written": {("zh", _REJECTED): 0.655, ("zh", _ACCEPTED): 0.65, ("en", _REJECTED): 0.755, ("en", _ACCEPTED): 0.705},
+    # with the checker of that morning
+    "blind": {("zh", _REJECTED): 0.675, ("zh", _ACCEPTED): 0.76, ("en", _REJECTED): 0.745, ("en", _ACCEPTED): 0.755},
 }
+_WRITERS = {"written": "four writers", "blind": "two writers, unseen"}
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,9 @@ def apart(language: Language, half: str = "even") -> list[Claim]:
     ]
 
 
-def written(language: Language) -> list[Claim]:
-    """The claims of two writers who knew nothing of the checker, 200 of each."""
-    rows = yaml.safe_load((HERE / f"claims_written_{language}.yaml").read_text("utf-8"))
+def written(language: Language, name: str = "written") -> list[Claim]:
+    """The claims of further writers: ``written`` or ``blind``."""
+    rows = yaml.safe_load((HERE / f"claims_{name}_{language}.yaml").read_text("utf-8"))
     return [Claim(row["source"], row["claim"], row["faithful"], row["kind"]) for row in rows]
 
 
@@ -100,7 +103,7 @@ def right(claims: Sequence[Claim], outcomes: Sequence[bool], *, faithful: bool) 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.core.retrieval.claims", description=__doc__)
-    parser.add_argument("half", choices=["even", "odd", "reworded", "written"])
+    parser.add_argument("half", choices=["even", "odd", "reworded", *_WRITERS])
     parser.add_argument("--publish", type=Path)
     given = parser.parse_args(arguments)
     figures: list[scoreboard.Measured] = []
@@ -116,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                         f"{language} {part}: right {len(claims) - missed.total()} of {len(claims)}; wrong: {dict(missed)}"
                     )
                 continue
-            claims = written(language) if given.half == "written" else apart(language, given.half)
+            claims = written(language, given.half) if given.half in _WRITERS else apart(language, given.half)
             outcomes = asyncio.run(passed(claims, language, model))
             missed = Counter(c.kind for c, ok in zip(claims, outcomes, strict=True) if ok != c.faithful)
             for name, faithful in ((_REJECTED, False), (_ACCEPTED, True)):
@@ -131,15 +134,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _measured(language: str, name: str, figure: Interval, records: int, half: str) -> scoreboard.Measured:
-    file = HERE / (f"claims_written_{language}.yaml" if half == "written" else f"claims_{language}.yaml")
+    file = HERE / (f"claims_{half}_{language}.yaml" if half in _WRITERS else f"claims_{language}.yaml")
     return scoreboard.Measured(
         app="answers",
-        name=f"claims {language}{', two writers' if half == 'written' else ''}: {name}",
+        name=f"claims {language}{f', {_WRITERS[half]}' if half in _WRITERS else ''}: {name}",
         value=round(figure.value, 3),
         interval=(round(figure.low, 3), round(figure.high, 3)),
         baselines={"before": _BEFORE[half][language, name]} if half in _BEFORE else {},
         command=f"python -m tests.core.retrieval.claims {half}",
-        data=file.name if half == "written" else f"{file.name}, {half} rows",
+        data=file.name if half in _WRITERS else f"{file.name}, {half} rows",
         checksum=hashlib.sha256(file.read_bytes()).hexdigest(),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         version=__version__,

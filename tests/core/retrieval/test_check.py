@@ -130,14 +130,20 @@ def test_claims_written_apart(
         assert all(sum(values) >= floor * len(values) for values, floor in zip(found, floors, strict=True))
 
 
-@pytest.mark.parametrize(("language", "rejects", "accepts"), [("zh", 0.85, 0.90), ("en", 0.90, 0.92)])
-def test_claims_of_two_writers(language: Language, rejects: float, accepts: float, e5: Any) -> None:
-    """Floors a little below what is reached on claims of writers who knew nothing of the checker."""
+@pytest.mark.parametrize(
+    ("language", "rejects", "accepts", "later_rejects", "later_accepts"),
+    [("zh", 0.87, 0.93, 0.79, 0.87), ("en", 0.92, 0.93, 0.82, 0.84)],
+)
+def test_claims_of_four_writers(
+    language: Language, rejects: float, accepts: float, later_rejects: float, later_accepts: float, e5: Any
+) -> None:
+    """Floors a little below what is reached on claims of writers who knew nothing of the checker: the first two, the later two."""
     claims = written(language)
     outcomes = asyncio.run(passed(claims, language, e5))
-    for faithful, floor in ((False, rejects), (True, accepts)):
-        values = right(claims, outcomes, faithful=faithful)
-        assert sum(values) >= floor * len(values)
+    for rows, floors in ((slice(400), (rejects, accepts)), (slice(400, 800), (later_rejects, later_accepts))):
+        for faithful, floor in zip((False, True), floors, strict=True):
+            values = right(claims[rows], outcomes[rows], faithful=faithful)
+            assert sum(values) >= floor * len(values)
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
@@ -255,6 +261,20 @@ def test_a_question_becomes_a_claim(question: str, answer: str, made: tuple[str,
         ("The plant makes 900 gigawatt-hours a year.", "The plant makes 900 kilowatt-hours a year.", "unit"),
         ("Members borrow 15 books for three weeks.", "Members borrow them for 15 weeks.", "unit"),
         ("Leave your room by 10.30 am.", "Leave your room by half past ten.", None),
+        # times that belong to something else
+        ("The mill opened in 1911 and the bridge in 1926.", "The bridge opened in 1911.", "attribution"),
+        ("The mill opened in 1911 and the bridge in 1926.", "The bridge opened in 1926.", None),
+        ("剧院3月2日封顶,5月9日首演。", "剧院3月2日首演。", "attribution"),
+        ("剧院3月2日封顶,5月9日首演。", "剧院5月9日首演。", None),
+        # things of one class, what is singled out, what excludes what
+        ("The lid is painted green.", "The lid is painted red.", "name"),
+        ("The lid is painted green and red.", "The lid is painted red.", None),
+        ("仪式由林岚主持,仓库由赵清泉接管。", "接管仓库的是林岚。", "attribution"),
+        ("仪式由林岚主持,仓库由赵清泉接管。", "接管仓库的是赵清泉。", None),
+        ("Membership of the fund is compulsory.", "Membership of the fund is voluntary.", "negation"),
+        ("加入工会为自愿。", "加入工会是强制的。", "negation"),
+        ("当事人不得上诉。", "当事人可以上诉。", "negation"),
+        ("Opened boxes are not taken back.", "Even opened boxes are taken back.", "negation"),
         # denials
         ("洗衣机不宜超过四小时连续使用。", "洗衣机连续使用最好别超过四小时。", None),
         ("首付不低于三成。", "首付至少要三成。", None),
