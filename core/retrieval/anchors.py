@@ -23,8 +23,6 @@ _CALENDAR = re.compile(
     r"\d+(?:[.,:]\d+)*(?:st|nd|rd|th)?%?|(?<=\d)\s?[年月日号时点分]|(?:周|星期|礼拜)[一二三四五六日天末]|每|\b(?:(?:mon|tues|wednes|thurs|fri|satur|sun)days?|january|february|march|april|may(?= ?\d)|june|july|august|september|october|november|december|[ap]\.?m)\b",
     re.IGNORECASE,
 )
-
-
 _TIME = re.compile(
     r"\d{4}|\d+\s?[年月日号时点]|\d+:\d\d|(?:周|星期|礼拜)[一二三四五六日天末]|\b(?:(?:mon|tues|wednes|thurs|fri|satur|sun)days?|january|february|march|april|may(?= ?\d)|june|july|august|september|october|november|december)\b|\b\d+ ?[ap]\.?m\b",
     re.IGNORECASE,
