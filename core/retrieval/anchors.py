@@ -14,19 +14,21 @@ from functools import lru_cache
 
 from core.retrieval import polarity
 from core.retrieval.measures import Moment, plain, quantities
-from core.retrieval.synonyms import Unit, said
+from core.retrieval.synonyms import Unit, matter, said
 
 # Words that only the other says: so many and so many times more than only the own one
 # says; one in the same sentence, if the own one has no word alone.
 _LEAST, _MORE, _ALONE = 2.0, 2.0, 1.0
+_DAYS = r"(?:周|星期|礼拜)[一二三四五六日天末]"
+_NAMES = (
+    r"(?:mon|tues|wednes|thurs|fri|satur|sun)days?"
+    r"|january|february|march|april|may(?= ?\d)|june|july|august|september|october|november|december"
+)
 _CALENDAR = re.compile(
-    r"\d+(?:[.,:]\d+)*(?:st|nd|rd|th)?%?|(?<=\d)\s?[年月日号时点分]|(?:周|星期|礼拜)[一二三四五六日天末]|每|\b(?:(?:mon|tues|wednes|thurs|fri|satur|sun)days?|january|february|march|april|may(?= ?\d)|june|july|august|september|october|november|december|[ap]\.?m)\b",
+    rf"\d+(?:[.,:]\d+)*(?:st|nd|rd|th)?%?|(?<=\d)\s?[年月日号时点分]|{_DAYS}|每|\b(?:{_NAMES}|[ap]\.?m)\b",
     re.IGNORECASE,
 )
-_TIME = re.compile(
-    r"\d{4}|\d+\s?[年月日号时点]|\d+:\d\d|(?:周|星期|礼拜)[一二三四五六日天末]|\b(?:(?:mon|tues|wednes|thurs|fri|satur|sun)days?|january|february|march|april|may(?= ?\d)|june|july|august|september|october|november|december)\b|\b\d+ ?[ap]\.?m\b",
-    re.IGNORECASE,
-)
+_TIME = re.compile(rf"\d{{4}}|\d+\s?[年月日号时点]|\d+:\d\d|{_DAYS}|\b(?:{_NAMES})\b|\b\d+ ?[ap]\.?m\b", re.IGNORECASE)
 _YEARS = (1000, 2100)
 
 
@@ -76,7 +78,7 @@ def _times(text: str) -> tuple[Moment, ...]:
 
 @lru_cache(maxsize=1_024)
 def _matter(text: str) -> Sequence[Unit]:
-    return said(polarity.matter(_CALENDAR.sub(" ", plain(text))), written=True).units
+    return matter(_CALENDAR.sub(" ", plain(text)), written=True)
 
 
 def _said_of(claim: Sequence[str], n: int) -> Sequence[Unit]:

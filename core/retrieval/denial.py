@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from core.retrieval import polarity, tokens
 from core.retrieval.measures import plain, quantities
-from core.retrieval.synonyms import Unit, said
+from core.retrieval.synonyms import Unit, matter, said
 
 _HALF = 0.5  # of what is needless, where it is said to be needed
 _PARTLY = 0.25  # a character of two that both have
@@ -175,11 +175,6 @@ class _Part:
         return said(self.whole).share(units) if own and self.forceful else own
 
 
-@lru_cache(maxsize=2_048)
-def _matter(text: str) -> Sequence[Unit]:
-    return said(polarity.matter(plain(text)), written=True).units
-
-
 def _denied(claim: str, said_in: Sequence[str], parts: Sequence[_Part]) -> bool:
     """A denied clause of the claim whose matter a clause of the source says, and none that has the force of a denial."""
     if turns_twice(claim):
@@ -190,13 +185,13 @@ def _denied(claim: str, said_in: Sequence[str], parts: Sequence[_Part]) -> bool:
         shared = {word for part in parts for word in _by_word(part.text)} & _by_word(clause)
         if shared and not polarity.plainly_denies(plain(clause)):
             continue
-        units = _matter(clause) if len(_matter(clause)) > 1 or not n else _matter(f"{said_in[n - 1]} {clause}")
+        units = matter(clause) if len(matter(clause)) > 1 or not n else matter(f"{said_in[n - 1]} {clause}")
         open_to = [part for part in parts if not part.forceful and head_held(clause, part.text)]
         affirming = max((part.share(units, clause) for part in open_to), default=0.0)
         denying = max((part.share(units, clause) for part in parts if part.forceful), default=0.0)
         only = any(polarity.exclusive(part.text) and said(part.text).share(units) > 0.3 for part in parts)
         excepted = any(
-            _EXCEPTS.search(part.normal) and said(claim).share(_matter(part.text)) >= _THIRD for part in parts
+            _EXCEPTS.search(part.normal) and said(claim).share(matter(part.text)) >= _THIRD for part in parts
         )
         if len(units) > 1 and affirming >= _ALIKE and affirming >= denying + _BETTER and not only and not excepted:
             return True
@@ -213,9 +208,9 @@ def _affirmed(claim: str, parts: Sequence[_Part], *, least: float = _ALIKE) -> b
         as_denied = polarity.denies(plain(part.text)) and not (_by_word(part.text) & _by_word(claim))
         if not as_denied and not polarity.plainly_denies(plain(part.text)):
             continue
-        units = _matter(part.text)
+        units = matter(part.text)
         if len(units) == 1 and said(claim).share(units) == 1.0:
-            units, least = _matter(part.whole), min(least, _HALF)
+            units, least = matter(part.whole), min(least, _HALF)
         if not head_held(part.text, claim):
             continue
         mine = said(claim).share(units)
@@ -230,9 +225,9 @@ def _once_more(claim: str, parts: Sequence[_Part]) -> bool:
     """A claim that says nearly all of a clause, and denies once more or once less."""
     if _CONDITION.search(claim):
         return False
-    mine = _matter(claim)
+    mine = matter(claim)
     for part in parts:
-        units, turned = _matter(part.text), polarity.denies(plain(claim)) != polarity.denies(plain(part.text))
+        units, turned = matter(part.text), polarity.denies(plain(claim)) != polarity.denies(plain(part.text))
         alike = len(units) > 2 and _by_word(claim) == _by_word(part.text)
         if turned and alike and said(part.text).share(mine) >= _COPIED and said(claim).share(units) >= _COPIED:
             return (polarity.plain_denials(plain(claim)) - polarity.plain_denials(plain(part.text))) % 2 == 1
@@ -242,7 +237,7 @@ def _once_more(claim: str, parts: Sequence[_Part]) -> bool:
 def head_held(denied: str, other: str) -> bool:
     """Whether ``other`` says what is denied, and not only the rest of the clause."""
     for scope in polarity.denied(plain(denied)):
-        units = [unit for unit in _matter(scope) if not _SAYS_LITTLE.fullmatch(unit.key)]
+        units = [unit for unit in matter(scope) if not _SAYS_LITTLE.fullmatch(unit.key)]
         if units and said(other).holds(units[0]) >= _PARTLY:
             return True
     return False
@@ -253,7 +248,7 @@ def _let(claim: str, parts: Sequence[_Part]) -> bool:
     whole = tokens.normalized(claim)
     if not _ALLOWED.search(whole) or polarity.exclusive(claim):
         return False
-    units = _matter(_ALLOWED.sub(" ", whole))
+    units = matter(_ALLOWED.sub(" ", whole))
     denying = [p for p in parts if polarity.denies(plain(p.text)) and not polarity.exclusive(p.text)]
     if not units or any(forceful(claim, part.text) or required(claim, part.text) for part in denying):
         return False
@@ -266,7 +261,7 @@ def _done(claim: str, parts: Sequence[_Part]) -> bool:
     """A claim that something has been done already which its source says has not been."""
     if not _ALREADY.search(claim) or polarity.plainly_denies(plain(claim)) or _force(claim)[1]:
         return False
-    units = _matter(_ALREADY.sub(" ", claim))
+    units = matter(_ALREADY.sub(" ", claim))
     return any(_NOT_YET.search(part.normal) and said(part.whole).share(units) >= _HALF for part in parts)
 
 
@@ -279,7 +274,7 @@ def _once_less(claim: str, parts: Sequence[_Part]) -> bool:
         other = {match[1] for match in _DENIED_DENIAL.finditer(part.normal)}
         there = {match[0] for match in _DENIAL.finditer(_DENIED_DENIAL.sub(" ", part.normal))}
         turned = (denied & there) - plainly | (plainly & other) - there
-        if turned and said(claim).share(_matter(part.text)) >= _HALF:
+        if turned and said(claim).share(matter(part.text)) >= _HALF:
             return True
     return False
 
@@ -291,7 +286,7 @@ def _exempted(claim: str, parts: Sequence[_Part]) -> bool:
     if not match or _NOT.search(match[0]) or polarity.denies(whole[: match.start()] + whole[match.end() :]):
         return False
     lacking = _LACKING.search(match[0])
-    units = _matter(lacking[1] if lacking else match[0])
+    units = matter(lacking[1] if lacking else match[0])
     near = [part for part in parts if said(part.text).share(units) >= _HALF]
     scopes = [scope for p in parts if not _NEEDED.search(p.normal) for scope in polarity.denied(plain(p.text))]
     if any(_EITHER.search(part.normal) for part in parts) or any(head_held(match[0], scope) for scope in scopes):
@@ -304,4 +299,4 @@ def _obliged(claim: str, parts: Sequence[_Part]) -> bool:
     whole = tokens.normalized(claim)
     if _NOT_NEEDED.search(whole) or not _OBLIGED.search(whole):
         return False
-    return any(_NOT_NEEDED.search(part.normal) and said(claim).share(_matter(part.text)) >= _ALIKE for part in parts)
+    return any(_NOT_NEEDED.search(part.normal) and said(claim).share(matter(part.text)) >= _ALIKE for part in parts)

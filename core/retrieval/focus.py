@@ -12,8 +12,7 @@ from typing import Literal
 
 from core.i18n import detect_language
 from core.retrieval import polarity
-from core.retrieval.measures import plain
-from core.retrieval.synonyms import Unit, said
+from core.retrieval.synonyms import Unit, matter, said
 
 _NEARLY_ALL = 0.6  # of what is said of it
 _SAID, _LEFT = 0.4, 2  # of the thing itself; words that the clause has and the claim has not
@@ -42,7 +41,7 @@ def moved(claim: str, sentences: Sequence[Sequence[str]]) -> Literal["attributio
         match = pattern.search(claim)
         if match is None:
             continue
-        thing, rest = _units(match["thing"]), _units(claim[: match.start("thing")] + " " + claim[match.end("thing") :])
+        thing, rest = matter(match["thing"]), matter(claim[: match.start("thing")] + " " + claim[match.end("thing") :])
         if thing and len(rest) > 1 and _elsewhere(thing, rest, claim, sentences):
             told = said(" ".join(clause for parts in sentences for clause in parts))
             return "attribution" if told.share(thing) > _SAID else "name"
@@ -55,9 +54,5 @@ def _elsewhere(thing: Sequence[Unit], rest: Sequence[Unit], claim: str, sentence
     clause = sentences[n][m]
     if shares[n, m] < _NEARLY_ALL or said(clause).share(thing) > _SAID:
         return False
-    left = [unit for unit in _units(clause) if said(claim).holds(unit) == 0.0]
+    left = [unit for unit in matter(clause) if said(claim).holds(unit) == 0.0]
     return len(left) >= _LEFT
-
-
-def _units(text: str) -> Sequence[Unit]:
-    return said(polarity.matter(plain(text)), written=True).units

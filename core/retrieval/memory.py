@@ -3,7 +3,7 @@
 What limits a product over all is how much memory it reads. float16 is what the workspace stores, so nothing is lost
 by it, and numkong multiplies it as it is. From ``COARSE_FROM`` vectors on, a copy in int8 (one scale for each vector) is
 read in its place, half as large and in blocks that numkong has put in the order in which it multiplies. Those of either
-look that may be among the nearest are then compared in float32: a cosine of int8 is off by some 0.0003. Figures:
+look that may be among the nearest are then compared in float32: a cosine of int8 is off by some 0.0002. Figures:
 docs/decisions/0025-vectors-are-scanned.md, 0044-a-query-in-arrays.md and 0060-vectors-are-packed.md.
 """
 

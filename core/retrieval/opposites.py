@@ -16,7 +16,7 @@ from core.i18n import detect_language
 from core.retrieval import denial, polarity, tokens
 from core.retrieval.measures import plain
 from core.retrieval.stem import stem
-from core.retrieval.synonyms import said
+from core.retrieval.synonyms import matter, said
 from core.retrieval.wording import words
 
 TABLE = Path(__file__).parent / "data" / "opposites.yaml"
@@ -59,7 +59,7 @@ def opposed(claim: str, sentences: Sequence[Sequence[str]]) -> bool:
         if not there or {side for side, _ in there} & sides:
             continue
         own = {word for r, _, word in mine if r == row}
-        rest = [unit for unit in said(polarity.matter(plain(claim)), written=True).units if unit.key not in own]
+        rest = [unit for unit in matter(claim) if unit.key not in own]
         if rest and any(said(text).share(rest) >= _ALIKE and not denial.turns_twice(text) for _, text in there):
             return True
     return False

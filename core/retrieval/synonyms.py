@@ -13,7 +13,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 from core.i18n import detect_language
-from core.retrieval import tokens
+from core.retrieval import polarity, tokens
 from core.retrieval.measures import plain
 from core.retrieval.stem import stem
 from core.retrieval.wording import words
@@ -82,6 +82,12 @@ def said(text: str, *, written: bool = False) -> Said:
         written: whether it is normalised already, with its numbers in digits.
     """
     return Said(text, written)
+
+
+@lru_cache(maxsize=4_096)
+def matter(text: str, *, written: bool = False) -> tuple[Unit, ...]:
+    """The words of ``text`` without those that deny; ``written`` as in :func:`said`."""
+    return said(polarity.matter(text if written else plain(text)), written=True).units
 
 
 @lru_cache(maxsize=8_192)
