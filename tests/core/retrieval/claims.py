@@ -1,8 +1,10 @@
 """``python -m tests.core.retrieval.claims odd``: what the claim checker rejects and accepts of claims written apart.
 
 Even rows may be tuned on, odd rows are for reporting. ``reworded`` tells the altered claims that repeat their source from
-those in other words; ``written`` are those of four further writers, which may be tuned on, and ``blind`` those of two more, of whom
-nothing but totals may be looked at. ``--publish docs/measured`` puts the figures of all but ``reworded`` on the scoreboard.
+those in other words; ``written`` are those of four further writers, ``crossed`` and ``paired`` those of eight that exchange things
+more often: they may be tuned on. Of ``blind``, ``held`` and ``balanced``, of five others, nothing but totals may be looked at. Claims of
+``paired`` and ``balanced`` repeat their source as much when they are wrong as when they are right. ``--publish docs/measured`` puts the
+figures of all but ``reworded`` on the scoreboard.
 """
 
 from __future__ import annotations
@@ -41,7 +43,14 @@ _BEFORE = {
     # with the checker of that morning
     "blind": {("zh", _REJECTED): 0.675, ("zh", _ACCEPTED): 0.76, ("en", _REJECTED): 0.745, ("en", _ACCEPTED): 0.755},
 }
-_WRITERS = {"written": "four writers", "blind": "two writers, unseen"}
+_WRITERS = {
+    "written": "four writers",
+    "crossed": "two writers, things exchanged",
+    "paired": "six writers, by meaning alone",
+    "blind": "two writers, unseen",
+    "held": "two writers, things exchanged, unseen",
+    "balanced": "by meaning alone, unseen",
+}
 
 
 @dataclass(frozen=True)
@@ -62,9 +71,16 @@ def apart(language: Language, half: str = "even") -> list[Claim]:
 
 
 def written(language: Language, name: str = "written") -> list[Claim]:
-    """The claims of further writers: ``written`` or ``blind``."""
+    """The claims of further writers, by the name of their file."""
     rows = yaml.safe_load((HERE / f"claims_{name}_{language}.yaml").read_text("utf-8"))
-    return [Claim(row["source"], row["claim"], row["faithful"], row["kind"]) for row in rows]
+    if "claim" in rows[0]:
+        return [Claim(row["source"], row["claim"], row["faithful"], row["kind"]) for row in rows]
+    return [
+        Claim(row["source"], text, faithful, kind)
+        for row in rows
+        for faithful, told in ((True, [("paraphrase", t) for t in row["right"]]), (False, row["wrong"].items()))
+        for kind, text in told
+    ]
 
 
 def more(language: Language) -> list[Claim]:
