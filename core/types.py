@@ -282,9 +282,9 @@ class Passage:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: twenty are made for each query, and frozen ones take four times as long
 class Hit:
-    """A found passage with the reason it was found.
+    """A found passage with the reason it was found. Read it; :func:`dataclasses.replace` makes another.
 
     Ranks count from 1; ``None``: that leg did not find it among its best. Its score there is known all the same.
     ``score`` is the fused one; ``rerank_score`` is a reranker's, on a scale of its own.

@@ -86,8 +86,8 @@ class _Coarse:
             step, done = max(step, float(here.max())), done + len(some)
         return _Coarse(common, tuple(blocks), last, self.size + done, step, norm)
 
-    def products(self, vector: np.ndarray) -> tuple[np.ndarray, float]:
-        """The products of all rows with ``vector``, and by how much two of them may be off. Shape: ``(size,)`` float32."""
+    def products(self, vector: np.ndarray) -> _Look:
+        """The products of all rows with ``vector``."""
         import numpy as np
         from numkong import dots_packed
 
@@ -99,10 +99,30 @@ class _Coarse:
             np.multiply(
                 whole, block.steps[: len(whole)], out=found[at : at + len(whole)], dtype=np.float32, casting="unsafe"
             )
-        found *= np.float32(step)
-        found += np.float32(vector @ self.common)
         # A value in int8 is off by up to half a step, evenly; the errors of 384 values add up as a deviation does.
-        return found, _OFF_INT8 * math.hypot(step * self.norm, self.step) / 12**0.5
+        off = _OFF_INT8 * math.hypot(step * self.norm, self.step) / 12**0.5
+        return _Look(found, off / step, step, float(vector @ self.common))
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What a first look saw: cosines are ``values * scale + shift``, which is left undone, for few are looked at again."""
+
+    values: np.ndarray  # (vectors,) float32
+    off: float  # by how much two of them may be off against each other
+    scale: float = 1.0
+    shift: float = 0.0
+
+    def spread(self) -> tuple[float, float] | None:
+        """Mean and deviation of the cosines."""
+        from numkong import moments
+
+        count = len(self.values)
+        if count < _LEAST:
+            return None
+        total, squares = moments(self.values)
+        mean = total / count
+        return mean * self.scale + self.shift, max(0.0, squares / count - mean * mean) ** 0.5 * self.scale
 
 
 @dataclass(frozen=True)
@@ -169,12 +189,12 @@ class Memory:
         import numpy as np
 
         state = self._state
-        rough, off = self._first_look(state, vector)
+        look = self._first_look(state, vector)
         if allowed is not None:
             rows = self._rows(state, allowed)
             rows = rows[_likely(_products(state.vectors[rows], vector), top_k, _OFF_FLOAT16)]
         else:
-            rows = _likely(rough, top_k, off)
+            rows = _likely(look.values, top_k, look.off)
             if state.dead:
                 rows = np.flatnonzero(state.alive[: state.size])[rows]
         among = np.zeros(state.size, np.int8)  # 1 the candidates, 2 those that are wanted anyway
@@ -189,17 +209,17 @@ class Memory:
         kind = among[rows]
         kept, near = kind > 1, (kind & 1).nonzero()[0]
         kept[: near[top_k] if len(near) > top_k else None] = True
-        return state.numbers[rows[kept]], scores[kept], _spread(rough)
+        return state.numbers[rows[kept]], scores[kept], look.spread()
 
-    def _first_look(self, state: _State, vector: np.ndarray) -> tuple[np.ndarray, float]:
-        """The cosines of all that live, from the coarse copy where there is one, and by how much two may be off."""
+    def _first_look(self, state: _State, vector: np.ndarray) -> _Look:
+        """At all that live, from the coarse copy where there is one."""
         import numpy as np
 
         if state.coarse is None:
-            found, off = _products(state.vectors[: state.size], vector), _OFF_FLOAT16
+            look = _Look(_products(state.vectors[: state.size], vector), _OFF_FLOAT16)
         else:
-            found, off = state.coarse.products(vector)
-        return found[np.flatnonzero(state.alive[: state.size])] if state.dead else found, off
+            look = state.coarse.products(vector)
+        return replace(look, values=look.values[np.flatnonzero(state.alive[: state.size])]) if state.dead else look
 
     def _rows(self, state: _State, numbers: np.ndarray) -> np.ndarray:
         """The rows of those of ``numbers`` that are here."""
@@ -279,18 +299,6 @@ def _likely(rough: np.ndarray, count: int, off: float) -> np.ndarray:
     found = largest(rough, count, off)
     most = max(CANDIDATES, 4 * count)
     return found if len(found) <= most else _best(rough, most)
-
-
-def _spread(everything: np.ndarray) -> tuple[float, float] | None:
-    """Mean and deviation."""
-    from numkong import moments
-
-    count = len(everything)
-    if count < _LEAST:
-        return None
-    total, squares = moments(everything)
-    mean = total / count
-    return mean, max(0.0, squares / count - mean * mean) ** 0.5
 
 
 def _best(scores: np.ndarray, count: int) -> np.ndarray:
