@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.contracts import ChatModel, DecisionModel, EmbeddingModel, Reranker
 from core.errors import TouchstoneError
@@ -16,6 +16,9 @@ from core.settings import Settings, load_settings
 from core.telemetry.ledger import Ledger, Recorded, RecordedReranker, recorded_embedding
 from core.types import Example
 from core.workspace import Workspace
+
+if TYPE_CHECKING:
+    from core.retrieval.judge import Judge
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +44,14 @@ class Runtime:
 
     def judge(self) -> ChatModel:
         return self._model("chat", self.settings.model("judge"))
+
+    def claim_judge(self) -> Judge | None:
+        """Judges the sentences of written answers where a judge is set; where none is, rules check them alone."""
+        if not self.settings.values["models.judge"]:
+            return None
+        from core.retrieval.judge import Judge
+
+        return Judge(self.judge())
 
     def embedding(self, name: str | None = None) -> EmbeddingModel:
         return self._model("embedding", name or self.settings.model("embedding"))

@@ -84,7 +84,7 @@ FIELDS: tuple[Field, ...] = (
     Field("models.chat", "TOUCHSTONE_CHAT", "embedded:smollm2", str, "Chat model, engine:model", "对话模型，引擎:模型"),
     Field("models.embedding", "TOUCHSTONE_EMBEDDING", "embedded:e5", str, "Embedding model", "向量模型"),
     Field("models.rerank", "TOUCHSTONE_RERANK", "", str, "Reranker; empty for none", "重排模型，空则不用"),
-    Field("models.judge", "TOUCHSTONE_JUDGE", "", str, "Judge model; empty uses the chat model", "评判模型，空则用对话模型"),
+    Field("models.judge", "TOUCHSTONE_JUDGE", "", str, "Judge model: in evaluations, where empty uses the chat model, and of the sentences of written answers, where empty leaves them to rules", "评判模型：评测时为空则用对话模型；核对写出的句子时为空则只按规则"),
     Field("deadlines.connect_s", "TOUCHSTONE_CONNECT_S", 5.0, float, "Seconds to connect", "连接期限（秒）", low=0.1, high=600),
     Field("deadlines.first_token_s", "TOUCHSTONE_FIRST_TOKEN_S", 60.0, float, "Seconds to the first token", "首个词元期限（秒）", low=0.1, high=3600),
     Field("deadlines.idle_s", "TOUCHSTONE_IDLE_S", 30.0, float, "Seconds between two pieces of an answer", "回答间隔期限（秒）", low=0.1, high=3600),

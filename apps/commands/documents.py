@@ -18,6 +18,7 @@ from core.i18n import LANGUAGES, detect_language, message
 
 if TYPE_CHECKING:
     from core.contracts import ChatModel
+    from core.retrieval.judge import Judge
     from core.retrieval.library import Library
     from core.retrieval.records import Progress, Status, SyncReport
     from core.runtime import Runtime
@@ -134,7 +135,8 @@ def ask(
         try:
             demand_documents(library, collection)
             where = from_text(filter) if filter else None
-            answer = Reading(library, out).read(asked, collection, writer(runtime, model, out), language, where=where)
+            chat, judge = writer(runtime, model, out), runtime.claim_judge()
+            answer = Reading(library, out, judge).read(asked, collection, chat, language, where=where)
         finally:
             library.close()
         out.document(asdict(answer))
@@ -161,9 +163,10 @@ def writer(runtime: Runtime, model: str | None, out: Out) -> ChatModel | None:
 class Reading:
     """One answer as it comes."""
 
-    def __init__(self, library: Library, out: Out) -> None:
+    def __init__(self, library: Library, out: Out, judge: Judge | None = None) -> None:
         self.library = library
         self.out = out
+        self.judge = judge
 
     def read(
         self, question: str, collection: str, chat: ChatModel | None, language: str | None, *, where: Any = None
@@ -176,7 +179,9 @@ class Reading:
         chosen: Any = language
         written = False
         with trace():
-            asked = self.library.ask(question, collection=collection, chat=chat, language=chosen, where=where)
+            asked = self.library.ask(
+                question, collection=collection, chat=chat, judge=self.judge, language=chosen, where=where
+            )
             events = iterate(asked)
         try:
             for event in events:

@@ -91,14 +91,16 @@ class Knowledge:
         if sample:
             await self._sample_ready()
         down: tuple[str, ...] = ()
+        chat = judge = None
         try:
-            chat = None if quotes else self._runtime.chat()
+            if not quotes:
+                judge, chat = self._runtime.claim_judge(), self._runtime.chat()
         except TouchstoneError as error:
             log.warning("no generator: %s", error)
-            chat, down = None, (GENERATOR_DOWN,)
+            down = (GENERATOR_DOWN,)
             yield Notice(GENERATOR_DOWN, {"reason": code_of(error), "detail": error.text(language)})
         complete, history = in_context(question, earlier, goes_on=goes_on)
-        answerer = Answerer(Several(self.collections(caller, sample=sample)), chat)
+        answerer = Answerer(Several(self.collections(caller, sample=sample)), chat, judge)
         async with aclosing(answerer.ask(complete, language=language, history=history, first=first)) as events:
             async for event in events:
                 if isinstance(event, AnswerDone):

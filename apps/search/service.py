@@ -30,7 +30,6 @@ from apps.search.query import Query, kind_of
 from apps.search.saved import SavedSearches
 from apps.search.tester import Tester
 from apps.uploads import SEARCH, Uploads
-from core.contracts import ChatModel
 from core.errors import InputError, NotFound, TouchstoneError
 from core.evaluation.judged import short_names
 from core.i18n import detect_language
@@ -222,6 +221,7 @@ class Search:
     def able(self) -> bool:
         """Whether the chat model set can write answers from sources; else answers are made of quotes."""
         try:
+            self.runtime.claim_judge()
             return self.runtime.chat().capabilities.grounded
         except TouchstoneError:
             return False
@@ -244,9 +244,9 @@ class Search:
         Raises:
             InputError: the query is empty or too long.
         """
-        chat: ChatModel | None = self.runtime.chat() if written and self.able() else None
+        chat, judge = (self.runtime.chat(), self.runtime.claim_judge()) if written and self.able() else (None, None)
         options = replace(query.options(DEPTH), collapse=None, sentences=False)
-        answerer = Answerer(Narrowed(Several(await self.ready(query, caller)), options), chat)
+        answerer = Answerer(Narrowed(Several(await self.ready(query, caller)), options), chat, judge)
         told: Language = language or (
             "zh" if detect_language(query.text, self.runtime.settings.language) == "zh" else "en"
         )

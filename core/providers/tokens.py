@@ -91,9 +91,11 @@ def estimate(asked: str | Sequence[Message]) -> int:
 
 
 def _gguf(engine: str, name: str, asked: str | Sequence[Message], settings: Settings) -> TokenCount:
-    from core.providers.embedded import CHAT, find_file
+    from core.providers.embedded import CHAT, put_together
 
-    path = find_file(CHAT[name]) if engine == "embedded" and name in CHAT else model_path(name, settings)
+    path = (
+        put_together(CHAT[name], settings.home) if engine == "embedded" and name in CHAT else model_path(name, settings)
+    )
     header = read_header(path, f"{engine}:{name}")
     tokenizer = tokens_gguf.tokenizer_of(header)
     if tokenizer is None:

@@ -18,6 +18,7 @@ from core.retrieval import calibration, evidence, in_force, introductions
 from core.retrieval.answer import AnswerDone, AnswerEvent, Notice, SourcesFound
 from core.retrieval.check import checked
 from core.retrieval.draft import Draft, Mode, finished, nothing_indexed, refused, remarks
+from core.retrieval.judge import Judge
 from core.retrieval.meaning import Meaning
 from core.retrieval.nearest import nearest
 from core.retrieval.question import checked_question, searched
@@ -60,10 +61,18 @@ class Weighed:
 
 
 class Answerer:
-    """Answers from ``index``; ``chat`` writes the answer when it is able to."""
+    """Answers from ``index``; ``chat`` writes the answer when it is able to, and ``judge`` says of its sentences which are said."""
 
-    def __init__(self, index: Searchable, chat: ChatModel | None = None, *, prompts: PromptLibrary = library) -> None:
+    def __init__(
+        self,
+        index: Searchable,
+        chat: ChatModel | None = None,
+        judge: Judge | None = None,
+        *,
+        prompts: PromptLibrary = library,
+    ) -> None:
         self.index = index
+        self.judge = judge
         self.chat = chat if chat is not None and chat.capabilities.grounded else None
         self.prompts = prompts
 
@@ -188,7 +197,7 @@ class Answerer:
                         if _SAYS_NOTHING.search(sentence):
                             refuses = refuses or not draft.sentences
                             continue
-                        outcome = await checked(sentence, passages, draft.question, model=embedding)
+                        outcome = await checked(sentence, passages, draft.question, model=embedding, judge=self.judge)
                         if outcome.failed is not None:
                             draft.removed += 1
                             continue

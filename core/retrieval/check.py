@@ -1,7 +1,8 @@
 """Checks a written sentence against the passages it cites, before anybody reads it.
 
 Numbers with their units, product codes, foreign names and negation must stand in a cited passage, and enough of
-the sentence's words must be found there. What fails is removed and counted; the reason is kept.
+the sentence's words must be found there. What fails is removed and counted; the reason is kept. A language model may judge what
+rules of words let pass, and what they refuse for a reason that can be argued about.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from core.i18n import detect_language
 from core.retrieval import alignment, amounts, doubts, numerals, sentences, tokens
 from core.retrieval.classes import another
 from core.retrieval.doubts import Doubt
+from core.retrieval.judge import Judge, shown
 from core.retrieval.measures import plain
 from core.retrieval.stem import stem
 from core.retrieval.unheard import unheard
@@ -26,8 +28,9 @@ from core.types import Passage
 
 log = logging.getLogger(__name__)
 Reason = Literal[
-    "uncited", "number", "unit", "date", "code", "name", "negation", "comparison", "attribution", "overlap"
+    "uncited", "number", "unit", "date", "code", "name", "negation", "comparison", "attribution", "overlap", "judged"
 ]
+ARGUABLE = frozenset(["name", "negation", "comparison", "attribution", "overlap"])  # reasons that a judge may overrule
 OVERLAP = 0.4  # share of a sentence's content terms that its passages must hold
 MARK = re.compile(r"\s*[\[【［](?:来源|source)?\s*(\d{1,3}(?:\s*[,，、]\s*\d{1,3})*)\s*[\]】］]", re.IGNORECASE)
 _NAME = re.compile(r"(?<![.!?。！？\n] )(?<!^)\b[A-Z][A-Za-z]{2,}\b")
@@ -52,12 +55,17 @@ class Checked:
 
 
 async def checked(
-    written: str, sources: Sequence[Passage], question: str = "", *, model: EmbeddingModel | None = None
+    written: str,
+    sources: Sequence[Passage],
+    question: str = "",
+    *,
+    model: EmbeddingModel | None = None,
+    judge: Judge | None = None,
 ) -> Checked:
-    """As :func:`check`, and what its words do not tell is told by ``model``.
+    """As :func:`check`, and what its words do not tell is told by ``model``, and by ``judge`` where there is one.
 
-    Without one, or where it fails, a thing named otherwise than in the source passes, and a sentence in quite other words
-    fails.
+    Without ``model``, or where it fails, a thing named otherwise than in the source passes, and a sentence in quite other words
+    fails. A judge that fails is as none.
     """
     outcome = _outcome(written, sources, question)
     if model is not None and outcome.doubts:
@@ -65,7 +73,21 @@ async def checked(
             outcome = replace(outcome, failed=await doubts.wrong(outcome.doubts, model))
         except TouchstoneError as error:
             log.warning("a claim is checked by its words alone: %s", error)
+    if judge is not None and outcome.support:
+        try:
+            outcome = replace(outcome, failed=await _overruled(outcome, sources, judge))
+        except TouchstoneError as error:
+            log.warning("a claim is not judged: %s", error)
     return _without_support(outcome)
+
+
+async def _overruled(outcome: Checked, sources: Sequence[Passage], judge: Judge) -> Reason | None:
+    passages = [sources[number - 1] for number in outcome.support]
+    source = "\n\n".join("\n".join(filter(None, [p.title, p.heading, shown(p.text, outcome.text)])) for p in passages)
+    says = await judge.says(source, outcome.text)
+    if outcome.failed is None:
+        return "judged" if says is False else None
+    return None if says else outcome.failed
 
 
 def check(written: str, sources: Sequence[Passage], question: str = "") -> Checked:
@@ -83,7 +105,7 @@ def _without_support(outcome: Checked) -> Checked:
 
 
 def _outcome(written: str, sources: Sequence[Passage], question: str) -> Checked:
-    """The outcome by words, with support also where only too few of the words are shared."""
+    """The outcome by words, with support also where it fails for a reason that can be argued about."""
     text, numbers = unmarked(written)
     cited = [n for n in dict.fromkeys(numbers) if 1 <= n <= len(sources)]
     if not cited:
@@ -94,7 +116,7 @@ def _outcome(written: str, sources: Sequence[Passage], question: str) -> Checked
     for chosen in [cited] if len(cited) == 1 else [cited, *[[n] for n in cited]]:
         passages = [sources[n - 1] for n in chosen]
         failed, unsure = _judged(text, passages, question)
-        support = {n: best_unit(text, sources[n - 1]) for n in chosen} if failed in (None, "overlap") else {}
+        support = {n: best_unit(text, sources[n - 1]) for n in chosen} if failed is None or failed in ARGUABLE else {}
         if outcome.failed != "overlap" or failed is None:
             outcome = Checked(text, support, failed, tuple(unsure))
         if failed is None:

@@ -27,6 +27,7 @@ from core.retrieval.answer import AnswerDone, AnswerEvent
 from core.retrieval.chroma import ChromaStore
 from core.retrieval.explain import Explanation, Verdict, View, explain, resolve
 from core.retrieval.index import Index
+from core.retrieval.judge import Judge
 from core.retrieval.options import SearchOptions
 from core.retrieval.records import CollectionInfo, Found
 from core.retrieval.rerank import Rerankers
@@ -278,6 +279,7 @@ class Library:
         *,
         collection: str = DEFAULT_COLLECTION,
         chat: ChatModel | None = None,
+        judge: Judge | None = None,
         language: Language | None = None,
         history: Sequence[Message] = (),
         top_k: int = 8,
@@ -287,6 +289,7 @@ class Library:
 
         Args:
             chat: writes the answer when it is able to (``capabilities.grounded``); ``None`` quotes the sources.
+            judge: says of what was written whether its source says it (:mod:`core.retrieval.judge`); by default rules do.
             language: of the answer's own words; by default the question's.
             history: the conversation so far, oldest first; a follow-up is understood from its last question.
             where: a filter; the answer is made of nothing else (:mod:`core.retrieval.filters`).
@@ -299,7 +302,7 @@ class Library:
         index = self.collection(collection)
         options = SearchOptions(where=where, sentences=False)
         searched = Narrowed(Several((index,)), options) if options.where is not None else index
-        return Answerer(searched, chat).ask(question, language=language, history=history, top_k=top_k)
+        return Answerer(searched, chat, judge).ask(question, language=language, history=history, top_k=top_k)
 
     async def answer(
         self,
@@ -307,6 +310,7 @@ class Library:
         *,
         collection: str = DEFAULT_COLLECTION,
         chat: ChatModel | None = None,
+        judge: Judge | None = None,
         language: Language | None = None,
         history: Sequence[Message] = (),
         top_k: int = 8,
@@ -314,7 +318,14 @@ class Library:
     ) -> Answer:
         """The whole answer at once; see :meth:`ask`."""
         events = self.ask(
-            question, collection=collection, chat=chat, language=language, history=history, top_k=top_k, where=where
+            question,
+            collection=collection,
+            chat=chat,
+            judge=judge,
+            language=language,
+            history=history,
+            top_k=top_k,
+            where=where,
         )
         async with aclosing(events):
             async for event in events:

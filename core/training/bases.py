@@ -133,9 +133,9 @@ def resolve(name: str, settings: Settings, *, adapters: bool = False) -> Base:
 def _source(name: str, settings: Settings) -> str:
     """A path made absolute, or a hub id as it is."""
     if name.startswith("embedded:"):
-        from core.providers.embedded import CHAT, _row, find_file
+        from core.providers.embedded import CHAT, _row, put_together
 
-        return str(find_file(_row(CHAT, "chat", name.partition(":")[2])))
+        return str(put_together(_row(CHAT, "chat", name.partition(":")[2]), settings.home))
     for prefix in _PREFIXES:
         name = name.removeprefix(prefix)
     place = settings.folder / Path(name).expanduser()

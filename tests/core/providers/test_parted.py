@@ -13,10 +13,14 @@ import pytest
 
 from core.errors import ConfigurationError, MissingFile, MissingPackage
 from core.providers import embedded
+from core.providers.complete import complete
 from core.providers.embedded import EmbeddedModel
+from core.providers.parted import JOINED
 from core.providers.registry import open_model
 from core.providers.sync import run
 from core.settings import load_settings
+from core.types import Options
+from tests.core.providers.tiny_gguf import metadata, tensors, write_gguf
 from tests.core.providers.tiny_torch import minilm
 
 PARTS = 3
@@ -44,7 +48,7 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.syspath_prepend(str(site))
     right = hashlib.sha256((minilm() / "model.safetensors").read_bytes()).hexdigest()
     row = EmbeddedModel(
-        "parted", "some-model-part_{part}", "input/model.zip.{part}", right, "pip install some-model", parts=PARTS
+        "parted", "some-model-part_{part:03}", "input/model.zip.{part:03}", right, "pip install some-model", parts=PARTS
     )
     monkeypatch.setitem(embedded.EMBEDDING, "parted", row)
     monkeypatch.setenv("TOUCHSTONE_HOME", str(tmp_path / "home"))
@@ -103,3 +107,60 @@ def test_a_part_that_is_missing_is_named(packages: Path) -> None:
     with pytest.raises(MissingPackage, match="some-model-part-002"):
         vectors("embedded:parted")
     assert "parted" not in embedded.installed(embedded.EMBEDDING)
+
+
+@pytest.fixture
+def cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A tiny GGUF file as ``embedded:cut``: three parts that follow each other."""
+    data = write_gguf(tmp_path / "tiny.gguf", metadata(), tensors()).read_bytes()
+    site, size = tmp_path / "site", -(-len(data) // PARTS)
+    for part in range(PARTS):
+        folder = site / f"cut_model_part{part + 1}"
+        (folder / "data").mkdir(parents=True)
+        (folder / "__init__.py").write_text("raise SystemExit('a package of weights is not imported')")
+        (folder / "data" / f"part{part + 1:02}.bin").write_bytes(data[part * size : (part + 1) * size])
+    monkeypatch.syspath_prepend(str(site))
+    row = EmbeddedModel(
+        "cut",
+        "cut_model_part{part}",
+        "data/part{part:02}.bin",
+        hashlib.sha256(data).hexdigest(),
+        "pip install cut-model",
+        parts=PARTS,
+        whole=JOINED,
+        context_tokens=512,
+        grounded=True,
+    )
+    monkeypatch.setitem(embedded.CHAT, "cut", row)
+    monkeypatch.setenv("TOUCHSTONE_HOME", str(tmp_path / "home"))
+    return site
+
+
+def test_a_file_in_parts_is_one_chat_model(cut: Path, tmp_path: Path) -> None:
+    assert "cut" in embedded.installed(embedded.CHAT)
+    settings = load_settings()
+    model = open_model("chat", "embedded:cut", settings)
+    try:
+        assert model.capabilities.grounded
+        assert run(complete(model, "x", Options(max_tokens=2))).provider == "embedded"
+    finally:
+        run(model.aclose())
+    file = kept(tmp_path / "home") / JOINED
+    assert file.read_bytes() == (tmp_path / "tiny.gguf").read_bytes()
+    made = file.stat().st_ino
+    assert embedded.memory_needed("embedded:cut", settings) > file.stat().st_size
+    assert file.stat().st_ino == made, "put together once"
+
+
+def test_another_file_in_parts_is_refused_and_not_kept(cut: Path, tmp_path: Path) -> None:
+    last = cut / f"cut_model_part{PARTS}" / "data" / f"part{PARTS:02}.bin"
+    data = bytearray(last.read_bytes())
+    data[-1] ^= 1
+    last.write_bytes(data)
+    model = open_model("chat", "embedded:cut", load_settings())
+    try:
+        with pytest.raises(ConfigurationError, match="pip install cut-model"):
+            run(complete(model, "x", Options(max_tokens=2)))
+    finally:
+        run(model.aclose())
+    assert not list((tmp_path / "home" / "cache" / "models").iterdir())

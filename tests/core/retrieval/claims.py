@@ -14,7 +14,7 @@ import asyncio
 import hashlib
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +29,7 @@ from core.evaluation.results import device
 from core.evaluation.significance import Interval, bootstrap
 from core.providers.registry import open_model
 from core.retrieval.check import checked
+from core.retrieval.judge import Judge
 from core.settings import load_settings
 from core.types import Language, Passage
 
@@ -102,14 +103,20 @@ def reworded(language: Language, part: str) -> list[Claim]:
     return [Claim(row["source"], text, False, kind) for row in rows for kind, text in row[part].items()]
 
 
-async def passed(claims: Sequence[Claim], language: Language, model: EmbeddingModel | None) -> list[bool]:
+def cited(claim: Claim, language: Language) -> Passage:
+    """The source of ``claim`` as a passage."""
+    text = claim.source
+    return Passage("p", "d", text, "", "s", 0, 0, len(text), None, None, language)
+
+
+async def passed(
+    claims: Sequence[Claim], language: Language, model: EmbeddingModel | None, judge: Judge | None = None
+) -> list[bool]:
     """Whether each claim passes the checker with its source cited."""
-    found = []
-    for claim in claims:
-        text = claim.source
-        passage = Passage("p", "d", text, "", "s", 0, 0, len(text), None, None, language)
-        found.append((await checked(f"{claim.text} [1]", [passage], model=model)).failed is None)
-    return found
+    return [
+        (await checked(f"{claim.text} [1]", [cited(claim, language)], model=model, judge=judge)).failed is None
+        for claim in claims
+    ]
 
 
 def right(claims: Sequence[Claim], outcomes: Sequence[bool], *, faithful: bool) -> list[float]:
@@ -120,44 +127,62 @@ def right(claims: Sequence[Claim], outcomes: Sequence[bool], *, faithful: bool) 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.core.retrieval.claims", description=__doc__)
     parser.add_argument("half", choices=["even", "odd", "reworded", *_WRITERS])
+    parser.add_argument("--judge", metavar="MODEL", help="a chat model that judges as well, such as embedded:qwen")
     parser.add_argument("--publish", type=Path)
     given = parser.parse_args(arguments)
     figures: list[scoreboard.Measured] = []
     with tempfile.TemporaryDirectory() as home:
-        model = open_model("embedding", "embedded:e5", load_settings(Path(home), {"TOUCHSTONE_HOME": home}))
+        settings = load_settings(Path(home), {"TOUCHSTONE_HOME": home})
+        model = open_model("embedding", "embedded:e5", settings)
+        chat = open_model("chat", given.judge, settings) if given.judge else None
+        judge = Judge(chat) if chat is not None else None
         for language in LANGUAGES:
             if given.half == "reworded":
                 for part in ("carried", "copied", "reworded"):
                     claims = reworded(language, part)
-                    outcomes = asyncio.run(passed(claims, language, model))
+                    outcomes = asyncio.run(passed(claims, language, model, judge))
                     missed = Counter(c.kind for c, ok in zip(claims, outcomes, strict=True) if ok != c.faithful)
                     print(
                         f"{language} {part}: right {len(claims) - missed.total()} of {len(claims)}; wrong: {dict(missed)}"
                     )
                 continue
             claims = written(language, given.half) if given.half in _WRITERS else apart(language, given.half)
-            outcomes = asyncio.run(passed(claims, language, model))
+            outcomes = asyncio.run(passed(claims, language, model, judge))
+            alone = asyncio.run(passed(claims, language, model)) if judge is not None else outcomes
             missed = Counter(c.kind for c, ok in zip(claims, outcomes, strict=True) if ok != c.faithful)
             for name, faithful in ((_REJECTED, False), (_ACCEPTED, True)):
                 values = right(claims, outcomes, faithful=faithful)
                 figure = bootstrap(np.array(values))
                 print(f"{language} {name}: {figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}] of {len(values)}")
-                figures.append(_measured(language, name, figure, len(values), given.half))
+                before = {"before": _BEFORE[given.half][language, name]} if given.half in _BEFORE else {}
+                if judge is not None:
+                    before = {"rules alone": round(float(np.mean(right(claims, alone, faithful=faithful))), 3)}
+                figures.append(_measured(language, name, figure, len(values), given.half, given.judge, before))
             print(f"   wrong by kind: {dict(missed)}")
         asyncio.run(model.aclose())
+        if chat is not None:
+            asyncio.run(chat.aclose())
     if given.publish and figures:
-        scoreboard.save(given.publish, f"claims-{given.half}", figures)
+        scoreboard.save(given.publish, f"claims-{given.half}{'-judged' if given.judge else ''}", figures)
 
 
-def _measured(language: str, name: str, figure: Interval, records: int, half: str) -> scoreboard.Measured:
+def _measured(
+    language: str,
+    name: str,
+    figure: Interval,
+    records: int,
+    half: str,
+    judge: str | None,
+    baselines: Mapping[str, float],
+) -> scoreboard.Measured:
     file = HERE / (f"claims_{half}_{language}.yaml" if half in _WRITERS else f"claims_{language}.yaml")
     return scoreboard.Measured(
         app="answers",
-        name=f"claims {language}{f', {_WRITERS[half]}' if half in _WRITERS else ''}: {name}",
+        name=f"claims {language}{f', {_WRITERS[half]}' if half in _WRITERS else ''}{_with(judge)}: {name}",
         value=round(figure.value, 3),
         interval=(round(figure.low, 3), round(figure.high, 3)),
-        baselines={"before": _BEFORE[half][language, name]} if half in _BEFORE else {},
-        command=f"python -m tests.core.retrieval.claims {half}",
+        baselines=baselines,
+        command=f"python -m tests.core.retrieval.claims {half}{f' --judge {judge}' if judge else ''}",
         data=file.name if half in _WRITERS else f"{file.name}, {half} rows",
         checksum=hashlib.sha256(file.read_bytes()).hexdigest(),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -165,6 +190,10 @@ def _measured(language: str, name: str, figure: Interval, records: int, half: st
         device=device(),
         records=records,
     )
+
+
+def _with(judge: str | None) -> str:
+    return f", judge {judge}" if judge else ""
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from core.evaluation.results import device
 from core.evaluation.significance import bootstrap
 from core.providers.registry import open_model
 from core.retrieval import sentences
+from core.retrieval.judge import Judge
 from core.settings import load_settings
 from tests.core.retrieval.claims import Claim, passed, right
 
@@ -129,13 +130,25 @@ def _held(form: str, source: str) -> float:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.core.retrieval.claims_of_questions", description=__doc__)
     parser.add_argument("file", type=Path)
+    parser.add_argument("--judge", metavar="MODEL", help="a chat model that judges as well, such as embedded:qwen")
+    parser.add_argument(
+        "--some", type=int, metavar="N", help="N claims by chance: a judge takes most of a second for each"
+    )
     parser.add_argument("--publish", type=Path)
     given = parser.parse_args(arguments)
     made = claims(given.file)
+    if given.some is not None:
+        made = random.Random(1).sample(made, given.some)
     with tempfile.TemporaryDirectory() as home:
-        model = open_model("embedding", "embedded:e5", load_settings(Path(home), {"TOUCHSTONE_HOME": home}))
-        outcomes = asyncio.run(passed(made, "zh", model))
+        settings = load_settings(Path(home), {"TOUCHSTONE_HOME": home})
+        model = open_model("embedding", "embedded:e5", settings)
+        alone = outcomes = asyncio.run(passed(made, "zh", model))
+        if given.judge:
+            chat = open_model("chat", given.judge, settings)
+            outcomes = asyncio.run(passed(made, "zh", model, Judge(chat)))
+            asyncio.run(chat.aclose())
         asyncio.run(model.aclose())
+    options = f"{f' --judge {given.judge}' if given.judge else ''}{f' --some {given.some}' if given.some else ''}"
     figures = []
     for name, faithful in (("altered claims rejected", False), ("faithful claims accepted", True)):
         values = np.array(right(made, outcomes, faithful=faithful))
@@ -146,14 +159,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(
             f"{name}: {figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}] of {len(values)}; wrong: {dict(wrong)}"
         )
+        before = {"before": _BEFORE[faithful]} if given.file.name == "cmrc2018_dev.json" else {}
+        if given.judge:
+            before = {"rules alone": round(float(np.mean(right(made, alone, faithful=faithful))), 3)}
         figures.append(
             scoreboard.Measured(
                 app="answers",
-                name=f"claims zh, questions made claims: {name}",
+                name=f"claims zh, questions made claims{f', judge {given.judge}' if given.judge else ''}: {name}",
                 value=round(figure.value, 3),
                 interval=(round(figure.low, 3), round(figure.high, 3)),
-                baselines={"before": _BEFORE[faithful]} if given.file.name == "cmrc2018_dev.json" else {},
-                command=f"python -m tests.core.retrieval.claims_of_questions {given.file.name}",
+                baselines=before,
+                command=f"python -m tests.core.retrieval.claims_of_questions {given.file.name}{options}",
                 data=given.file.name,
                 checksum=hashlib.sha256(given.file.read_bytes()).hexdigest(),
                 date=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -163,7 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             )
         )
     if given.publish:
-        scoreboard.save(given.publish, "claims-questions", figures)
+        scoreboard.save(given.publish, f"claims-questions{'-judged' if given.judge else ''}", figures)
 
 
 if __name__ == "__main__":
