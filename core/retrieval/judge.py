@@ -50,17 +50,20 @@ class Reading:
 class Judge:
     """A chat model that judges claims. One that is not listed in ``data/judge.yaml`` is taken at its word: yes or no.
 
+    Args:
+        reading: in place of the listed one.
+
     Raises:
         Unsupported: the model gives no log probabilities.
     """
 
-    def __init__(self, chat: ChatModel) -> None:
+    def __init__(self, chat: ChatModel, reading: Reading | None = None) -> None:
         if not chat.capabilities.logprobs:
             provider, _, model = chat.name.partition(":")
             raise Unsupported(provider=provider, model=model, feature="logprobs")
         self.name = chat.name
         self._chat = chat
-        self._reading = _readings().get(chat.name)
+        self._reading = reading or _readings().get(chat.name)
 
     async def says(self, source: str, claim: str) -> bool | None:
         """Whether ``source`` says ``claim``; ``None`` where the model is not sure."""

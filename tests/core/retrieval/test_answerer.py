@@ -14,10 +14,11 @@ from core.errors import InputError
 from core.retrieval.answer import QUESTION_LIMIT, AnswerDone, AnswerEvent, Notice, SentenceReady, SourcesFound
 from core.retrieval.answerer import Answerer, finished_sentences
 from core.retrieval.draft import REFUSE_BELOW
+from core.retrieval.judge import Judge
 from core.retrieval.library import Library
 from core.retrieval.question import searched
-from core.runtime import Runtime
-from core.settings import override
+from core.runtime import Runtime, open_runtime
+from core.settings import load_settings, override
 from core.types import Answer, Capabilities, Message, Queued, user
 from tests.core.retrieval.conftest import Counting, sync
 
@@ -316,6 +317,33 @@ def test_written_sentences_are_checked_one_by_one(shop: Library, scripted: Any) 
     assert answer.model.startswith("scripted:")
     assert [e.sentence for e in seen if isinstance(e, SentenceReady)] == list(answer.sentences)
     check_citations(shop, answer)
+
+
+def test_a_judge_is_asked_about_what_rules_let_pass(shop: Library, scripted: Any) -> None:
+    class Judging(Judge):
+        def __init__(self) -> None:
+            self.asked: dict[str, str] = {}
+
+        async def says(self, source: str, claim: str) -> bool | None:
+            self.asked[claim] = source
+            return "买家" not in claim
+
+    reply, judge = "自签收之日起 15 天内可以无理由退货 [1]。退货期限是 30 天 [1]。运费由买家承担 [1]。", Judging()
+    answer = answered(events(shop, "几天内可以退货？", scripted({"reply": reply}), judge=judge))
+    assert [s.text for s in answer.sentences] == ["自签收之日起 15 天内可以无理由退货。"]
+    assert answer.removed == 2
+    assert list(judge.asked) == ["自签收之日起 15 天内可以无理由退货。", "运费由买家承担。"], "30 is not argued about"
+    assert all("15 天" in source for source in judge.asked.values()), "what is cited is shown"
+
+
+def test_a_judge_is_one_that_is_set(tmp_path: Path) -> None:
+    with open_runtime(load_settings(tmp_path, {"TOUCHSTONE_HOME": str(tmp_path)})) as runtime:
+        assert runtime.claim_judge() is None, "rules check alone, whatever chat model is set"
+    chosen = {"TOUCHSTONE_HOME": str(tmp_path), "TOUCHSTONE_JUDGE": "embedded:smollm2"}
+    with open_runtime(load_settings(tmp_path, chosen)) as runtime:
+        judge = runtime.claim_judge()
+        assert judge is not None
+        assert judge.name == "embedded:smollm2"
 
 
 def test_marks_after_the_full_stop_belong_to_the_sentence(shop: Library, scripted: Any) -> None:

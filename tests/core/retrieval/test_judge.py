@@ -12,7 +12,7 @@ from core.contracts import DEFAULT_OPTIONS
 from core.errors import ConnectFailed, InvalidResponse, Unsupported
 from core.providers import embedded
 from core.providers.registry import open_model
-from core.retrieval import judge as judging
+from core.retrieval import judge as judge_module
 from core.retrieval.check import checked
 from core.retrieval.judge import Judge, Reading, shown
 from core.settings import load_settings
@@ -82,12 +82,11 @@ def test_a_reading_weighs_words() -> None:
     assert reading.odds([("Yes", -1.0), ("True", -2.0), ("No", -4.0)]) == 0.25 - 1.0 - 1.0 - 8.0
 
 
-def test_limits_are_of_the_language(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_are_of_the_language() -> None:
     reading = Reading({"Yes": 1.0}, 0.0, {"zh": -2.0, "en": -4.0}, {"zh": -1.0, "en": -1.0}, 300)
-    monkeypatch.setattr(judging, "_readings", lambda: {"fake:m": reading})
     chat = FakeChat({"": {"Yes": -3.0, "No": -0.1}})
-    assert asyncio.run(Judge(chat).says(SOURCE, "卖家付运费。")) is False
-    assert asyncio.run(Judge(chat).says(ENGLISH, "The workshop checks kettles.")) is None
+    assert asyncio.run(Judge(chat, reading).says(SOURCE, "卖家付运费。")) is False
+    assert asyncio.run(Judge(chat, reading).says(ENGLISH, "The workshop checks kettles.")) is None
     assert chat.options.top_logprobs == 300
 
 
@@ -152,6 +151,15 @@ def test_a_real_model_answers(tmp_path: Path) -> None:
         assert asyncio.run(judge.says(ENGLISH, "Every kettle is checked.")) in (True, False)
     finally:
         asyncio.run(model.aclose())
+
+
+def test_what_is_listed_can_be_read() -> None:
+    """The readings that ship: limits for both languages, in order, and as many words as were weighed."""
+    for reading in judge_module._readings().values():
+        assert reading.refused.keys() == reading.accepted.keys() == {"zh", "en"}
+        assert all(reading.refused[language] < reading.accepted[language] for language in ("zh", "en"))
+        assert len(reading.weights) == 500 < reading.top
+        assert {"Yes", "No"} < reading.weights.keys()
 
 
 RIGHT = [
