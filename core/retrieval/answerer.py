@@ -198,6 +198,9 @@ class Answerer:
                             refuses = refuses or not draft.sentences
                             continue
                         outcome = await checked(sentence, passages, draft.question, model=embedding, judge=self.judge)
+                        if outcome.unjudged and "judge_down" not in draft.notices:
+                            draft.notices.append("judge_down")
+                            yield Notice("judge_down", {"reason": outcome.unjudged})
                         if outcome.failed is not None:
                             draft.removed += 1
                             continue

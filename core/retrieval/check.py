@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from core.contracts import EmbeddingModel
-from core.errors import TouchstoneError
+from core.errors import TouchstoneError, code_of
 from core.i18n import detect_language
 from core.retrieval import alignment, amounts, doubts, numerals, sentences, tokens
 from core.retrieval.classes import another
@@ -52,6 +52,7 @@ class Checked:
     support: Mapping[int, Unit]  # by number of the source
     failed: Reason | None = None
     doubts: tuple[Doubt, ...] = ()  # what its words do not tell
+    unjudged: str = ""  # why a judge that was to be asked did not answer
 
 
 async def checked(
@@ -65,7 +66,7 @@ async def checked(
     """As :func:`check`, and what its words do not tell is told by ``model``, and by ``judge`` where there is one.
 
     Without ``model``, or where it fails, a thing named otherwise than in the source passes, and a sentence in quite other words
-    fails. A judge that fails is as none.
+    fails. A judge that fails is as none, and the outcome says so.
     """
     outcome = _outcome(written, sources, question)
     if model is not None and outcome.doubts:
@@ -78,6 +79,7 @@ async def checked(
             outcome = replace(outcome, failed=await _overruled(outcome, sources, judge))
         except TouchstoneError as error:
             log.warning("a claim is not judged: %s", error)
+            outcome = replace(outcome, unjudged=code_of(error))
     return _without_support(outcome)
 
 

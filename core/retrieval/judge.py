@@ -24,7 +24,10 @@ from core.retrieval import sentences, tokens
 from core.types import Done, Message, Options, assistant, system, user
 
 DATA = Path(__file__).parent / "data" / "judge.yaml"
-_AT_ONCE = {"chat_template_kwargs": {"enable_thinking": False}}  # the first token is the answer
+_AT_ONCE = {
+    "chat_template_kwargs": {"enable_thinking": False}
+}  # the first token is the answer; services may refuse the word
+_LOCAL = ("gguf:", "embedded:")
 _MOST = 20  # log probabilities that any server gives
 _LONGEST = {"zh": 400, "en": 1_200}  # characters of a source, some 270 tokens
 _WORD = re.compile(r"[a-z]+")
@@ -92,7 +95,8 @@ class Judge:
     async def top(self, source: str, claim: str) -> Sequence[tuple[str, float]]:
         """The likeliest tokens the answer may begin with, and their log probabilities."""
         count = _MOST if self._reading is None else self._reading.top
-        options = Options(max_tokens=1, temperature=0.0, top_logprobs=count, stream=False, extra=_AT_ONCE)
+        extra = _AT_ONCE if self.name.startswith(_LOCAL) else {}
+        options = Options(max_tokens=1, temperature=0.0, top_logprobs=count, stream=False, extra=extra)
         async with aclosing(self._chat.stream((*_examples(), _asked(source, claim)), options)) as events:
             async for event in events:
                 if isinstance(event, Done) and event.completion.logprobs and event.completion.logprobs[0].top:

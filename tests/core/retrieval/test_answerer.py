@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from core.errors import InputError
+from core.errors import InputError, TimedOut
 from core.retrieval.answer import QUESTION_LIMIT, AnswerDone, AnswerEvent, Notice, SentenceReady, SourcesFound
 from core.retrieval.answerer import Answerer, finished_sentences
 from core.retrieval.draft import REFUSE_BELOW
@@ -287,8 +287,6 @@ def test_without_vectors_words_answer(hashed: Runtime, folder: Path) -> None:
 
 
 def test_an_embedding_model_that_is_down_is_said(shop: Library, counting: Counting) -> None:
-    from core.errors import TimedOut
-
     counting.error = TimedOut(provider="x", phase="total", after_s=1)
     seen = events(shop, "几天内可以退货？")
     assert [e.code for e in seen if isinstance(e, Notice)] == ["embedding_down"]
@@ -334,6 +332,21 @@ def test_a_judge_is_asked_about_what_rules_let_pass(shop: Library, scripted: Any
     assert answer.removed == 2
     assert list(judge.asked) == ["自签收之日起 15 天内可以无理由退货。", "运费由买家承担。"], "30 is not argued about"
     assert all("15 天" in source for source in judge.asked.values()), "what is cited is shown"
+
+
+def test_a_judge_that_is_down_is_said_once(shop: Library, scripted: Any) -> None:
+    class Down(Judge):
+        def __init__(self) -> None:
+            pass
+
+        async def says(self, source: str, claim: str) -> bool | None:
+            raise TimedOut(provider="x", phase="total", after_s=1)
+
+    reply = "自签收之日起 15 天内可以无理由退货 [1]。运费由买家承担 [1]。"
+    seen = events(shop, "几天内可以退货？", scripted({"reply": reply}), judge=Down())
+    assert [e.code for e in seen if isinstance(e, Notice)] == ["judge_down"]
+    assert answered(seen).notices == ("judge_down",)
+    assert len(answered(seen).sentences) == 2
 
 
 def test_a_judge_is_one_that_is_set(tmp_path: Path) -> None:

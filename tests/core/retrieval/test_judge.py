@@ -12,11 +12,13 @@ from core.contracts import DEFAULT_OPTIONS
 from core.errors import ConnectFailed, InvalidResponse, Unsupported
 from core.providers import embedded
 from core.providers.registry import open_model
+from core.providers.sync import run
 from core.retrieval import judge as judge_module
 from core.retrieval.check import checked
 from core.retrieval.judge import Judge, Reading, shown
 from core.settings import load_settings
 from core.types import Capabilities, Completion, Done, Event, Language, Message, Options, Passage, TokenLogprob
+from tests.servers.llama import llama_server
 
 SOURCE = "签收之日起 15 天内可以无理由退货，运费由买家承担。"
 ENGLISH = "The depot checks every kettle before the workshop repairs it."
@@ -123,6 +125,8 @@ def test_a_judge_that_fails_is_as_none(caplog: pytest.LogCaptureFixture) -> None
     assert outcome("运费由买家承担。", Judge(Down({}))) == (None, True)
     assert outcome("运费由买家承担。", Judge(FakeChat({}))) == (None, True), "it answers without log probabilities"
     assert caplog.text.count("not judged") == 2
+    found = asyncio.run(checked("运费由买家承担。 [1]", [passage(SOURCE)], judge=Judge(Down({}))))
+    assert found.unjudged == "connect_failed"
     with pytest.raises(InvalidResponse):
         asyncio.run(Judge(FakeChat({})).says(SOURCE, "x"))
 
@@ -143,14 +147,28 @@ def test_of_a_long_source_what_has_most_to_do_with_the_claim_is_shown() -> None:
     assert shown(SOURCE, "x") == SOURCE
 
 
+def test_a_service_judges(tmp_path: Path) -> None:
+    """Through a real server of OpenAI's form; what it may not know is not sent."""
+    with llama_server() as url:
+        home = {"TOUCHSTONE_HOME": str(tmp_path), "OPENAI_BASE_URL": url, "OPENAI_API_KEY": "k"}
+        model = open_model("chat", "openai:smollm2", load_settings(tmp_path, home))
+        try:
+            assert run(Judge(model).says(ENGLISH, "Every kettle is checked.")) in (True, False)
+        finally:
+            run(model.aclose())
+    chat = FakeChat({"": SURE})
+    asyncio.run(Judge(chat).says(SOURCE, "x"))
+    assert not chat.options.extra
+
+
 def test_a_real_model_answers(tmp_path: Path) -> None:
     """SmolLM2 is no judge, but its answer is one: of a real engine, through the real interface."""
     model = open_model("chat", "embedded:smollm2", load_settings(tmp_path, {"TOUCHSTONE_HOME": str(tmp_path)}))
     try:
         judge = Judge(model)
-        assert asyncio.run(judge.says(ENGLISH, "Every kettle is checked.")) in (True, False)
+        assert run(judge.says(ENGLISH, "Every kettle is checked.")) in (True, False)
     finally:
-        asyncio.run(model.aclose())
+        run(model.aclose())
 
 
 def test_what_is_listed_can_be_read() -> None:
@@ -181,8 +199,8 @@ def test_qwen_tells_who_did_what(tmp_path: Path) -> None:
     model = open_model("chat", "embedded:qwen", load_settings(tmp_path, {"TOUCHSTONE_HOME": str(tmp_path)}))
     try:
         judge = Judge(model)
-        right = [asyncio.run(judge.odds(source, claim)) for source, claim in RIGHT]
-        wrong = [asyncio.run(judge.odds(source, claim)) for source, claim in WRONG]
+        right = [run(judge.odds(source, claim)) for source, claim in RIGHT]
+        wrong = [run(judge.odds(source, claim)) for source, claim in WRONG]
     finally:
-        asyncio.run(model.aclose())
+        run(model.aclose())
     assert sum(r > w for r in right for w in wrong) >= 14, (right, wrong)
