@@ -236,10 +236,9 @@ def put_together(row: EmbeddedModel, home: Path) -> Path:
         MissingPackage, MissingFile: a package or its file is not there.
         ConfigurationError: (reason ``bad_model_file``) the parts cannot be put together.
     """
-    paths = find_parts(row)
     if not row.parts:
-        return paths[0]
-    folder = _kept(row, home)
+        return find_file(row)
+    paths, folder = find_parts(row), _kept(row, home)
     if not folder.is_dir():
         (join if row.whole == JOINED else unpack)(paths, folder)
     return folder / row.whole
