@@ -84,12 +84,18 @@ async def checked(
 
 
 async def _overruled(outcome: Checked, sources: Sequence[Passage], judge: Judge) -> Reason | None:
-    passages = [sources[number - 1] for number in outcome.support]
-    source = "\n\n".join("\n".join(filter(None, [p.title, p.heading, shown(p.text, outcome.text)])) for p in passages)
-    says = await judge.says(source, outcome.text)
+    texts = [sources[number - 1].text for number in outcome.support]
+    if outcome.failed is None and any(_repeats(outcome.text, text) for text in texts):
+        return None
+    # No titles, nor headings: before the text they make a judge doubt what it says.
+    says = await judge.says("\n\n".join(shown(text, outcome.text) for text in texts), outcome.text)
     if outcome.failed is None:
         return "judged" if says is False else None
     return None if says else outcome.failed
+
+
+def _repeats(text: str, source: str) -> bool:
+    return tokens.normalized(text).strip(" .。!！;；") in tokens.normalized(source)
 
 
 def check(written: str, sources: Sequence[Passage], question: str = "") -> Checked:

@@ -326,11 +326,11 @@ def test_a_judge_is_asked_about_what_rules_let_pass(shop: Library, scripted: Any
             self.asked[claim] = source
             return "买家" not in claim
 
-    reply, judge = "自签收之日起 15 天内可以无理由退货 [1]。退货期限是 30 天 [1]。运费由买家承担 [1]。", Judging()
+    reply, judge = "签收后 15 天内都可以无理由退货 [1]。退货期限是 30 天 [1]。退货的运费由买家承担 [1]。", Judging()
     answer = answered(events(shop, "几天内可以退货？", scripted({"reply": reply}), judge=judge))
-    assert [s.text for s in answer.sentences] == ["自签收之日起 15 天内可以无理由退货。"]
+    assert [s.text for s in answer.sentences] == ["签收后 15 天内都可以无理由退货。"]
     assert answer.removed == 2
-    assert list(judge.asked) == ["自签收之日起 15 天内可以无理由退货。", "运费由买家承担。"], "30 is not argued about"
+    assert list(judge.asked) == ["签收后 15 天内都可以无理由退货。", "退货的运费由买家承担。"], "30 is not argued about"
     assert all("15 天" in source for source in judge.asked.values()), "what is cited is shown"
 
 
@@ -342,7 +342,7 @@ def test_a_judge_that_is_down_is_said_once(shop: Library, scripted: Any) -> None
         async def says(self, source: str, claim: str) -> bool | None:
             raise TimedOut(provider="x", phase="total", after_s=1)
 
-    reply = "自签收之日起 15 天内可以无理由退货 [1]。运费由买家承担 [1]。"
+    reply = "签收后 15 天内都可以无理由退货 [1]。退货的运费由买家承担 [1]。"
     seen = events(shop, "几天内可以退货？", scripted({"reply": reply}), judge=Down())
     assert [e.code for e in seen if isinstance(e, Notice)] == ["judge_down"]
     assert answered(seen).notices == ("judge_down",)

@@ -93,9 +93,21 @@ def test_limits_are_of_the_language() -> None:
 
 
 def test_what_rules_let_pass_is_judged() -> None:
-    claim = "运费由买家承担。"
+    claim = "退货的运费由买家承担。"
     assert outcome(claim, Judge(FakeChat({claim: SURE}))) == (None, True)
     assert outcome(claim, Judge(FakeChat({claim: NOT}))) == ("judged", False)
+
+
+def test_what_the_source_repeats_is_not_judged() -> None:
+    chat = FakeChat({"": NOT})
+    assert outcome("运费由买家承担。", Judge(chat)) == (None, True)
+    assert not chat.asked
+
+
+def test_a_judge_sees_the_text_without_its_title() -> None:
+    chat = FakeChat({"": SURE})
+    outcome("退货的运费由买家承担。", Judge(chat))
+    assert f"Source: {SOURCE}\n\nClaim" in str(chat.asked[0][-1].content)
 
 
 def test_what_can_be_argued_about_may_be_overruled() -> None:
@@ -122,10 +134,12 @@ def test_a_judge_that_fails_is_as_none(caplog: pytest.LogCaptureFixture) -> None
             raise ConnectFailed(provider="fake", model="m", url="http://x", detail="down")
             yield
 
-    assert outcome("运费由买家承担。", Judge(Down({}))) == (None, True)
-    assert outcome("运费由买家承担。", Judge(FakeChat({}))) == (None, True), "it answers without log probabilities"
+    assert outcome("退货的运费由买家承担。", Judge(Down({}))) == (None, True)
+    assert outcome("退货的运费由买家承担。", Judge(FakeChat({}))) == (None, True), (
+        "it answers without log probabilities"
+    )
     assert caplog.text.count("not judged") == 2
-    found = asyncio.run(checked("运费由买家承担。 [1]", [passage(SOURCE)], judge=Judge(Down({}))))
+    found = asyncio.run(checked("退货的运费由买家承担。 [1]", [passage(SOURCE)], judge=Judge(Down({}))))
     assert found.unjudged == "connect_failed"
     with pytest.raises(InvalidResponse):
         asyncio.run(Judge(FakeChat({})).says(SOURCE, "x"))
