@@ -24,9 +24,8 @@ from core.retrieval import sentences, tokens
 from core.types import Done, Message, Options, assistant, system, user
 
 DATA = Path(__file__).parent / "data" / "judge.yaml"
-_AT_ONCE = {
-    "chat_template_kwargs": {"enable_thinking": False}
-}  # the first token is the answer; services may refuse the word
+# The first token is the answer. A service may refuse a word that it does not know, so it is said to local models alone.
+_AT_ONCE = {"chat_template_kwargs": {"enable_thinking": False}}
 _LOCAL = ("gguf:", "embedded:")
 _MOST = 20  # log probabilities that any server gives
 _LONGEST = {"zh": 400, "en": 1_200}  # characters of a source, some 270 tokens
