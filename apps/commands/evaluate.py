@@ -48,6 +48,7 @@ BASELINE = "lexical"  # sentences chosen by shared words alone, beside every ans
 PUBLISHED = {  # of each task, in the scoreboard
     "retrieval": ("ndcg@10", "success@1", "recall@100"),
     "answers": ("answered", "supported", "unsupported_at_60%", "refused", "refused_at_10%", "ece"),
+    "written": ("answered", "said", "said_when_answered", "supported", "refused"),
     "recommendation": ("hr@10", "ndcg@10"),
     "financial sentiment": ("accuracy", "weighted_f1", "macro_f1", "ece", "accuracy_at_80"),
     "intents": ("accuracy", "in_scope_accuracy", "oos_recall", "oos_precision", "ece"),
@@ -214,10 +215,12 @@ async def _answer(
     from core.evaluation.corpus import Corpus
     from core.evaluation.judges import answer_output, answer_task
     from core.evaluation.tasks import evaluate
+    from core.evaluation.unchecked import pasted
     from core.jobs import Jobs
 
     chat = runtime.chat(way.model) if way.model else None
-    task, found = answer_task(data, others), []
+    judge = runtime.claim_judge() if way.model else None
+    task, found = answer_task(data, others, written=chat is not None), []
     with _bar(out) as bar:
 
         async def measure(name: str, mode: Mode, answer: Callable[[Corpus, str], Any], config: dict[str, Any]) -> None:
@@ -244,13 +247,19 @@ async def _answer(
                 )
 
         async def quoted(corpus: Corpus, question: str) -> dict[str, Any]:
-            return answer_output(await corpus.answer(question, chat))
+            return answer_output(await corpus.answer(question, chat, judge))
 
         mode: Mode = "keyword" if way.mode == "keyword" else "hybrid"
         config: dict[str, Any] = {"mode": mode}
         if mode == "hybrid":
             config["embedding"] = runtime.settings.model("embedding") or ""
         await measure(BASELINE, "keyword", lambda corpus, question: corpus.quote_by_words(question), {})
+        if chat is not None:
+            await measure(
+                f"{way.model}, unchecked", mode, lambda corpus, question: pasted(corpus, question, chat), config
+            )
+        if judge is not None:
+            config = {**config, "judge": judge.name}
         await measure(way.model or "extractive", mode, quoted, config)
     return found
 

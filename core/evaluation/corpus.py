@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from core.contracts import ChatModel
     from core.retrieval.calibration import Calibration
     from core.retrieval.index import Index
+    from core.retrieval.judge import Judge
     from core.retrieval.library import Library
     from core.runtime import Runtime
     from core.types import Answer
@@ -93,9 +94,9 @@ class Corpus:
         found = await self._index_of().find(query, options=options)
         return [(self._data_id[hit.passage.document_id], as_read(hit)) for hit in found.hits]
 
-    async def answer(self, question: str, chat: ChatModel | None = None) -> Answer:
-        """The app's answer: quoted, or written by ``chat``."""
-        return await self._library.answer(question, collection=self.name, chat=chat)
+    async def answer(self, question: str, chat: ChatModel | None = None, judge: Judge | None = None) -> Answer:
+        """The app's answer: quoted, or written by ``chat`` and its sentences judged by ``judge``."""
+        return await self._library.answer(question, collection=self.name, chat=chat, judge=judge)
 
     async def calibrate(self, *, told: Callable[[int, int], None] | None = None) -> Calibration:
         """Calibrate the collection on questions made from its sentences, as a user's collection would be."""

@@ -6,10 +6,12 @@ labels      a label, or {"label": …, "confidence": …}               accuracy
 intents     {"label": …, "in_scope": …, "confidence": …}            accuracy, out-of-scope recall and precision
 spans       a text, or {"text": …, "confidence": …}                 exact match, F1
 answers     {"answered": …, "quotes": […], "confidence": …}         coverage, evidence, refusals, AURC
+written     the same with "text", the answer in its own words       the same, and whether the words hold the answer
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -163,8 +165,11 @@ def span_task(data: Dataset) -> Task:
 COVERAGE, FALSE_REFUSALS = 0.6, 0.1  # the points of the curves that reports name
 
 
-def answer_task(data: Dataset, unanswerable: Sequence[Dataset] = ()) -> Task:
+def answer_task(data: Dataset, unanswerable: Sequence[Dataset] = (), *, written: bool = False) -> Task:
     """Answer from documents with quotes, or decline. Questions of ``unanswerable`` data have no answer there.
+
+    Of ``written`` answers it is also asked whether their own words hold a right answer. A system that cites nothing has
+    ``None`` for ``quotes`` and is judged by its words alone.
 
     Rows whose question is blank (CMRC 2018 trial has two) ask nothing and are left out: to refuse such a row is no
     merit, and that the system calls it empty is no failure.
@@ -191,6 +196,7 @@ def answer_task(data: Dataset, unanswerable: Sequence[Dataset] = ()) -> Task:
     held, point, refused = ("confidence", "loss"), f"@{COVERAGE}", f"@{FALSE_REFUSALS}"
     measures = [
         Measure("answered"),
+        *((Measure("said"), Measure("said_when_answered", gated=False)) if written else ()),
         Measure("supported"),
         Measure("supported_when_answered", gated=False),
         Measure(f"unsupported_at_{COVERAGE:.0%}", held, f"risk_at_coverage{point}", higher_is_better=False),
@@ -203,12 +209,14 @@ def answer_task(data: Dataset, unanswerable: Sequence[Dataset] = ()) -> Task:
             Measure(f"refused_at_{FALSE_REFUSALS:.0%}", ("answerable", "confidence"), f"refusals_at{refused}"),
             Measure("refusal_auroc", ("answerable", "confidence"), "auroc"),
         ]
-    return Task("answers", together, judge, tuple(measures))
+    return Task("written" if written else "answers", together, judge, tuple(measures))
 
 
 _ANSWER_COLUMNS = (
     "answerable",
     "answered",
+    "said",
+    "said_when_answered",
     "supported",
     "supported_when_answered",
     "refused",
@@ -227,10 +235,15 @@ def _judge_answer(record: Record, output: dict[str, Any] | None) -> dict[str, Ce
     answered = bool(output and output["answered"])
     confidence: Cell = output["confidence"] if output else 0.0
     if answerable:
+        cells["answered"] = float(answered)
+        if output is None or "text" in output:
+            said = spans.holds([output["text"]], record.answers) if output and answered else 0.0
+            cells |= {"said": said, "said_when_answered": said if answered else None}
+        if output and output["quotes"] is None:
+            return cells
         held = spans.quotes if record.metadata.get("whole_sentences") else spans.holds
         supported = held(output["quotes"], record.answers) if output else 0.0
-        cells |= {"answered": float(answered), "supported": supported, "confidence": confidence, "loss": 1 - supported}
-        cells["right"] = supported
+        cells |= {"supported": supported, "confidence": confidence, "loss": 1 - supported, "right": supported}
         if answered:
             cells["supported_when_answered"] = supported
     else:
@@ -241,13 +254,17 @@ def _judge_answer(record: Record, output: dict[str, Any] | None) -> dict[str, Ce
 
 
 def answer_output(answer: Answer, max_quotes: int = 2) -> dict[str, Any]:
-    """What :func:`answer_task` judges, of an answer of an app: its first ``max_quotes`` cited sentences."""
+    """What :func:`answer_task` judges, of an answer of an app: its words and its first ``max_quotes`` cited sentences."""
     cited = [Quote(c.document_id, c.start, c.end, c.quote) for c in answer.citations[:max_quotes]]
     return {
         "answered": answer.mode != "refused",
         "quotes": joined(cited),
         "confidence": answer.confidence,
+        "text": _MARKS.sub("", answer.text),
     }
+
+
+_MARKS = re.compile(r"\[\d+\]")  # of citations
 
 
 class Quote(NamedTuple):

@@ -325,6 +325,41 @@ def test_the_engine_answers_from_the_paragraphs_and_declines_others(
     assert found["refusal_auroc"] == 1.0, "more sure of what the paragraphs say than of what they do not"
 
 
+def test_a_model_that_writes_stands_beside_itself_unchecked(squad: Path, elsewhere: Path, tmp_path: Path) -> None:
+    """It says what the paragraphs say, and to other questions, which it is asked by the chain alone, anything."""
+    (tmp_path / "writes.yaml").write_text(
+        r"""
+- match: '(?s)<source n="(?P<n>\d)"[^>]*>[^<]*three years.*<question>[^<]*warranty'
+  reply: The warranty on kettles is three years. [{n}]
+- match: (?s)three years.*Question:.*warranty
+  reply: Kettles have a warranty of three years.
+- match: '(?s)<source n="(?P<n>\d)"[^>]*>[^<]*七天内.*<question>[^<]*签收后'
+  reply: 商品签收后九天内可以无理由退货。[{n}]
+- match: (?s)七天内.*问题：.*签收后
+  reply: 签收后九天内可以退货。
+- match: 段落
+  reply: 段落中没有提到。
+- reply: It is in Paris. [1]
+""",
+        "utf-8",
+    )
+    model = f"scripted:{tmp_path / 'writes.yaml'}"
+    published = tmp_path / "measured"
+    done = evaluate(
+        *("answers", "--data", squad, "--unanswerable", elsewhere, "--mode", "keyword", "--model", model, "--json"),
+        *("--publish", published),
+    )
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert list(told) == ["lexical", f"{model}, unchecked", model]
+    plain, checked = told[f"{model}, unchecked"], told[model]
+    assert "supported" not in plain, "it cites nothing"
+    assert plain["refused"] < checked["refused"] == 1.0, "whoever is asked about anything says something"
+    assert checked["said"] >= plain["said"] > 0
+    assert checked["said_when_answered"] > plain["said_when_answered"], "what no source says is taken out"
+    assert [path.stem for path in published.iterdir()] == ["written-shop"]
+
+
 # --- intents -------------------------------------------------------------------------------------
 
 

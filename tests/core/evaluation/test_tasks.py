@@ -137,6 +137,28 @@ def test_an_answer_of_which_nothing_was_weighed_has_no_place_in_an_order_by_conf
     assert curve(found.columns)[0].tolist() == [pytest.approx(n / 3) for n in (1, 2, 3)]
 
 
+def test_of_written_answers_the_words_are_judged_and_what_they_cite() -> None:
+    outputs = {
+        "0": {**answer(0.9, "It is blue."), "text": "Blue it is."},
+        "1": {**answer(0.8, "It is blue."), "text": "It is red."},
+        "2": {**answer(0.2, "It is blue.", answered=False), "text": "The documents do not say: blue or red."},
+        "bank:0": {**answer(0.1, answered=False), "text": ""},
+        "bank:1": {**answer(0.1), "text": "It is blue."},
+    }
+    found = judged(answer_task(ANSWERS, [OTHERS], written=True), outputs, name="checked")
+    assert found.task == "written"
+    assert found.value("said") == 0.25, "one of four: one is wrong, one declined, one is missing"
+    assert found.value("said_when_answered") == 0.5
+    assert (found.value("supported"), found.value("refused")) == (0.75, 0.5)
+    uncited = {key: {**output, "quotes": None, "confidence": None} for key, output in outputs.items()}
+    found = judged(answer_task(ANSWERS, [OTHERS], written=True), uncited, name="unchecked")
+    assert (found.value("said"), found.value("refused")) == (0.25, 0.5)
+    assert "supported_when_answered" not in found.figures
+    quoting = judged(answer_task(ANSWERS, written=True), {"0": answer(0.9, "It is blue.")}, name="lexical")
+    assert found.columns["said"][:1] == [1.0]
+    assert quoting.columns["said"] == [None, 0.0, 0.0, 0.0], "who says nothing in words of its own is not judged by them"
+
+
 def test_rows_that_ask_nothing_are_neither_failed_nor_refused() -> None:
     blank = Dataset("bank", "test", (*OTHERS.records, Record("blank", " \n", answers=("of nothing",))))
     task = answer_task(ANSWERS, [blank])
@@ -151,7 +173,13 @@ def test_rows_that_ask_nothing_are_neither_failed_nor_refused() -> None:
 def test_an_answer_of_an_app_becomes_an_output() -> None:
     citations = tuple(Citation(n, "p", "d", "t", "s", f"quote {n}", 0, 1) for n in range(3))
     given = Answer("?", "extractive", "text", citations=citations, confidence=0.4)
-    assert answer_output(given) == {"answered": True, "quotes": ["quote 0", "quote 1"], "confidence": 0.4}
+    assert answer_output(given) == {
+        "answered": True,
+        "quotes": ["quote 0", "quote 1"],
+        "confidence": 0.4,
+        "text": "text",
+    }
+    assert answer_output(Answer("?", "generated", "Red. [1] Or blue [2].", confidence=0.4))["text"] == "Red.  Or blue ."
     assert answer_output(Answer("?", "refused", "no"))["answered"] is False
     assert answer_output(Answer("?", "extractive", "It is a kettle."))["confidence"] is None, "nothing was weighed"
 
