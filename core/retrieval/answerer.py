@@ -32,7 +32,9 @@ from core.types import Answer, Done, Event, Hit, Language, Message, Passage, Que
 CANDIDATES = 16  # passages whose units are weighed
 MOST_UNITS = 32  # units that are embedded for a question
 HOPELESS = 0.25  # a model is not even asked below this share of the threshold
-SOURCES = 6  # passages a model is given
+SOURCES = 6  # passages a model is given, at most
+SHARE = 4  # and one in so many of the tokens it reads at once: a small model takes ten seconds for each thousand on a laptop
+_TOKEN_BYTES = 4  # of UTF-8, about: a Chinese character has three and is most of a token
 PROMPT = "grounded_answer"
 _MARKS = re.compile(r"(?:\s*[\[【［]\s*\d[\d,，、\s]*[\]】］])+")
 _BULLET = re.compile(r"^(?:[-*•]\s+|\d{1,2}[.)、]\s+)")
@@ -174,7 +176,7 @@ class Answerer:
     async def _written(self, draft: Draft, hits: Sequence[Hit], confidence: float) -> AsyncGenerator[AnswerEvent, None]:
         """Let the model write, and hand on each sentence that its sources carry. Ends in ``AnswerDone`` if it ended."""
         assert self.chat is not None  # noqa: S101  # asked only then
-        passages = [hit.passage for hit in hits[:SOURCES]]
+        passages = fitting([hit.passage for hit in hits[:SOURCES]], self.chat.capabilities.context_tokens)
         scores = {hit.passage.id: hit.score for hit in hits}
         prompt = self.prompts.get(PROMPT)
         sources = [{"title": p.title, "heading": p.heading, "text": source_text(p)} for p in passages]
@@ -252,6 +254,18 @@ def source_text(passage: Passage) -> str:
     """A passage as a model reads it: with the header of its table when that stands elsewhere."""
     header = str(passage.metadata.get("table_header", ""))
     return f"{header}\n{passage.text}" if header and header not in passage.text else passage.text
+
+
+def fitting(passages: Sequence[Passage], context_tokens: int | None) -> Sequence[Passage]:
+    """The first of ``passages`` that leave a model of ``context_tokens`` room to answer; one in any case."""
+    if context_tokens is None:
+        return passages
+    room = context_tokens // SHARE * _TOKEN_BYTES
+    for count, passage in enumerate(passages):
+        room -= len(source_text(passage).encode())
+        if room < 0 and count:
+            return passages[:count]
+    return passages
 
 
 def finished_sentences(buffer: str, done: bool) -> tuple[list[str], str]:

@@ -9,7 +9,9 @@ from importlib import import_module
 
 import pytest
 
-MODULES = [f"core.evaluation.{name}" for name in ("ranking", "spans", "labels", "selective", "significance", "unchecked")]
+MODULES = [
+    f"core.evaluation.{name}" for name in ("ranking", "spans", "labels", "selective", "significance", "unchecked")
+]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -156,7 +156,9 @@ def test_of_written_answers_the_words_are_judged_and_what_they_cite() -> None:
     assert "supported_when_answered" not in found.figures
     quoting = judged(answer_task(ANSWERS, written=True), {"0": answer(0.9, "It is blue.")}, name="lexical")
     assert found.columns["said"][:1] == [1.0]
-    assert quoting.columns["said"] == [None, 0.0, 0.0, 0.0], "who says nothing in words of its own is not judged by them"
+    assert quoting.columns["said"] == [None, 0.0, 0.0, 0.0], (
+        "who says nothing in words of its own is not judged by them"
+    )
 
 
 def test_rows_that_ask_nothing_are_neither_failed_nor_refused() -> None:

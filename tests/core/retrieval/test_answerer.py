@@ -19,7 +19,7 @@ from core.retrieval.library import Library
 from core.retrieval.question import searched
 from core.runtime import Runtime, open_runtime
 from core.settings import load_settings, override
-from core.types import Answer, Capabilities, Message, Queued, user
+from core.types import Answer, Capabilities, Message, Queued, content_text, user
 from tests.core.retrieval.conftest import Counting, sync
 
 
@@ -372,6 +372,26 @@ def test_an_unable_model_is_not_asked(shop: Library) -> None:
             raise AssertionError("asked")
 
     assert answered(events(shop, "几天内可以退货？", Unable())).mode == "extractive"
+
+
+def test_a_model_that_reads_little_at_once_is_given_fewer_sources(shop: Library, scripted: Any) -> None:
+    """All of them would fill its memory, and keep a laptop reading for half a minute."""
+    given: dict[int | None, int] = {}
+
+    class Small:
+        def __init__(self, context_tokens: int | None) -> None:
+            self.name, self.capabilities = "scripted:small", Capabilities(context_tokens=context_tokens)
+
+        async def stream(self, messages: Sequence[Message], *_: Any) -> Any:
+            asked = content_text(messages[-1].content)
+            given[self.capabilities.context_tokens] = asked.count("</source>")
+            async for event in scripted({"reply": "七天内可以退货 [1]。"}).stream(messages):
+                yield event
+
+    for context_tokens in (None, 1_000_000, 300, 1):
+        answered(events(shop, "几天内可以退货？", Small(context_tokens)))
+    assert given[None] == given[1_000_000] > given[300] > 1
+    assert given[1] == 1, "one in any case"
 
 
 def test_a_hopeless_question_is_not_put_to_the_model(shop: Library, scripted: Any) -> None:
