@@ -38,6 +38,7 @@ _LESS = re.compile(
 _AND_MORE = re.compile(
     r"\s?[\d.,]+(?:hundred|thousand|million|billion|[百千万亿])*\s?(?:元|度|个|台|人|岁|年|米|套|公里|摄氏度)?[多余来几]|[\d.,]+(?:-| )?(?:odd|plus|or more)\b|[\d.,]+\+"
 )
+_ORDINAL = re.compile(r"第\s?([一二三四五六七八九十百\d]+)")
 _FAR = 0.2  # of a number, that one told roughly may lie beside it
 
 
@@ -57,6 +58,8 @@ def failure(text: str, source: str) -> Failure | None:
             continue
         if not measure.kind and not same and numerals.canonical(measure.number) in loose:
             continue
+        if plain(text)[: measure.start].endswith("第") and _nth(measure, source):
+            continue
         if _counted(measure, text, source) or _spanned(measure, there) or _the_rest(measure, text, there):
             continue
         written = any(_close(other.number, measure.number, claimed.rounded) for other in there.measures)
@@ -67,6 +70,12 @@ def failure(text: str, source: str) -> Failure | None:
         if not any(moment.agrees(other) for other in there.moments) and not _days_or_day(moment, there):
             return "date"
     return None
+
+
+def _nth(measure: Measure, source: str) -> bool:
+    """Whether ``source`` counts as far, whatever it counts: 第二位 is 世界第二, and a 第二个 trophy the 第二座."""
+    written = (match[1] for match in _ORDINAL.finditer(source))
+    return measure.number in {float(n) if n.isdigit() else numerals.chinese_value(n) for n in written}
 
 
 def _spoken_of(measure: Measure, text: str, source: str) -> bool:

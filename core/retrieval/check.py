@@ -193,7 +193,8 @@ def _judged(text: str, passages: Sequence[Passage], question: str) -> tuple[Reas
 
 
 def _spelled_apart(code: str, source: str) -> bool:
-    """Whether a number with a word (6.1-magnitude, under-20s) is no code, but what the source writes apart."""
+    """Whether a number with a word (6.1-magnitude, 94th-minute, under-20s) is no code, but what the source writes apart."""
+    code = re.sub(r"(?<=\d)(?:st|nd|rd|th)(?=[a-z])", "", code)
     written = re.sub(r"[.-]", "", tokens.normalized(source))
     return bool(_COUNTED.fullmatch(code)) and all(part in written for part in _PARTS.findall(code))
 

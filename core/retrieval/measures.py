@@ -127,6 +127,8 @@ _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday",
 _WEEKDAY = re.compile(rf"\b({'|'.join(_WEEKDAYS)})s?\b|(?:周|星期|礼拜)([一二三四五六日天])", re.IGNORECASE)
 _NOON = re.compile(r"\b(noon|midnight)\b|(正午|午夜|零点)", re.IGNORECASE)
 _HALVES = (
+    (re.compile(r"(\d个?(?:小时|钟头)零?\d{1,2})分(?!钟)"), r"\1分钟"), (re.compile(r"(?<!每)(?<!每隔)(?<![\d.第])(\d+个?(?:小时|天|日|周|星期|礼拜|月|年))(?=[^\d,。;、\s内中里之以后天]{0,4}[一1]次)"), r"每\1"),
+    (re.compile(r"(?i)\b(?:a )?quarter to (\d{1,2}|one)\b"), lambda m: f"{(int(m[1] if m[1].isdigit() else 1) - 2) % 12 + 1}:45"), (re.compile(r"(?i)\b(?:a )?quarter past (\d{1,2})\b"), r"\1:15"),
     (re.compile(r"(?i)\b(\d{1,2}(?::\d\d)?)(?: o['’]clock)? in the morning\b"), r"\1 am"), (re.compile(r"(?i)\b(\d{1,2}(?::\d\d)?)(?: o['’]clock)? (?:in the (?:afternoon|evening)|at night)\b"), r"\1 pm"),
     (re.compile(r"(?:时速|每1?小时)(约|达|可达|超过|最高)?(\d+(?:\.\d+)?)(?:公里|千米)"), r"\1\2公里/小时"),
     (re.compile(r"(?<![\d今明昨当次同每节假工周末生即近往前后全本去来某头几多])日(?=均|产|销|接待|发电|处理|供|运送|客流)"), "每1天"), (re.compile(r"(?<![\d今明昨当次同每近往前全本去来某头几多整学财])年(?=均|产|销|接待|发电|处理|供|薪|租|费|收益|降水|降雨)"), "每1年"),
@@ -144,7 +146,8 @@ _HALVES = (
     (re.compile(r"(?i)\b(?:by )?half\b|\bhalv(?:e|es|ed|ing)\b"), "50%"), (re.compile(r"(?i)\btwo[- ]thirds?\b|\b2[- ]thirds?\b"), "66.7%"), (re.compile(r"(?i)\b(?:one|a)[- ](?:fifth)\b"), "20%"), (re.compile(r"(?i)\b(?:one|a)[- ]tenth\b"), "10%"), (re.compile(r"(?i)\b(?:one|a)[- ]third\b"), "33.3%"), (re.compile(r"(?i)\b(?:three|3)[- ]quarters\b"), "75%"),
     (re.compile(r"(?i)\b(?:one|a)[- ]quarter\b(?! of (?:a|the) year)"), "25%"), (re.compile(r"(?i)\b(?:two|2)[- ]?fold\b|\bdoubl(?:e|es|ed|ing)\b|\btwice as\b"), "2 fold"), (re.compile(r"(?i)\btripl(?:e|es|ed|ing)\b"), "3 fold"),
     (re.compile(r"(?i)\btwice (?=(?:its|the|his|her|their|that)\b)"), "2 fold "), (re.compile(r"(?i)\btwice\b"), "2 times"), (re.compile(r"(?i)\bonce\b(?= (?:a|per|every|each|daily|weekly|monthly)\b)"), "1 times"), (re.compile(r"(?i)\bthrice\b"), "3 times"),
-    (re.compile(r"(?i)\ba dozen\b|\bone dozen\b"), "12"), (re.compile(r"(?i)\b(?:an?|one)(?= (?:second|minute|hour|day|night|week|fortnight|month|year|decade|percent|working day|business day|kilo|litre|liter|metre|meter|mile|tablet|cup|teaspoon|tablespoon|box)\b)"), "1"),
+    (re.compile(r"(?i)\ba dozen\b|\bone dozen\b"), "12"), (re.compile(r"(?i)\b(?:an?|one) (?:full|whole|entire|single)(?= (?:hour|day|night|week|month|year|decade|kilogram|kilo|gram|tonne|ton|pound|ounce|inch|foot|yard|acre|hectare|kilomet(?:er|re)|met(?:er|re)|lit(?:er|re)|mile|dollar|euro)\b)"), "1"), (re.compile(r"(?i)\bone(?= (?:kilograms?|grams?|milligrams?|tonne|ton|pound|ounce|inch|foot|yard|acre|hectare|centimet(?:er|re)|kilomet(?:er|re)|square met(?:er|re)|dollar|euro|gallon|pint|degree)\b)"), "1"),
+    (re.compile(r"(?i)\b(?:an?|one)(?= (?:second|minute|hour|day|night|week|fortnight|month|year|decade|percent|working day|business day|kilo|litre|liter|metre|meter|mile|tablet|cup|teaspoon|tablespoon|box)\b)"), "1"),
 )  # fmt: skip
 
 
@@ -166,11 +169,12 @@ _HALVES_BY = _by_script([(pattern, written) for pattern, written in _HALVES if w
 _CN = "零〇一二两三四五六七八九十百千万亿"
 _PER_MILLE = re.compile(r"千分之([一二三四五六七八九]|\d+(?:\.\d+)?)(?![一二三四五六七八九十百千\d])")
 _PERCENT = re.compile(rf"百分之([{_CN}]+|\d+(?:\.\d+)?)")
-# 十分寒冷 is very cold and a 三角形 has no price; 十分钟, 十分之一 and a score of 十分 count.
+# 十分寒冷 is very cold, a 三角形 has no price and 加一点酒 is at no time; 十分钟, 零点十分, 十分之一 and a score of 十分 count, and so does 下午一点.
 _NO_NUMBER = re.compile(
-    r"(?<![\d零〇一二两三四五六七八九十百千万第满得打评分])十分(?=[\u4e00-\u9fff])(?![钟之制以的])|三角(?=[形关洲恋铁债函])"
+    r"(?<![\d零〇一二两三四五六七八九十百千万第满得打评分])(?<![\d零〇一二两三四五六七八九十]点)十分(?=[\u4e00-\u9fff])(?![钟之制以的])|三角(?=[形关洲恋铁债函])"
+    r"|(?<![上下中正凌晨夜午日号天周在到至从约于过\d零〇一二三四五六七八九十百千万])一点(?![钟半整零过十二三四五前后左到至开集出发起~～—-])"
 )
-_WRITTEN = {"十分": "非常", "三角": "叁角"}
+_WRITTEN = {"十分": "非常", "三角": "叁角", "一点": "少许"}
 
 
 def _small(written: str) -> str:
@@ -215,6 +219,7 @@ _ORDINALS = {
 }
 # The next day, feast days that have a date, and two numbers with one unit, before any numeral is read.
 _EVERYDAY = (
+    (re.compile(r"零点(?=[一二三四五六七八九十\d])"), "0点"), (re.compile(r"(?<![\d一二两三四五六七八九十百千万])([一二两三四五六七八九\d])([米块])([一二三四五六七八九]{1,2})(?![一二三四五六七八九十百千万个米块层楼名位人])"), lambda m: f"{_small(m[1].replace('两', '二'))}.{''.join(map(_small, m[3]))}{m[2]}"),
     (re.compile(r"头[一1]个|第一个"), "首个"), (re.compile(r"([一二两三四五六七八九十百千万]+)[多余来几](?=[个名位人元米天年岁])"), lambda m: f"{_value(m[1])}多"), (re.compile(r"(?<=\d)[余来几](?=[万亿千百个])"), "多"), (re.compile(r"(?<=[一二两三四五六七八九十百千\d])多(?=[万亿])"), ""),
     (re.compile(r"([零〇一二三四五六七八九十]|\d+)比([零〇一二三四五六七八九十]|\d+)(?![\u4e00-\u9fff]{0,4}[更还])"), lambda m: f"{_small(m[1])}:{_small(m[2])}"),
     (re.compile(r"([一二三四五六七八九十])[、和]([一二三四五六七八九十])两个月"), r"\1月、\2月"), (re.compile(r"(?<![满届到期日之以])前([二三四五六七八九十]|十一|\d{1,2})个月"), r"1月至\1月"), (re.compile(r"(?i)\bfirst (\w+) months\b"), lambda m: _first_months(m[1], m[0])),

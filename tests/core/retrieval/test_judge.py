@@ -190,7 +190,7 @@ def test_what_is_listed_can_be_read() -> None:
     for reading in judge_module._readings().values():
         assert reading.refused.keys() == reading.accepted.keys() == {"zh", "en"}
         assert all(reading.refused[language] < reading.accepted[language] for language in ("zh", "en"))
-        assert len(reading.weights) == 500 < reading.top
+        assert len(reading.weights) == 590 < reading.top
         assert {"Yes", "No"} < reading.weights.keys()
 
 
