@@ -22,11 +22,12 @@ _PROMPTS = {
     "Three sentences at most.\n\n{passages}\n\nQuestion: {question}\nAnswer:",
     "zh": "请根据下面的段落回答问题。如果不知道答案，就说不知道。最多三句话。\n\n{passages}\n\n问题：{question}\n回答：",
 }
+# Said of oneself or of what one was given; "the price does not include VAT" and 水会提前沸腾而无法断电 are answers.
 _DECLINES = re.compile(
-    r"\b(?:do|does|did|is|are|was|were)(?: not|n['’]t) (?:know|sure|say|mention|provide|contain|include|specif|state|cover|give|mentioned|provided|specified|stated|given)"
-    r"|\b(?:cannot|can ?not|can['’]t|unable to|not possible to) (?:be )?(?:answer|determin|find|tell|say)|\bno (?:information|mention)\b"
-    r"|不知道|不清楚|不确定|无法(?:回答|确定|得知|判断|知道|提供)|不能(?:回答|确定)"
-    r"|(?:没有|未|并未|没)(?:明确)?(?:提到|提及|提供|说明|给出|涉及|指出|相关|任何信息|足够)",
+    r"\bI (?:do not|don['’]t|cannot|can['’]t|could not|am not|am unable)\b|\b(?:not known|unknown|no information|not possible to (?:answer|determine|say))\b"
+    r"|\b(?:passages?|texts?|contexts?|documents?|sources?|information)\b[^.\n]{0,40}\b(?:do|does|did|is|are)(?: not|n['’]t)\b"
+    r"|不知道|不清楚|无法(?:回答|确定|得知|判断)|不能(?:回答|确定)"
+    r"|(?:段落|资料|材料|原文|文本|文中|文章|上文|信息)[^。\n]{0,12}(?:没有|未|不)|没有(?:明确)?(?:提到|提及|提供|说明|给出)",
     re.IGNORECASE,
 )
 
@@ -46,9 +47,9 @@ async def pasted(corpus: Corpus, question: str, chat: ChatModel) -> dict[str, An
 def declines(text: str) -> bool:
     """Whether an answer says that it does not know, or that the passages do not say.
 
-    >>> declines("The passages do not mention a price."), declines("It costs 20 dollars.")
+    >>> declines("The passages do not mention a price."), declines("The price does not include delivery.")
     (True, False)
-    >>> declines("段落中没有提到价格。"), declines("价格为二十元。")
+    >>> declines("段落中没有提到价格。"), declines("海拔太高时水壶无法自动断电。")
     (True, False)
     """
     return not text.strip() or _DECLINES.search(text) is not None

@@ -126,6 +126,9 @@ _CLOCK = re.compile(
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _WEEKDAY = re.compile(rf"\b({'|'.join(_WEEKDAYS)})s?\b|(?:周|星期|礼拜)([一二三四五六日天])", re.IGNORECASE)
 _NOON = re.compile(r"\b(noon|midnight)\b|(正午|午夜|零点)", re.IGNORECASE)
+# Units of which an article says one ("a week"), and those of which only a number does: "one pound", but "a pound" is money or weight at large.
+_ARTICLE_SAYS = "second|minute|hour|day|night|week|fortnight|month|year|decade|percent|working day|business day|kilo|litre|liter|metre|meter|mile|tablet|cup|teaspoon|tablespoon|box"
+_ONE_SAYS = "kilogram|gram|milligram|tonne|ton|pound|ounce|inch|foot|yard|acre|hectare|centimetre|centimeter|kilometre|kilometer|square metre|square meter|dollar|euro|gallon|pint|degree"
 _HALVES = (
     (re.compile(r"(\d个?(?:小时|钟头)零?\d{1,2})分(?!钟)"), r"\1分钟"), (re.compile(r"(?<!每)(?<!每隔)(?<![\d.第])(\d+个?(?:小时|天|日|周|星期|礼拜|月|年))(?=[^\d,。;、\s内中里之以后天]{0,4}[一1]次)"), r"每\1"),
     (re.compile(r"(?i)\b(?:a )?quarter to (\d{1,2}|one)\b"), lambda m: f"{(int(m[1] if m[1].isdigit() else 1) - 2) % 12 + 1}:45"), (re.compile(r"(?i)\b(?:a )?quarter past (\d{1,2})\b"), r"\1:15"),
@@ -146,8 +149,7 @@ _HALVES = (
     (re.compile(r"(?i)\b(?:by )?half\b|\bhalv(?:e|es|ed|ing)\b"), "50%"), (re.compile(r"(?i)\btwo[- ]thirds?\b|\b2[- ]thirds?\b"), "66.7%"), (re.compile(r"(?i)\b(?:one|a)[- ](?:fifth)\b"), "20%"), (re.compile(r"(?i)\b(?:one|a)[- ]tenth\b"), "10%"), (re.compile(r"(?i)\b(?:one|a)[- ]third\b"), "33.3%"), (re.compile(r"(?i)\b(?:three|3)[- ]quarters\b"), "75%"),
     (re.compile(r"(?i)\b(?:one|a)[- ]quarter\b(?! of (?:a|the) year)"), "25%"), (re.compile(r"(?i)\b(?:two|2)[- ]?fold\b|\bdoubl(?:e|es|ed|ing)\b|\btwice as\b"), "2 fold"), (re.compile(r"(?i)\btripl(?:e|es|ed|ing)\b"), "3 fold"),
     (re.compile(r"(?i)\btwice (?=(?:its|the|his|her|their|that)\b)"), "2 fold "), (re.compile(r"(?i)\btwice\b"), "2 times"), (re.compile(r"(?i)\bonce\b(?= (?:a|per|every|each|daily|weekly|monthly)\b)"), "1 times"), (re.compile(r"(?i)\bthrice\b"), "3 times"),
-    (re.compile(r"(?i)\ba dozen\b|\bone dozen\b"), "12"), (re.compile(r"(?i)\b(?:an?|one) (?:full|whole|entire|single)(?= (?:hour|day|night|week|month|year|decade|kilogram|kilo|gram|tonne|ton|pound|ounce|inch|foot|yard|acre|hectare|kilomet(?:er|re)|met(?:er|re)|lit(?:er|re)|mile|dollar|euro)\b)"), "1"), (re.compile(r"(?i)\bone(?= (?:kilograms?|grams?|milligrams?|tonne|ton|pound|ounce|inch|foot|yard|acre|hectare|centimet(?:er|re)|kilomet(?:er|re)|square met(?:er|re)|dollar|euro|gallon|pint|degree)\b)"), "1"),
-    (re.compile(r"(?i)\b(?:an?|one)(?= (?:second|minute|hour|day|night|week|fortnight|month|year|decade|percent|working day|business day|kilo|litre|liter|metre|meter|mile|tablet|cup|teaspoon|tablespoon|box)\b)"), "1"),
+    (re.compile(r"(?i)\ba dozen\b|\bone dozen\b"), "12"), (re.compile(rf"(?i)\b(?:(?:an?|one) (?:full|whole|entire|single)|one)(?= (?:{_ONE_SAYS}|{_ARTICLE_SAYS})\b)|\ban?(?= (?:{_ARTICLE_SAYS})\b)"), "1"),
 )  # fmt: skip
 
 

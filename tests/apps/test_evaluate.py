@@ -16,6 +16,7 @@ from core.evaluation.results import load
 from core.evaluation.scoreboard import collect
 from core.providers.scripted import HashedEmbedding
 from core.retrieval.library import Library
+from core.runtime import Runtime
 from core.types import Answer, Citation, EmbeddingKind
 
 TEXTS = {
@@ -358,6 +359,35 @@ def test_a_model_that_writes_stands_beside_itself_unchecked(squad: Path, elsewhe
     assert checked["said"] >= plain["said"] > 0
     assert checked["said_when_answered"] > plain["said_when_answered"], "what no source says is taken out"
     assert [path.stem for path in published.iterdir()] == ["written-shop"]
+
+
+def test_the_judge_that_is_set_judges_what_is_written(
+    squad: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "writes.yaml").write_text(
+        r"""
+- match: '(?s)<source n="(?P<n>\d)"[^>]*>[^<]*three years.*<question>[^<]*warranty'
+  reply: Kettles have a warranty of three years. [{n}]
+- reply: I do not know.
+""",
+        "utf-8",
+    )
+    asked: list[str] = []
+
+    class Doubting:
+        name = "scripted:doubting"
+
+        async def says(self, source: str, claim: str) -> bool:
+            asked.append(claim)
+            return False
+
+    model = f"scripted:{tmp_path / 'writes.yaml'}"
+    command = ("answers", "--data", squad, "--mode", "keyword", "--model", model, "--json")
+    assert evaluate(*command).exit_code == 0
+    monkeypatch.setattr(Runtime, "claim_judge", lambda self: Doubting())
+    done = evaluate(*command)
+    assert done.exit_code == 0, done.output
+    assert asked == ["Kettles have a warranty of three years."], "asked anew: a judge belongs to what is measured"
 
 
 # --- intents -------------------------------------------------------------------------------------

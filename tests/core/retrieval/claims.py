@@ -2,9 +2,10 @@
 
 Even rows may be tuned on, odd rows are for reporting. ``reworded`` tells the altered claims that repeat their source from
 those in other words; ``written`` are those of four further writers, ``crossed`` and ``paired`` those of eight that exchange things
-more often, ``amounts`` of four that exchange numbers, dates and units: they may be tuned on, and so may ``blind`` since ``fresh`` is there. Of
-``held``, ``balanced`` and ``fresh``, of five others, nothing but totals may be looked at. Claims of ``paired``, ``amounts`` and ``balanced`` repeat their source as much
-when they are wrong as when they are right. ``--publish docs/measured`` puts the figures of all but ``reworded`` on the scoreboard.
+more often, ``amounts`` of four that exchange numbers, dates and units: they may be tuned on, and so may ``blind`` since
+``fresh`` is there. Of ``held``, ``balanced`` and ``fresh``, of five others, nothing but totals may be looked at. Claims of
+``paired``, ``amounts`` and ``balanced`` repeat their source as much when they are wrong as when they are right.
+``--publish docs/measured`` puts the figures of all but ``reworded`` on the scoreboard.
 """
 
 from __future__ import annotations

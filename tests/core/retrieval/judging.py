@@ -2,9 +2,8 @@
 
 The model is asked about claims that repeat their source as much when they are wrong as when they are right (``paired``, and
 ``amounts`` for numbers, dates and units); what weighs for and against is a logistic regression on the log probabilities of the
-``WORDS`` likeliest words, both languages together.
-The limits come from ``written`` and ``blind``, where the rules of words have had their say: claims as they are written to be checked. It takes
-two hours on two cores; answers are kept in ``--kept``, so that it goes on where it was stopped. ``--write`` puts the reading in
+``WORDS`` likeliest words, both languages together. The limits come from ``written`` and ``blind``, where the rules of words have
+had their say: claims as they are written to be checked. It takes two hours on two cores; answers are kept in ``--kept``, so that it goes on where it was stopped. ``--write`` puts the reading in
 ``core/retrieval/data/judge.yaml``.
 """
 
@@ -33,9 +32,7 @@ from core.types import Language
 from tests.core.retrieval.claims import LANGUAGES, Claim, cited, written
 
 WORDS, ASKED = 590, 600  # words that count, and log probabilities asked for to find them
-STRENGTH = (
-    0.03  # of the regression's weights, as C of scikit-learn; more is better on the same writers, worse on ``written``
-)
+STRENGTH = 0.03  # of the regression's weights (C of scikit-learn); more is better on the same writers, worse on others
 TAUGHT = ("paired", "amounts")
 LIMITED = ("written", "blind")  # what the limits are taken from
 ACCEPT = 0.91  # of the right ones of these; of claims that nobody has looked at some fewer are accepted
